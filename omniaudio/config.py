@@ -1,0 +1,349 @@
+"""A model's config: the released JSON form (stable-audio-tools' `diffusion_cond`) as pydantic models.
+
+What builds the model (the section `model`) is strict: an unknown type or key is refused, because ignoring it would
+build another model. What surrounds it (training, demos) is ignored. Our own optional section `omniaudio` says what the
+released form leaves to the code around it; its defaults describe the released model.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from omniaudio.errors import ExitCode, UserError
+
+CONFIG_NAME = "model_config.json"
+
+ConditionName = Literal["global", "add", "base"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+# --- pretransform: sound <-> latents --------------------------------------------------------------
+
+
+class OobleckEncoderConfig(_Strict):
+    """The Oobleck encoder; `latent_dim` counts its raw output: mean and scale."""
+
+    in_channels: int
+    channels: int
+    c_mults: tuple[int, ...]
+    strides: tuple[int, ...]
+    latent_dim: int
+    use_snake: Literal[True]
+
+
+class OobleckDecoderConfig(_Strict):
+    """The Oobleck decoder, which takes `latent_dim` latent channels."""
+
+    out_channels: int
+    channels: int
+    c_mults: tuple[int, ...]
+    strides: tuple[int, ...]
+    latent_dim: int
+    use_snake: Literal[True]
+    final_tanh: Literal[False]
+
+
+class OobleckEncoderPart(_Strict):
+    type: Literal["oobleck"]
+    config: OobleckEncoderConfig
+
+
+class OobleckDecoderPart(_Strict):
+    type: Literal["oobleck"]
+    config: OobleckDecoderConfig
+
+
+class BottleneckPart(_Strict):
+    type: Literal["vae"]
+
+
+class AutoencoderConfig(_Strict):
+    """The variational autoencoder of the released model."""
+
+    encoder: OobleckEncoderPart
+    decoder: OobleckDecoderPart
+    bottleneck: BottleneckPart
+    latent_dim: int
+    downsampling_ratio: int
+    io_channels: int
+
+    @property
+    def channels(self) -> int:
+        """Latent channels that the transformer sees."""
+        return self.latent_dim
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        encoder, decoder = self.encoder.config, self.decoder.config
+        for name, part in (("encoder", encoder), ("decoder", decoder)):
+            if len(part.c_mults) != len(part.strides):
+                raise ValueError(f"the {name} has {len(part.c_mults)} c_mults but {len(part.strides)} strides")
+            if math.prod(part.strides) != self.downsampling_ratio:
+                raise ValueError(
+                    f"the {name}'s strides do not multiply to downsampling_ratio {self.downsampling_ratio}"
+                )
+        if encoder.latent_dim != 2 * self.latent_dim or decoder.latent_dim != self.latent_dim:
+            raise ValueError(f"latent_dim {self.latent_dim} needs an encoder of twice and a decoder of once as many")
+        if encoder.in_channels != self.io_channels or decoder.out_channels != self.io_channels:
+            raise ValueError(f"encoder and decoder do not have {self.io_channels} audio channels")
+        return self
+
+
+class AutoencoderPretransform(_Strict):
+    type: Literal["autoencoder"]
+    # A memory hint of the released code; it does not change the result.
+    iterate_batch: bool = False
+    config: AutoencoderConfig
+
+
+class SpectralDirectionalConfig(_Strict):
+    """The draft's codec: latents of W's spectrum, and the direction of every band."""
+
+    mels: int
+    fft: int
+    hop: int
+    frames_per_latent: int
+    latent_dim: int
+    direction_bands: int
+    griffin_lim_iterations: int
+
+    @property
+    def channels(self) -> int:
+        """Latent channels that the transformer sees: W's, then Y, Z, X of each band."""
+        return self.latent_dim + 3 * self.direction_bands
+
+    @property
+    def downsampling_ratio(self) -> int:
+        """Samples per latent frame."""
+        return self.hop * self.frames_per_latent
+
+    @property
+    def io_channels(self) -> int:
+        """Audio channels: first-order ambisonics has four."""
+        return 4
+
+
+class SpectralDirectionalPretransform(_Strict):
+    type: Literal["spectral_directional"]
+    config: SpectralDirectionalConfig
+
+
+Pretransform = Annotated[AutoencoderPretransform | SpectralDirectionalPretransform, Field(discriminator="type")]
+
+
+# --- conditioning: features of the pictures -> conditions -----------------------------------------
+
+
+class VideoLinearConfig(_Strict):
+    """Frame features of width `dim` to width `output_dim`."""
+
+    dim: int
+    output_dim: int
+
+
+class VideoGlobalConfig(_Strict):
+    """As `VideoLinearConfig`; `global_dim` sizes a projection that the released model has and never uses."""
+
+    dim: int
+    output_dim: int
+    global_dim: int = 1536
+
+
+class PanoramaPointerConfig(_Strict):
+    """The draft's attention to panorama patches, and its pointer to the ones that sound."""
+
+    dim: int
+    output_dim: int
+    global_dim: int
+    sources: int
+
+
+class VideoLinearPart(_Strict):
+    id: str
+    type: Literal["video_linear"]
+    config: VideoLinearConfig
+
+
+class VideoGlobalPart(_Strict):
+    id: str
+    type: Literal["video_global"]
+    config: VideoGlobalConfig
+
+
+class PanoramaPointerPart(_Strict):
+    id: str
+    type: Literal["panorama_pointer"]
+    config: PanoramaPointerConfig
+
+
+ConditionerPart = Annotated[VideoLinearPart | VideoGlobalPart | PanoramaPointerPart, Field(discriminator="type")]
+
+
+class ConditioningConfig(_Strict):
+    configs: tuple[ConditionerPart, ...]
+    # Width of text conditions in the family; nothing here reads it.
+    cond_dim: int = 0
+
+
+# --- diffusion: the transformer and what it is told -----------------------------------------------
+
+
+class DiTConfig(_Strict):
+    """The family's diffusion transformer.
+
+    `patch_size` latent frames make one token. `global_cond_type` says how timestep and global condition enter: as one
+    prepended token, or as scale, shift and gate of every block (adaLN). `cond_token_dim` sizes cross-attention weights
+    that are kept and never computed; 0 leaves them out.
+    """
+
+    io_channels: int
+    embed_dim: int
+    depth: int
+    num_heads: int
+    patch_size: int = 1
+    cond_token_dim: int = 0
+    project_cond_tokens: bool = True
+    global_cond_dim: int = 0
+    global_cond_type: Literal["prepend", "adaLN"] = "prepend"
+    transformer_type: Literal["continuous_transformer"]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}")
+        return self
+
+
+class DiffusionConfig(_Strict):
+    """The transformer and, by their ids, the conditioners that feed it.
+
+    `global_cond_ids` are summed into the timestep embedding, `add_cond_ids` is added to the tokens, `base_cond_ids`
+    (ours) is added to the prediction.
+    """
+
+    type: Literal["dit"]
+    diffusion_objective: Literal["rectified_flow"]
+    global_cond_ids: tuple[str, ...] = ()
+    # The family joins several along time, which no released model does.
+    add_cond_ids: tuple[str, ...] = Field(default=(), max_length=1)
+    base_cond_ids: tuple[str, ...] = Field(default=(), max_length=1)
+    config: DiTConfig
+
+
+class ModelParts(_Strict):
+    pretransform: Pretransform
+    conditioning: ConditioningConfig
+    diffusion: DiffusionConfig
+    io_channels: int
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        channels = self.pretransform.config.channels
+        if not channels == self.io_channels == self.diffusion.config.io_channels:
+            raise ValueError(
+                f"pretransform, io_channels and diffusion differ in latent channels: {channels}, {self.io_channels}, "
+                f"{self.diffusion.config.io_channels}"
+            )
+        known = {part.id for part in self.conditioning.configs}
+        diffusion = self.diffusion
+        for wanted in (*diffusion.global_cond_ids, *diffusion.add_cond_ids, *diffusion.base_cond_ids):
+            if wanted not in known:
+                raise ValueError(f"diffusion asks for the condition {wanted!r}, which conditioning does not have")
+        return self
+
+
+# --- what the released form leaves to the code around it ------------------------------------------
+
+
+class MetaClipVision(_Strict):
+    """MetaCLIP-H14: 1024 features of the whole panorama (`video_360`) and of a front view (`video_fov`)."""
+
+    type: Literal["metaclip"] = "metaclip"
+
+
+class EfficientNetVision(_Strict):
+    """EfficientNet-Lite0 over the panorama (`panorama`)."""
+
+    type: Literal["efficientnet_lite0"]
+
+
+Vision = Annotated[MetaClipVision | EfficientNetVision, Field(discriminator="type")]
+
+
+class Generation(_Strict):
+    """How a model is used; the defaults are the released model's."""
+
+    # What the transformer's output is: the velocity noise − z, or the data z itself.
+    prediction: Literal["velocity", "data"] = "velocity"
+    # Conditions that are zero in the unconditional half of classifier-free guidance.
+    guidance_drops: tuple[ConditionName, ...] = ("add",)
+    vision: Vision = MetaClipVision()
+    # Pictures a second that vision looks at.
+    frame_rate: float = Field(default=8.0, gt=0)
+    steps: int = Field(default=24, ge=1)
+    guidance: float = 3.0
+
+
+class ModelConfig(BaseModel):
+    """The whole config, as `model_config.json` holds it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    model_type: Literal["diffusion_cond"]
+    sample_size: int = Field(gt=0)
+    sample_rate: int = Field(gt=0)
+    audio_channels: Literal[4]
+    model: ModelParts
+    omniaudio: Generation = Generation()
+
+    @property
+    def samples_per_latent(self) -> int:
+        """Samples of sound per latent frame."""
+        return self.model.pretransform.config.downsampling_ratio
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of a latent frame."""
+        return self.model.io_channels
+
+    @property
+    def latent_frames(self) -> int:
+        """Latent frames of the model's native length: as many as fit, in whole tokens."""
+        patch = self.model.diffusion.config.patch_size
+        return self.sample_size // (self.samples_per_latent * patch) * patch
+
+    @property
+    def duration(self) -> float:
+        """The model's native length in seconds."""
+        return self.sample_size / self.sample_rate
+
+
+def parse_config(data: Any, name: str) -> ModelConfig:
+    """Makes a `ModelConfig` of parsed JSON; `name` is what the sentence of a `UserError` calls it."""
+    try:
+        return ModelConfig.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UserError(f"{name} is no config of a model that is known here: {faults}.", ExitCode.NO_MODEL) from error
+
+
+def load_config(path: Path) -> ModelConfig:
+    """Reads a config from a JSON file, or from `model_config.json` in a folder.
+
+    Raises:
+        UserError: it is not there, is not JSON, or describes a model that is not known here.
+    """
+    file = path / CONFIG_NAME if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"There is no readable model config at {file}.", ExitCode.NO_MODEL) from error
+    except ValueError as error:
+        raise UserError(f"{file} is not JSON ({error}).", ExitCode.NO_MODEL) from error
+    return parse_config(data, str(file))

@@ -1,0 +1,96 @@
+"""The whole model: autoencoder, conditioners and transformer, built from a config; parts are chosen by `type`."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from torch import Tensor, nn
+
+from omniaudio.config import ModelConfig
+from omniaudio.model.conditioning import resample
+from omniaudio.model.dit import Conditions, DiffusionTransformer
+
+# Where the parts live. Imported when asked for, so that a model costs the import of its own parts only.
+PRETRANSFORMS = {
+    "autoencoder": "omniaudio.model.vae:Autoencoder",
+    "spectral_directional": "omniaudio.model.codec:SpectralDirectionalCodec",
+}
+CONDITIONERS = {
+    "video_linear": "omniaudio.model.conditioning:VideoLinear",
+    "video_global": "omniaudio.model.conditioning:VideoGlobal",
+    "panorama_pointer": "omniaudio.model.pointer:PanoramaPointer",
+}
+
+
+def _part(where: str, *arguments: Any) -> nn.Module:
+    module, name = where.split(":")
+    part: nn.Module = getattr(import_module(module), name)(*arguments)
+    return part
+
+
+class OmniAudio(nn.Module):
+    """360° pictures' features in, first-order ambisonics out.
+
+    A pretransform has `encode` and `decode`. A conditioner is made of its config and its id and maps
+    (features, latent frames) to the conditions it offers. All buffers of a part are persistent, so that a model built
+    without memory (device `meta`) is complete once its checkpoint is loaded.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        parts = config.model
+        self.pretransform = _part(PRETRANSFORMS[parts.pretransform.type], parts.pretransform.config)
+        self.conditioners = nn.ModuleDict(
+            {part.id: _part(CONDITIONERS[part.type], part.config, part.id) for part in parts.conditioning.configs}
+        )
+        self.dit = DiffusionTransformer(parts.diffusion.config)
+
+    def conditions(self, features: Mapping[str, Tensor], latent_frames: int) -> dict[str, Tensor]:
+        """What the transformer is told about one window.
+
+        Args:
+            features: what vision saw, by name, each (batch, frames, …).
+            latent_frames: latent frames of the window, a multiple of the patch size.
+
+        Returns:
+            Those of `global` (batch, width), `add` (batch, tokens, width) and `base` (batch, channels, latent frames)
+            that the config asks for.
+        """
+        offers = {name: conditioner(features, latent_frames) for name, conditioner in self.conditioners.items()}
+        chosen = self.config.model.diffusion
+        conditions: dict[str, Tensor] = {}
+        if chosen.global_cond_ids:
+            first, *others = (offers[name]["global"] for name in chosen.global_cond_ids)
+            conditions["global"] = self.dit.embed_global(sum(others, start=first))
+        for name in chosen.add_cond_ids:
+            conditions["add"] = resample(offers[name]["add"], latent_frames // self.dit.patch_size)
+        for name in chosen.base_cond_ids:
+            conditions["base"] = offers[name]["base"]
+        return conditions
+
+    def velocity(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
+        """The flow's velocity noise − z at `x`.
+
+        Args:
+            x: latents on the way, (batch, channels, frames).
+            t: (batch,), in (0, 1].
+            conditions: as `conditions` gives them.
+        """
+        prediction: Tensor = self.dit(x, t, conditions)
+        if "base" in conditions:
+            prediction = prediction + conditions["base"]
+        if self.config.omniaudio.prediction == "velocity":
+            return prediction
+        # x = (1−t)·z + t·noise, so noise − z = (x − z) / t.
+        return (x - prediction) / t[:, None, None]
+
+    def encode(self, foa: Tensor) -> Tensor:
+        """Sound (batch, 4, samples), AmbiX, to latents (batch, channels, frames)."""
+        latents: Tensor = self.pretransform.encode(foa)  # type: ignore[operator]
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (batch, channels, frames) to sound (batch, 4, frames × samples per latent), AmbiX."""
+        foa: Tensor = self.pretransform.decode(latents)  # type: ignore[operator]
+        return foa
