@@ -109,7 +109,8 @@ class GatedLinear(nn.Module):
         self.proj = nn.Linear(dim, 2 * inner)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj(x).chunk(2, dim=-1)
+        projected: Tensor = self.proj(x)
+        value, gate = projected.chunk(2, dim=-1)
         return value * F.silu(gate)
 
 
@@ -155,14 +156,18 @@ class TransformerBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
         """x (batch, length, dim), embedding (batch, dim) -> (batch, length, dim)."""
+        branch: Tensor
         if self.to_scale_shift_gate is None:
-            x = x + self.self_attn(self.pre_norm(x), rotary)
-            return x + self.ff(self.ff_norm(x))
-        modulation = self.to_scale_shift_gate(embedding)[:, None].chunk(6, dim=-1)
-        scale, shift, gate = modulation[:3]
-        x = x + self.self_attn(self.pre_norm(x) * (1 + scale) + shift, rotary) * torch.sigmoid(1 - gate)
-        scale, shift, gate = modulation[3:]
-        return x + self.ff(self.ff_norm(x) * (1 + scale) + shift) * torch.sigmoid(1 - gate)
+            branch = self.self_attn(self.pre_norm(x), rotary)
+            x = x + branch
+            branch = self.ff(self.ff_norm(x))
+            return x + branch
+        modulation: Tensor = self.to_scale_shift_gate(embedding)[:, None]
+        scale, shift, gate, ff_scale, ff_shift, ff_gate = modulation.chunk(6, dim=-1)
+        branch = self.self_attn(self.pre_norm(x) * (1 + scale) + shift, rotary)
+        x = x + branch * torch.sigmoid(1 - gate)
+        branch = self.ff(self.ff_norm(x) * (1 + ff_scale) + ff_shift)
+        return x + branch * torch.sigmoid(1 - ff_gate)
 
 
 class ContinuousTransformer(nn.Module):
@@ -242,9 +247,17 @@ class DiffusionTransformer(nn.Module):
         embedding = self.to_timestep_embed(self.timestep_features(t))
         if "global" in conditions:
             embedding = embedding + conditions["global"]
-        x = x + self.preprocess_conv(x)
-        # (b, c, t·p) -> (b, t, c·p): a token is the patch's frames of channel 0, then of channel 1, ...
-        tokens = x.unflatten(2, (-1, self.patch_size)).transpose(1, 2).flatten(2)
-        out = self.transformer(tokens, embedding, conditions.get("add"))
-        out = out.unflatten(2, (self.channels, self.patch_size)).transpose(1, 2).flatten(2)
-        return out + self.postprocess_conv(out)
+        tokens = self._patches(x + self.preprocess_conv(x))
+        out = self._frames(self.transformer(tokens, embedding, conditions.get("add")))
+        filtered: Tensor = self.postprocess_conv(out)
+        return out + filtered
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """(b, c, t·p) -> (b, t, c·p): a token is the patch's frames of channel 0, then of channel 1, …"""
+        grouped = x.reshape(x.shape[0], self.channels, -1, self.patch_size)
+        return grouped.transpose(1, 2).flatten(2)
+
+    def _frames(self, tokens: Tensor) -> Tensor:
+        """(b, t, c·p) -> (b, c, t·p)"""
+        grouped = tokens.reshape(tokens.shape[0], -1, self.channels, self.patch_size)
+        return grouped.transpose(1, 2).flatten(2)

@@ -43,7 +43,8 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.layers(x)
+        branch: Tensor = self.layers(x)
+        return x + branch
 
 
 class EncoderBlock(nn.Module):
