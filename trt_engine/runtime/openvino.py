@@ -1,0 +1,25 @@
+"""OpenVINO on the CPU."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import openvino
+
+from trt_engine.runtime.session import Array, threads
+
+
+class OpenVinoSession:
+    """One graph in OpenVINO, in float32: its own default on newer CPUs, bfloat16, is off by 4 % of the velocity."""
+
+    def __init__(self, graph: Path) -> None:
+        options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if count := threads():
+            options["INFERENCE_NUM_THREADS"] = str(count)
+        model = openvino.Core().compile_model(str(graph), "CPU", options)
+        self._request = model.create_infer_request()
+        self._outputs = [output.get_any_name() for output in model.outputs]
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute every output."""
+        values = self._request.infer(dict(inputs), share_inputs=True)
+        return {name: values[name].copy() for name in self._outputs}
