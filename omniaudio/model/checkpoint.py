@@ -1,0 +1,153 @@
+"""Weights in the released checkpoint's own form: strictly in, and out again.
+
+A file names its tensors as the released one does. Its convolutions in the autoencoder are weight-normalised
+(arXiv 1602.07868): length g and direction v. They are folded into plain weights on loading, w = g·v/|v|, and unfolded
+on saving as g = |w|, v = w, which folds to the same weights.
+"""
+
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from omniaudio.config import ModelConfig
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.model.omniaudio import OmniAudio
+
+WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
+
+# Our modules' names, and what the released checkpoint calls them.
+PREFIXES = {
+    "dit.": "diffusion.model.model.",
+    "conditioners.": "diffusion.conditioner.conditioners.",
+    "pretransform.": "diffusion.pretransform.model.",
+}
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads `.safetensors`, or `.ckpt` by `weights_only`: nothing in a file is ever executed.
+
+    Raises:
+        UserError: it is not there, is damaged, or holds anything but tensors.
+    """
+    if not path.is_file():
+        raise UserError(f"There are no weights at {path}.", ExitCode.NO_MODEL)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        sentence = f"{path} holds more than tensors, which could run code when read; it was not loaded."
+        raise UserError(sentence, ExitCode.NO_MODEL) from error
+    except (SafetensorError, RuntimeError, EOFError, OSError) as error:
+        sentence = f"{path} is no readable weights file; it may be cut short, fetch it again."
+        raise UserError(sentence, ExitCode.NO_MODEL) from error
+    tensors = content.get("state_dict", content) if isinstance(content, dict) else None
+    if tensors is None or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise UserError(f"{path} does not hold a model's tensors by name.", ExitCode.NO_MODEL)
+    return dict(tensors)
+
+
+def _released_name(name: str) -> str:
+    for ours, theirs in PREFIXES.items():
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    raise ValueError(f"{name} belongs to no part of the model")
+
+
+def _weight_normalised(model: OmniAudio) -> set[str]:
+    if model.config.model.pretransform.type != "autoencoder":
+        return set()
+    convolutions = (nn.Conv1d, nn.ConvTranspose1d)
+    modules = model.pretransform.named_modules(prefix="pretransform")
+    return {f"{name}.weight" for name, module in modules if isinstance(module, convolutions)}
+
+
+def _length(weight: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
+
+
+def released_tensors(model: OmniAudio) -> Iterator[tuple[str, Tensor]]:
+    """The model's tensors, named and shaped as in the released checkpoint."""
+    normalised = _weight_normalised(model)
+    for name, tensor in model.state_dict().items():
+        released = _released_name(name)
+        if name in normalised:
+            yield f"{released}_g", _length(tensor)
+            yield f"{released}_v", tensor
+        else:
+            yield released, tensor
+
+
+def check_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Compares names and shapes with what the config asks for; `source` is what the sentence calls the tensors.
+
+    Raises:
+        UserError: names every missing, extra and misshapen tensor.
+    """
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in released_tensors(OmniAudio(config))}
+    given = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    faults = [f"missing {name} {list(expected[name])}" for name in expected.keys() - given.keys()]
+    faults += [f"extra {name} {list(given[name])}" for name in given.keys() - expected.keys()]
+    faults += [
+        f"misshapen {name} {list(given[name])}, expected {list(expected[name])}"
+        for name in expected.keys() & given.keys()
+        if expected[name] != given[name]
+    ]
+    if faults:
+        listed = "; ".join(sorted(faults))
+        raise UserError(f"{source} does not fit its config, {len(faults)} tensors differ: {listed}.", ExitCode.NO_MODEL)
+
+
+def load_model(config: ModelConfig, weights: Path) -> OmniAudio:
+    """Builds the model of a config and fills it, on the CPU, in evaluation mode.
+
+    The model is built without memory and takes the file's tensors as they are, so that no second copy is made.
+
+    Raises:
+        UserError: the file cannot be read, or its tensors are not exactly the config's.
+    """
+    tensors = read_tensors(weights)
+    check_tensors(config, tensors, str(weights))
+    with torch.device("meta"):
+        model = OmniAudio(config)
+    normalised = _weight_normalised(model)
+    state = {}
+    for name in model.state_dict():
+        released = _released_name(name)
+        if name in normalised:
+            direction = tensors[f"{released}_v"]
+            state[name] = direction * (tensors[f"{released}_g"] / _length(direction))
+        else:
+            state[name] = tensors[released]
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
+def save_weights(model: OmniAudio, path: Path) -> None:
+    """Writes the model's weights as `.safetensors` in the released form; an older file is replaced only when done."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in released_tensors(model)}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def find_weights(folder: Path) -> Path:
+    """The weights file in a model's folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name in WEIGHT_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"There is neither {' nor '.join(WEIGHT_NAMES)} in {folder}.", ExitCode.NO_MODEL)

@@ -1,0 +1,72 @@
+"""Does the model compute what another implementation computed? Figures of a folder, reproduced."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from omniaudio.config import ModelConfig, load_config
+from omniaudio.errors import UserError
+from omniaudio.model.checkpoint import find_weights, load_model
+from omniaudio.model.omniaudio import OmniAudio
+from omniaudio.sampler import euler, guided
+
+FIGURES_NAME = "io.safetensors"
+INPUTS = {"video_360", "video_fov", "noise", "t", "vae_in"}
+
+
+def relative_errors(folder: Path) -> dict[str, float]:
+    """Computes every output that `io.safetensors` in the folder holds, from its inputs.
+
+    Outputs are `velocity_cfg<guidance>`, `latents_<steps>_steps_cfg<guidance>`, `audio` (those latents, decoded),
+    `vae_encoder_out` and `vae_mean_decoded`.
+
+    Returns:
+        The largest error of each over the largest absolute value expected of it.
+
+    Raises:
+        UserError: a file is missing or damaged, or holds a figure that is not known here.
+    """
+    config = load_config(folder)
+    model = load_model(config, find_weights(folder))
+    try:
+        figures = load_file(folder / FIGURES_NAME)
+        missing = INPUTS - figures.keys()
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"There are no readable figures at {folder / FIGURES_NAME}.") from error
+    if missing:
+        raise UserError(f"{folder / FIGURES_NAME} lacks the inputs {', '.join(sorted(missing))}.")
+    errors = {}
+    with torch.inference_mode():
+        for name, actual in _outputs(model, config, figures).items():
+            expected = figures[name]
+            errors[name] = float((actual - expected).abs().max() / expected.abs().max())
+    return errors
+
+
+def _outputs(model: OmniAudio, config: ModelConfig, figures: dict[str, Tensor]) -> dict[str, Tensor]:
+    noise, t = figures["noise"], figures["t"]
+    features = {name: figures[name][None] for name in ("video_360", "video_fov")}
+    conditions = model.conditions(features, noise.shape[-1])
+
+    def flow(guidance: str) -> Callable[[Tensor, Tensor], Tensor]:
+        return guided(model.velocity, conditions, float(guidance), config.omniaudio.guidance_drops)
+
+    outputs: dict[str, Tensor] = {}
+    for name in sorted(figures.keys() - INPUTS, key=lambda name: name == "audio"):
+        if match := re.fullmatch(r"velocity_cfg([\d.]+)", name):
+            outputs[name] = flow(match[1])(noise, t)
+        elif match := re.fullmatch(r"latents_(\d+)_steps_cfg([\d.]+)", name):
+            latents = outputs[name] = euler(flow(match[2]), noise, int(match[1]))
+        elif name == "audio":
+            outputs[name] = model.decode(latents)
+        elif name == "vae_encoder_out":
+            outputs[name] = model.pretransform.encoder(figures["vae_in"])
+        elif name == "vae_mean_decoded":
+            outputs[name] = model.decode(model.encode(figures["vae_in"]))
+        else:
+            raise UserError(f"The figure {name!r} in {FIGURES_NAME} is not known; remove it or update omniaudio.")
+    return outputs
