@@ -1,0 +1,278 @@
+"""What leaves the project: 24-bit WAV whose true peak is guarded, and the sidecar that says how to make it again.
+
+Nothing is ever half-written: everything is written beside its target under another name and renamed when it is whole.
+
+Source of the true peak: ITU-R BS.1770-5, annex 2.
+"""
+
+import hashlib
+import os
+import tempfile
+import wave
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from errno import EISDIR
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from math import log10
+from pathlib import Path
+from platform import python_version
+from types import TracebackType
+from typing import Literal, Self
+from uuid import uuid4
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy.signal import firwin, upfirdn
+
+from omniaudio.ambisonics import CHANNELS, Floats
+from omniaudio.errors import ExitCode, UserError
+
+CEILING_DBTP = -1.0
+"""The loudest true peak that is delivered: room for the overshoot of lossy codecs (EBU R 128)."""
+
+BYTES_PER_SAMPLE = 3
+FULL_SCALE = 1 << 23
+WAV_LIMIT = (1 << 32) - 1024
+"""Bytes of sound in a plain WAV, whose sizes have 32 bits. RF64 has more, but libsndfile's carries a speaker mask, and
+players then take ambisonics for quadraphonics."""
+
+_BLOCK = 1 << 16
+_INTERPOLATOR_SPAN = 16
+"""Samples on each side from which the value between two samples is computed."""
+
+_LIBRARIES = ("omniaudio-blender", "numpy", "scipy", "av", "onnxruntime", "openvino", "torch")
+
+
+def decibels(amplitude: float) -> float | None:
+    """dB relative to full scale (1.0); None for silence, which has no level."""
+    return 20 * log10(amplitude) if amplitude > 0 else None
+
+
+class TruePeakMeter:
+    """The largest magnitude that a sound reaches between its samples, measured block by block.
+
+    Oversampled to at least 192 kHz as BS.1770 says: 4 times at 44.1 and 48 kHz."""
+
+    def __init__(self, channels: int, rate: int) -> None:
+        self._factor = max(1, -(-192_000 // max(rate, 48_000)))
+        self._filter = _interpolator(self._factor)
+        self._context: Floats = np.zeros((channels, 2 * _INTERPOLATOR_SPAN), np.float32)
+        self._peak = 0.0
+
+    def process(self, block: Floats) -> None:
+        """Takes the next samples `(channels, samples)`."""
+        joined = np.concatenate([self._context, block], axis=1)
+        self._context = joined[:, -self._context.shape[1] :]
+        oversampled = upfirdn(self._filter, joined, self._factor, axis=1)
+        # Only where the filter lies on known samples: a cut through the sound would ring like a peak.
+        whole = oversampled[:, len(self._filter) - 1 : self._factor * (joined.shape[1] - 1) + 1]
+        self._peak = max(self._peak, float(np.max(np.abs(whole), initial=0)))
+
+    def finish(self) -> float:
+        """The true peak as an amplitude, full scale being 1; the sound ends in silence."""
+        self.process(np.zeros_like(self._context))
+        return self._peak
+
+
+def true_peak(signal: Floats, rate: int) -> float:
+    """The true peak of a sound `(samples,)` or `(channels, samples)` as an amplitude, full scale being 1."""
+    channels = np.atleast_2d(signal)
+    meter = TruePeakMeter(channels.shape[0], rate)
+    meter.process(channels)
+    return meter.finish()
+
+
+def guard_gain(peak: float) -> float:
+    """The factor that brings a true peak down to the ceiling of −1 dBTP; 1 below it: nothing is amplified."""
+    ceiling = float(10 ** (CEILING_DBTP / 20))
+    return min(1.0, ceiling / peak) if peak > 0 else 1.0
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives an empty file beside `path` to write to, and renames it to `path` once the block has ended.
+
+    If the block fails or is interrupted the file is removed, and whatever was at `path` stays as it was. What the
+    system refuses becomes a UserError with NOT_WRITABLE."""
+    with _refusals(path), _partial_file(path) as partial:
+        yield partial
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        sentence = f"{path} cannot be written ({reason}): choose another place, or make room there."
+        raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
+
+
+@contextmanager
+def _partial_file(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(path))
+    partial = path.with_name(f".{path.stem}.{uuid4().hex[:8]}{path.suffix}")
+    try:
+        partial.touch(exist_ok=False)
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class AmbixWriter:
+    """Writes a sound block by block to a plain 24-bit WAV with its true peak at −1 dBTP at the most.
+
+    The gain needs the whole sound's peak, so the blocks wait in a nameless file beside the target (16 bytes a sample)
+    and are scaled at the end: memory stays constant for any length. No dither, so that the same sound gives the same
+    file. The binaural preview is written alike, with two channels.
+
+    >>> with AmbixWriter(path, 48000) as writer:
+    ...     writer.write(block)
+    >>> writer.gain_db
+    """
+
+    gain_db: float
+    """What the guard took, 0 or less; known once the block has ended."""
+    true_peak_dbtp: float | None
+    """The true peak of what was written; None in silence."""
+
+    def __init__(self, path: Path, rate: int, channels: int = CHANNELS) -> None:
+        self.path = path
+        self.rate = rate
+        self.channels = channels
+        self.samples = 0
+        self._limit = WAV_LIMIT // (BYTES_PER_SAMPLE * channels)
+        self._meter = TruePeakMeter(channels, rate)
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        with _refusals(self.path), ExitStack() as stack:
+            self._partial = stack.enter_context(_partial_file(self.path))
+            self._spool = stack.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
+            self._files = stack.pop_all()
+        return self
+
+    def write(self, block: Floats) -> None:
+        """Appends samples `(channels, samples)`, full scale being 1."""
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise ValueError(f"blocks are ({self.channels}, samples), not {block.shape}")
+        if not np.isfinite(block).all():
+            raise ValueError("the sound has samples that are infinite or not a number")
+        self.samples += block.shape[1]
+        if self.samples > self._limit:
+            hours = self._limit / self.rate / 3600
+            raise UserError(
+                f"{self.path} would pass 4 GB, the most that a WAV holds: make it in parts below {hours:.1f} hours "
+                f"with --start and --duration.",
+                ExitCode.NOT_WRITABLE,
+            )
+        self._meter.process(block)
+        with _refusals(self.path):
+            self._spool.write(block.T.astype("<f4").tobytes())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._files.__exit__(kind, error, trace)
+            return
+        with _refusals(self.path), self._files:
+            self._finish()
+
+    def _finish(self) -> None:
+        peak = self._meter.finish()
+        gain = guard_gain(peak)
+        self._spool.seek(0)
+        with wave.open(str(self._partial), "wb") as target:
+            target.setnchannels(self.channels)
+            target.setsampwidth(BYTES_PER_SAMPLE)
+            target.setframerate(self.rate)
+            while chunk := self._spool.read(_BLOCK * self.channels * 4):
+                target.writeframesraw(_pcm24(np.frombuffer(chunk, "<f4") * gain))
+        self.gain_db = decibels(gain) or 0.0
+        self.true_peak_dbtp = decibels(peak * gain)
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that have a say in the result, of those that are installed."""
+    versions = {"python": python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+class Options(BaseModel):
+    """What the user chose, in full: every default is spelled out, so that a later default changes nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: str
+    steps: int = Field(ge=1)
+    guidance: float
+    start: float = Field(ge=0, description="seconds into the clip")
+    duration: float = Field(gt=0, description="seconds")
+    rate: int = Field(gt=0, description="of the file, in Hz")
+    takes: int = Field(default=1, ge=1)
+
+
+class Sidecar(BaseModel):
+    """Everything that it takes to make a take again, and what its file cannot say. Lies beside it as `.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    format: Literal["omniaudio-sidecar-1"] = "omniaudio-sidecar-1"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
+    model: str
+    model_sha256: str
+    seed: int
+    take: int = Field(default=1, ge=1, description="which of the takes this is, from 1")
+    options: Options
+    input: str
+    input_sha256: str
+    gain_db: float = Field(le=0, description="what the true-peak guard took")
+    true_peak_dbtp: float | None = Field(description="of the file; null in silence")
+    versions: dict[str, str] = Field(default_factory=installed_versions)
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, whole or not at all."""
+        with replacing(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The sidecar in a file; a UserError if there is none."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}).", ExitCode.NO_INPUT) from error
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"])) or "its form"
+            sentence = f"{path} is no sidecar of OmniAudio ({where}: {error.errors()[0]['msg']}): name the .json file"
+            raise UserError(f"{sentence} that lies beside a generated .wav.", ExitCode.NO_INPUT) from error
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def _interpolator(factor: int) -> Floats:
+    """A low-pass that fills in `factor` − 1 values between two samples and leaves the samples as they are."""
+    taps = firwin(2 * _INTERPOLATOR_SPAN * factor + 1, 1 / factor, window=("kaiser", 8.0)) if factor > 1 else np.ones(1)
+    return np.asarray(taps / taps.max())
+
+
+def _pcm24(samples: Floats) -> bytes:
+    """Little-endian 24-bit integers; what lies above full scale is held there."""
+    integers = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype("<i4")
+    return integers.view(np.uint8).reshape(-1, 4)[:, :BYTES_PER_SAMPLE].tobytes()
