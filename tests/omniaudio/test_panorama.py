@@ -1,0 +1,221 @@
+"""Panoramas: the released code's own views, geometry against ambisonics, and which pictures are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from safetensors.numpy import load_file
+
+from omniaudio.ambisonics import panorama_directions, unit_vector
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.panorama import (
+    Picture,
+    check_panorama,
+    from_uv,
+    pad_square,
+    perspective_view,
+    resize,
+    solid_angles,
+    to_uv,
+    vision_inputs,
+    why_not_panorama,
+    wrap_seam,
+)
+
+
+def smooth(height: int, width: int, seed: int = 0) -> Picture:
+    """A panorama made of broad plane waves over the sphere: continuous at the seam and at the poles."""
+    random = np.random.default_rng(seed)
+    waves = panorama_directions(height, width) @ random.normal(0, 6, (3, 3))
+    return np.rint(127.5 + 127 * np.sin(waves)).astype(np.uint8)
+
+
+def photograph(height: int, width: int) -> Picture:
+    """A picture from a camera: a dark wall at the left, a window at the right, a floor that comes nearer."""
+    y, x = np.mgrid[:height, :width] / height
+    red = 40 + 80 * x + 20 * np.sin(9 * x + 4 * y)
+    green = 50 + 60 * x * (1 - y) + 30 * np.sin(7 * y + 3 * x)
+    blue = 30 + 90 * x + 10 * np.sin(20 * y * x)
+    return np.stack([red, green, blue], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def released(shared: Path) -> dict[str, Picture]:
+    return load_file(shared / "parity" / "views.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("name", "field_of_view", "yaw", "pitch"),
+    # The released pitch is positive downwards.
+    [("view_front_120", 120, 0, 0), ("view_yaw90_fov90", 90, 90, 0), ("view_yaw-135_pitch30_fov90", 90, -135, -30)],
+)
+def test_views_are_the_released_ones(
+    released: dict[str, Picture], name: str, field_of_view: float, yaw: float, pitch: float
+) -> None:
+    view = perspective_view(released["panorama"], np.radians(field_of_view), np.radians(yaw), np.radians(pitch), 224)
+    error = np.abs(view.astype(int) - released[name])
+    assert view.shape == (224, 224, 3)
+    assert (error.max(axis=-1) <= 1).mean() >= 0.999
+    assert (error == 0).mean() > 0.999
+
+
+def test_padding_is_the_released_one(released: dict[str, Picture]) -> None:
+    assert_array_equal(pad_square(released["panorama"]), released["padded_square"])
+
+
+def test_padding_centres_either_shape() -> None:
+    assert_array_equal(np.flatnonzero(pad_square(np.ones((3, 8, 3), np.uint8)).any(axis=(1, 2))), [2, 3, 4])
+    assert_array_equal(np.flatnonzero(pad_square(np.ones((8, 4, 3), np.uint8)).any(axis=(0, 2))), [2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(("azimuth", "elevation"), [(0, 0), (90, 0), (-90, 30), (180, -45), (30, 85), (0, -90)])
+def test_a_view_looks_where_it_is_told_to(azimuth: float, elevation: float) -> None:
+    """A bright spot in a direction is at the centre of the view to that direction, over seam and poles."""
+    target = unit_vector(*np.radians([azimuth, elevation]))
+    near = panorama_directions(256, 512) @ target > np.cos(np.radians(6))
+    panorama = np.repeat(near[..., None] * np.uint8(255), 3, axis=-1)
+    view = perspective_view(panorama, np.radians(60), np.radians(azimuth), np.radians(elevation), 101)
+    rows, columns = np.nonzero(view[..., 0] > 127)
+    assert abs(rows.mean() - 50) < 1.5
+    assert abs(columns.mean() - 50) < 1.5
+    expected = 50 * np.tan(np.radians(6)) / np.tan(np.radians(30))
+    assert_allclose([np.ptp(rows) / 2, np.ptp(columns) / 2], expected, atol=1.5)
+
+
+def test_left_of_a_view_is_left_and_up_is_up() -> None:
+    directions = panorama_directions(64, 128)
+    panorama = np.rint(127.5 + 127 * directions).astype(np.uint8)[..., [1, 2, 0]]  # red: to the left, green: up
+    view = perspective_view(panorama, np.radians(90), 0, 0, 33).astype(int)
+    assert (np.diff(view[16, :, 0]) <= 0).all()
+    assert (np.diff(view[:, 16, 1]) <= 0).all()
+    assert view[16, 0, 0] - view[16, -1, 0] > 150
+    assert view[0, 16, 1] - view[-1, 16, 1] > 150
+
+
+def test_a_view_is_smooth_over_seam_and_pole() -> None:
+    """No row or column of a view across the seam, or straight up, stands out against its neighbours."""
+    for yaw, pitch in ((np.pi, 0.0), (0.7, np.pi / 2), (0.7, -np.pi / 2)):
+        view = perspective_view(smooth(256, 512), np.radians(50), yaw, pitch, 120).astype(float)
+        bend = np.abs(np.diff(view, n=2, axis=0)).max(), np.abs(np.diff(view, n=2, axis=1)).max()
+        assert max(bend) < 6
+
+
+@pytest.mark.parametrize("field_of_view", [0.0, -1.0, np.pi, 7.0])
+def test_impossible_fields_of_view_are_refused(field_of_view: float) -> None:
+    with pytest.raises(ValueError, match="field of view"):
+        perspective_view(smooth(16, 32), field_of_view, 0, 0, 8)
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_uv_and_directions_are_inverse(u: float, v: float) -> None:
+    assert_allclose(to_uv(from_uv(u, v)), (u, v), atol=1e-9)
+
+
+def test_uv_follows_the_convention() -> None:
+    assert_allclose(to_uv([[1, 0, 0], [0, 1, 0], [0, -1, 0]]), [[0.5, 0.25, 0.75], [0.5, 0.5, 0.5]])
+    assert_allclose(to_uv([0, 0, 1])[1], 1)
+    u, v = to_uv(panorama_directions(6, 12))
+    assert_allclose(u, np.broadcast_to((np.arange(12) + 0.5) / 12, (6, 12)))
+    assert_allclose(v, np.broadcast_to(1 - (np.arange(6)[:, None] + 0.5) / 6, (6, 12)))
+
+
+@given(st.integers(1, 40), st.integers(1, 80))
+def test_solid_angles_cover_the_sphere(rows: int, columns: int) -> None:
+    angles = solid_angles(rows, columns)
+    assert angles.shape == (rows, columns)
+    assert (angles > 0).all()
+    assert_allclose(angles.sum(), 4 * np.pi)
+
+
+def test_solid_angles_weigh_directions_without_bias() -> None:
+    mean = (panorama_directions(28, 56) * solid_angles(28, 56)[..., None]).sum(axis=(0, 1))
+    assert_allclose(mean, 0, atol=1e-12)
+
+
+def test_the_seam_is_wrapped() -> None:
+    panorama = smooth(8, 16)
+    wrapped = wrap_seam(panorama, 3)
+    assert wrapped.shape == (8, 22, 3)
+    assert_array_equal(wrapped[:, :3], panorama[:, -3:])
+    assert_array_equal(wrapped[:, -3:], panorama[:, :3])
+
+
+@pytest.mark.parametrize("size", [(64, 128), (50, 100), (256, 512)])
+def test_resizing_commutes_with_turning(size: tuple[int, int]) -> None:
+    """A panorama turned by half is, made smaller or larger, the small one turned by half: the seam is no border."""
+    height, width = size
+    panorama = smooth(128, 256)
+    first = np.roll(resize(panorama, height, width), width // 2, axis=1)
+    second = resize(np.roll(panorama, 128, axis=1), height, width)
+    assert np.abs(first.astype(int) - second).max() <= 1
+    assert np.abs(first.astype(int) - np.roll(smooth(height, width), width // 2, axis=1)).mean() < 4
+
+
+def test_resizing_does_not_alias() -> None:
+    stripes = np.zeros((64, 128, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.ptp(resize(stripes, 20, 40).astype(int)) < 20
+
+
+def test_inputs_of_the_released_vision_encoder(released: dict[str, Picture]) -> None:
+    inputs = vision_inputs(released["panorama"], "metaclip")
+    assert {name: value.shape for name, value in inputs.items()} == dict.fromkeys(
+        ("video_360", "video_fov"), (224, 224, 3)
+    )
+    assert not inputs["video_360"][:50].any()
+    assert inputs["video_360"][62:162].any(axis=-1).all()
+    assert np.abs(inputs["video_fov"].astype(int) - released["view_front_120"]).max() <= 1
+
+
+def test_inputs_of_the_drafts_vision_encoder() -> None:
+    panorama = smooth(448, 896)
+    inputs = vision_inputs(panorama, "efficientnet_lite0")
+    assert list(inputs) == ["panorama"]
+    assert inputs["panorama"].shape == (448, 1152, 3)
+    assert inputs["panorama"].dtype == np.uint8
+    assert_array_equal(inputs["panorama"][:, 128:-128], panorama)
+    assert_array_equal(inputs["panorama"][:, :128], panorama[:, -128:])
+
+
+def test_panoramas_are_accepted() -> None:
+    for seed in range(10):
+        assert why_not_panorama(smooth(200, 400, seed)) is None
+    assert why_not_panorama(smooth(320, 644)) is None
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_plain_picture_cannot_be_told(level: int) -> None:
+    assert why_not_panorama(np.full((100, 200, 3), level, np.uint8)) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_cannot_be_told(seed: int) -> None:
+    assert why_not_panorama(np.random.default_rng(seed).integers(0, 256, (100, 200, 3), dtype=np.uint8)) is None
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "words"), [(1080, 1920, "1.78:1"), (1080, 2048, "1.90:1"), (64, 64, "1.00:1")]
+)
+def test_other_shapes_are_refused_by_their_shape(height: int, width: int, words: str) -> None:
+    with pytest.raises(UserError, match=words) as refusal:
+        check_panorama(np.zeros((height, width, 3), np.uint8), declared=True)
+    assert refusal.value.code == ExitCode.NOT_360
+    assert "--force" in refusal.value.sentence
+
+
+def test_a_photograph_of_a_panoramas_shape_is_refused_by_its_edges() -> None:
+    with pytest.raises(UserError, match="edges do not meet") as refusal:
+        check_panorama(photograph(200, 400))
+    assert refusal.value.code == ExitCode.NOT_360
+
+
+def test_a_part_of_a_panorama_is_refused_by_its_edges() -> None:
+    view = perspective_view(smooth(512, 1024, 3), np.radians(80), 0.4, 0.1, 400)[100:300]
+    assert why_not_panorama(view) == "its left and right edges do not meet"
+
+
+def test_metadata_outweigh_the_edges() -> None:
+    check_panorama(photograph(200, 400), declared=True)
