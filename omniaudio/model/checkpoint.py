@@ -5,7 +5,6 @@ A file names its tensors as the released one does. Its convolutions in the autoe
 on saving as g = |w|, v = w, which folds to the same weights.
 """
 
-import os
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from omniaudio.config import ModelConfig
+from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.model.omniaudio import OmniAudio
 
@@ -69,7 +69,8 @@ def _weight_normalised(model: OmniAudio) -> set[str]:
 
 
 def _length(weight: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(weight, dim=(1, 2), keepdim=True)
+    return length
 
 
 def released_tensors(model: OmniAudio) -> Iterator[tuple[str, Tensor]]:
@@ -106,9 +107,9 @@ def check_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], source: st
 
 
 def load_model(config: ModelConfig, weights: Path) -> OmniAudio:
-    """Builds the model of a config and fills it, on the CPU, in evaluation mode.
+    """Builds the model of a config and fills it, on the CPU, in float32, in evaluation mode.
 
-    The model is built without memory and takes the file's tensors as they are, so that no second copy is made.
+    The model is built without memory and takes a file's float32 tensors as they are, so that no second copy is made.
 
     Raises:
         UserError: the file cannot be read, or its tensors are not exactly the config's.
@@ -122,10 +123,10 @@ def load_model(config: ModelConfig, weights: Path) -> OmniAudio:
     for name in model.state_dict():
         released = _released_name(name)
         if name in normalised:
-            direction = tensors[f"{released}_v"]
-            state[name] = direction * (tensors[f"{released}_g"] / _length(direction))
+            direction = tensors[f"{released}_v"].float()
+            state[name] = direction * (tensors[f"{released}_g"].float() / _length(direction))
         else:
-            state[name] = tensors[released]
+            state[name] = tensors[released].float()
     model.load_state_dict(state, assign=True)
     return model.eval()
 
@@ -133,12 +134,8 @@ def load_model(config: ModelConfig, weights: Path) -> OmniAudio:
 def save_weights(model: OmniAudio, path: Path) -> None:
     """Writes the model's weights as `.safetensors` in the released form; an older file is replaced only when done."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in released_tensors(model)}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as unfinished:
         save_file(tensors, unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def find_weights(folder: Path) -> Path:

@@ -31,6 +31,8 @@ def relative_errors(folder: Path) -> dict[str, float]:
         UserError: a file is missing or damaged, or holds a figure that is not known here.
     """
     config = load_config(folder)
+    if config.model.pretransform.type != "autoencoder":
+        raise UserError(f"The figures of {folder} are of the released autoencoder, which its config does not have.")
     model = load_model(config, find_weights(folder))
     try:
         figures = load_file(folder / FIGURES_NAME)
@@ -64,7 +66,7 @@ def _outputs(model: OmniAudio, config: ModelConfig, figures: dict[str, Tensor]) 
         elif name == "audio":
             outputs[name] = model.decode(latents)
         elif name == "vae_encoder_out":
-            outputs[name] = model.pretransform.encoder(figures["vae_in"])
+            outputs[name] = model.pretransform.get_submodule("encoder")(figures["vae_in"])
         elif name == "vae_mean_decoded":
             outputs[name] = model.decode(model.encode(figures["vae_in"]))
         else:

@@ -1,0 +1,103 @@
+"""The command `omniaudio`: its own commands, and those that other packages add by the entry points."""
+
+import json
+import logging
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from omniaudio import zoo
+from omniaudio.errors import ExitCode, UserError
+
+ENTRY_POINTS = "omniaudio.commands"
+
+_log = logging.getLogger(__name__)
+
+models_app = typer.Typer(help="List the models that are here or to be had, and fetch them.")
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(help="A folder with a model, its inputs and the outputs expected of it.")],
+) -> None:
+    """Check this installation against figures of the released code: one JSON line, tensor → relative error."""
+    try:
+        from omniaudio import verify as parity  # noqa: PLC0415 - torch is not always installed
+    except ImportError as error:
+        raise UserError("Verifying needs torch: install omniaudio-blender[torch].", ExitCode.NO_BACKEND) from error
+    errors, good = parity.verify(folder)
+    typer.echo(json.dumps(errors))
+    raise typer.Exit(0 if good else ExitCode.FAILED)
+
+
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models that are here or to be had, and fetch them."""
+    if context.invoked_subcommand is None:
+        table = Table("model", "state", "on disk", "to fetch", "licence", Column("folder", overflow="fold"))
+        for model in zoo.models():
+            to_fetch = sum(part.gigabytes for part in model.missing)
+            table.add_row(
+                model.name,
+                "ready" if model.ready else "not here",
+                f"{model.size / 1e6:.1f} MB" if model.ready else "",
+                f"{to_fetch:.1f} GB" if to_fetch else "",
+                model.licence,
+                str(model.folder),
+            )
+        Console().print(table)
+
+
+@models_app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="The model to fetch, as `omniaudio models` lists it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licences without being asked.")] = False,
+) -> None:
+    """Fetch a model from the Hub: its licences are shown, then it is downloaded and checked."""
+    from omniaudio import hub  # noqa: PLC0415 - the Hub's client is not always installed
+
+    files = hub.listed(name)
+    for file in files:
+        typer.echo(f"{file.part.what}: {file.name}, {file.size / 1e9:.2f} GB. Licence: {file.part.licence}.")
+    typer.echo(f"To {zoo.user_folder()}.")
+    if not yes and not typer.confirm("Do you agree to these licences, and fetch?"):
+        raise typer.Exit(ExitCode.CANCELLED)
+    hub.download(files)
+    model = zoo.find(name)
+    hub.check(model)
+    typer.echo(f"The model {name!r} is complete, and its tensors are exactly its config's.")
+
+
+def application() -> typer.Typer:
+    """The command line with the commands of all packages that are installed."""
+    app = typer.Typer(
+        help="360° pictures in, first-order ambisonics out.", no_args_is_help=True, pretty_exceptions_enable=False
+    )
+    app.command()(verify)
+    app.add_typer(models_app, name="models")
+    for entry_point in entry_points(group=ENTRY_POINTS):
+        try:
+            register = entry_point.load()
+        except ImportError as error:
+            _log.warning("The commands of %r are not available: %s.", entry_point.name, error)
+            continue
+        register(app)
+    return app
+
+
+def main() -> None:
+    """Runs the command line; an error that a person can mend is one sentence and an exit code."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        application()()
+    except UserError as error:
+        print(error.sentence, file=sys.stderr)
+        sys.exit(error.code)
+
+
+if __name__ == "__main__":
+    main()

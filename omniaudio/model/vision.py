@@ -1,0 +1,76 @@
+"""MetaCLIP-H14 (arXiv 2309.16671), the released model's eye: 1024 features of a picture.
+
+`transformers` computes it, from the files in the user's folder of models; nothing is fetched here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from omniaudio.errors import ExitCode, UserError
+
+PICTURE_SIZE = 224
+FEATURES = 1024
+
+# What CLIP's pictures are normalised by, of RGB in 0..1 (arXiv 2103.00020, in the code released with it).
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STDEV = (0.26862954, 0.26130258, 0.27577711)
+
+
+class MetaClip(nn.Module):
+    """Pictures to CLIP's projected image features, not normalised to unit length, as the released code leaves them."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.mean: Tensor
+        self.stdev: Tensor
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
+        self.register_buffer("stdev", torch.tensor(STDEV)[:, None, None])
+
+    def forward(self, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Features of each kind of picture.
+
+        Args:
+            pictures: `video_360`, whole panoramas padded square, and `video_fov`, front views; each uint8 RGB
+                (batch, 224, 224, 3).
+
+        Returns:
+            By the same names, float32 (batch, 1024).
+        """
+        return {name: self._features(picture) for name, picture in pictures.items()}
+
+    def _features(self, picture: Tensor) -> Tensor:
+        normalised = (picture.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.stdev
+        features: Tensor = self.encoder(pixel_values=normalised).image_embeds
+        return features
+
+
+def load_metaclip(folder: Path) -> MetaClip:
+    """Loads MetaCLIP's vision from a folder with `config.json` and weights, in float32 and evaluation mode.
+
+    Raises:
+        UserError: the files are missing or damaged, have no tensors for a part of it, or `transformers` is missing.
+    """
+    try:
+        import transformers  # noqa: PLC0415 - the draft does without it
+    except ImportError as error:
+        sentence = "MetaCLIP needs transformers: install omniaudio-blender[released]."
+        raise UserError(sentence, ExitCode.NO_BACKEND) from error
+    # It would report every tensor of the checkpoint's text half, which is not wanted.
+    transformers.logging.set_verbosity_error()
+    try:
+        loaded: Any = transformers.CLIPVisionModelWithProjection.from_pretrained(
+            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        sentence = f"MetaCLIP cannot be read from {folder}: run `omniaudio models fetch omniaudio`."
+        raise UserError(sentence, ExitCode.NO_MODEL) from error
+    encoder, report = loaded
+    # What is missing would be made up at random.
+    if report["missing_keys"] or report["mismatched_keys"]:
+        absent = ", ".join(sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])))
+        raise UserError(f"The MetaCLIP weights in {folder} lack {absent}: fetch them again.", ExitCode.NO_MODEL)
+    return MetaClip(encoder).eval()
