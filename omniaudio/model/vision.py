@@ -60,10 +60,13 @@ def load_metaclip(folder: Path) -> MetaClip:
         sentence = "MetaCLIP needs transformers: install omniaudio-blender[released]."
         raise UserError(sentence, ExitCode.NO_BACKEND) from error
     # It would report every tensor of the checkpoint's text half, which is not wanted.
-    transformers.logging.set_verbosity_error()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
+        config = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
+        # The whole CLIP projects to the width of its own config; its vision's config may be silent about it.
+        config.vision_config.projection_dim = config.projection_dim
         loaded: Any = transformers.CLIPVisionModelWithProjection.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
+            folder, config=config.vision_config, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError) as error:
         sentence = f"MetaCLIP cannot be read from {folder}: run `omniaudio models fetch omniaudio`."
