@@ -110,29 +110,32 @@ def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Pictu
     return {"video_360": np.asarray(small), "video_fov": front}
 
 
-def check_panorama(picture: Picture, declared: bool = False) -> None:
+def check_panorama(picture: Picture, projection: str | None = None) -> None:
     """Refuses a picture `(height, width, 3)` with square pixels that is no whole 360° panorama.
 
-    `declared`: the file's own metadata call it equirectangular, so that its shape alone is checked.
+    `projection`: what the file's own metadata call it, if they do. Where that is "equirectangular" its shape alone is
+    checked.
 
     Raises UserError (NOT_360) with the reason."""
-    reason = why_not_panorama(picture, declared)
+    reason = why_not_panorama(picture, projection)
     if reason is not None:
         raise UserError(
             f"This is not a 360° panorama: {reason}; give an equirectangular picture or use --force.", ExitCode.NOT_360
         )
 
 
-def why_not_panorama(picture: Picture, declared: bool = False) -> str | None:
+def why_not_panorama(picture: Picture, projection: str | None = None) -> str | None:
     """The reason why a picture is no 360° panorama, or None where it is one or cannot be told from one.
 
     A panorama is twice as wide as high, and its left and right edges are neighbours. Edges that differ like distant
     columns do, in a picture whose neighbouring columns are alike, are taken for a photograph's. Black, plain and noisy
     pictures pass."""
     height, width = picture.shape[:2]
+    if projection not in (None, "equirectangular"):
+        return f"its metadata call its projection {projection}"
     if abs(width / height / 2 - 1) > _ASPECT_TOLERANCE:
         return f"it is {width / height:.2f}:1 ({width}×{height} in square pixels) and not 2:1"
-    if not declared and _seam_is_broken(picture):
+    if projection is None and _seam_is_broken(picture):
         return "its left and right edges do not meet"
     return None
 

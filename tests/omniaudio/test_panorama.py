@@ -201,7 +201,7 @@ def test_noise_cannot_be_told(seed: int) -> None:
 )
 def test_other_shapes_are_refused_by_their_shape(height: int, width: int, words: str) -> None:
     with pytest.raises(UserError, match=words) as refusal:
-        check_panorama(np.zeros((height, width, 3), np.uint8), declared=True)
+        check_panorama(np.zeros((height, width, 3), np.uint8), projection="equirectangular")
     assert refusal.value.code == ExitCode.NOT_360
     assert "--force" in refusal.value.sentence
 
@@ -218,4 +218,9 @@ def test_a_part_of_a_panorama_is_refused_by_its_edges() -> None:
 
 
 def test_metadata_outweigh_the_edges() -> None:
-    check_panorama(photograph(200, 400), declared=True)
+    check_panorama(photograph(200, 400), projection="equirectangular")
+
+
+@pytest.mark.parametrize("projection", ["cubemap", "half equirectangular"])
+def test_other_projections_are_refused_by_their_metadata(projection: str) -> None:
+    assert why_not_panorama(smooth(100, 200), projection) == f"its metadata call its projection {projection}"

@@ -1,0 +1,327 @@
+"""Reading a clip: what is in the file, and its pictures at a wanted rate, streamed by PyAV in constant memory.
+
+Whatever the file, pictures come out as `uint8 (height, width, 3)` RGB with square pixels, upright (the rotation flag is
+applied), one eye of a stereo picture (the left one), at times that start with the clip's first picture. A clip is a
+video, a still picture, or an image sequence (a folder, or a name with #### or %04d where the numbers are).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from math import ceil, isfinite
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+import av
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+
+from omniaudio.container import Stereo, all_frames, open_file, readable_end, spherical, timed_frames, video_stream
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.stills import declared_projection, is_sequence, is_still, read_still, sequence_files
+
+Picture = npt.NDArray[np.uint8]
+T = TypeVar("T")
+_Source = av.VideoFrame | Path
+"""What a picture is made of: a decoded frame, or a picture's file."""
+
+SEQUENCE_RATE = Fraction(24)
+"""Pictures a second of an image sequence, unless it is told: Blender's own."""
+
+
+class VideoInfo(BaseModel):
+    """What a clip is. Sizes are in pixels, times in seconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    kind: Literal["video", "still", "sequence"]
+    codec: str
+    width: int
+    height: int
+    """As stored."""
+    pixel_aspect: Fraction
+    rotation: int
+    """Degrees counter-clockwise that the stored picture is turned by to be upright."""
+    picture_width: int
+    picture_height: int
+    """Of the pictures that `frames` gives: one eye, upright, square pixels."""
+    fps: Fraction | None
+    """The mean; None for a still."""
+    duration: float | None
+    """From the first picture to the end of the last one that can be read; None for a still."""
+    frames: int | None
+    """As the file says or by duration and rate; None for a still."""
+    audio_channels: int
+    """0 without sound."""
+    projection: str | None
+    """As the metadata declare it: `equirectangular` for a whole panorama, another name for other projections."""
+    stereo: Stereo
+    stereo_declared: bool
+    """Whether the metadata say so; else it was told from the shape and the likeness of the two halves."""
+    right_eye_first: bool
+
+    @property
+    def has_audio(self) -> bool:
+        return self.audio_channels > 0
+
+
+class Frame(NamedTuple):
+    """A picture of a clip."""
+
+    time: float
+    """The wanted time, in seconds from the clip's first picture."""
+    image: Picture
+
+
+def probe(path: Path, sequence_rate: Fraction = SEQUENCE_RATE) -> VideoInfo:
+    """What is in a file, a folder or a sequence. Decodes one picture; reads on only in files that are cut off.
+
+    Raises UserError: NO_INPUT where nothing is there, NOT_A_VIDEO where there is no picture in it."""
+    if is_sequence(path):
+        return _probe_sequence(path, sequence_rate)
+    if not path.exists():
+        raise UserError(f"There is no file {path}; check the path.", ExitCode.NO_INPUT)
+    return _probe_still(path) if is_still(path) else _probe_video(path)
+
+
+def time_range(info: VideoInfo, start: float = 0.0, duration: float | None = None) -> tuple[float, float]:
+    """The start and the length in seconds of a wanted part of a clip; to its end where no duration is given.
+
+    Raises UserError (BAD_RANGE) where the clip does not hold it, or a still is given no duration."""
+    if not isfinite(start) or start < 0:
+        raise UserError(f"A clip starts at 0 s; start there or later, not at {start:g} s.", ExitCode.BAD_RANGE)
+    if duration is not None and not (isfinite(duration) and duration > 0):
+        raise UserError(f"A duration is longer than 0 s; give one, not {duration:g} s.", ExitCode.BAD_RANGE)
+    if info.duration is None:
+        if duration is None:
+            raise UserError(f"{info.path.name} is a still picture; say how long with --duration.", ExitCode.BAD_RANGE)
+        return start, duration
+    if start >= info.duration:
+        raise UserError(
+            f"{info.path.name} is {info.duration:.2f} s long; start before that, not at {start:g} s.",
+            ExitCode.BAD_RANGE,
+        )
+    rest = info.duration - start
+    # People round to a frame or to a hundredth of a second.
+    slack = max(0.01, 1 / float(info.fps or 25))
+    if duration is not None and duration > rest + slack:
+        raise UserError(
+            f"{info.path.name} is {info.duration:.2f} s long; from {start:g} s on, ask for {rest:.2f} s at most, "
+            f"not for {duration:g} s.",
+            ExitCode.BAD_RANGE,
+        )
+    return start, rest if duration is None else min(duration, rest)
+
+
+def frame_times(rate: float, start: float, length: float) -> list[float]:
+    """The times start + k/rate of all k ≥ 0 before start + length, in seconds; at least one."""
+    count = max(1, ceil(round(length * rate, 6)))
+    return [start + k / rate for k in range(count)]
+
+
+def frames(
+    path: Path,
+    rate: float,
+    start: float = 0.0,
+    duration: float | None = None,
+    sequence_rate: Fraction = SEQUENCE_RATE,
+) -> Iterator[Frame]:
+    """The pictures nearest to the times start + k/rate, `rate` a second, one after the other.
+
+    Arguments are checked at the call, pictures are read while iterating; a few are held at a time.
+
+    Raises UserError as `probe` and `time_range` do."""
+    if not (isfinite(rate) and rate > 0):
+        raise ValueError(f"a rate is above 0, not {rate}")
+    info = probe(path, sequence_rate)
+    return _pictures(info, frame_times(rate, *time_range(info, start, duration)))
+
+
+def frame_at(path: Path, time: float = 0.0, sequence_rate: Fraction = SEQUENCE_RATE) -> Picture:
+    """The picture nearest to a time in seconds. Raises UserError as `probe` and `time_range` do."""
+    info = probe(path, sequence_rate)
+    start, _ = time_range(info, time, 1.0 if info.duration is None else None)
+    return next(_pictures(info, [start])).image
+
+
+def nearest(timed: Iterable[tuple[float, T]], times: Sequence[float]) -> Iterator[T]:
+    """For each of the ascending `times` the item nearest to it, the earlier one of two as near.
+
+    `timed` are items with their ascending times; one that is not later than the one before is left out. Reads no
+    further than needed and holds two items. Yields nothing where there are no items."""
+    items = iter(timed)
+    before = next(items, None)
+    if before is None:
+        return
+    after = next(items, None)
+    for time in times:
+        while after is not None and after[0] - time < abs(before[0] - time):
+            if after[0] > before[0]:
+                before = after
+            after = next(items, None)
+        yield before[1]
+
+
+# --- Pictures -------------------------------------------------------------------------------------------------------
+
+
+def _pictures(info: VideoInfo, times: Sequence[float]) -> Iterator[Frame]:
+    """The pictures nearest to ascending times; each is converted once, however often it is wanted."""
+    last: _Source | None = None
+    for time, source in zip(times, nearest(_timed(info, times[0]), times), strict=False):
+        if source is not last:
+            last, image = source, _picture(info, source)
+        yield Frame(time, image)
+    if last is None:
+        raise UserError(
+            f"No picture of {info.path.name} from {times[0]:g} s on can be decoded; choose another part of it.",
+            ExitCode.BAD_RANGE,
+        )
+
+
+def _timed(info: VideoInfo, start: float) -> Iterator[tuple[float, _Source]]:
+    if info.kind == "video":
+        return timed_frames(info.path, start)
+    if info.kind == "still":
+        return iter([(0.0, info.path)])
+    assert info.fps is not None
+    rate = float(info.fps)
+    return ((place / rate, file) for place, file in sequence_files(info.path))
+
+
+def _picture(info: VideoInfo, source: _Source) -> Picture:
+    """One eye, upright, in square pixels."""
+    if isinstance(source, Path):
+        return _shown(read_still(source), info)
+    return _shown(_upright(source), info)
+
+
+def _upright(frame: av.VideoFrame) -> Picture:
+    """All of a decoded frame in RGB, turned by its rotation flag."""
+    return np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), frame.rotation // 90)
+
+
+def _shown(upright: Picture, info: VideoInfo) -> Picture:
+    height, width = upright.shape[:2]
+    if info.stereo == "top-bottom":
+        upright = upright[height // 2 :] if info.right_eye_first else upright[: height // 2]
+    elif info.stereo == "side-by-side":
+        upright = upright[:, width // 2 :] if info.right_eye_first else upright[:, : width // 2]
+    size = (info.picture_width, info.picture_height)
+    if upright.shape[:2] == size[::-1]:
+        return np.ascontiguousarray(upright)
+    return np.asarray(Image.fromarray(upright).resize(size, Image.Resampling.BICUBIC))
+
+
+def _probe_video(path: Path) -> VideoInfo:
+    with open_file(path) as container:
+        stream = video_stream(container, path)
+        frame = next(all_frames(container, stream), None)
+        if frame is None:
+            raise UserError(
+                f"No picture of {path.name} can be decoded: it is empty, cut off, or damaged; export it again.",
+                ExitCode.NOT_A_VIDEO,
+            )
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        fps = stream.average_rate or stream.guessed_rate or Fraction(25)
+        duration = readable_end(path, fps)
+        metadata = spherical(frame)
+        sound = container.streams.audio
+        upright = _upright(frame)
+        across = aspect if frame.rotation % 180 == 0 else 1 / aspect
+        stereo = metadata.stereo or _guessed_stereo(upright, across)
+        size = _eye_size(upright.shape[1], upright.shape[0], across, stereo, metadata.projection)
+        return VideoInfo(
+            path=path,
+            kind="video",
+            codec=stream.codec_context.name,
+            width=frame.width,
+            height=frame.height,
+            pixel_aspect=aspect,
+            rotation=frame.rotation % 360,
+            picture_width=size[0],
+            picture_height=size[1],
+            fps=fps,
+            duration=duration,
+            frames=stream.frames or max(1, round(duration * fps)),
+            audio_channels=sound[0].codec_context.channels if sound else 0,
+            projection=metadata.projection,
+            stereo=stereo,
+            stereo_declared=metadata.stereo is not None,
+            right_eye_first=metadata.right_eye_first,
+        )
+
+
+# --- Stills, sequences, shapes --------------------------------------------------------------------------------------
+
+
+def _probe_still(path: Path) -> VideoInfo:
+    image = read_still(path)
+    return _info_of_pictures(path, "still", path, image)
+
+
+def _probe_sequence(path: Path, rate: Fraction) -> VideoInfo:
+    files = sequence_files(path)
+    info = _info_of_pictures(path, "sequence", files[0][1], read_still(files[0][1]))
+    count = files[-1][0] + 1
+    return info.model_copy(update={"fps": rate, "duration": float(count / rate), "frames": count})
+
+
+def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path, image: Picture) -> VideoInfo:
+    height, width = image.shape[:2]
+    projection = declared_projection(file)
+    stereo = _guessed_stereo(image, Fraction(1))
+    size = _eye_size(width, height, Fraction(1), stereo, projection)
+    return VideoInfo(
+        path=path,
+        kind=kind,
+        codec=file.suffix[1:].lower(),
+        width=width,
+        height=height,
+        pixel_aspect=Fraction(1),
+        rotation=0,
+        picture_width=size[0],
+        picture_height=size[1],
+        fps=None,
+        duration=None,
+        frames=None,
+        audio_channels=0,
+        projection=projection,
+        stereo=stereo,
+        stereo_declared=False,
+        right_eye_first=False,
+    )
+
+
+def _guessed_stereo(upright: Picture, pixel_aspect: Fraction) -> Stereo:
+    """Two 2:1 panoramas, one above the other (1:1) or beside it (4:1), if the halves are alike; else mono."""
+    height, width = upright.shape[:2]
+    aspect = width * float(pixel_aspect) / height
+    if abs(aspect - 1) < 0.03:
+        layout: Stereo = "top-bottom"
+    elif abs(aspect / 4 - 1) < 0.03:
+        layout = "side-by-side"
+    else:
+        return "mono"
+    small = np.asarray(Image.fromarray(upright).resize((64, 64), Image.Resampling.BOX), dtype=np.float64)
+    first, second = np.split(small, 2, axis=0 if layout == "top-bottom" else 1)
+    # Other pictures' halves are as far apart as the halves themselves are varied.
+    alike = np.abs(first - second).mean() <= 0.4 * np.abs(first - first.mean(axis=(0, 1))).mean() + 1
+    return layout if alike else "mono"
+
+
+def _eye_size(
+    width: int, height: int, pixel_aspect: Fraction, stereo: Stereo, projection: str | None
+) -> tuple[int, int]:
+    """Width and height of one eye in square pixels. Both eyes of a panorama may have been squeezed into the shape of
+    one; then it is stretched to 2:1 again."""
+    eye_width = width * float(pixel_aspect) / (2 if stereo == "side-by-side" else 1)
+    eye_height = height / (2 if stereo == "top-bottom" else 1)
+    whole = projection in (None, "equirectangular")
+    if whole and stereo == "side-by-side" and abs(eye_width / eye_height - 1) < 0.03:
+        eye_width *= 2
+    elif whole and stereo == "top-bottom" and abs(eye_width / eye_height / 4 - 1) < 0.03:
+        eye_height *= 2
+    return round(eye_width), round(eye_height)
