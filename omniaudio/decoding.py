@@ -15,6 +15,8 @@ CONTEXT_FRAMES = 6
 """Latent frames that a decoder sees on either side of what is used of a chunk."""
 FADE_FRAMES = 4
 """Latent frames of the cross-fade between two chunks."""
+OVERLAP_FRAMES = 2 * CONTEXT_FRAMES + FADE_FRAMES
+"""Latent frames that two neighbouring chunks share."""
 
 
 def decode_in_chunks(
@@ -33,11 +35,10 @@ def decode_in_chunks(
     Yields:
         Sound (sound channels, samples); together frames · samples_per_frame samples.
     """
-    overlap = 2 * CONTEXT_FRAMES + FADE_FRAMES
     context, fade = CONTEXT_FRAMES * samples_per_frame, FADE_FRAMES * samples_per_frame
     tail: Float32 | None = None
     frames = latents.shape[1]
-    for begin, end in chunks(frames, length, overlap):
+    for begin, end in chunks(frames, length, OVERLAP_FRAMES):
         sound = decode(latents[None, :, begin:end])[0]
         if tail is not None:
             sound = sound[:, context:]

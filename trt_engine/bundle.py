@@ -7,10 +7,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from omniaudio.delivery import file_sha256
 from omniaudio.errors import ExitCode, UserError
 
 BUNDLE_FILE = "bundle.json"
-HASHED_AT_ONCE = 1 << 20
+
+WEIGHT_NAMES = ("model.safetensors", "model.ckpt", "vision.safetensors")
+
+PICTURE = "picture."
+"""Begins the names of the vision graph's inputs: a graph may not name an input and an output alike."""
 
 
 class Stage(StrEnum):
@@ -71,7 +76,10 @@ class Bundle(_Record):
     format: Literal[1] = 1
     model: str
     config: FileRecord
-    weights: FileRecord
+    weights: tuple[FileRecord, ...]
+    """The model's own files."""
+    graph_weights: tuple[FileRecord, ...]
+    """The files that the graphs point into; the same ones where a graph can."""
     precision: str
     graphs: dict[Stage, Graph]
     licences: tuple[Licence, ...]
@@ -80,21 +88,27 @@ class Bundle(_Record):
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """Every file but `bundle.json` itself."""
-        return (self.config, self.weights, *self.graphs.values())
+        return (self.config, *self.graph_weights, *self.graphs.values())
+
+    @property
+    def identity(self) -> str:
+        """Of config and weights: what a sidecar names the model by."""
+        return identity(self.config, self.weights)
 
 
 def record(path: Path) -> FileRecord:
     """Measure a file of a bundle."""
-    return FileRecord(file=path.name, size=path.stat().st_size, sha256=sha256(path))
+    return FileRecord(file=path.name, size=path.stat().st_size, sha256=file_sha256(path))
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASHED_AT_ONCE):
-            digest.update(block)
-    return digest.hexdigest()
+def identity(config: FileRecord, weights: tuple[FileRecord, ...]) -> str:
+    """One SHA-256 of a config's and of weights' hashes, whatever the files are called."""
+    return hashlib.sha256("\n".join(file.sha256 for file in (config, *weights)).encode()).hexdigest()
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The files that a model's own weights lie in: the model's, and its vision's where the folder has it."""
+    return tuple(path for name in WEIGHT_NAMES if (path := folder / name).is_file())
 
 
 def load(folder: Path) -> Bundle:
@@ -135,7 +149,7 @@ def verify(folder: Path) -> Bundle:
     """
     bundle = load(folder)
     for file in bundle.files:
-        if sha256(folder / file.file) != file.sha256:
+        if file_sha256(folder / file.file) != file.sha256:
             raise _damaged(folder, f"{file.file} is not what was written")
     return bundle
 

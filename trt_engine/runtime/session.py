@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from omniaudio.errors import ExitCode, UserError
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[Any]
 
 
 class Session(Protocol):

@@ -1,0 +1,72 @@
+"""How far a long piece of work is, and how long it will still take, by the speeds measured so far."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Report:
+    """`fraction` of the whole work, 0 to 1; `seconds_left` until all of it is done."""
+
+    stage: str
+    fraction: float
+    seconds_left: float
+
+
+@dataclass
+class Task:
+    """A part of the work: `units` in number, each about `guess` seconds until the first has been measured."""
+
+    stage: str
+    units: int
+    guess: float
+    done: int = 0
+    seconds: float = 0.0
+
+    @property
+    def seconds_per_unit(self) -> float:
+        """Measured, once there is something to measure."""
+        return self.seconds / self.done if self.done else self.guess
+
+    @property
+    def seconds_left(self) -> float:
+        """Of this task."""
+        return (self.units - self.done) * self.seconds_per_unit
+
+
+@dataclass
+class Progress:
+    """Tasks that are worked on one after another; each step is reported.
+
+    What `report` raises ends the work: that is how it is cancelled.
+    """
+
+    report: Callable[[Report], None]
+    tasks: list[Task] = field(default_factory=list)
+    _last: float = field(default_factory=time.monotonic)
+
+    def begin(self, stage: str) -> None:
+        """Work on a stage starts now; time since the last step is not counted to it."""
+        self._last = time.monotonic()
+        self._report(self._task(stage))
+
+    def advance(self, stage: str, units: int = 1) -> None:
+        """So many units of a stage are done."""
+        task, now = self._task(stage), time.monotonic()
+        task.seconds += now - self._last
+        task.done += units
+        self._last = now
+        self._report(task)
+
+    def _task(self, stage: str) -> Task:
+        return next(task for task in self.tasks if task.stage == stage)
+
+    def _report(self, task: Task) -> None:
+        left, spent = _sum(t.seconds_left for t in self.tasks), _sum(t.seconds for t in self.tasks)
+        fraction = spent / (spent + left) if spent + left > 0 else 1.0
+        self.report(Report(task.stage, fraction, left))
+
+
+def _sum(values: Iterable[float]) -> float:
+    return float(sum(values))

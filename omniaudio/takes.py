@@ -1,0 +1,295 @@
+"""A request carried out: from a clip to the files of every take."""
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from omniaudio import video
+from omniaudio.delivery import AmbixWriter, Options, Sidecar, file_sha256, installed_versions, replacing
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.generator import Generation, Settings, Stages
+from omniaudio.listening import BinauralRenderer
+from omniaudio.panorama import check_panorama
+from omniaudio.progress import Report
+from omniaudio.soundmap import SoundMap
+from omniaudio.stills import is_sequence, sequence_files
+
+Float32 = NDArray[np.float32]
+
+LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
+"""Sampling rates that can be asked for, in Hz."""
+BYTES_PER_SAMPLE = 4 * (3 + 4) + 2 * (3 + 4)
+"""What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32."""
+
+_log = logging.getLogger(__name__)
+
+
+class Request(BaseModel):
+    """What is wanted. Where a value is None the model's or the clip's own is taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Path
+    output: Path
+    start: float = 0.0
+    duration: float | None = None
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    takes: int = Field(default=1, ge=1)
+    only_take: int | None = Field(default=None, description="deliver this one alone, from 1, as `output`")
+    steps: int | None = Field(default=None, ge=1)
+    guidance: float | None = None
+    rate: int | None = Field(default=None, ge=LOWEST_RATE, le=HIGHEST_RATE)
+    preview: bool = True
+    map: bool = True
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+
+
+class Take(BaseModel):
+    """The files of a take that was delivered, and its measures."""
+
+    sound: Path
+    sidecar: Path
+    preview: Path | None
+    map: Path | None
+    seed: int
+    take: int
+    rate: int
+    samples: int
+    gain_db: float
+    true_peak_dbtp: float | None
+
+
+def generate(request: Request, stages: Stages, report: Callable[[Report], None]) -> list[Take]:
+    """Make the sound of a clip and deliver it.
+
+    Args:
+        request: what is wanted.
+        stages: the model, ready to run.
+        report: told of every step; what it raises ends the work, and nothing half-written stays.
+
+    Raises:
+        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
+    """
+    info = video.probe(request.input)
+    start, seconds = video.time_range(info, request.start, request.duration)
+    rate = request.rate or stages.config.sample_rate
+    samples = round(seconds * rate)
+    if samples < 1:
+        raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
+    check_target(request, samples)
+    if not request.force:
+        check_panorama(video.frame_at(request.input, start), info.projection)
+    chosen = _settings(request, stages)
+    options = Options(
+        backend=str(stages.backend),
+        steps=chosen.steps,
+        guidance=chosen.guidance,
+        start=start,
+        duration=seconds,
+        rate=rate,
+        takes=chosen.takes,
+    )
+    input_sha256 = clip_sha256(request.input)
+    generation = Generation(stages, seconds, chosen, report)
+    try:
+        frame_rate = stages.config.omniaudio.frame_rate
+        generation.look(frame.image for frame in video.frames(request.input, frame_rate, start, seconds))
+        latents = generation.sample()
+        background = video.frame_at(request.input, start + seconds / 2) if request.map else None
+        takes = []
+        for number, path in _paths(request):
+            with _together(path.parent) as folder:
+                sound, drawn = folder / path.name, SoundMap(rate)
+                writer = _write(generation.sound(latents[number - 1], rate, samples), sound, rate, drawn, request)
+                if background is not None:
+                    with replacing(sound.with_suffix(".map.png")) as partial:
+                        drawn.draw(background).save(partial, format="PNG")
+                Sidecar(
+                    model=stages.name,
+                    model_sha256=stages.identity,
+                    seed=chosen.seed,
+                    take=number,
+                    options=options,
+                    input=_relative(request.input, path.parent),
+                    input_sha256=input_sha256,
+                    gain_db=writer.gain_db,
+                    true_peak_dbtp=writer.true_peak_dbtp,
+                ).write(sound.with_suffix(".json"))
+            takes.append(
+                Take(
+                    sound=path,
+                    sidecar=path.with_suffix(".json"),
+                    preview=path.with_suffix(".preview.wav") if request.preview else None,
+                    map=path.with_suffix(".map.png") if request.map else None,
+                    seed=chosen.seed,
+                    take=number,
+                    rate=rate,
+                    samples=samples,
+                    gain_db=writer.gain_db,
+                    true_peak_dbtp=writer.true_peak_dbtp,
+                )
+            )
+        return takes
+    finally:
+        generation.close()
+
+
+def repeat(sidecar_path: Path, stages: Stages, clip: Path | None = None, output: Path | None = None) -> Request:
+    """The request that makes a take again, to the bit, from its sidecar.
+
+    Args:
+        sidecar_path: the `.json` beside the take.
+        stages: the model on the back-end that the sidecar names.
+        clip: the input, where it has been moved.
+        output: where to; in place of the take itself where None.
+
+    Raises:
+        UserError: input or model is not the one that the take was made of.
+    """
+    sidecar = Sidecar.read(sidecar_path)
+    clip = clip or Path(os.path.normpath(sidecar_path.parent / sidecar.input))
+    if not is_sequence(clip) and not clip.exists():
+        raise UserError(f"There is no file {clip}: name the input, if it was moved.", ExitCode.NO_INPUT)
+    if clip_sha256(clip) != sidecar.input_sha256:
+        raise UserError(
+            f"{clip} is not the file that {sidecar_path.name} was made of (its hash differs): name the right one.",
+            ExitCode.NO_INPUT,
+        )
+    if stages.identity != sidecar.model_sha256:
+        raise UserError(
+            f"The model {stages.name} is not the one that {sidecar_path.name} was made with (its hash differs): "
+            f"name the folder of the right one with --model.",
+            ExitCode.NO_MODEL,
+        )
+    here = installed_versions()
+    for library, version in sidecar.versions.items():
+        if library in here and here[library] != version:
+            _log.warning("The take was made with %s %s, here is %s: it may differ.", library, version, here[library])
+    options = sidecar.options
+    return Request(
+        input=clip,
+        output=output or sidecar_path.with_suffix(".wav"),
+        start=options.start,
+        duration=options.duration,
+        seed=sidecar.seed,
+        takes=options.takes,
+        only_take=sidecar.take,
+        steps=options.steps,
+        guidance=options.guidance,
+        rate=options.rate,
+        force=True,
+    )
+
+
+def check_target(request: Request, samples: int) -> None:
+    """Whether the files of a request can be written, before minutes are spent on them.
+
+    Raises:
+        UserError: no such folder, not writable, full, not a `.wav`, or the input itself.
+    """
+    output, folder = request.output, request.output.parent
+    if output.suffix.lower() != ".wav":
+        raise UserError(f"The sound is a WAV: name {output.with_suffix('.wav')}, not {output}.", ExitCode.NOT_WRITABLE)
+    if output.resolve() == request.input.resolve():
+        raise UserError(f"{output} is the input itself: name another output with -o.", ExitCode.NOT_WRITABLE)
+    if output.is_dir() or not folder.is_dir():
+        what = "is a folder" if output.is_dir() else f"cannot be written, there is no folder {folder}"
+        raise UserError(f"{output} {what}: choose another place.", ExitCode.NOT_WRITABLE)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}): choose another place with -o.", ExitCode.NOT_WRITABLE
+        ) from error
+    needed, free = samples * BYTES_PER_SAMPLE * request.takes, shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder} has room for {free / 1e6:.0f} MB and {needed / 1e6:.0f} MB are needed: make room there.",
+            ExitCode.NOT_WRITABLE,
+        )
+
+
+def clip_sha256(path: Path) -> str:
+    """The SHA-256 of a clip's file, or of the hashes of a sequence's pictures with their places."""
+    if not is_sequence(path):
+        return file_sha256(path)
+    lines = (f"{place} {file_sha256(file)}\n" for place, file in sequence_files(path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _settings(request: Request, stages: Stages) -> Settings:
+    own = stages.config.omniaudio
+    return Settings(
+        seed=request.seed,
+        takes=request.takes,
+        steps=own.steps if request.steps is None else request.steps,
+        guidance=own.guidance if request.guidance is None else request.guidance,
+    )
+
+
+def _paths(request: Request) -> Iterator[tuple[int, Path]]:
+    """Every take that is wanted, by its number from 1, and its sound's path: OUT.wav, OUT.take2.wav, …"""
+    output = request.output
+    if request.only_take is not None:
+        yield request.only_take, output
+        return
+    for number in range(1, request.takes + 1):
+        yield number, output if number == 1 else output.with_name(f"{output.stem}.take{number}{output.suffix}")
+
+
+def _write(blocks: Iterator[Float32], path: Path, rate: int, drawn: SoundMap, request: Request) -> AmbixWriter:
+    """Master and preview, in one pass over the sound."""
+    renderer = BinauralRenderer(rate)
+    with AmbixWriter(path, rate) as master:
+        if not request.preview:
+            for block in blocks:
+                master.write(block)
+                if request.map:
+                    drawn.add(block)
+            return master
+        with AmbixWriter(path.with_suffix(".preview.wav"), rate, channels=2) as preview:
+            for block in blocks:
+                master.write(block)
+                preview.write(renderer.process(block))
+                if request.map:
+                    drawn.add(block)
+            preview.write(renderer.finish())
+    return master
+
+
+@contextmanager
+def _together(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside `folder`: what lies in it at the end goes to `folder`, or on failure nothing."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".omniaudio-") as name:
+            hidden = Path(name)
+            try:
+                yield hidden
+            except UserError as error:
+                raise UserError(error.sentence.replace(name, str(folder)), error.code) from error
+            # The sidecar goes last: where it lies, the take is whole.
+            for file in sorted(hidden.iterdir(), key=lambda path: path.suffix == ".json"):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}): choose another place, or make room there.",
+            ExitCode.NOT_WRITABLE,
+        ) from error
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()

@@ -1,0 +1,198 @@
+"""The commands that this package adds to `omniaudio`: `generate` and `export`."""
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from omniaudio import takes, zoo
+from omniaudio.delivery import Sidecar
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.progress import Report
+from trt_engine.pipeline import open_pipeline
+from trt_engine.runtime.session import AUTO
+
+RELEASED, DRAFT = "omniaudio", "draft"
+
+_log = logging.getLogger(__name__)
+
+
+def generate(
+    *,
+    clip: Annotated[
+        Path | None, typer.Argument(metavar="INPUT", help="A 360° video, picture or image sequence.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The WAV; else INPUT's name with .ambix.wav, beside it.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="draft, omniaudio, or a model's folder; else omniaudio where it is, or draft.")
+    ] = None,
+    backend: Annotated[str | None, typer.Option(help="auto, openvino, onnxruntime or torch.")] = None,
+    start: Annotated[float | None, typer.Option(help="Seconds into the clip; else 0.")] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds; else to the clip's end.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed is another sound; else 0.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the sampler; else the model's own.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="By the picture, 1 is none; else the model's own.")] = None,
+    take_count: Annotated[
+        int | None, typer.Option("--takes", help="That many; the second is OUT.take2.wav, and so on.")
+    ] = None,
+    rate: Annotated[int | None, typer.Option(help="Sampling rate in Hz; else the model's own.")] = None,
+    preview: Annotated[bool, typer.Option("--preview/--no-preview", help="OUT.preview.wav, binaural.")] = True,
+    drawn: Annotated[bool, typer.Option("--map/--no-map", help="OUT.map.png, where the sound comes from.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Also of a picture that does not look like 360°.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
+    sidecar: Annotated[Path | None, typer.Option("--from", help="Make this sidecar's take again, to the bit.")] = None,
+) -> None:
+    """Make the sound of a 360° clip: an AmbiX WAV, its sidecar, a binaural preview and a map."""
+    wishes: dict[str, Any] = {
+        "start": start,
+        "duration": duration,
+        "seed": seed,
+        "steps": steps,
+        "guidance": guidance,
+        "takes": take_count,
+        "rate": rate,
+    }
+    given = {name: value for name, value in wishes.items() if value is not None}
+    with _told(as_json), _interruptible():
+        if sidecar is None:
+            if clip is None:
+                raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
+            pipeline = open_pipeline(_model(model), backend or AUTO)
+            given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav"), "force": force}
+            request = _request(given)
+        else:
+            if backend is not None or given:
+                named = ", ".join(f"--{name}" for name in ([*given, "backend"] if backend is not None else given))
+                raise UserError(f"--from makes a take again as it was: leave out {named}.")
+            kept = Sidecar.read(sidecar)
+            pipeline = open_pipeline(zoo.find(model or kept.model), kept.options.backend)
+            request = takes.repeat(sidecar, pipeline, clip, output)
+        request = request.model_copy(update={"preview": preview, "map": drawn})
+        with _reporting(as_json) as report:
+            made = takes.generate(request, pipeline, report)
+        _say_done(made, pipeline.name, str(pipeline.backend), as_json)
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="A model's name or folder, with its weights.")],
+) -> None:
+    """Write a model's graphs and bundle.json into its folder, so that generating needs no torch."""
+    try:
+        from trt_engine.export import export_model  # noqa: PLC0415 - torch is not always installed
+    except ImportError as error:
+        raise UserError("Exporting needs torch: install omniaudio-blender[torch].", ExitCode.NO_BACKEND) from error
+    found = zoo.find(model)
+    bundle = export_model(found)
+    for stage, graph in bundle.graphs.items():
+        typer.echo(f"{found.folder / graph.file}: {stage}, off by {graph.check.relative_error:.1e} from torch")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands."""
+    app.command()(generate)
+    app.command()(export)
+
+
+def _model(name: str | None) -> zoo.Model:
+    """The model of a name; without one the released model where it is, else the draft, which is said."""
+    if name is not None:
+        return zoo.find(name)
+    released = next(model for model in zoo.models() if model.name == RELEASED)
+    if released.ready:
+        return released
+    _log.warning(
+        "The draft model is used: small, trained on free sounds. The released one is not here; "
+        "`omniaudio models fetch omniaudio` brings it."
+    )
+    return zoo.find(DRAFT)
+
+
+def _request(given: dict[str, Any]) -> takes.Request:
+    try:
+        return takes.Request(**given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = fault["loc"][0]
+        raise UserError(f"--{name} cannot be {fault['input']}: {fault['msg'].lower()}.") from error
+
+
+@contextmanager
+def _told(as_json: bool) -> Iterator[None]:
+    """With `--json` an error and a cancellation are events too; the exit code is the same."""
+    try:
+        yield
+    except UserError as error:
+        if not as_json:
+            raise
+        _print_event("error", sentence=error.sentence, code=int(error.code))
+        raise typer.Exit(error.code) from error
+    except KeyboardInterrupt:
+        if as_json:
+            _print_event("error", sentence="Cancelled.", code=int(ExitCode.CANCELLED))
+        else:
+            print("Cancelled: nothing was written.", file=sys.stderr)
+        raise typer.Exit(ExitCode.CANCELLED) from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _reporting(as_json: bool) -> Iterator[Callable[[Report], None]]:
+    if as_json:
+        yield lambda report: _print_event(
+            "progress",
+            stage=report.stage,
+            fraction=round(report.fraction, 4),
+            seconds_left=round(report.seconds_left, 1),
+        )
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0, left="")
+
+        def show(report: Report) -> None:
+            left = f"{report.seconds_left:.0f} s left"
+            bar.update(task, completed=report.fraction, description=f"{report.stage:>8}", left=left)
+
+        yield show
+
+
+def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
+    if as_json:
+        _print_event("done", model=model, backend=backend, takes=[take.model_dump(mode="json") for take in made])
+        return
+    for take in made:
+        files = [file for file in (take.sound, take.preview, take.map, take.sidecar) if file is not None]
+        peak = "silence" if take.true_peak_dbtp is None else f"true peak {take.true_peak_dbtp:.1f} dBTP"
+        typer.echo(f"{take.samples / take.rate:.2f} s by {model} on {backend}, seed {take.seed}, {peak}")
+        for file in files:
+            typer.echo(f"  {file}")
+
+
+def _print_event(event: str, **values: Any) -> None:
+    print(json.dumps({"event": event, **values}), flush=True)

@@ -1,0 +1,155 @@
+"""From a model in torch to a bundle: one ONNX graph a stage, each compared with torch before the bundle is complete."""
+
+import logging
+import platform
+import re
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from safetensors.torch import save_file
+from torch.export import Dim
+
+from omniaudio import zoo
+from omniaudio.delivery import replacing
+from omniaudio.errors import UserError
+from trt_engine.bundle import BUNDLE_FILE, Bundle, Check, Graph, Licence, Stage, Tensor, record, weight_files
+from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
+from trt_engine.runtime.torch import StageModule, TorchSession, example_pictures, load_parts, stage_modules
+from trt_engine.weights import refer
+
+OPSET = 20
+GRAPH_WEIGHTS = "graphs.safetensors"
+"""What the graphs share where they cannot point into the model's own weights."""
+TOLERANCE = 1e-3
+"""Largest error of a graph against torch, over the tensor's largest value."""
+
+_log = logging.getLogger(__name__)
+
+
+def export_model(model: zoo.Model) -> Bundle:
+    """Write graphs and `bundle.json` into the folder that holds a model's weights.
+
+    Raises:
+        UserError: files are missing or damaged, or a graph does not compute what torch computes.
+    """
+    loaded, vision = load_parts(model)
+    folder = model.folder
+    files = weight_files(folder)
+    if loaded.config.model.pretransform.type == "autoencoder" or files[0].suffix != ".safetensors":
+        # Such a file's convolutions are weight-normalised, or a graph cannot point into it: the graphs share their own.
+        stored: tuple[Path, ...] = (folder / GRAPH_WEIGHTS,)
+        parts = {
+            f"{name}.{key}": value
+            for name, part in (("model", loaded), ("vision", vision))
+            for key, value in part.state_dict().items()
+        }
+        with replacing(stored[0]) as partial:
+            save_file({name: value.contiguous() for name, value in parts.items()}, partial)
+    else:
+        stored = files
+    if not (folder / model.config.name).is_file():
+        shutil.copy(model.config, folder)
+    modules = stage_modules(loaded, vision, example_pictures(loaded.config))
+    graphs = {stage: _write_graph(stage, module, folder, stored) for stage, module in modules.items()}
+    bundle = Bundle(
+        model=model.name,
+        config=record(folder / model.config.name),
+        weights=tuple(map(record, files)),
+        graph_weights=tuple(map(record, stored)),
+        precision="float32",
+        graphs=graphs,
+        licences=(Licence(of=model.name, licence=model.licence),),
+        versions={"python": platform.python_version()}
+        | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")},
+    )
+    with replacing(folder / BUNDLE_FILE) as partial:
+        partial.write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return bundle
+
+
+def _write_graph(stage: Stage, module: StageModule, folder: Path, stored: tuple[Path, ...]) -> Graph:
+    path = folder / f"{stage}.onnx"
+    proto = _export(module.eval())
+    inline = refer(proto, stored)
+    names = _dimension_names(proto, module)
+    with replacing(path) as partial:
+        partial.write_bytes(proto.SerializeToString())
+        check = _check(partial, module)
+        if check.relative_error > TOLERANCE:
+            raise UserError(f"The graph of the {stage} is off by {check.relative_error:.1e} from torch: not exported.")
+    _log.info("%s: %d bytes of constants, error %.1e", path.name, inline, check.relative_error)
+    return Graph(
+        **record(path).model_dump(),
+        inputs=_tensors(proto.graph.input, names),
+        outputs=_tensors(proto.graph.output, names),
+        check=check,
+    )
+
+
+def _export(module: StageModule) -> onnx.ModelProto:
+    # The lengths depend on each other (frames are tokens by patches), which the exporter finds out itself.
+    shapes = tuple(dict.fromkeys(module.varying[name], Dim.AUTO) for name in module.inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporter's own code
+        program = torch.onnx.export(
+            module,
+            tuple(module.examples.values()),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(module.inputs),
+            output_names=list(module.outputs),
+            dynamic_shapes={"tensors": shapes},
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    _strip(proto)
+    return proto
+
+
+def _strip(proto: onnx.ModelProto) -> None:
+    """Drop the exporter's notes: where in whose files every node comes from, and shapes that back-ends infer."""
+    del proto.metadata_props[:], proto.graph.metadata_props[:], proto.graph.value_info[:]
+    for function in proto.functions:
+        del function.metadata_props[:], function.value_info[:]
+    nodes = [*proto.graph.node, *(node for function in proto.functions for node in function.node)]
+    for node in (*nodes, *proto.graph.initializer, *proto.graph.input, *proto.graph.output):
+        del node.metadata_props[:]
+        node.doc_string = ""
+
+
+def _check(path: Path, module: StageModule) -> Check:
+    """Compare a graph with torch at the native length, and at another batch and, where that may vary, length."""
+    reference, graph = TorchSession(module, torch.device("cpu")), OnnxRuntimeSession(path)
+    errors = []
+    for tensors in (module.examples, module.other_inputs()):
+        inputs = {name: tensor.numpy() for name, tensor in tensors.items()}
+        computed = graph.run(inputs)
+        for name, value in reference.run(inputs).items():
+            largest = max(float(np.abs(value).max()), float(np.finfo(np.float32).tiny))
+            errors.append(float(np.abs(computed[name] - value).max()) / largest)
+    return Check(reference=f"torch {version('torch')}", backend="onnxruntime", relative_error=max(errors))
+
+
+def _dimension_names(proto: onnx.ModelProto, module: StageModule) -> dict[str, str]:
+    """What the exporter's symbols for sizes stand for."""
+    return {
+        value.type.tensor_type.shape.dim[dimension].dim_param: name
+        for value in proto.graph.input
+        for dimension, (name, _) in module.varying[value.name].items()
+    }
+
+
+def _tensors(values: Iterable[onnx.ValueInfoProto], names: Mapping[str, str]) -> tuple[Tensor, ...]:
+    def size(dimension: onnx.TensorShapeProto.Dimension) -> int | str:
+        if not dimension.dim_param:
+            return int(dimension.dim_value)
+        return re.sub(r"\w+", lambda symbol: names.get(symbol[0], symbol[0]), str(dimension.dim_param))
+
+    return tuple(Tensor(name=value.name, shape=tuple(map(size, value.type.tensor_type.shape.dim))) for value in values)

@@ -1,0 +1,184 @@
+"""torch: the model's own modules, on a CUDA device where there is one."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from omniaudio import zoo
+from omniaudio.config import ModelConfig, load_config
+from omniaudio.model.checkpoint import find_weights, load_model
+from omniaudio.model.omniaudio import OmniAudio
+from omniaudio.model.patches import VISION_NAME, load_patches
+from omniaudio.model.vision import load_metaclip
+from omniaudio.panorama import vision_inputs
+from trt_engine.bundle import PICTURE, Stage
+from trt_engine.runtime.session import Array, threads
+
+Tensors = Mapping[str, Tensor]
+Varying = Mapping[str, Mapping[int, tuple[str, int]]]
+
+OTHER_TOKENS = 24
+"""A length in tokens, unlike the native ones, at which graphs are compared with torch."""
+
+
+class StageModule(nn.Module):
+    """One stage as a graph sees it: tensors in the order of `inputs` in, tensors in the order of `outputs` out.
+
+    `examples` are inputs of the native length, two of each. `varying` names the dimensions that may differ from them:
+    input → dimension → (name, another size that is allowed).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        compute: Callable[[Tensors], Tensors],
+        examples: Tensors,
+        varying: Varying,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.compute = compute
+        self.examples = examples
+        self.varying = varying
+        self.inputs = tuple(examples)
+        with torch.inference_mode():
+            self.example_outputs = dict(compute(examples))
+        self.outputs = tuple(self.example_outputs)
+
+    def other_inputs(self) -> dict[str, Tensor]:
+        """Inputs of other sizes than the examples wherever sizes may vary."""
+        others = dict(self.examples)
+        for name, dimensions in self.varying.items():
+            for dimension, (_, size) in dimensions.items():
+                others[name] = others[name].repeat_interleave(2, dimension).narrow(dimension, 0, size)
+        return others
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.compute(dict(zip(self.inputs, tensors, strict=True)))
+        return tuple(outputs[name] for name in self.outputs)
+
+
+def stage_modules(model: OmniAudio, vision: nn.Module, pictures: Tensors) -> dict[Stage, StageModule]:
+    """The stages of a model.
+
+    Args:
+        model: on any device, in float32.
+        vision: from pictures to features, both by name.
+        pictures: what vision is shown of two frames, uint8 (2, height, width, 3) by name.
+    """
+    config = model.config
+    frames, ratio = config.latent_frames, config.samples_per_latent
+    batch, length = ("batch", 3), ("frames", OTHER_TOKENS * config.model.diffusion.config.patch_size)
+    device = next(model.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    see = StageModule(
+        vision,
+        lambda tensors: vision({name: tensors[PICTURE + name] for name in pictures}),
+        {PICTURE + name: picture for name, picture in pictures.items()},
+        {PICTURE + name: {0: batch} for name in pictures},
+    )
+    shown = max(1, round(config.duration * config.omniaudio.frame_rate))
+    features = {
+        name: random(2, shown, *feature.shape[1:]) * feature.std() + feature.mean()
+        for name, feature in see.example_outputs.items()
+    }
+    condition = StageModule(
+        model,
+        lambda tensors: model.conditions(tensors, frames),
+        features,
+        {name: {0: batch} for name in features},
+    )
+    flow_inputs = {
+        "x": random(2, config.latent_channels, frames),
+        "t": torch.tensor([0.7, 0.3]).to(device),
+        **condition.example_outputs,
+    }
+    sizes = {
+        "x": {0: batch, 2: length},
+        "t": {0: batch},
+        "global": {0: batch},
+        "add": {0: batch, 1: ("tokens", OTHER_TOKENS)},
+        "base": {0: batch, 2: length},
+    }
+    flow = StageModule(
+        model,
+        lambda tensors: {"velocity": model.velocity(tensors["x"], tensors["t"], tensors)},
+        flow_inputs,
+        {name: sizes[name] for name in flow_inputs},
+    )
+    decode = StageModule(
+        model,
+        lambda tensors: {"sound": model.decode(tensors["latents"])},
+        {"latents": random(2, config.latent_channels, frames)},
+        {"latents": {0: batch, 2: length}},
+    )
+    encode = StageModule(
+        model,
+        lambda tensors: {"latents": model.encode(tensors["sound"])},
+        {"sound": 0.1 * random(2, config.audio_channels, frames * ratio)},
+        {"sound": {0: batch, 2: ("samples", length[1] * ratio)}},
+    )
+    return {
+        Stage.VISION: see,
+        Stage.CONDITIONER: condition,
+        Stage.VELOCITY: flow,
+        Stage.DECODER: decode,
+        Stage.ENCODER: encode,
+    }
+
+
+class TorchSession:
+    """One stage in torch."""
+
+    def __init__(self, stage: StageModule, device: torch.device) -> None:
+        if count := threads():
+            torch.set_num_threads(count)
+        # The same seed must give the same bits; where an operation cannot, torch says so.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        self._stage = stage.to(device).eval()
+        self._device = device
+
+    @torch.inference_mode()
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute every output."""
+        tensors = [torch.from_numpy(inputs[name]).to(self._device) for name in self._stage.inputs]
+        outputs = self._stage(*tensors)
+        return {name: value.cpu().numpy() for name, value in zip(self._stage.outputs, outputs, strict=True)}
+
+
+def load_parts(model: zoo.Model) -> tuple[OmniAudio, nn.Module]:
+    """A model and its vision, in float32 on the CPU.
+
+    Raises:
+        UserError: files are missing or damaged.
+    """
+    config = load_config(model.config)
+    loaded = load_model(config, find_weights(model.folder))
+    if config.omniaudio.vision.type == "metaclip":
+        return loaded, load_metaclip(zoo.user_folder() / zoo.METACLIP)
+    return loaded, load_patches(model.folder / VISION_NAME)
+
+
+def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
+    """Two frames' pictures, of noise, as vision is shown them."""
+    frames = np.random.default_rng(0).integers(0, 256, (2, 512, 1024, 3), np.uint8)
+    shown = [vision_inputs(frame, config.omniaudio.vision.type) for frame in frames]
+    return {name: torch.from_numpy(np.stack([one[name] for one in shown])) for name in shown[0]}
+
+
+def load_stages(model: zoo.Model) -> dict[Stage, TorchSession]:
+    """A model's stages, ready to run.
+
+    Raises:
+        UserError: files are missing or damaged.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded, vision = load_parts(model)
+    modules = stage_modules(loaded, vision, example_pictures(loaded.config))
+    return {stage: TorchSession(module, device) for stage, module in modules.items()}
