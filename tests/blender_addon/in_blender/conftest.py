@@ -1,0 +1,87 @@
+"""The extension as a user gets it: built as a zip, installed by Blender, in user folders of its own.
+
+These tests run in the Python that has bpy (`.venv-bpy50/bin/python -m pytest tests/blender_addon/in_blender`); where
+there is no bpy, nothing here is collected, and `test_in_blender.py` says so.
+"""
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PACKAGE = "bl_ext.user_default.omniaudio"
+
+if importlib.util.find_spec("bpy") is None:
+    collect_ignore_glob = ["test_*.py"]
+else:
+    # Before the first `import bpy`, which reads it.
+    os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="omniaudio-test-")
+
+
+@pytest.fixture(scope="session")
+def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, str(REPOSITORY / "build" / "build_addon.py"), str(folder)]
+    return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def installed(extension_zip: Path) -> str:
+    """The extension's package name, after Blender has installed and enabled it."""
+    import bpy
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(
+        filepath=str(extension_zip), repo="user_default", enable_on_install=True, overwrite=True
+    )
+    assert PACKAGE in bpy.context.preferences.addons
+    return PACKAGE
+
+
+@pytest.fixture
+def module(installed: str) -> Callable[[str], ModuleType]:
+    """A module of the installed extension by its name."""
+    return lambda name: importlib.import_module(f"{installed}.{name}")
+
+
+@pytest.fixture
+def scene(installed: str) -> object:
+    """An empty file's scene, with a camera at the origin that looks along +Y."""
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
+    assert installed in bpy.context.preferences.addons
+    scene = bpy.context.scene
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera.rotation_euler = (1.5707963267948966, 0.0, 0.0)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    return scene
+
+
+@pytest.fixture
+def write_wav(tmp_path: Path) -> Callable[..., Path]:
+    """Writes noise as 24-bit WAV, as the engine does: `seconds` long, rounded to whole samples."""
+    import numpy as np
+
+    def write(name: str, channels: int, seconds: float, rate: int = 44100) -> Path:
+        samples = np.random.default_rng(0).integers(-(2**22), 2**22, (round(seconds * rate), channels), np.int32)
+        data = (samples << 8).astype("<i4").view(np.uint8).reshape(-1, 4)[:, 1:]
+        path = tmp_path / name
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(3)
+            file.setframerate(rate)
+            file.writeframes(data.tobytes())
+        return path
+
+    return write
