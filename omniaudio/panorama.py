@@ -9,6 +9,7 @@ Sources: the released OmniAudio code's views, as `views.safetensors` of a parity
 "OmniAudio" (2025), section 4.2, for the two branches; Keys, "Cubic convolution interpolation" (1981).
 """
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -61,13 +62,10 @@ def perspective_view(panorama: Picture, field_of_view: float, yaw: float, pitch:
     pitch −30° here. Like its views, these take a pixel's centre to be its upper left corner, half a pixel off."""
     if not 0 < field_of_view < np.pi:
         raise ValueError(f"a perspective view's field of view is between 0 and π, not {field_of_view}")
-    reach = np.tan(field_of_view / 2)
-    across = np.linspace(reach, -reach, size)
-    left, up = np.meshgrid(across, across)
-    camera = np.stack([np.ones_like(left), left, up], axis=-1)
-    u, v = to_uv(camera @ rotation_matrix(yaw, pitch).T)
-    height, width = panorama.shape[:2]
-    return _bicubic(panorama, x=u * width, y=(1 - v) * height)
+    pixels, weights = _view_pixels((panorama.shape[0], panorama.shape[1]), field_of_view, yaw, pitch, size)
+    mixed = np.einsum("pk,pkc->pc", weights, panorama.reshape(-1, 3)[pixels], dtype=np.float32)
+    view: Picture = np.rint(mixed).clip(0, 255).astype(np.uint8)
+    return view.reshape(size, size, 3)
 
 
 def pad_square(picture: Picture) -> Picture:
@@ -162,21 +160,29 @@ def _difference(first: Floats, second: Floats) -> float:
     return float(np.abs(first - second).mean())
 
 
-def _bicubic(panorama: Picture, x: Floats, y: Floats) -> Picture:
-    """The panorama at the pixel coordinates x and y, whose integers are the pixels themselves: `(*x.shape, 3)`.
+@lru_cache(maxsize=8)
+def _view_pixels(
+    shape: tuple[int, int], field_of_view: float, yaw: float, pitch: float, size: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Which pixels of a panorama `(height, width)` a view's pixels are mixed from, counted row by row, and their
+    weights in bicubic interpolation: both `(size², 16)`. A clip's frames share them.
 
     Columns wrap at the seam. Beyond a pole the picture goes on with the opposite meridian."""
-    height, width = panorama.shape[:2]
-    column, row = np.floor(x).astype(int), np.floor(y).astype(int)
-    mixed = np.zeros((*x.shape, 3))
-    for j in range(-1, 3):
-        line = (row + j) % (2 * height)
-        beyond = line >= height
-        line = np.where(beyond, 2 * height - 1 - line, line)
-        for i in range(-1, 3):
-            meridian = (column + i + beyond * (width // 2)) % width
-            mixed += (_keys(x - column - i) * _keys(y - row - j))[..., None] * panorama[line, meridian]
-    return np.rint(mixed).clip(0, 255).astype(np.uint8)
+    height, width = shape
+    reach = np.tan(field_of_view / 2)
+    across = np.linspace(reach, -reach, size)
+    left, up = np.meshgrid(across, across)
+    camera = np.stack([np.ones_like(left), left, up], axis=-1).reshape(-1, 3)
+    u, v = to_uv(camera @ rotation_matrix(yaw, pitch).T)
+    x, y = u * width, (1 - v) * height
+    columns, rows = (np.floor(place)[:, None] + np.arange(-1, 3) for place in (x, y))
+    weights = _keys(y[:, None] - rows)[:, :, None] * _keys(x[:, None] - columns)[:, None, :]
+    line = rows % (2 * height)
+    beyond = line >= height
+    line = np.where(beyond, 2 * height - 1 - line, line)
+    meridian = (columns[:, None, :] + (beyond * (width // 2))[:, :, None]) % width
+    pixels = line[:, :, None] * width + meridian
+    return pixels.reshape(-1, 16).astype(np.int32), weights.reshape(-1, 16).astype(np.float32)
 
 
 def _keys(distance: Floats) -> Floats:
