@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from omniaudio.errors import ExitCode, UserError
@@ -34,7 +35,7 @@ def view_errors(folder: Path) -> dict[str, float]:
     try:
         views = load_file(path)
         panorama = views.pop("panorama")
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, SafetensorError, OSError) as error:
         raise UserError(f"{path} is damaged or has no panorama in it.") from error
     errors = {}
     for name, expected in views.items():

@@ -18,8 +18,7 @@ from omniaudio.config import ModelConfig
 from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.model.omniaudio import OmniAudio
-
-WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
+from omniaudio.zoo import WEIGHT_NAMES
 
 # Our modules' names, and what the released checkpoint calls them.
 PREFIXES = {

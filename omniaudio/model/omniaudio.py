@@ -32,8 +32,8 @@ class OmniAudio(nn.Module):
     """360° pictures' features in, first-order ambisonics out.
 
     A pretransform has `encode` and `decode`. A conditioner is made of its config and its id and maps
-    (features, latent frames) to the conditions it offers. All buffers of a part are persistent, so that a model built
-    without memory (device `meta`) is complete once its checkpoint is loaded.
+    (features, latent frames) to the conditions it offers. Buffers of a part are persistent or made on the CPU whatever
+    the device, so that a model built without memory (device `meta`) is complete once its checkpoint is loaded.
     """
 
     def __init__(self, config: ModelConfig) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -37,7 +38,7 @@ def relative_errors(folder: Path) -> dict[str, float]:
     try:
         figures = load_file(folder / FIGURES_NAME)
         missing = INPUTS - figures.keys()
-    except (OSError, RuntimeError) as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"There are no readable figures at {folder / FIGURES_NAME}.") from error
     if missing:
         raise UserError(f"{folder / FIGURES_NAME} lacks the inputs {', '.join(sorted(missing))}.")

@@ -62,7 +62,7 @@ def load_metaclip(folder: Path) -> MetaClip:
     # It would report every tensor of the checkpoint's text half, which is not wanted.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        config = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
+        config: Any = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
         # The whole CLIP projects to the width of its own config; its vision's config may be silent about it.
         config.vision_config.projection_dim = config.projection_dim
         loaded: Any = transformers.CLIPVisionModelWithProjection.from_pretrained(

@@ -56,6 +56,7 @@ def test_rotary_scores_depend_on_distance_alone_and_leave_the_rest_of_the_head()
     assert torch.equal(turned_q[..., dim:], q[..., dim:])
 
 
+@pytest.mark.slow
 def test_exported_graph_computes_the_same_at_other_lengths(tmp_path_factory: pytest.TempPathFactory) -> None:
     ort = pytest.importorskip("onnxruntime")
     dit = _transformer(patch_size=2, global_cond_type="adaLN", cond_token_dim=0)

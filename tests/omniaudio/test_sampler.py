@@ -1,0 +1,116 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from omniaudio.sampler import euler, guided
+
+Array = Any
+MAKERS: dict[str, Callable[[np.ndarray], Array]] = {"numpy": lambda x: x, "torch": torch.from_numpy}
+
+
+@pytest.fixture(params=MAKERS)
+def make(request: pytest.FixtureRequest) -> Callable[[np.ndarray], Array]:
+    return MAKERS[request.param]
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(len(shape)).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 24])
+def test_a_straight_flow_arrives_in_any_number_of_steps(make: Callable[[np.ndarray], Array], steps: int) -> None:
+    noise, data = make(_normal(2, 3, 5)), make(_normal(2, 3, 5)[::-1].copy())
+    kept = np.asarray(noise).copy()
+    latents = euler(lambda x, t: noise - data, noise, steps)
+    np.testing.assert_allclose(np.asarray(latents), np.asarray(data), atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(noise), kept)
+    assert type(latents) is type(noise)
+    assert latents.dtype == noise.dtype
+
+
+def test_times_go_from_noise_towards_data_one_for_each_of_the_batch(make: Callable[[np.ndarray], Array]) -> None:
+    times = []
+
+    def velocity(x: Array, t: Array) -> Array:
+        times.append(np.asarray(t))
+        return 0 * x
+
+    done = []
+    euler(velocity, make(_normal(2, 3, 5)), 4, lambda step, steps: done.append((step, steps)))
+    np.testing.assert_allclose(times, [[1, 1], [0.75, 0.75], [0.5, 0.5], [0.25, 0.25]])
+    assert done == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_euler_converges_on_a_flow_that_bends() -> None:
+    # dx/dt = x from t = 1 to 0 divides by e.
+    noise = _normal(1, 2, 3)
+    coarse, fine = (np.abs(euler(lambda x, t: x, noise, steps) - noise / np.e).max() for steps in (10, 1000))
+    assert fine < 0.02 * coarse
+
+
+def test_what_a_step_raises_ends_the_sampling() -> None:
+    evaluations = []
+
+    def velocity(x: Array, t: Array) -> Array:
+        evaluations.append(t)
+        return x
+
+    def cancel(step: int, steps: int) -> None:
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        euler(velocity, _normal(1, 2, 3), 10, cancel)
+    assert len(evaluations) == 2
+
+
+class _Model:
+    """A velocity that shows what it was told, and counts."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:
+        self.batches.append(len(x))
+        return x * t[:, None, None] + conditions["add"] + 10 * conditions["global"]
+
+
+@pytest.fixture
+def told(make: Callable[[np.ndarray], Array]) -> dict[str, Array]:
+    return {"add": make(_normal(2, 3, 5)), "global": make(_normal(2, 1, 1))}
+
+
+@pytest.mark.parametrize("dropped", ["add", "global"])
+def test_guidance_goes_beyond_what_the_dropped_condition_changes(
+    make: Callable[[np.ndarray], Array], told: dict[str, Array], dropped: str
+) -> None:
+    model, x, t = _Model(), make(_normal(2, 3, 5)), make(np.array([0.5, 0.75], np.float32))
+    velocity = guided(model, told, 3.0, (dropped,))(x, t)
+    assert model.batches == [4]
+    conditional = _Model()(x, t, told)
+    unconditional = _Model()(x, t, {**told, dropped: 0 * told[dropped]})
+    expected = unconditional + 3 * (conditional - unconditional)
+    np.testing.assert_allclose(np.asarray(velocity), np.asarray(expected), atol=1e-4)
+
+
+def test_guidance_of_one_costs_one_evaluation(make: Callable[[np.ndarray], Array], told: dict[str, Array]) -> None:
+    model, x, t = _Model(), make(_normal(2, 3, 5)), make(np.ones(2, np.float32))
+    velocity = guided(model, told, 1.0, ("add",))(x, t)
+    assert model.batches == [2]
+    np.testing.assert_array_equal(np.asarray(velocity), np.asarray(_Model()(x, t, told)))
+
+
+def test_each_latent_channel_can_have_its_own_guidance(
+    make: Callable[[np.ndarray], Array], told: dict[str, Array]
+) -> None:
+    x, t = make(_normal(2, 3, 5)), make(np.ones(2, np.float32))
+    velocity = guided(_Model(), told, make(np.array([1.0, 2.0, 0.0])), ("add",))(x, t)
+    assert velocity.dtype == x.dtype
+    for channel, guidance in enumerate((1.0, 2.0, 0.0)):
+        alone = guided(_Model(), told, guidance, ("add",))(x, t)
+        np.testing.assert_allclose(
+            np.asarray(velocity)[:, channel], np.asarray(alone)[:, channel], rtol=1e-4, atol=1e-5
+        )
