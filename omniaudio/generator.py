@@ -1,6 +1,6 @@
 """From pictures to latents to sound: a clip of any length, by a model's stages, in nearly constant memory.
 
-Pictures are looked at once, a few at a time; each window's conditions wait in a temporary file; only the latent,
+Pictures are looked at once, one at a time; each window's conditions wait in a temporary file; only the latent,
 4 bytes a channel and frame (16 kB a second for 192 channels), is held whole; sound is decoded in chunks.
 """
 
@@ -27,7 +27,6 @@ Float32 = NDArray[np.float32]
 LOOKING, SAMPLING, DECODING = "looking", "sampling", "decoding"
 """The stages that progress is reported by."""
 
-PICTURES_AT_ONCE = 2
 ROWS_AT_ONCE = 8
 """Windows · takes · halves of guidance that the transformer computes together, if a window's own are no more."""
 
@@ -149,13 +148,15 @@ class Generation:
     def _features(self, pictures: Iterator[Picture]) -> Iterator[dict[str, Array]]:
         """Of each picture; the last one's are repeated for ever."""
         last: dict[str, Array] = {}
-        while batch := list(islice(pictures, PICTURES_AT_ONCE)):
-            inputs = [vision_inputs(picture, self.config.omniaudio.vision.type) for picture in batch]
-            seen = self.stages.vision({name: np.stack([one[name] for one in inputs]) for name in inputs[0]})
-            for index in range(len(batch)):
-                last = {name: feature[index] for name, feature in seen.items()}
-                self.progress.advance(LOOKING)
-                yield last
+        last_picture: Picture | None = None
+        for picture in pictures:
+            # A picture that stays, as a still does, comes as the same array again.
+            if picture is not last_picture:
+                inputs = vision_inputs(picture, self.config.omniaudio.vision.type)
+                seen = self.stages.vision({name: shown[None] for name, shown in inputs.items()})
+                last, last_picture = {name: feature[0] for name, feature in seen.items()}, picture
+            self.progress.advance(LOOKING)
+            yield last
         if not last:
             raise ValueError("there is no picture to look at")
         while True:

@@ -47,7 +47,9 @@ class Progress:
     _last: float = field(default_factory=time.monotonic)
 
     def begin(self, stage: str) -> None:
-        """Work on a stage starts now; time since the last step is not counted to it."""
+        """Work on a stage starts now, those before it are over; time since the last step is not counted to it."""
+        for task in self.tasks[: self.tasks.index(self._task(stage))]:
+            task.units = task.done
         self._last = time.monotonic()
         self._report(self._task(stage))
 
