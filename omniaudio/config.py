@@ -105,6 +105,7 @@ class AutoencoderPretransform(_Strict):
 class SpectralDirectionalConfig(_Strict):
     """The draft's codec: latents of W's spectrum, and the direction of every band."""
 
+    sample_rate: int
     mels: int
     fft: int
     hop: int
@@ -156,12 +157,22 @@ class VideoGlobalConfig(_Strict):
 
 
 class PanoramaPointerConfig(_Strict):
-    """The draft's attention to panorama patches, and its pointer to the ones that sound."""
+    """The draft's attention to panorama patches, and its pointer to the ones that sound.
+
+    `dim` features of each of `rows` × `columns` patches; up to `sources` things are pointed at. The prediction's base
+    gets the direction in the `direction_bands` that follow `sound_channels` latent channels.
+    """
 
     dim: int
+    rows: int
+    columns: int
     output_dim: int
     global_dim: int
     sources: int
+    sound_channels: int
+    direction_bands: int
+    frame_rate: float
+    latent_rate: float
 
 
 class VideoLinearPart(_Strict):

@@ -1,0 +1,110 @@
+"""Synthetic 360° scenes: cut-out pictures of things that sound, hung around the camera in front of a panorama."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageEnhance
+
+from omniaudio.ambisonics import panorama_directions, unit_vector
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating]
+
+HEIGHT, WIDTH = 448, 896  # what the draft's vision looks at
+
+
+@dataclass(frozen=True)
+class Billboard:
+    """A picture that faces the camera."""
+
+    cutout: Image.Image  # RGBA
+    azimuth: float  # radians
+    elevation: float  # radians
+    size: float  # angle that the longer side takes, radians, below π/2
+
+
+def render(panorama: Picture, billboards: list[Billboard]) -> Picture:
+    """Hangs the billboards in front of the panorama (height, width, 3), the last nearest; returns a new picture."""
+    scene = panorama.copy()
+    directions = panorama_directions(*panorama.shape[:2])
+    for billboard in billboards:
+        _hang(scene, directions, billboard)
+    return scene
+
+
+def _hang(scene: Picture, directions: Floats, billboard: Billboard) -> None:
+    centre = unit_vector(billboard.azimuth, billboard.elevation)
+    left = unit_vector(billboard.azimuth + np.pi / 2, 0.0)
+    up = np.cross(centre, left)
+    half = np.tan(billboard.size / 2)
+    width, height = billboard.cutout.size
+    longer = max(width, height)
+    ahead = directions @ centre
+    near = np.flatnonzero((ahead > np.cos(min(billboard.size * 0.75, 1.5))).ravel())
+    seen = directions.reshape(-1, 3)[near]
+    along = ahead.ravel()[near]
+    # the cut-out is first brought to about the pixels it will cover, so that it does not alias
+    covered = max(int(np.ceil(billboard.size / (2 * np.pi) * scene.shape[1] * 1.2)), 4)
+    scale = min(1.0, covered / longer)
+    size = (max(int(width * scale), 1), max(int(height * scale), 1))
+    pixels = np.asarray(billboard.cutout.resize(size, Image.Resampling.LANCZOS), dtype=np.float32)
+    x = (0.5 - (seen @ left) / along / (2 * half) * longer / width) * size[0] - 0.5
+    y = (0.5 - (seen @ up) / along / (2 * half) * longer / height) * size[1] - 0.5
+    inside = (x > -0.5) & (x < size[0] - 0.5) & (y > -0.5) & (y < size[1] - 0.5)
+    colour = _bilinear(pixels, x[inside], y[inside])
+    opacity = colour[:, 3:] / 255.0
+    target = scene.reshape(-1, 3)
+    where = near[inside]
+    target[where] = np.rint(target[where] * (1 - opacity) + colour[:, :3] * opacity).astype(np.uint8)
+
+
+def _bilinear(pixels: npt.NDArray[np.float32], x: Floats, y: Floats) -> npt.NDArray[np.float32]:
+    x, y = np.clip(x, 0, pixels.shape[1] - 1), np.clip(y, 0, pixels.shape[0] - 1)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.minimum(left + 1, pixels.shape[1] - 1), np.minimum(top + 1, pixels.shape[0] - 1)
+    across, down = (x - left)[:, None].astype(np.float32), (y - top)[:, None].astype(np.float32)
+    upper = pixels[top, left] * (1 - across) + pixels[top, right] * across
+    lower = pixels[bottom, left] * (1 - across) + pixels[bottom, right] * across
+    result: npt.NDArray[np.float32] = upper * (1 - down) + lower * down
+    return result
+
+
+def vary_panorama(panorama: Image.Image, rng: np.random.Generator) -> Picture:
+    """The panorama at the size vision wants, turned, mirrored, and with other light."""
+    picture = panorama.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    picture = _vary_light(picture, rng)
+    pixels = np.roll(np.asarray(picture), int(rng.integers(WIDTH)), axis=1)
+    return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)
+
+
+def vary_cutout(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The cut-out mirrored, a little tilted, and with other light."""
+    picture = cutout.convert("RGBA")
+    if rng.random() < 0.5:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    picture = picture.rotate(rng.normal(0, 6), Image.Resampling.BICUBIC, expand=True)
+    alpha = picture.getchannel("A")
+    picture = _vary_light(picture.convert("RGB"), rng).convert("RGBA")
+    picture.putalpha(alpha)
+    return picture
+
+
+def _vary_light(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
+    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        picture = enhancer(picture).enhance(float(np.exp(rng.normal(0, 0.2))))
+    return picture
+
+
+def distractor(panorama: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A sharp thing that does not sound: a piece of another panorama. Without such, whatever is sharp would be pointed
+    at."""
+    width, height = panorama.size
+    side = int(height * rng.uniform(0.1, 0.3))
+    x, y = int(rng.integers(width - side)), int(rng.integers(height - side))
+    piece = panorama.convert("RGB").crop((x, y, x + side, y + int(side * rng.uniform(0.6, 1.0))))
+    piece = _vary_light(piece, rng).resize((256, 256), Image.Resampling.LANCZOS).convert("RGBA")
+    if rng.random() < 0.5:  # an ellipse, else a rectangle
+        rows, columns = np.mgrid[-1:1:256j, -1:1:256j]
+        piece.putalpha(Image.fromarray(((rows**2 + columns**2 < 1) * 255).astype(np.uint8)))
+    return piece
