@@ -1,4 +1,4 @@
-"""Short instrumental phrases with random notes, rendered by FluidSynth: as many sounds of an instrument as one likes."""
+"""Short instrumental phrases with random notes, rendered by FluidSynth: as many as one likes of an instrument."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ KICK, SNARE, HATS, TOMS, CYMBALS = 36, (38, 40), (42, 44, 46), (41, 45, 48, 50),
 Note = tuple[int, int, int, int]  # start and length in ticks, key, velocity
 
 
-def render(soundfont: Path, program: int, seed: int, wav: Path, *, drums: bool = False, low: int = 48, high: int = 79) -> None:
+def render(
+    soundfont: Path, program: int, seed: int, wav: Path, *, drums: bool = False, low: int = 48, high: int = 79
+) -> None:
     """Writes about four seconds of `program` (0 to 127, a drum kit's when `drums`) as a dry stereo WAV of 44.1 kHz.
 
     low, high: the range of keys (60 is middle C). The same seed gives the same phrase. Raises UserError when
@@ -33,7 +35,23 @@ def render(soundfont: Path, program: int, seed: int, wav: Path, *, drums: bool =
         midi = Path(folder, "phrase.mid")
         midi.write_bytes(_midi(notes, program, DRUM_CHANNEL if drums else 0, bpm))
         # Dry: the training scenes add their own rooms.
-        command = ["fluidsynth", "-ni", "-q", "-R", "0", "-C", "0", "-g", "0.5", "-r", "44100", "-F", str(wav), str(soundfont), str(midi)]
+        command = [
+            "fluidsynth",
+            "-ni",
+            "-q",
+            "-R",
+            "0",
+            "-C",
+            "0",
+            "-g",
+            "0.5",
+            "-r",
+            "44100",
+            "-F",
+            str(wav),
+            str(soundfont),
+            str(midi),
+        ]
         try:
             result = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError:

