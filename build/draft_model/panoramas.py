@@ -15,6 +15,7 @@ from scipy import ndimage
 WIDTH, HEIGHT = 1024, 512
 MIDDLE_GREY = 0.18
 BLOCK = 8  # pixels: FFmpeg decodes the block that holds the sun wrongly
+NEGATIVE = -500.0  # linear light; ringing beside lamps stays far above
 SUN = 60.0  # linear light to put there
 
 GROUND_BLUR = 12  # pixels
@@ -36,7 +37,7 @@ def from_exr_module(path: Path, key: float = MIDDLE_GREY) -> Picture:
     ]
     light = np.stack([planes[2], planes[0], planes[1]], axis=-1).astype(np.float32)
     blocks = light.reshape(frame.height // BLOCK, BLOCK, frame.width // BLOCK, BLOCK, 3)
-    broken = (blocks.min(axis=(1, 3, 4)) < -1) | (blocks.max(axis=(1, 3, 4)) > 1000)
+    broken = blocks.min(axis=(1, 3, 4)) < NEGATIVE
     light[broken.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)] = SUN
     return tone_map(light, key)
 
@@ -72,4 +73,4 @@ def from_ring(paths: list[Path], bottom: float, top: float) -> Picture:
     lowest = ndimage.gaussian_filter1d(picture[rows[1] - 1], GROUND_BLUR, axis=0, mode="wrap")
     fall = np.linspace(0, 1, HEIGHT - rows[1], dtype=np.float32)[:, None, None] ** 0.3
     picture[rows[1] :] = lowest * (1 - fall) + lowest.mean(axis=0) * fall
-    return picture.round().clip(0, 255).astype(np.uint8)
+    return np.asarray(picture.round().clip(0, 255), np.uint8)
