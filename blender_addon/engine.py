@@ -68,9 +68,11 @@ class Take:
 
 @dataclass(frozen=True)
 class Done:
-    """The engine finished."""
+    """The engine finished, with this model and back-end."""
 
     takes: tuple[Take, ...]
+    model: str
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def parse_event(line: str) -> Event | None:
                 fraction = min(max(float(message["fraction"]), 0.0), 1.0)
                 return Progress(str(message["stage"]), fraction, None if left is None else float(left))
             case "done":
-                return Done(tuple(_take(take) for take in message["takes"]))
+                takes = tuple(_take(take) for take in message["takes"])
+                return Done(takes, str(message["model"]), str(message["backend"]))
             case "error":
                 return Failed(str(message["sentence"]))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -119,7 +122,7 @@ def parse_event(line: str) -> Event | None:
 def _take(message: Mapping[str, str | None]) -> Take:
     preview, sound_map = message.get("preview"), message.get("map")
     return Take(
-        ambix=Path(str(message["ambix"])),
+        ambix=Path(str(message["sound"])),
         preview=Path(preview) if preview else None,
         sound_map=Path(sound_map) if sound_map else None,
         sidecar=Path(str(message["sidecar"])),

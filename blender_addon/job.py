@@ -1,8 +1,7 @@
 """One job from the snapshot to the strips, in small steps: the operator takes one at each tick of its timer, or all at
 once without a window; a test can take them too."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 
 import bpy
 
@@ -66,17 +65,18 @@ class Job:
             backend=self.snapshot.backend,
             known_panorama=not isinstance(source, Movie),
         )
-        take = yield from self._generate(request)
+        done = yield from self._generate(request)
         # Strips must not be touched while Blender renders, whoever started it.
         while bpy.app.is_job_running("RENDER"):
             yield engine.Progress("Waiting for Blender's render", 1.0)
         title = source.strip if isinstance(source, Movie) else self.snapshot.stem
-        self.inserted = strips.insert_take(self._scene(), take, source.place, title, self._made_by(request, take))
+        take = done.takes[0]
+        self.inserted = strips.insert_take(self._scene(), take, source.place, title, _made_by(request, done))
 
-    def _generate(self, request: engine.Request) -> Iterator[engine.Progress]:
-        """Runs the engine; returns the take."""
+    def _generate(self, request: engine.Request) -> Generator[engine.Progress, None, engine.Done]:
+        """Runs the engine; returns what it made."""
         with engine.Engine(self.snapshot.command, request.arguments()) as child:
-            take = None
+            done = None
             while not child.ended:
                 for event in child.events():
                     match event:
@@ -84,12 +84,13 @@ class Job:
                             yield event
                         case engine.Failed(sentence):
                             raise UserError(sentence)
-                        case engine.Done(takes):
-                            take = takes[0]
+                        case engine.Done():
+                            done = event
                 if self._cancelled:
                     raise CancelledError
                 yield self.progress
-        return take
+        assert done is not None  # an engine that ends without a result has failed
+        return done
 
     def _scene(self) -> bpy.types.Scene:
         """Looked up again at each use: the user goes on working, and may undo or load."""
@@ -98,16 +99,17 @@ class Job:
             raise UserError(f"The scene {self.snapshot.scene} is gone; the files are in {self.snapshot.folder}.")
         return scene
 
-    def _made_by(self, request: engine.Request, take: engine.Take) -> dict[str, str | int | float]:
-        """What a strip keeps of the job. The sidecar beside the sound has the rest; `--from` it repeats the take."""
-        return {
-            "source": strips.blend_path(request.input),
-            "source_start": request.start,
-            "source_duration": request.duration,
-            "seed": request.seed,
-            "model": request.model or "the engine's choice",
-            "backend": request.backend or "the engine's choice",
-            "sidecar": strips.blend_path(take.sidecar),
-            "sound_map": strips.blend_path(take.sound_map) if take.sound_map else "",
-            "made_with": " ".join(Path(word).name for word in self.snapshot.command),
-        }
+
+def _made_by(request: engine.Request, done: engine.Done) -> dict[str, str | int | float]:
+    """What a strip keeps of the job. The sidecar beside the sound has the rest; the engine's `--from` repeats it."""
+    take = done.takes[0]
+    return {
+        "source": strips.blend_path(request.input),
+        "source_start": request.start,
+        "source_duration": request.duration,
+        "seed": request.seed,
+        "model": done.model,
+        "backend": done.backend,
+        "sidecar": strips.blend_path(take.sidecar),
+        "sound_map": strips.blend_path(take.sound_map) if take.sound_map else "",
+    }

@@ -31,9 +31,7 @@ def run(script: str) -> list[Event]:
 
 
 def test_events_are_read_and_noise_between_them_is_not() -> None:
-    done = (
-        '{"event": "done", "takes": [{"ambix": "a.wav", "preview": "p.wav", "map": null, "sidecar": "a.json", "x": 1}]}'
-    )
+    done = '{"event": "done", "model": "m", "backend": "b", "takes": [{"sound": "a.wav", "preview": "p.wav", "map": null, "sidecar": "a.json", "x": 1}]}'
     lines = [
         "a library greets",
         '{"event": "progress", "stage": "vision", "fraction": 1.5, "seconds_left": 3}',
@@ -47,7 +45,7 @@ def test_events_are_read_and_noise_between_them_is_not() -> None:
     assert run(f"print({chr(10).join(lines)!r})") == [
         Progress("vision", 1.0, 3.0),
         Progress("sampling", 0.5),
-        Done((take,)),
+        Done((take,), "m", "b"),
     ]
 
 
@@ -129,4 +127,4 @@ def test_a_request_leaves_to_the_engine_what_is_not_chosen() -> None:
 
 
 def test_a_take_without_its_sidecar_is_no_event() -> None:
-    assert parse_event('{"event": "done", "takes": [{"ambix": "a.wav"}]}') is None
+    assert parse_event('{"event": "done", "model": "m", "backend": "b", "takes": [{"sound": "a.wav"}]}') is None

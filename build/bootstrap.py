@@ -1,0 +1,161 @@
+"""Makes what a task needs, and does the task: `python build/bootstrap.py demo | test | lint | dev | clean`.
+
+Standard library only, Python 3.11, no root, no make; on Linux, macOS and Windows. The environments lie in the
+checkout: `.venv` has the engine, `.venv-bpy50` and `.venv-bpy45` have Blender as a module. They are made once, and
+again only when what they hold changes; the engine is installed editable, so that source needs no reinstallation.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PYTHON = (3, 11)  # the one that Blender's modules are built for
+ENGINE = ".venv"
+BLENDER, BLENDER_LTS = ".venv-bpy50", ".venv-bpy45"
+BLENDERS = {BLENDER: "bpy==5.0.1", BLENDER_LTS: "bpy==4.5.15"}
+BLENDERS_NUMPY = "numpy==1.26.4"  # bpy does not say which it was built with
+STAMP = "omniaudio.json"  # in each environment: what it holds
+DEBIAN_LIBRARIES = "libegl1 libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
+TYPED = [
+    "blender_addon/engine.py",
+    "blender_addon/frames.py",
+    "build/bootstrap.py",
+    "build/build_addon.py",
+    "demo/run.py",
+]
+MADE = ["dist", "demo/demo*", "demo/table.txt", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"]
+
+
+def main() -> int:
+    """Does the task that the command line names; returns its exit status."""
+    tasks = {"demo": demo, "test": test, "lint": lint, "dev": dev, "clean": clean}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("task", choices=tasks)
+    task = parser.parse_args().task
+    if sys.version_info[:2] != PYTHON:
+        here = ".".join(map(str, sys.version_info[:2]))
+        raise SystemExit(f"This is Python {here}; start it with Python {'.'.join(map(str, PYTHON))} instead.")
+    return tasks[task]()
+
+
+def demo() -> int:
+    """The demo, which prints its table and leaves what it makes in demo/."""
+    engine = ensure_engine(["cpu"])
+    blender = ensure_blender(BLENDER, [])
+    return run([engine, "demo/run.py", blender])
+
+
+def test() -> int:
+    """Lint, types and all tests, the slow ones too."""
+    dev()
+    return lint() or run([python_of(ENGINE), "-m", "pytest", "-q"])
+
+
+def lint() -> int:
+    """Lint, format and types."""
+    engine = ensure_engine(["cpu", "torch", "dev"])
+    checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["mypy", "--strict", *TYPED]]
+    return max(run([engine, "-m", *check]) for check in checks)
+
+
+def dev() -> int:
+    """All environments, for working on the project."""
+    ensure_engine(["cpu", "torch", "dev"])
+    for name in BLENDERS:
+        ensure_blender(name, [pinned("dev", "pytest")])
+    return 0
+
+
+def clean() -> int:
+    """Removes what the tasks made, except the environments."""
+    for pattern in MADE:
+        for path in REPOSITORY.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return 0
+
+
+def ensure_engine(extras: Sequence[str]) -> str:
+    """The Python of an environment that has the engine with these extras of pyproject.toml."""
+    held = {extra for extra in holds(ENGINE).get("wanted", []) if extra in project()["optional-dependencies"]}
+    wanted = sorted(held.union(extras))
+    return ensure(ENGINE, wanted, ["-e", f".[{','.join(wanted)}]"])
+
+
+def ensure_blender(name: str, more: Sequence[str]) -> str:
+    """The Python of an environment that has Blender as a module, and `more`."""
+    held = set(holds(name).get("wanted", [])) if BLENDERS[name] in holds(name).get("wanted", []) else set()
+    wanted = sorted(held.union([BLENDERS[name], BLENDERS_NUMPY, *more]))
+    python = ensure(name, wanted, wanted)
+    check = subprocess.run([python, "-c", "import bpy"], capture_output=True, text=True, check=False)
+    if check.returncode:
+        reason = (check.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SystemExit(
+            f"Blender's module does not start ({reason}); if a system library is missing, "
+            f"Debian and Ubuntu have it: apt-get install {DEBIAN_LIBRARIES}"
+        )
+    return python
+
+
+def ensure(name: str, wanted: Sequence[str], requirements: Sequence[str]) -> str:
+    """The Python of the environment `name`, in which pip has installed `requirements`; at once if `wanted` and the
+    project are those of the last time."""
+    # The folder too: an environment that was moved or copied does not work.
+    stamp = {"wanted": list(wanted), "project": project(), "folder": str(REPOSITORY)}
+    folder, python = REPOSITORY / name, python_of(name)
+    if holds(name) == stamp and Path(python).exists():
+        return python
+    print(f"Setting up {name}: {', '.join(wanted)}", flush=True)
+    if not Path(python).exists() or holds(name).get("folder", str(REPOSITORY)) != str(REPOSITORY):
+        try:
+            venv.create(folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError as error:
+            raise SystemExit("Python has no ensurepip; on Debian and Ubuntu: apt-get install python3-venv.") from error
+    (folder / STAMP).unlink(missing_ok=True)
+    if run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]):
+        raise SystemExit(f"pip could not set up {name}; its reason is above.")
+    (folder / STAMP).write_text(json.dumps(stamp), "utf-8")
+    return python
+
+
+def holds(name: str) -> dict[str, Any]:
+    """The stamp of an environment; empty if it has none."""
+    try:
+        stamp: dict[str, Any] = json.loads((REPOSITORY / name / STAMP).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamp
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of the package; the settings of the tools need no reinstallation."""
+    table: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    return table
+
+
+def pinned(extra: str, package: str) -> str:
+    """The requirement of a package as an extra of pyproject.toml has it."""
+    requirements: list[str] = project()["optional-dependencies"][extra]
+    return next(text for text in requirements if text.startswith(f"{package}=="))
+
+
+def python_of(name: str) -> str:
+    """The Python of an environment, which need not exist."""
+    return str(REPOSITORY / name / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+
+
+def run(command: Sequence[str]) -> int:
+    """Runs a command in the checkout; its exit status."""
+    return subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""The demo's part inside Blender: builds the scene, presses the extension's button, saves, opens, mixes down.
+
+`python demo/scene.py EXTENSION.zip FOLDER REPORT.json`, in a Python that has bpy and with BLENDER_USER_RESOURCES set to
+a folder that may be filled; `demo/run.py` does both. A helicopter flies around the camera over a quay in Venice. The
+camera looks along +X, so that the world's axes are the sound's: X front, Y left, Z up.
+"""
+
+import json
+import math
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import bpy
+from mathutils import Vector
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+FRAMES_PER_SECOND, SECONDS = 8, 10
+EYE = Vector((0.0, 0.0, 1.7))
+DISTANCE = 4.0
+ANGULAR_SIZE = math.radians(36)  # the helicopter's width, seen from the camera
+# Seconds, azimuth and elevation in degrees: round the front from right to left, then up.
+PATH = [(0.0, -90.0, 5.0), (7.0, 90.0, 10.0), (10.0, 110.0, 50.0)]
+
+
+def main() -> None:
+    """See the module."""
+    extension, folder, report = map(Path, sys.argv[1:4])
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(filepath=str(extension), repo="user_default", enable_on_install=True)
+    thing = build_scene(bpy.context.scene)
+    blend = folder / "demo.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+
+    bpy.context.scene.omniaudio.source = "SCENE"
+    bpy.context.scene.omniaudio.samples = 4
+    started = time.time()
+    if bpy.ops.omniaudio.generate() != {"FINISHED"}:
+        raise SystemExit("The extension did not finish.")
+    ended = time.time()
+    seen = [direction_of(thing, (second + 0.5) * FRAMES_PER_SECOND) for second in range(SECONDS)]
+    bpy.ops.wm.save_mainfile()
+
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    strips = {strip["omniaudio"]["role"]: strip for strip in bpy.context.scene.sequence_editor.strips}
+    master = Path(bpy.path.abspath(strips["master"].sound.filepath))
+    video = Path(bpy.path.abspath(strips["master"]["omniaudio"]["source"]))
+    mixdown = report.with_suffix(".wav")
+    mix_down(strips["master"], strips["preview"], mixdown)
+    rendered = video.stat().st_mtime  # the render's last write
+    made = {
+        "blend": str(blend),
+        "video": str(video),
+        "master": str(master),
+        "mixdown": str(mixdown),
+        "strips": {role: [s.name, s.channel, s.frame_final_start, s.frame_final_end] for role, s in strips.items()},
+        "render_seconds": rendered - started,
+        "generate_seconds": ended - rendered,
+        "engine_bytes": peak_memory_of_children(),
+        "seen": seen,
+    }
+    report.write_text(json.dumps(made))
+
+
+def build_scene(scene: bpy.types.Scene) -> bpy.types.Object:
+    """The quay, the camera and the flying helicopter, which is returned."""
+    scene.render.fps = FRAMES_PER_SECOND
+    scene.frame_start, scene.frame_end = 1, FRAMES_PER_SECOND * SECONDS
+    scene.render.engine = "CYCLES"
+    scene.cycles.use_denoising = False  # everything shines by itself, so nothing is noisy
+    scene.view_settings.view_transform = "Standard"  # photographs keep their colours
+    scene.world = surroundings(ASSETS / "venice.jpg")
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera.location = EYE
+    camera.rotation_euler = (math.pi / 2, 0.0, -math.pi / 2)  # looks along +X
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    thing = picture("Helicopter", ASSETS / "helicopter.png", width=2 * DISTANCE * math.tan(ANGULAR_SIZE / 2))
+    scene.collection.objects.link(thing)
+    facing = thing.constraints.new("TRACK_TO")
+    facing.target, facing.track_axis, facing.up_axis = camera, "TRACK_Z", "UP_Y"
+    for frame in range(scene.frame_start, scene.frame_end + 1):
+        azimuth, elevation = map(math.radians, where((frame - scene.frame_start) / FRAMES_PER_SECOND))
+        flat = math.cos(elevation)
+        offset = Vector((flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)))
+        thing.location = EYE + DISTANCE * offset
+        thing.keyframe_insert("location", frame=frame)
+    return thing
+
+
+def where(seconds: float) -> tuple[float, float]:
+    """Azimuth and elevation of the path in degrees, linear between its points."""
+    for (begin, *start), (end, *stop) in pairwise(PATH):
+        if seconds <= end:
+            part = (seconds - begin) / (end - begin)
+            azimuth, elevation = (a + part * (b - a) for a, b in zip(start, stop, strict=True))
+            return azimuth, elevation
+    return PATH[-1][1], PATH[-1][2]
+
+
+def surroundings(panorama: Path) -> bpy.types.World:
+    """A world that shows the panorama all around, its centre along +X."""
+    world = bpy.data.worlds.new(panorama.stem)
+    world.use_nodes = True
+    tree = world.node_tree
+    background = next(node for node in tree.nodes if node.type == "BACKGROUND")
+    texture = tree.nodes.new("ShaderNodeTexEnvironment")
+    texture.image = load_packed(panorama)
+    tree.links.new(texture.outputs["Color"], background.inputs["Color"])
+    world.cycles.sampling_method = "NONE"  # it lights nothing; preparing it as a light takes seconds a frame
+    return world
+
+
+def picture(name: str, file: Path, width: float) -> bpy.types.Object:
+    """A flat picture that shines by itself, transparent where the file is; `width` in metres, its front along +Z."""
+    image = load_packed(file)
+    half, high = width / 2, width / 2 * image.size[1] / image.size[0]
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata([(-half, -high, 0), (half, -high, 0), (half, high, 0), (-half, high, 0)], [], [(0, 1, 2, 3)])
+    for corner, place in zip(mesh.uv_layers.new().data, [(0, 0), (1, 0), (1, 1), (0, 1)], strict=True):
+        corner.uv = place
+    material = bpy.data.materials.new(name)
+    material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.image = image
+    nothing, shine, mix, output = (
+        tree.nodes.new(f"Shader{kind}")
+        for kind in ("NodeBsdfTransparent", "NodeEmission", "NodeMixShader", "NodeOutputMaterial")
+    )
+    tree.links.new(texture.outputs["Color"], shine.inputs["Color"])
+    tree.links.new(texture.outputs["Alpha"], mix.inputs[0])
+    tree.links.new(nothing.outputs[0], mix.inputs[1])
+    tree.links.new(shine.outputs[0], mix.inputs[2])
+    tree.links.new(mix.outputs[0], output.inputs["Surface"])
+    mesh.materials.append(material)
+    return bpy.data.objects.new(name, mesh)
+
+
+def load_packed(file: Path) -> bpy.types.Image:
+    """The image, kept inside the .blend."""
+    image = bpy.data.images.load(str(file))
+    image.pack()
+    return image
+
+
+def direction_of(thing: bpy.types.Object, frame: float) -> tuple[float, float]:
+    """Azimuth and elevation in degrees of a thing in the camera's own space, `frame` frames after the start."""
+    scene = bpy.context.scene
+    moment = scene.frame_start + frame
+    scene.frame_set(math.floor(moment), subframe=moment % 1)
+    seen = scene.camera.matrix_world.inverted() @ thing.matrix_world.translation
+    front, left, up = -seen.z, -seen.x, seen.y
+    return math.degrees(math.atan2(left, front)), math.degrees(math.atan2(up, math.hypot(front, left)))
+
+
+def mix_down(master: bpy.types.Strip, preview: bpy.types.Strip, target: Path) -> None:
+    """The master alone, as Blender's mixer gives it out."""
+    master.mute, preview.mute = False, True
+    bpy.ops.sound.mixdown(
+        filepath=str(target),
+        container="WAV",
+        codec="PCM",
+        format="F32",
+        channels="SURROUND4",
+        mixrate=master.sound.samplerate,
+    )
+
+
+def peak_memory_of_children() -> int | None:
+    """Bytes of the largest process that this one started, the engine; None where the system does not tell."""
+    try:
+        import resource  # noqa: PLC0415 (not on Windows)
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    main()
