@@ -31,7 +31,8 @@ def run(script: str) -> list[Event]:
 
 
 def test_events_are_read_and_noise_between_them_is_not() -> None:
-    done = '{"event": "done", "model": "m", "backend": "b", "takes": [{"sound": "a.wav", "preview": "p.wav", "map": null, "sidecar": "a.json", "x": 1}]}'
+    files = '{"sound": "a.wav", "preview": "p.wav", "map": null, "sidecar": "a.json", "x": 1}'
+    done = f'{{"event": "done", "model": "m", "backend": "b", "takes": [{files}]}}'
     lines = [
         "a library greets",
         '{"event": "progress", "stage": "vision", "fraction": 1.5, "seconds_left": 3}',
