@@ -24,8 +24,6 @@ MATCH = np.radians(30)  # farther away, a detection is not of that thing
 SHARES = {"still": 0.4, "moving": 0.25, "two": 0.2, "place": 0.15}  # of clips
 THING_LEVEL = (-6.0, 2.0)  # dB, to a sound's −20 dBFS
 BED_BEHIND, BED_ALONE = (-20.0, -9.0), (-6.0, 0.0)  # dB
-NOISE_LEVEL = {"interior": -14.0, "city": -6.0}  # dB: beds that no recording was at hand for
-NOISE_SLOPE = {"interior": -1.0, "city": -2.0}  # power of frequency: pink, brown
 FASTEST = np.radians(60)  # per second
 
 
@@ -74,7 +72,7 @@ class Composer:
         for group in self.by_things[1]:
             self.by_class.setdefault(library.pictures[group.pictures[0]].kinds[0], []).append(group)
         self.sounds = {name: self._load(of(library.sounds, "train", name)) for name in library.classes}
-        places = {place for entry in library.panoramas for place in entry.kinds}
+        places = {place for entry in library.ambiences for place in entry.kinds}
         self.beds = {place: self._load(of(library.ambiences, "train", place)) for place in places}
 
     def _load(self, entries: list) -> list[Recording]:
@@ -122,28 +120,15 @@ class Composer:
 
     def _add_bed(self, mixture: Mixture, group: Group, rng: Generator) -> None:
         """The ambience of the panorama's place: its channels from two sides, mostly diffuse."""
-        place = str(rng.choice(self.library.panoramas[group.panorama].kinds))
+        place = "rain" if group.rainy else str(rng.choice(self.library.panoramas[group.panorama].kinds))
         level = rng.uniform(*(BED_BEHIND if group.pictures else BED_ALONE))
         around = float(rng.uniform(-np.pi, np.pi))
-        if not self.beds.get(place):
-            power = self._noise(place, rng)
-            mixture.add(power, np.zeros((3, 1), np.float32), decibels(level + NOISE_LEVEL[place]))
-            return
         channels = self._pick(self._pick(self.beds[place], rng).powers, rng)
         for index, power in enumerate(channels):
             side = 0.3 * unit_vector(around + np.pi * index, 0.0) * (len(channels) > 1)
             mixture.add(
                 looped(power, self.frames, self.frame_rate, rng), side[:, None], decibels(level) / len(channels)
             )
-
-    def _noise(self, place: str, rng: Generator) -> np.ndarray:
-        """Mel powers of steady coloured noise of −20 dBFS, as gamma-distributed as those of real noise."""
-        filters = self.codec.filters.numpy()
-        bins = np.arange(filters.shape[1])
-        spectrum = filters @ np.maximum(bins, 2.0) ** NOISE_SLOPE[place]
-        shape = np.maximum(filters.sum(1), 1.0)[:, None]
-        power = spectrum[:, None] * rng.gamma(shape, 1 / shape, (len(filters), self.frames))
-        return (power / power.sum(0).mean() * 0.01).astype(np.float32)
 
     def _detections(self, group: Group, paths: list, moves: bool, rng: Generator) -> Detections:
         found = self.seen.found

