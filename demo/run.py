@@ -30,10 +30,10 @@ def main() -> None:
     made = make(parser.parse_args().blender)
     master, rate = soundfile.read(made["master"], dtype="float32", always_2d=True)
     difference = compare(master, Path(made["mixdown"]))
+    Path(made["mixdown"]).unlink()
     report = describe(made, master.T, rate, difference)
     (HERE / "table.txt").write_text(report, "utf-8")
     print(report)
-    Path(made["mixdown"]).unlink()
     if difference >= 2.0**-24:
         raise SystemExit(f"Blender's mixdown differs from {made['master']} by {difference:.1e}.")
 
@@ -42,7 +42,7 @@ def make(blender: Path) -> dict[str, Any]:
     """Runs `scene.py` in Blender's Python, with the extension built now and this Python's engine."""
     for old in (path for path in HERE.iterdir() if path.name.startswith(("demo.", "demo_"))):
         old.unlink()
-    report = HERE / "demo_scene.json"
+    report = HERE / "demo_scene.json"  # beside it, while this runs, the mixdown
     with tempfile.TemporaryDirectory() as user_folders:
         build = [sys.executable, str(REPOSITORY / "build" / "build_addon.py"), user_folders]
         extension = subprocess.run(build, check=True, capture_output=True, text=True).stdout.strip()

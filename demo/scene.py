@@ -29,6 +29,7 @@ def main() -> None:
     extension, folder, report = map(Path, sys.argv[1:4])
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(extension), repo="user_default", enable_on_install=True)
+    bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1
     thing = build_scene(bpy.context.scene)
     blend = folder / "demo.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
