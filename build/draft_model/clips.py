@@ -15,7 +15,8 @@ from views import Group
 
 from omniaudio.ambisonics import unit_vector
 from omniaudio.model.codec import SpectralDirectionalCodec
-from omniaudio.model.pointer import Detections, PanoramaPointer
+from omniaudio.model.omniaudio import OmniAudio
+from omniaudio.model.pointer import Detections
 from omniaudio.training.pointing import Views
 from omniaudio.training.sounds import Mixture, Recording, decibels, load_recording, looped
 
@@ -58,14 +59,15 @@ def _axes(direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 class Composer:
     """Makes batches of (mel power, mel intensity, described detections) from the training split."""
 
-    def __init__(
-        self, library: Library, groups: list[Group], seen: Seen, codec: SpectralDirectionalCodec, seed: int,
-        latent_frames: int, pictures: int, picture_rate: float,
-    ) -> None:  # fmt: skip
+    def __init__(self, library: Library, groups: list[Group], seen: Seen, model: OmniAudio, *, seed: int) -> None:
+        config = model.config
+        codec = model.pretransform
+        assert isinstance(codec, SpectralDirectionalCodec)
         self.library, self.groups, self.seen, self.codec, self.seed = library, groups, seen, codec, seed
-        self.latent_frames, self.pictures, self.picture_rate = latent_frames, pictures, picture_rate
-        self.frames = latent_frames * codec.config.frames_per_latent
+        self.frames = config.latent_frames * codec.config.frames_per_latent
         self.frame_rate = codec.config.sample_rate / codec.config.hop
+        self.picture_rate = config.omniaudio.frame_rate
+        self.pictures = round(self.frames / self.frame_rate * self.picture_rate)
         self.mel_bands = codec.mel_bands.numpy()
         self.by_things = {count: [g for g in groups if len(g.pictures) == count] for count in (0, 1, 2)}
         self.by_class: dict[str, list[Group]] = {}

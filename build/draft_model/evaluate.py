@@ -124,7 +124,9 @@ class Judge:
                 hung = []
                 for thing in scene.things:
                     azimuth, elevation = _angles(thing.path(np.array([time]))[0])
-                    hung.append(Billboard(Image.open(thing.picture.file).convert("RGBA"), azimuth, elevation, thing.size))
+                    hung.append(
+                        Billboard(Image.open(thing.picture.file).convert("RGBA"), azimuth, elevation, thing.size)
+                    )
                 shown = render(panorama, hung)
             yield shown
 

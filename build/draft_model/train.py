@@ -96,16 +96,7 @@ class Recipe:
     # --- the sound ---------------------------------------------------------------------------------------------------
 
     def composer(self, seen: Seen) -> Composer:
-        config = self.config
-        pictures = round(config.latent_frames * config.omniaudio.frame_rate / self.latent_rate)
-        return Composer(
-            self.library, self.groups, seen, self.codec, SEED, config.latent_frames, pictures,
-            config.omniaudio.frame_rate,
-        )  # fmt: skip
-
-    @property
-    def latent_rate(self) -> float:
-        return self.config.sample_rate / self.config.samples_per_latent
+        return Composer(self.library, self.groups, seen, self.model, seed=SEED)
 
     def fit_codec(self, composer: Composer) -> None:
         kept = self.work / "codec.pt"

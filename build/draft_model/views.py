@@ -102,7 +102,7 @@ def look(library: Library, groups: list[Group], vision: Vision, folder: Path, se
 def _arrange(
     library: Library, group: Group, rng: np.random.Generator
 ) -> tuple[list[Billboard], list[tuple[np.ndarray, float]]]:
-    """Random directions and sizes for the group's pictures, far enough from each other, behind them some distractors."""
+    """Random directions and sizes for the group's pictures, far from each other, and some distractors behind them."""
     things: list[tuple[np.ndarray, float]] = []
     hung: list[Billboard] = []
     for picture in group.pictures:

@@ -20,12 +20,13 @@ POWER_FLOOR = 1e-8  # of full scale: −80 dB
 MEL_CEILING = 20_000.0  # Hz
 TIME_BORROW, BAND_BORROW = 0.02, 0.01  # what silence takes of its neighbours' direction
 INVERSION_UPDATES = 12  # non-negative least squares from mel power to power
+SIGN_RUN = 12  # bins that share a sign in the diffuse part: neighbours of unlike sign would cancel in the window
 MOMENTUM = 0.99  # fast Griffin-Lim (Perraudin, Balazs & Søndergaard 2013)
 
 
 def mel_filters(rate: float, size: int, mels: int) -> Tensor:
-    """(mels, size / 2 + 1) triangles, equally spaced on the mel scale 2595·log10(1 + f/700) up to 20 kHz. The lowest are
-    widened to two bins, since a triangle narrower than a bin would hear nothing."""
+    """(mels, size / 2 + 1) triangles, equally spaced on the mel scale 2595·log10(1 + f/700) up to 20 kHz. The lowest
+    are widened to two bins, since a triangle narrower than a bin would hear nothing."""
     ceiling = min(MEL_CEILING, rate / 2)
     edges = torch.linspace(0, 2595 * math.log10(1 + ceiling / 700), mels + 2, dtype=torch.float64)
     hertz = 700 * (10 ** (edges / 2595) - 1)
@@ -69,7 +70,8 @@ class SpectralDirectionalCodec(nn.Module):
         constant("mel_bands", mel_bands)
         constant("bin_bands", bin_bands / bin_bands.sum(0))  # (bands, bins), columns add up to 1
         constant("first_phases", torch.rand(self.fourier.bins, generator=generator) * 2 * math.pi)
-        constant("signs", torch.randint(0, 2, (3, self.fourier.bins), generator=generator) * 2.0 - 1.0)
+        runs = torch.randint(0, 2, (3, self.fourier.bins // SIGN_RUN + 1), generator=generator) * 2.0 - 1.0
+        constant("signs", runs.repeat_interleave(SIGN_RUN, dim=1)[:, : self.fourier.bins])
 
     def _mel_bands(self) -> Tensor:
         """(mels, bands): which mels a direction band holds, an equal number each, a little shared with neighbours."""
@@ -164,9 +166,9 @@ class SpectralDirectionalCodec(nn.Module):
         return real, imaginary
 
     def _spatialise(self, real: Tensor, imaginary: Tensor, directions: Tensor) -> Tensor:
-        """W's spectrum (batch, frames, bins) → FOA: a direct part d·W, and a diffuse part that fills up the energy of X,
-        Y and Z to a third of W's each. The diffuse part is a quarter turn off, so it adds nothing to the intensity; its
-        sign by bin and axis keeps the axes apart."""
+        """W's spectrum (batch, frames, bins) → FOA: a direct part d·W, and a diffuse part that fills up the energy of
+        X, Y and Z together to W's. The diffuse part is a quarter turn off, so it adds nothing to the intensity; its sign
+        by bin and axis keeps the axes apart."""
         frames = real.shape[1]
         vectors = directions.unflatten(1, (self.config.direction_bands, 3))
         length = vectors.square().sum(2, keepdim=True).sqrt()

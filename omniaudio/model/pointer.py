@@ -37,8 +37,8 @@ class Detections(NamedTuple):
 
 
 def patch_grid(rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    """Unit vectors (rows · columns, 3) of the patches' centres, row by row from the top left, and the share of the sphere
-    that each covers (rows · columns,)."""
+    """Unit vectors (rows · columns, 3) of the patches' centres, row by row from the top left, and the share of the
+    sphere that each covers (rows · columns,)."""
     elevation = (0.5 - (torch.arange(rows) + 0.5) / rows) * math.pi
     azimuth = (0.5 - (torch.arange(columns) + 0.5) / columns) * 2 * math.pi
     elevation, azimuth = (x.flatten() for x in torch.meshgrid(elevation, azimuth, indexing="ij"))
@@ -64,8 +64,8 @@ def frame_weights(
 
 
 class PanoramaPointer(nn.Module):
-    """Patch features `panorama` (batch, frames, rows · columns, dim) → `global` (batch, global_dim), `add` (batch, latent
-    frames, output_dim) and `base` (batch, latent channels, latent frames)."""
+    """Patch features `panorama` (batch, frames, rows · columns, dim) → `global` (batch, global_dim), `add` (batch,
+    latent frames, output_dim) and `base` (batch, latent channels, latent frames)."""
 
     def __init__(self, config: PanoramaPointerConfig, name: str) -> None:
         super().__init__()
@@ -126,8 +126,8 @@ class PanoramaPointer(nn.Module):
     # --- what --------------------------------------------------------------------------------------------------------
 
     def describe(self, found: Detections) -> Detections:
-        """The same detections, with 144 numbers for each vision feature: principal components of the feature, and of its
-        ImageNet log-probabilities."""
+        """The same detections, with 144 numbers for each vision feature: principal components of the feature, and of
+        its ImageNet log-probabilities."""
         return found._replace(
             feature=self._components(found.feature), surroundings=self._components(found.surroundings)
         )

@@ -1,5 +1,5 @@
-"""Sounds for training, mixed where it is cheap: powers of independent sounds add, so a scene of several things and a bed
-is a sum of mel powers, and its intensity the sum of powers times directions. No waveform is rendered."""
+"""Sounds for training, mixed where it is cheap: powers of independent sounds add, so a scene of several things and a
+bed is a sum of mel powers, and its intensity the sum of powers times directions. No waveform is rendered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ def looped(power: Floats, frames: int, frame_rate: float, rng: np.random.Generat
 
 
 class Mixture:
-    """Mel power (mels, frames) of W and intensity (xyz, bands, frames), as `SpectralDirectionalCodec.spectra` has them."""
+    """Mel power (mels, frames) of W and intensity (xyz, bands, frames), as `SpectralDirectionalCodec.spectra`."""
 
     def __init__(self, mel_bands: Floats, frames: int) -> None:
         """`mel_bands` (mels, bands) says which mels a direction band holds."""
