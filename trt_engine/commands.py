@@ -172,7 +172,8 @@ def _reporting(as_json: bool) -> Iterator[Callable[[Report], None]]:
         )
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=1.0, left="")
 
         def show(report: Report) -> None:

@@ -98,6 +98,7 @@ def _write_graph(stage: Stage, module: StageModule, folder: Path, stored: tuple[
 def _export(module: StageModule) -> onnx.ModelProto:
     # The lengths depend on each other (frames are tokens by patches), which the exporter finds out itself.
     shapes = tuple(dict.fromkeys(module.varying[name], Dim.AUTO) for name in module.inputs)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # that torchvision is not here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own code
         program = torch.onnx.export(

@@ -76,7 +76,9 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
-def test_a_clip_becomes_sound_preview_map_and_sidecar(generate, clip: Path, tmp_path: Path, backend: str) -> None:
+def test_a_clip_becomes_sound_preview_map_and_sidecar(
+    generate, model: zoo.Model, clip: Path, tmp_path: Path, backend: str
+) -> None:
     outcome = generate(clip, "-o", tmp_path / "out.wav", "--backend", backend)
     assert outcome.code == 0, outcome.err
     assert files(tmp_path) == ["out.json", "out.map.png", "out.preview.wav", "out.wav"]
@@ -89,17 +91,7 @@ def test_a_clip_becomes_sound_preview_map_and_sidecar(generate, clip: Path, tmp_
     assert 1e-4 < np.abs(sound).max() <= 10 ** (-1 / 20)
     sidecar = json.loads((tmp_path / "out.json").read_text())
     assert sidecar["options"]["backend"] == backend
-    assert sidecar["model"] == "tiny"
-
-
-def test_backends_agree(generate, clip: Path, tmp_path: Path) -> None:
-    sounds = []
-    for backend in ("onnxruntime", "openvino", "torch"):
-        path = tmp_path / f"{backend}.wav"
-        assert generate(clip, "-o", path, "--backend", backend, "--no-preview", "--no-map").code == 0
-        sounds.append(soundfile.read(path)[0])
-    for other in sounds[1:]:
-        assert np.abs(other - sounds[0]).max() < 0.02 * np.abs(sounds[0]).max()
+    assert sidecar["model"] == model.name
 
 
 def test_takes_rate_range_and_length(generate, clip: Path, tmp_path: Path) -> None:
@@ -138,7 +130,9 @@ def test_a_sidecar_refuses_another_input_and_other_options(generate, clip: Path,
     outcome = generate("--from", tmp_path / "out.json")
     assert outcome.code == ExitCode.NO_INPUT
     assert "hash differs" in outcome.err
-    assert generate("--from", tmp_path / "out.json", clip).code == 0  # the same content from elsewhere
+    elsewhere = generate("--from", tmp_path / "out.json", clip, "-o", tmp_path / "again.wav")
+    assert elsewhere.code == 0, elsewhere.err
+    assert (tmp_path / "again.wav").read_bytes() == (tmp_path / "out.wav").read_bytes()
     outcome = generate("--from", tmp_path / "out.json", "--seed", "3")
     assert outcome.code == ExitCode.FAILED
     assert "--seed" in outcome.err
@@ -190,12 +184,14 @@ def bad(tmp_path: Path, clip: Path) -> dict[str, Path]:
         ("none", ExitCode.NO_INPUT, "no file"),
         ("text", ExitCode.NOT_A_VIDEO, "not a video"),
         ("empty", ExitCode.NOT_A_VIDEO, "empty.mp4"),
-        ("sound", ExitCode.NOT_A_VIDEO, "only sound"),
+        ("sound", ExitCode.NOT_A_VIDEO, "holds no picture"),
         ("cut", ExitCode.NOT_A_VIDEO, "cut off"),
         ("flat", ExitCode.NOT_360, "not a 360° panorama"),
     ],
 )
-def test_bad_inputs(generate, bad: dict[str, Path], tmp_path: Path, name: str, code: ExitCode, words: str) -> None:
+def test_bad_inputs(  # noqa: PLR0917 - pytest names them
+    generate, bad: dict[str, Path], tmp_path: Path, name: str, code: ExitCode, words: str
+) -> None:
     before = files(tmp_path)
     outcome = generate(bad[name], "-o", tmp_path / "out.wav", "--duration", "1")
     assert outcome.code == code
@@ -227,7 +223,7 @@ def test_a_flat_picture_is_taken_with_force(generate, bad: dict[str, Path], tmp_
         (("--seed", "-1"), ExitCode.FAILED, "--seed"),
     ],
 )
-def test_bad_options(
+def test_bad_options(  # noqa: PLR0917 - pytest names them
     generate, clip: Path, tmp_path: Path, arguments: tuple[str, ...], code: ExitCode, words: str
 ) -> None:
     outcome = generate(clip, "-o", tmp_path / "out.wav", *arguments)

@@ -1,0 +1,53 @@
+"""What is said of a bundle that is not whole."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from omniaudio import zoo
+from omniaudio.errors import ExitCode, UserError
+from trt_engine import bundle
+from trt_engine.bundle import BUNDLE_FILE
+
+
+@pytest.fixture
+def copy(model: zoo.Model, tmp_path: Path) -> Path:
+    shutil.copytree(model.folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def test_a_missing_file_is_named(copy: Path) -> None:
+    (copy / "decoder.onnx").unlink()
+    with pytest.raises(UserError, match=r"decoder\.onnx is missing") as raised:
+        bundle.load(copy)
+    assert raised.value.code is ExitCode.NO_MODEL
+
+
+def test_a_file_that_was_cut_is_named(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"model\.safetensors has \d+ bytes instead of"):
+        bundle.load(copy)
+
+
+def test_a_changed_byte_is_found_by_the_hash(copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    bundle.load(copy)
+    with pytest.raises(UserError, match=r"model\.safetensors is not what was written"):
+        bundle.verify(copy)
+
+
+@pytest.mark.parametrize("content", ["", "{", '{"format": 2}'])
+def test_a_bundle_file_that_is_half_written_or_newer(copy: Path, content: str) -> None:
+    (copy / BUNDLE_FILE).write_text(content)
+    with pytest.raises(UserError, match="damaged or of another version"):
+        bundle.load(copy)
+
+
+def test_a_folder_without_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="omniaudio export"):
+        bundle.load(tmp_path)
