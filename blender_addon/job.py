@@ -17,7 +17,7 @@ class Job:
         """`blocking`: a step may take as long as a whole render, because nobody looks."""
         self.snapshot = snapshot
         self._blocking = blocking
-        self.progress = engine.Progress("start", 0.0)
+        self.progress = engine.Progress("starting", 0.0)
         self.inserted: strips.Inserted | None = None
         self._cancelled = False
         self._steps = self._run()
@@ -54,7 +54,7 @@ class Job:
             for fraction in panorama_render.render_panorama(
                 self._scene(), source, picture, self._blocking, lambda: self._cancelled
             ):
-                yield engine.Progress("Rendering in 360° (Esc ends it)", fraction)
+                yield engine.Progress("rendering in 360° (Esc ends it)", fraction)
         request = engine.Request(
             input=picture,
             output=output,
@@ -65,10 +65,15 @@ class Job:
             backend=self.snapshot.backend,
             known_panorama=not isinstance(source, Movie),
         )
-        done = yield from self._generate(request)
+        try:
+            done = yield from self._generate(request)
+        except UserError as error:
+            if not isinstance(source, Movie):  # it may have taken hours
+                error.sentence += f" The rendered panorama is kept: {picture}"
+            raise
         # Strips must not be touched while Blender renders, whoever started it.
         while bpy.app.is_job_running("RENDER"):
-            yield engine.Progress("Waiting for Blender's render", 1.0)
+            yield engine.Progress("waiting for Blender's render", 1.0)
         title = source.strip if isinstance(source, Movie) else self.snapshot.stem
         take = done.takes[0]
         self.inserted = strips.insert_take(self._scene(), take, source.place, title, _made_by(request, done))

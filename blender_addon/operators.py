@@ -6,7 +6,7 @@ import bpy
 
 from .errors import CancelledError, UserError
 from .job import Job
-from .snapshot import take_snapshot
+from .snapshot import show_sequence, take_snapshot
 
 TICK = 0.1  # seconds
 
@@ -43,7 +43,7 @@ class OMNIAUDIO_OT_generate(bpy.types.Operator):  # noqa: N801 (Blender's own fo
             _running.cancel()
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        result = self._step()
+        result = self._step(context)
         _redraw(context)
         if not result:
             return {"PASS_THROUGH"}
@@ -54,7 +54,7 @@ class OMNIAUDIO_OT_generate(bpy.types.Operator):  # noqa: N801 (Blender's own fo
         if not self._start(context, blocking=True):
             return {"CANCELLED"}
         try:
-            while not (result := self._step()):
+            while not (result := self._step(context)):
                 time.sleep(TICK / 10)
             return result
         finally:
@@ -75,7 +75,7 @@ class OMNIAUDIO_OT_generate(bpy.types.Operator):  # noqa: N801 (Blender's own fo
             return False
         return True
 
-    def _step(self) -> set[str]:
+    def _step(self, context: bpy.types.Context) -> set[str]:
         """One step of the job; the operator's result when the job is over, else an empty set."""
         assert _running is not None
         try:
@@ -88,6 +88,7 @@ class OMNIAUDIO_OT_generate(bpy.types.Operator):  # noqa: N801 (Blender's own fo
             self.report({"ERROR"}, error.sentence)
             return {"CANCELLED"}
         assert _running.inserted is not None
+        show_sequence(context)
         self.report({"INFO"}, f"Placed {_running.inserted.master} in the sequencer")
         return {"FINISHED"}
 

@@ -43,7 +43,8 @@ class OMNIAUDIO_PT_generate(bpy.types.Panel):  # noqa: N801 (Blender's own form)
             layout.operator(OMNIAUDIO_OT_generate.bl_idname, icon="SPEAKER")
             return
         left = job.progress.seconds_left
-        text = job.progress.stage if left is None else f"{job.progress.stage}, {left:.0f} s left"
+        stage = job.progress.stage[:1].upper() + job.progress.stage[1:]
+        text = stage if left is None else f"{stage}, {left:.0f} s left"
         row = layout.row(align=True)
         row.progress(factor=job.progress.fraction, text=text)
         row.operator(OMNIAUDIO_OT_cancel.bl_idname, text="", icon="X")

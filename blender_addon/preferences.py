@@ -49,6 +49,7 @@ class OmniAudioSettings(bpy.types.PropertyGroup):
         description="Where the files go; // is the folder of the .blend",
         subtype="DIR_PATH",
         default="//",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
     width: IntProperty(
         name="Width", description="Of the 360° picture, in pixels", subtype="PIXEL", default=1024, min=256, max=8192

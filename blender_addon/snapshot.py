@@ -50,6 +50,12 @@ def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
     return getattr(context, "sequencer_scene", None) or context.scene
 
 
+def show_sequence(context: bpy.types.Context) -> None:
+    """Has the sequencer show the scene that `sequencer_scene` fell back to, else new strips are not seen."""
+    if getattr(context.workspace, "sequencer_scene", context.scene) is None:
+        context.workspace.sequencer_scene = context.scene
+
+
 def take_snapshot(context: bpy.types.Context) -> Snapshot:
     """The job that the user asks for now. Raises UserError where it cannot be done."""
     scene = sequencer_scene(context)

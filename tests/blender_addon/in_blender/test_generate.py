@@ -113,7 +113,7 @@ def test_a_cancelled_job_ends_the_engine_and_leaves_nothing(
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
     job = module("job").Job(module("snapshot").take_snapshot(bpy.context), blocking=False)
-    while job.progress.stage == "start":
+    while job.progress.stage == "starting":
         job.step()
     job.cancel()
     with pytest.raises(module("errors").CancelledError):
@@ -183,3 +183,30 @@ def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.typ
     scene.omniaudio.source = "SCENE"
     scene.camera = None
     says("has no camera")
+
+
+def test_a_rendered_panorama_outlives_the_engine_s_failure(
+    engine: None, scene: bpy.types.Scene, installed: str, tmp_path: Path
+) -> None:
+    saved(tmp_path)
+    scene.frame_end = 2
+    scene.omniaudio.source = "SCENE"
+    scene.omniaudio.width, scene.omniaudio.samples = 256, 1
+    preferences = bpy.context.preferences.addons[installed].preferences
+    preferences.model = "no such model"
+    try:
+        says(f"The rendered panorama is kept: {tmp_path / 'film_001.mp4'}")
+    finally:
+        preferences.model = ""
+    assert (tmp_path / "film_001.mp4").is_file()
+
+
+@pytest.mark.skipif("sequencer_scene" not in bpy.types.WorkSpace.bl_rna.properties, reason="needs Blender 5.0 or later")
+def test_the_sequencer_shows_the_scene_that_got_the_strips(
+    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    film.frame_offset_end = 1202 - 30
+    saved(tmp_path)
+    bpy.context.workspace.sequencer_scene = None
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    assert bpy.context.workspace.sequencer_scene == scene
