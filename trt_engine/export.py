@@ -126,7 +126,7 @@ def _simplify(model: onnx_ir.Model) -> None:
     onnxscript.optimizer.fold_constants_ir(model)
     tidy = onnx_ir.passes.Sequential(
         passes.RemoveUnusedNodesPass(),
-        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]
         passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         passes.DeduplicateInitializersPass(),
         passes.CommonSubexpressionEliminationPass(),

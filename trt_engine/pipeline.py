@@ -60,8 +60,6 @@ def open_pipeline(model: zoo.Model, backend: str) -> Pipeline:
         UserError: no such back-end, none that can open the model, or a damaged model.
     """
     candidates = choose(backend)
-    if (model.folder / bundle.BUNDLE_FILE).is_file():
-        candidates = tuple(c for c in candidates if c is not Backend.TORCH) or candidates
     for number, candidate in enumerate(candidates):
         try:
             return _open(model, candidate)

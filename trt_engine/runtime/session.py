@@ -25,7 +25,7 @@ class Backend(StrEnum):
     """The back-ends by the name of the Python package that each needs, in the order in which `auto` tries them.
 
     Processor seconds for 10 s by a model of the draft's size, one thread, graphs opened / clip made: ONNX Runtime
-    0.3 / 7.9, OpenVINO 2.3 / 8.3. torch needs 10 times the space on the disk and is only taken where it is alone.
+    0.3 / 7.9, OpenVINO 2.3 / 8.3. torch is only taken where it is asked for.
     """
 
     ONNXRUNTIME = "onnxruntime"
@@ -48,7 +48,7 @@ def choose(name: str) -> tuple[Backend, ...]:
         UserError: an unknown name, or a back-end that is not installed.
     """
     if name == AUTO:
-        found = tuple(backend for backend in Backend if backend.installed)
+        found = tuple(backend for backend in Backend if backend.installed and backend is not Backend.TORCH)
         if not found:
             raise UserError(
                 "No back-end is installed: run `pip install 'omniaudio-blender[cpu]'`.", ExitCode.NO_BACKEND
