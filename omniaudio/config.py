@@ -299,6 +299,8 @@ class Generation(_Strict):
     frame_rate: float = Field(default=8.0, gt=0)
     steps: int = Field(default=24, ge=1)
     guidance: float = 3.0
+    # Latent channels that guidance touches, from the first on; None is all. The draft's directions stay out of it.
+    guided_channels: int | None = None
 
 
 class ModelConfig(BaseModel):

@@ -106,6 +106,10 @@ class Generation:
             config.model.diffusion.config.patch_size,
         )
         self.halves = 1 if chosen.guidance == 1 else 2
+        self.guidance: float | Float32 = chosen.guidance
+        if config.omniaudio.guided_channels is not None and self.halves == 2:
+            self.guidance = np.ones(config.latent_channels, np.float32)
+            self.guidance[: config.omniaudio.guided_channels] = chosen.guidance
         self._conditions = Spool()
         self.progress = Progress(report, self._tasks())
 
@@ -181,7 +185,7 @@ class Generation:
         def of_windows(latents: Float32, indexes: Sequence[int]) -> Float32:
             conditions = self._conditions.read(indexes, repeat=takes)
             velocity = guided(
-                self._stage_velocity, conditions, self.settings.guidance, self.config.omniaudio.guidance_drops
+                self._stage_velocity, conditions, self.guidance, self.config.omniaudio.guidance_drops
             )
             times = np.full(len(latents), t[0], np.float32)
             result: Float32 = velocity(latents, times)

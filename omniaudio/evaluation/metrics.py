@@ -118,10 +118,10 @@ def map_agreement(generated: Floats, reference: Floats) -> MapAgreement:
     area = np.broadcast_to(np.cos(elevation)[:, None], wanted.shape).ravel()
     wanted, got = wanted.ravel(), got.ravel()
     covariance = np.cov(got, wanted, aweights=area)
-    return MapAgreement(
-        correlation=float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])),
-        auc=_auc(got, _loudest(wanted, area), area),
-    )
+    correlation = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
+    auc = _auc(got, _loudest(wanted, area), area)
+    # rounding carries perfect agreement a little beyond its range
+    return MapAgreement(correlation=float(np.clip(correlation, -1, 1)), auc=float(np.clip(auc, 0, 1)))
 
 
 def _is_flat(energy_map: Floats) -> bool:

@@ -18,12 +18,17 @@ from torch import Tensor, nn
 from omniaudio.config import PanoramaPointerConfig
 from omniaudio.model.efficientnet import CLASSES
 
-TOKEN = 128  # width of the scorer
+TOKEN = 192  # principal components of a patch that the scorer sees
+SCORER = 128  # its width
 FEATURE_COMPONENTS = 96  # of a thing's vision features
 CLASS_COMPONENTS = 48  # of its ImageNet log-probabilities
 NEIGHBOURHOOD = math.cos(math.radians(35))  # patches that share in a detection
 SUPPRESSION = math.cos(math.radians(50))  # patches that belong to it, and make no second one
 FAR = 30.0  # logits
+# A thing is present from this score on. Where nothing else stands out a faint one counts; a second thing has to be sure,
+# because the background of a single thing scores a little too.
+PRESENT_AT, MORE_AT = 0.0, 2.5
+PRESENCE_SLOPE = 2.0
 PRESENCE_FLOOR = 1e-3
 
 
@@ -73,7 +78,7 @@ class PanoramaPointer(nn.Module):
         self.name = name
         self.project = nn.Linear(config.dim, TOKEN, bias=False)
         self.score = nn.Sequential(
-            nn.Linear(2 * TOKEN + 2, TOKEN), nn.SiLU(), nn.Linear(TOKEN, TOKEN), nn.SiLU(), nn.Linear(TOKEN, 1)
+            nn.Linear(2 * TOKEN + 2, SCORER), nn.SiLU(), nn.Linear(SCORER, SCORER), nn.SiLU(), nn.Linear(SCORER, 1)
         )
         self.imagenet = nn.Linear(config.dim, CLASSES)
         self.register_buffer("feature_mean", torch.zeros(config.dim))
@@ -100,7 +105,15 @@ class PanoramaPointer(nn.Module):
 
     def scores(self, patches: Tensor) -> Tensor:
         """Logits (batch, frames, patches) that a patch shows something that sounds."""
-        tokens = self.project(patches - self.feature_mean)
+        return self.score_tokens(self.tokens(patches))
+
+    def tokens(self, patches: Tensor) -> Tensor:
+        """Principal components of patch features, (…, dim) → (…, TOKEN)."""
+        tokens: Tensor = self.project(patches - self.feature_mean)
+        return tokens
+
+    def score_tokens(self, tokens: Tensor) -> Tensor:
+        """Each patch is compared with the mean of its frame: what sounds stands out."""
         mean = (tokens * self.shares[:, None]).sum(-2, keepdim=True).expand_as(tokens)
         heights = self.heights.expand(*tokens.shape[:-1], 2)
         scores: Tensor = self.score(torch.cat([tokens, mean, heights], dim=-1)).squeeze(-1)
@@ -110,13 +123,13 @@ class PanoramaPointer(nn.Module):
         """Points at up to `sources` things in every frame."""
         scores = self.scores(patches)
         directions, presences, features = [], [], []
-        for _ in range(self.config.sources):
+        for number in range(self.config.sources):
             best, where = scores.max(dim=-1)
             closeness = self.directions[where] @ self.directions.T  # (batch, frames, patches)
             local = torch.softmax(scores - FAR * (closeness < NEIGHBOURHOOD), dim=-1)
             directions.append(F.normalize(local @ self.directions, dim=-1))
             features.append((local[..., None, :] @ patches).squeeze(-2))
-            presences.append(torch.sigmoid(best))
+            presences.append(torch.sigmoid(PRESENCE_SLOPE * (best - (MORE_AT if number else PRESENT_AT))))
             scores = scores - FAR * (closeness > SUPPRESSION)
         surroundings = (patches * self.shares[:, None]).sum(-2)
         return Detections(

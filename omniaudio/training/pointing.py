@@ -12,6 +12,8 @@ from omniaudio.model.pointer import CLASS_COMPONENTS, FEATURE_COMPONENTS, TOKEN,
 BATCH = 32
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
+NOISE = 0.25  # of a component's deviation, against learning single pictures by heart
+REPORT_EVERY = 50  # steps
 COVERED = 0.3  # an edge patch counts as background or as thing only when clearly so
 
 
@@ -57,27 +59,26 @@ def _standardise(components: Tensor, values: Tensor, count: int) -> None:
 
 
 def train(pointer: PanoramaPointer, views: Views, steps: int, seed: int, report: Callable[[int, float], None]) -> None:
-    """Trains the scorer by weighted binary cross-entropy; what lies at a thing's edge counts little."""
+    """Trains the scorer, on fixed components, by weighted binary cross-entropy."""
     wanted, weight = targets(pointer, views)
-    # things are small: give their patches a third of the total weight
+    # things are small: together they weigh half of what is around them
     rarity = 0.5 * (1 - wanted).sum() / wanted.sum().clamp(min=1)
-    weight = weight * torch.where(wanted > 0, rarity, torch.ones(()))
-    parameters = [*pointer.project.parameters(), *pointer.score.parameters()]
-    optimiser = torch.optim.AdamW(parameters, LEARNING_RATE, (0.9, 0.98), weight_decay=WEIGHT_DECAY)
+    weight = weight * torch.where(wanted > 0, rarity, 1.0)
+    with torch.no_grad():
+        tokens = torch.cat([pointer.tokens(part.float()) for part in views.patches.split(BATCH)])
+    noise = NOISE * tokens.std((0, 1))
+    optimiser = torch.optim.AdamW(pointer.score.parameters(), LEARNING_RATE, (0.9, 0.98), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.1)
     generator = torch.Generator().manual_seed(seed)
     for step in range(steps):
-        rows = torch.randint(len(views.patches), (BATCH,), generator=generator)
-        patches = views.patches[rows].float()
-        # a little noise keeps the scorer from learning single pictures by heart
-        patches = patches + 0.2 * patches.std() * torch.randn(patches.shape, generator=generator)
-        logits = pointer.scores(patches[None])[0]
-        loss = F.binary_cross_entropy_with_logits(logits, wanted[rows], weight[rows])
+        rows = torch.randint(len(tokens), (BATCH,), generator=generator)
+        seen = tokens[rows] + noise * torch.randn(BATCH, *tokens.shape[1:], generator=generator)
+        loss = F.binary_cross_entropy_with_logits(pointer.score_tokens(seen), wanted[rows], weight[rows])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
-        if step % 50 == 0 or step == steps - 1:
+        if step % REPORT_EVERY == 0 or step == steps - 1:
             report(step, float(loss.detach()))
 
 

@@ -216,3 +216,11 @@ def test_a_peak_may_reach_full_scale_but_not_stay_there(peak: float, length: int
     sound = ambisonics.encode(NOISE, 0, 0)
     sound[ambisonics.Z, 100 : 100 + length] = peak
     assert metrics.defects(sound) == (["Z is clipped"] if clipped else [])
+
+
+@given(st.floats(-3.1, 3.1), st.floats(-1.5, 1.5))
+def test_perfect_agreement_of_maps_stays_in_range(azimuth: float, elevation: float) -> None:
+    foa = ambisonics.encode(np.random.default_rng(0).normal(size=500), azimuth, elevation)
+    agreement = metrics.map_agreement(foa, foa)
+    assert 0.999 < agreement.correlation <= 1
+    assert 0.999 < agreement.auc <= 1

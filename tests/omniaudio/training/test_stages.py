@@ -1,0 +1,72 @@
+"""Training: the loss is the flow's, it falls, and a run that was stopped ends where an unbroken one does."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from small_draft import small_draft
+
+from omniaudio.model.omniaudio import OmniAudio
+from omniaudio.training.stages import SAVE_EVERY, Batch, Stage, Trainer, flow_loss
+
+STAGE = Stage("test", steps=40, batch=4, everything=0.5, dropout=0.2, warm_up=5)
+
+
+def make_model() -> OmniAudio:
+    torch.manual_seed(0)
+    return OmniAudio(small_draft())
+
+
+def next_batch(step: int) -> Batch:
+    generator = torch.Generator().manual_seed(step)
+    kind = torch.randint(0, 2, (4,), generator=generator)
+    z = (2.0 * kind - 1)[:, None, None].expand(4, 22, 20) + 0.1 * torch.randn(4, 22, 20, generator=generator)
+    return z, {"global": (2.0 * kind - 1)[:, None].expand(4, 32), "base": torch.zeros(4, 22, 20)}
+
+
+def run(stage: Stage, checkpoint: Path) -> tuple[dict[str, torch.Tensor], list[float]]:
+    losses: list[float] = []
+    average = Trainer(make_model(), stage, checkpoint, seed=1).run(next_batch, lambda _, loss, __: losses.append(loss))
+    return average.state_dict(), losses
+
+
+def test_the_data_itself_has_no_loss() -> None:
+    model = make_model()
+    z, _ = next_batch(0)
+    for module in (model.dit,):
+        for parameter in module.parameters():
+            torch.nn.init.zeros_(parameter)  # a transformer that says nothing: the prediction is the base
+    generator = torch.Generator().manual_seed(0)
+    assert flow_loss(model, (z, {"base": z}), STAGE, generator) < 1e-8
+    assert flow_loss(model, (z, {"base": -z}), STAGE, generator) > 1
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    _, losses = run(replace(STAGE, steps=300), tmp_path / "state.pt")
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole, _ = run(replace(STAGE, steps=2 * SAVE_EVERY), tmp_path / "whole.pt")
+
+    class PowerCut(Exception):
+        pass
+
+    def cut(step: int, *_: float) -> None:
+        if step > SAVE_EVERY:
+            raise PowerCut
+
+    stage = replace(STAGE, steps=2 * SAVE_EVERY)
+    with pytest.raises(PowerCut):
+        Trainer(make_model(), stage, tmp_path / "cut.pt", seed=1).run(next_batch, cut)
+    resumed, _ = run(stage, tmp_path / "cut.pt")
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    rates = [Stage("s", steps=1000, batch=1, everything=0).rate(step) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[100:600] == [1.0] * 500
+    assert rates[999] == pytest.approx(1 / 400)
