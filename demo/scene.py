@@ -35,7 +35,7 @@ def main() -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
 
     bpy.context.scene.omniaudio.source = "SCENE"
-    bpy.context.scene.omniaudio.samples = 4
+    bpy.context.scene.omniaudio.samples = 2
     started = time.time()
     if bpy.ops.omniaudio.generate() != {"FINISHED"}:
         raise SystemExit("The extension did not finish.")
