@@ -199,8 +199,10 @@ class Engine:
     def _epitaph(self) -> str:
         code = self._process.wait()
         self._errors.seek(0)
-        complaints = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        last = complaints[-1] if complaints else self._last_words
+        complaints = self._errors.read().decode("utf-8", "replace").splitlines()
+        # The option parser frames what it says with a box.
+        bare = [line.strip(" │╭─╮╰╯") for line in complaints]
+        last = next((line for line in reversed(bare) if line), self._last_words)
         said = f"its last words were: {last[:200]}" if last else "it said nothing"
         return f"The OmniAudio engine ended without a result (exit code {code}); {said}"
 

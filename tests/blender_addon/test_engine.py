@@ -61,6 +61,10 @@ def test_an_error_of_the_engine_is_its_sentence() -> None:
         ("raise MemoryError('too much')", "exit code 1.*MemoryError: too much"),
         ("print('goodbye')", "exit code 0.*goodbye"),
         ("import sys; sys.stdout.buffer.write(bytes(range(128, 256)))", "exit code 0"),
+        (
+            "import sys; sys.stderr.write('╭─ Error ─╮\\n│ No such command. │\\n╰─────────╯\\n'); sys.exit(2)",
+            "exit code 2.*: No such command.$",
+        ),
         ("raise SystemExit(3)", "exit code 3.*it said nothing"),
     ],
 )
