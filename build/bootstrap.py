@@ -1,4 +1,4 @@
-"""Makes what a task needs, and does the task: `python build/bootstrap.py demo | test | lint | dev | clean`.
+"""Makes what a task needs, and does the task: `python build/bootstrap.py demo | test | bench | lint | dev | clean`.
 
 Standard library only, Python 3.11, no root, no make; on Linux, macOS and Windows. The environments lie in the
 checkout: `.venv` has the engine, `.venv-bpy50` and `.venv-bpy45` have Blender as a module. They are made once, and
@@ -37,7 +37,7 @@ MADE = ["dist", "demo/demo*", "demo/table.txt", ".mypy_cache", ".pytest_cache", 
 
 def main() -> int:
     """Does the task that the command line names; returns its exit status."""
-    tasks = {"demo": demo, "test": test, "lint": lint, "dev": dev, "clean": clean}
+    tasks = {"demo": demo, "test": test, "bench": bench, "lint": lint, "dev": dev, "clean": clean}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tasks)
     task = parser.parse_args().task
@@ -58,6 +58,11 @@ def test() -> int:
     """Lint, types and all tests, the slow ones too."""
     dev()
     return lint() or run([python_of(ENGINE), "-m", "pytest", "-q"])
+
+
+def bench() -> int:
+    """Time and memory of generating, as a table in Markdown."""
+    return run([ensure_engine(["cpu"]), "benchmarks/generate.py"])
 
 
 def lint() -> int:
