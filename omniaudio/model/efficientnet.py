@@ -66,7 +66,8 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         hidden = x if self.expand is None else F.relu6(self.expand(x))
         hidden = self.project(F.relu6(self.depthwise(hidden)))
-        return x + hidden if self.residual else hidden
+        result: Tensor = x + hidden if self.residual else hidden
+        return result
 
 
 class EfficientNetLite0(nn.Module):

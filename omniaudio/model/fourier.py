@@ -22,6 +22,16 @@ class ShortTimeFourier(nn.Module):
     magnitude 1.
     """
 
+    window: Tensor
+    synthesis_window: Tensor
+    forward_first: Tensor
+    forward_second: Tensor
+    inverse_first: Tensor
+    inverse_second: Tensor
+    twiddle_real: Tensor
+    twiddle_imaginary: Tensor
+    bin_weight: Tensor
+
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
@@ -29,7 +39,7 @@ class ShortTimeFourier(nn.Module):
         self.bins = size // 2 + 1
         self.inner = 2 ** (int(math.log2(size)) // 2)  # N1
         self.outer = size // self.inner  # N2
-        self.half = self.outer // 2 + 1  # values of k2 that reach the bins 0 … N/2
+        self.half_outer = self.outer // 2 + 1  # values of k2 that reach the bins 0 … N/2
         with torch.device("cpu"):  # constants, real also where a model's weights are still to come (device meta)
             self._build_constants()
 
@@ -55,12 +65,12 @@ class ShortTimeFourier(nn.Module):
         twiddle = self._angles(self.inner, self.outer, self.size)
         self._constant("twiddle_real", twiddle.cos())
         self._constant("twiddle_imaginary", twiddle.sin())
-        second = self._angles(self.outer, self.half, self.outer)
+        second = self._angles(self.outer, self.half_outer, self.outer)
         cos, sin = second.cos(), second.sin()
         self._constant("forward_second", torch.cat([torch.cat([cos, -sin], 1), torch.cat([sin, cos], 1)], 0))
 
     def _build_inverse(self, scale: float) -> None:
-        first = self._angles(self.half, self.outer, self.outer)
+        first = self._angles(self.half_outer, self.outer, self.outer)
         cos, sin = first.cos(), first.sin()
         self._constant("inverse_first", torch.cat([torch.cat([cos, sin], 1), torch.cat([-sin, cos], 1)], 0))
         second = self._angles(self.inner, self.inner, self.inner)
@@ -95,15 +105,15 @@ class ShortTimeFourier(nn.Module):
         turned_real = real * self.twiddle_real + imaginary * self.twiddle_imaginary
         turned_imaginary = imaginary * self.twiddle_real - real * self.twiddle_imaginary
         second = torch.cat([turned_real, turned_imaginary], dim=-1) @ self.forward_second  # (…, k1, 2·k2)
-        spectrum_real = second[..., : self.half].transpose(-1, -2).flatten(-2)
-        spectrum_imaginary = second[..., self.half :].transpose(-1, -2).flatten(-2)
+        spectrum_real = second[..., : self.half_outer].transpose(-1, -2).flatten(-2)
+        spectrum_imaginary = second[..., self.half_outer :].transpose(-1, -2).flatten(-2)
         return spectrum_real[..., : self.bins], spectrum_imaginary[..., : self.bins]
 
     def _inverse_transform(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        missing = self.inner * self.half - self.bins
-        grid_real = F.pad(real * self.bin_weight, (0, missing)).unflatten(2, (self.half, self.inner)).transpose(-1, -2)
+        missing = self.inner * self.half_outer - self.bins
+        grid_real = F.pad(real * self.bin_weight, (0, missing)).unflatten(2, (self.half_outer, self.inner)).transpose(-1, -2)
         grid_imaginary = (
-            F.pad(imaginary * self.bin_weight, (0, missing)).unflatten(2, (self.half, self.inner)).transpose(-1, -2)
+            F.pad(imaginary * self.bin_weight, (0, missing)).unflatten(2, (self.half_outer, self.inner)).transpose(-1, -2)
         )
         first = torch.cat([grid_real, grid_imaginary], dim=-1) @ self.inverse_first  # (…, k1, 2·n2)
         first_real, first_imaginary = first[..., : self.outer], first[..., self.outer :]

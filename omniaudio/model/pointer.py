@@ -25,8 +25,8 @@ CLASS_COMPONENTS = 48  # of its ImageNet log-probabilities
 NEIGHBOURHOOD = math.cos(math.radians(35))  # patches that share in a detection
 SUPPRESSION = math.cos(math.radians(50))  # patches that belong to it, and make no second one
 FAR = 30.0  # logits
-# A thing is present from this score on. Where nothing else stands out a faint one counts; a second thing has to be sure,
-# because the background of a single thing scores a little too.
+# A thing is present from this score on. Where nothing else stands out a faint one counts; a second thing has to be
+# sure, because the background of a single thing scores a little too.
 PRESENT_AT, MORE_AT = 0.0, 2.5
 PRESENCE_SLOPE = 2.0
 PRESENCE_FLOOR = 1e-3
@@ -71,6 +71,14 @@ def frame_weights(
 class PanoramaPointer(nn.Module):
     """Patch features `panorama` (batch, frames, rows · columns, dim) → `global` (batch, global_dim), `add` (batch,
     latent frames, output_dim) and `base` (batch, latent channels, latent frames)."""
+
+    feature_mean: Tensor
+    feature_components: Tensor
+    class_mean: Tensor
+    class_components: Tensor
+    directions: Tensor
+    shares: Tensor
+    heights: Tensor
 
     def __init__(self, config: PanoramaPointerConfig, name: str) -> None:
         super().__init__()

@@ -65,7 +65,7 @@ def train(pointer: PanoramaPointer, views: Views, steps: int, seed: int, report:
     rarity = 0.5 * (1 - wanted).sum() / wanted.sum().clamp(min=1)
     weight = weight * torch.where(wanted > 0, rarity, 1.0)
     with torch.no_grad():
-        tokens = torch.cat([pointer.tokens(part.float()) for part in views.patches.split(BATCH)])
+        tokens = torch.cat([pointer.tokens(part.float()) for part in torch.split(views.patches, BATCH)])
     noise = NOISE * tokens.std((0, 1))
     optimiser = torch.optim.AdamW(pointer.score.parameters(), LEARNING_RATE, (0.9, 0.98), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.1)

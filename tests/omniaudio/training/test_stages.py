@@ -50,15 +50,15 @@ def test_the_loss_falls(tmp_path: Path) -> None:
 def test_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole, _ = run(replace(STAGE, steps=2 * SAVE_EVERY), tmp_path / "whole.pt")
 
-    class PowerCut(Exception):
+    class PowerCutError(Exception):
         pass
 
     def cut(step: int, *_: float) -> None:
         if step > SAVE_EVERY:
-            raise PowerCut
+            raise PowerCutError
 
     stage = replace(STAGE, steps=2 * SAVE_EVERY)
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         Trainer(make_model(), stage, tmp_path / "cut.pt", seed=1).run(next_batch, cut)
     resumed, _ = run(stage, tmp_path / "cut.pt")
     for name, tensor in whole.items():
