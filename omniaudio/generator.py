@@ -184,9 +184,7 @@ class Generation:
 
         def of_windows(latents: Float32, indexes: Sequence[int]) -> Float32:
             conditions = self._conditions.read(indexes, repeat=takes)
-            velocity = guided(
-                self._stage_velocity, conditions, self.guidance, self.config.omniaudio.guidance_drops
-            )
+            velocity = guided(self._stage_velocity, conditions, self.guidance, self.config.omniaudio.guidance_drops)
             times = np.full(len(latents), t[0], np.float32)
             result: Float32 = velocity(latents, times)
             self.progress.advance(SAMPLING, len(latents) * self.halves)
