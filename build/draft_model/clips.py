@@ -22,9 +22,9 @@ from omniaudio.training.sounds import Mixture, Recording, decibels, load_recordi
 
 LONGEST = 20.0  # s of a sound that are used
 MATCH = np.radians(30)  # farther away, a detection is not of that thing
-SHARES = {"still": 0.4, "moving": 0.25, "two": 0.2, "place": 0.15}  # of clips
-THING_LEVEL = (-6.0, 2.0)  # dB, to a sound's −20 dBFS
-BED_BEHIND, BED_ALONE = (-20.0, -9.0), (-6.0, 0.0)  # dB
+SHARES = {"still": 0.5, "moving": 0.2, "two": 0.15, "place": 0.15}  # of clips
+THING_LEVEL = (-4.0, 1.0)  # dB, to a sound's −20 dBFS
+BED_BEHIND, BED_ALONE = (-26.0, -14.0), (-6.0, 0.0)  # dB
 FASTEST = np.radians(60)  # per second
 
 

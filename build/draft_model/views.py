@@ -6,6 +6,7 @@ A *group* is one panorama with the same one or two pictures in it, seen several 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -71,30 +72,30 @@ def look(library: Library, groups: list[Group], vision: Vision, folder: Path, se
     total = groups[-1].first + groups[-1].looks
     done_file, store = folder / "done", folder / "patches.npy"
     done = int(done_file.read_text()) if done_file.exists() else 0
-    directions = np.zeros((total, 2, 3), np.float32)
-    sizes = np.zeros((total, 2), np.float32)
     patches: np.ndarray | None = np.lib.format.open_memmap(store, "r+") if done else None
-    for number, group in enumerate(groups):
+    mode: Literal["r+", "w+"] = "r+" if done else "w+"
+    directions = np.lib.format.open_memmap(folder / "directions.npy", mode, np.float32, (total, 2, 3))
+    sizes = np.lib.format.open_memmap(folder / "sizes.npy", mode, np.float32, (total, 2))
+    for number, group in list(enumerate(groups))[done:]:
         rng = np.random.default_rng((seed, number))
         frames = []
         for at in range(group.first, group.first + group.looks):
             billboards, things = _arrange(library, group, rng)
             for slot, (direction, size) in enumerate(things):
                 directions[at, slot], sizes[at, slot] = direction, size
-            if number >= done:
-                panorama = vary_panorama(Image.open(library.panoramas[group.panorama].file), rng)
-                if group.rainy:
-                    panorama = rain(panorama, rng)
-                frames.append(wrap_seam(render(panorama, billboards), MARGIN))
-        if number >= done:
-            seen = vision(np.stack(frames))
-            if patches is None:
-                patches = np.lib.format.open_memmap(store, "w+", np.float16, (total, *seen.shape[1:]))
-            patches[group.first : group.first + group.looks] = seen
-            if number % 50 == 49 or number == len(groups) - 1:
-                patches.flush()
-                done_file.write_text(str(number + 1))
-                print(f"views: {number + 1} of {len(groups)} groups", flush=True)
+            panorama = vary_panorama(Image.open(library.panoramas[group.panorama].file), rng)
+            if group.rainy:
+                panorama = rain(panorama, rng)
+            frames.append(wrap_seam(render(panorama, billboards), MARGIN))
+        seen = vision(np.stack(frames))
+        if patches is None:
+            patches = np.lib.format.open_memmap(store, "w+", np.float16, (total, *seen.shape[1:]))
+        patches[group.first : group.first + group.looks] = seen
+        if number % 50 == 49 or number == len(groups) - 1:
+            for kept in (patches, directions, sizes):
+                kept.flush()
+            done_file.write_text(str(number + 1))
+            print(f"views: {number + 1} of {len(groups)} groups", flush=True)
     assert patches is not None
     return Views(torch.from_numpy(patches), torch.from_numpy(directions), torch.from_numpy(sizes))
 

@@ -68,6 +68,11 @@ def frame_weights(
     return weights
 
 
+def _encoder(described: int, width: int) -> nn.Sequential:
+    """The norm at its end gives the condition its strength from the first step on; without it, it takes thousands."""
+    return nn.Sequential(nn.Linear(described, width), nn.SiLU(), nn.Linear(width, width), nn.LayerNorm(width))
+
+
 class PanoramaPointer(nn.Module):
     """Patch features `panorama` (batch, frames, rows · columns, dim) → `global` (batch, global_dim), `add` (batch,
     latent frames, output_dim) and `base` (batch, latent channels, latent frames)."""
@@ -94,8 +99,8 @@ class PanoramaPointer(nn.Module):
         self.register_buffer("class_mean", torch.zeros(CLASSES))
         self.register_buffer("class_components", torch.zeros(CLASS_COMPONENTS, CLASSES))
         described, width = FEATURE_COMPONENTS + CLASS_COMPONENTS, config.output_dim
-        self.thing = nn.Sequential(nn.Linear(described, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.place = nn.Sequential(nn.Linear(described, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.thing = _encoder(described, width)
+        self.place = _encoder(described, width)
         self.thing_to_global = nn.Linear(width, config.global_dim, bias=False)
         self.place_to_global = nn.Linear(width, config.global_dim, bias=False)
         self.placed = nn.Sequential(nn.Linear(width + 3, width), nn.SiLU(), nn.Linear(width, width, bias=False))

@@ -53,9 +53,10 @@ def fit_components(pointer: PanoramaPointer, views: Views, things: Tensor) -> No
 
 
 def _standardise(components: Tensor, values: Tensor, count: int) -> None:
-    """Components scaled so that the first has unit variance over the values."""
+    """Components of the values, scaled so that all have unit variance: what tells kinds apart is seldom what varies
+    most."""
     _, spread, axes = torch.pca_lowrank(values, q=count, center=True, niter=4)
-    components.copy_(axes.T / spread[0] * len(values) ** 0.5)
+    components.copy_((axes / spread).T * len(values) ** 0.5)
 
 
 def train(pointer: PanoramaPointer, views: Views, steps: int, seed: int, report: Callable[[int, float], None]) -> None:
