@@ -22,7 +22,7 @@ ROWS, COLUMNS = 90, 180
 """Cells of the histogram of directions: 2° each."""
 SPREAD_DEGREES = 5.0
 """Standard deviation of the smoothing on the sphere."""
-RANGE_DB = 18.0
+RANGE_DB = 15.0
 """How far below the loudest direction the map reaches."""
 SEGMENT_SECONDS = 0.5
 _SMOOTH_FRAMES = 4
@@ -38,7 +38,8 @@ _FINE = 2
 _FOOTER, _TEXT = 74, 19
 _RAMP = ((40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39), (252, 255, 164))
 """Colours from faint to loud whose lightness rises evenly, so that they keep their order in grey."""
-_OPACITY = 0.85
+_FAINTEST, _LOUDEST = 0.35, 0.8
+"""How much of the picture the colours cover."""
 _INK, _FAINT, _PAPER = (238, 238, 240), (160, 160, 168), (20, 20, 24)
 
 
@@ -115,7 +116,7 @@ def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float
     with np.errstate(divide="ignore"):
         level = 10 * np.log10(_enlarge(smooth(histogram), height))
     share = np.clip(1 + level / RANGE_DB, 0, 1)[..., None]
-    opacity = _OPACITY * np.clip(3 * share, 0, 1)
+    opacity = _FAINTEST * np.clip(6 * share, 0, 1) + (_LOUDEST - _FAINTEST) * share
     picture = (1 - opacity) * picture + opacity * _colour(share[..., 0])
 
     image = Image.new("RGB", (WIDTH * _FINE, (height + _FOOTER) * _FINE), _PAPER)
@@ -194,7 +195,7 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
         x, y = place(aim)
         radius = 5 * _FINE
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], (255, 255, 255), (0, 0, 0), _FINE)
-        if all(abs(x - other_x) > 60 * _FINE or abs(y - other_y) > 26 * _FINE for other_x, other_y in labelled):
+        if all(abs(x - other_x) > 70 * _FINE or abs(y - other_y) > 45 * _FINE for other_x, other_y in labelled):
             _label(pen, (x, y - 18 * _FINE), f"{index * each * SEGMENT_SECONDS:g} s", "mm", (255, 255, 255))
             labelled.append((x, y))
 

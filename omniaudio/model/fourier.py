@@ -110,14 +110,18 @@ class ShortTimeFourier(nn.Module):
         return spectrum_real[..., : self.bins], spectrum_imaginary[..., : self.bins]
 
     def _inverse_transform(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        missing = self.inner * self.half_outer - self.bins
-        grid_real = F.pad(real * self.bin_weight, (0, missing)).unflatten(2, (self.half_outer, self.inner)).transpose(-1, -2)
-        grid_imaginary = (
-            F.pad(imaginary * self.bin_weight, (0, missing)).unflatten(2, (self.half_outer, self.inner)).transpose(-1, -2)
-        )
-        first = torch.cat([grid_real, grid_imaginary], dim=-1) @ self.inverse_first  # (…, k1, 2·n2)
+        first = (
+            torch.cat([self._bin_grid(real), self._bin_grid(imaginary)], dim=-1) @ self.inverse_first
+        )  # (…, k1, 2·n2)
         first_real, first_imaginary = first[..., : self.outer], first[..., self.outer :]
         turned_real = first_real * self.twiddle_real - first_imaginary * self.twiddle_imaginary
         turned_imaginary = first_imaginary * self.twiddle_real + first_real * self.twiddle_imaginary
         grid = self.inverse_second @ torch.cat([turned_real, turned_imaginary], dim=-2)  # (…, n1, n2)
         return grid.flatten(-2)
+
+    def _bin_grid(self, part: Tensor) -> Tensor:
+        """(batch, frames, bins) → (batch, frames, k1, k2), weighted for both sides of the spectrum."""
+        missing = self.inner * self.half_outer - self.bins
+        padded = F.pad(part * self.bin_weight, (0, missing))
+        grid: Tensor = padded.unflatten(2, (self.half_outer, self.inner)).transpose(-1, -2)
+        return grid
