@@ -1,7 +1,7 @@
 """The demo's part inside Blender: builds the scene, presses the extension's button, saves, opens, mixes down.
 
 `python demo/scene.py EXTENSION.zip FOLDER REPORT.json`, in a Python that has bpy and with BLENDER_USER_RESOURCES set to
-a folder that may be filled; `demo/run.py` does both. A helicopter flies around the camera over a quay in Venice. The
+a folder that may be filled; `demo/run.py` does both. A bird flies around the camera over a quay in Venice. The
 camera looks along +X, so that the world's axes are the sound's: X front, Y left, Z up.
 """
 
@@ -19,7 +19,7 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 FRAMES_PER_SECOND, SECONDS = 8, 10
 EYE = Vector((0.0, 0.0, 1.7))
 DISTANCE = 4.0
-ANGULAR_SIZE = math.radians(36)  # the helicopter's width, seen from the camera
+ANGULAR_SIZE = math.radians(36)  # the bird's width, seen from the camera
 # Seconds, azimuth and elevation in degrees: round the front from right to left, then up.
 PATH = [(0.0, -90.0, 5.0), (7.0, 90.0, 10.0), (10.0, 110.0, 50.0)]
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def build_scene(scene: bpy.types.Scene) -> bpy.types.Object:
-    """The quay, the camera and the flying helicopter, which is returned."""
+    """The quay, the camera and the flying bird, which is returned."""
     scene.render.fps = FRAMES_PER_SECOND
     scene.frame_start, scene.frame_end = 1, FRAMES_PER_SECOND * SECONDS
     scene.render.engine = "CYCLES"
@@ -77,7 +77,7 @@ def build_scene(scene: bpy.types.Scene) -> bpy.types.Object:
     camera.rotation_euler = (math.pi / 2, 0.0, -math.pi / 2)  # looks along +X
     scene.collection.objects.link(camera)
     scene.camera = camera
-    thing = picture("Helicopter", ASSETS / "helicopter.png", width=2 * DISTANCE * math.tan(ANGULAR_SIZE / 2))
+    thing = picture("Bird", ASSETS / "bird.png", width=2 * DISTANCE * math.tan(ANGULAR_SIZE / 2))
     scene.collection.objects.link(thing)
     facing = thing.constraints.new("TRACK_TO")
     facing.target, facing.track_axis, facing.up_axis = camera, "TRACK_Z", "UP_Y"

@@ -19,6 +19,7 @@ from PIL import Image
 
 from omniaudio import zoo
 from omniaudio.ambisonics import Floats, angle_between, direction, encode, unit_vector
+from omniaudio.delivery import guard_gain, true_peak
 from omniaudio.evaluation import metrics, report
 from omniaudio.evaluation.report import Judged, Row, SceneResult
 from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
@@ -104,13 +105,14 @@ class Judge:
         self.embeddings: dict[Row, list[Floats]] = {row: [] for row in Row}
 
     def hear(self, scene: Scene, seed: int) -> Floats:
-        """What the model generates, (4, samples)."""
+        """What the model generates as it would be delivered, (4, samples)."""
         chosen = self.config.omniaudio
         settings = Settings(seed, 1, chosen.steps, chosen.guidance)
         work = Generation(self.model, self.seconds, settings, lambda _: None)
         try:
             work.look(self._pictures(scene))
-            return np.concatenate(list(work.sound(work.sample()[0], self.rate, self.samples)), axis=1)
+            foa = np.concatenate(list(work.sound(work.sample()[0], self.rate, self.samples)), axis=1)
+            return foa * guard_gain(true_peak(foa, self.rate))
         finally:
             work.close()
 

@@ -53,6 +53,7 @@ class SpectralDirectionalCodec(nn.Module):
     mel_bands: Tensor
     bin_bands: Tensor
     first_phases: Tensor
+    sounding: Tensor
     signs: Tensor
 
     def __init__(self, config: SpectralDirectionalConfig) -> None:
@@ -80,6 +81,7 @@ class SpectralDirectionalCodec(nn.Module):
         constant("mel_bands", mel_bands)
         constant("bin_bands", bin_bands / bin_bands.sum(0))  # (bands, bins), columns add up to 1
         constant("first_phases", torch.rand(self.fourier.bins, generator=generator) * 2 * math.pi)
+        constant("sounding", (torch.arange(self.fourier.bins) > 0).float())  # no DC
         runs = torch.randint(0, 2, (3, self.fourier.bins // SIGN_RUN + 1), generator=generator) * 2.0 - 1.0
         constant("signs", runs.repeat_interleave(SIGN_RUN, dim=1)[:, : self.fourier.bins])
 
@@ -157,7 +159,8 @@ class SpectralDirectionalCodec(nn.Module):
         wanted = mel @ self.filters
         for _ in range(INVERSION_UPDATES):
             power = power * wanted / (power @ self.filters.T @ self.filters + 1e-12)
-        return power.sqrt()
+        magnitude: Tensor = power.sqrt() * self.sounding
+        return magnitude
 
     def _phases(self, magnitude: Tensor) -> tuple[Tensor, Tensor]:
         """Fast Griffin-Lim from phases that advance as steady tones at the bins' own frequencies."""
