@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from library import Library, of
+from library import Entry, Library, of
 from numpy.random import Generator
 from torch import Tensor
 from views import Group
@@ -18,13 +18,14 @@ from omniaudio.model.codec import SpectralDirectionalCodec
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model.pointer import Detections
 from omniaudio.training.pointing import Views
-from omniaudio.training.sounds import Mixture, Recording, decibels, load_recording, looped
+from omniaudio.training.sounds import Mixture, decibels, load_recording, looped
 
 LONGEST = 20.0  # s of a sound that are used
+REPERTOIRE = 4  # loops of each class, and of each place: more than a few are not learnt in the time there is
 MATCH = np.radians(30)  # farther away, a detection is not of that thing
 SHARES = {"still": 0.5, "moving": 0.2, "two": 0.15, "place": 0.15}  # of clips
 THING_LEVEL = (-4.0, 1.0)  # dB, to a sound's −20 dBFS
-BED_BEHIND, BED_ALONE = (-26.0, -14.0), (-6.0, 0.0)  # dB
+BED_BEHIND, BED_ALONE = (-30.0, -18.0), (-6.0, 0.0)  # dB
 FASTEST = np.radians(60)  # per second
 
 
@@ -73,12 +74,20 @@ class Composer:
         self.by_class: dict[str, list[Group]] = {}
         for group in self.by_things[1]:
             self.by_class.setdefault(library.pictures[group.pictures[0]].kinds[0], []).append(group)
-        self.sounds = {name: self._load(of(library.sounds, "train", name)) for name in library.classes}
-        places = {place for entry in library.ambiences for place in entry.kinds}
-        self.beds = {place: self._load(of(library.ambiences, "train", place)) for place in places}
+        self.sounds = {name: self._loops(of(library.sounds, "train", name)) for name in library.classes}
+        places = sorted({place for entry in library.ambiences for place in entry.kinds})
+        self.beds = {place: self._loops(of(library.ambiences, "train", place)) for place in places}
 
-    def _load(self, entries: list) -> list[Recording]:
-        return [load_recording(entry.file, self.codec, LONGEST) for entry in entries]
+    def _loops(self, entries: list[Entry]) -> list[list[np.ndarray]]:
+        """The repertoire: of the longest recordings, a loop of a clip's length for each channel, (mels, frames)."""
+        chosen = sorted(entries, key=lambda entry: (-entry.seconds, entry.id))[:REPERTOIRE]
+        loops = []
+        for entry in chosen:
+            seed = (self.seed, *entry.id.encode())
+            powers = load_recording(entry.file, self.codec, LONGEST)
+            # every channel with the same pauses
+            loops.append([looped(power, self.frames, self.frame_rate, np.random.default_rng(seed)) for power in powers])
+        return loops
 
     def batch(self, step: int, size: int) -> tuple[list[Mixture], Detections]:
         """The batch of a step depends on the seed and the step alone."""
@@ -98,11 +107,10 @@ class Composer:
         mixture = Mixture(self.mel_bands, self.frames)
         paths = [self._path(kind == "moving" or rng.random() < 0.3 * (kind == "two"), rng) for _ in group.pictures]
         for picture, path in zip(group.pictures, paths, strict=True):
-            recording = self._pick(self.sounds[self.library.pictures[picture].kinds[0]], rng)
-            power = self._pick(self._pick(recording.powers, rng), rng)
+            (power,) = self._pick(self.sounds[self.library.pictures[picture].kinds[0]], rng)
             at = (np.arange(self.frames) + 0.5) / self.frame_rate
             gain = decibels(rng.uniform(*THING_LEVEL))
-            mixture.add(looped(power, self.frames, self.frame_rate, rng), path(at).T, gain)
+            mixture.add(power, path(at).T, gain)
         self._add_bed(mixture, group, rng)
         return mixture, self._detections(group, paths, kind == "moving", rng)
 
@@ -125,12 +133,10 @@ class Composer:
         place = "rain" if group.rainy else str(rng.choice(self.library.panoramas[group.panorama].kinds))
         level = rng.uniform(*(BED_BEHIND if group.pictures else BED_ALONE))
         around = float(rng.uniform(-np.pi, np.pi))
-        channels = self._pick(self._pick(self.beds[place], rng).powers, rng)
+        channels = self._pick(self.beds[place], rng)
         for index, power in enumerate(channels):
             side = 0.3 * unit_vector(around + np.pi * index, 0.0) * (len(channels) > 1)
-            mixture.add(
-                looped(power, self.frames, self.frame_rate, rng), side[:, None], decibels(level) / len(channels)
-            )
+            mixture.add(power, side[:, None], decibels(level) / len(channels))
 
     def _detections(self, group: Group, paths: list, moves: bool, rng: Generator) -> Detections:
         found = self.seen.found

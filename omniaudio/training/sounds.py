@@ -1,8 +1,8 @@
 """Sounds for training, mixed where it is cheap: powers of independent sounds add, so a scene of several things and a
 bed is a sum of mel powers, and its intensity the sum of powers times directions. No waveform is rendered."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,32 +16,20 @@ from omniaudio.model.codec import SpectralDirectionalCodec
 
 Floats = npt.NDArray[np.float32]
 
-SPEEDS = (47 / 50, 1, 53 / 50)  # variants of a sound, as speed and pitch together
 GAP = (0.02, 0.25)  # s, between repeats of a short sound
 
 
-@dataclass(frozen=True)
-class Recording:
-    """A sound's mel powers (mels, frames), one per channel and variant: `powers[variant][channel]`."""
-
-    powers: tuple[tuple[Floats, ...], ...]
-
-
 @torch.no_grad()
-def load_recording(path: Path, codec: SpectralDirectionalCodec, seconds: float) -> Recording:
-    """Reads at most `seconds` of a sound file and takes its mel powers in all variants."""
+def load_recording(path: Path, codec: SpectralDirectionalCodec, seconds: float) -> list[Floats]:
+    """Mel powers (mels, frames) of each channel of a sound file's first `seconds`."""
     rate = codec.config.sample_rate
     signal, file_rate = soundfile.read(path, frames=int(seconds * soundfile.info(path).samplerate), always_2d=True)
-    variants = []
-    for speed in SPEEDS:
-        up, down = rate, round(file_rate * speed)
-        divisor = int(np.gcd(up, down))
-        played = resample_poly(signal, up // divisor, down // divisor, axis=0).astype(np.float32)
-        played = played[: len(played) // codec.config.hop * codec.config.hop]
-        real, imaginary = codec.fourier(torch.from_numpy(played.T.copy()))
-        power = (real.square() + imaginary.square()) @ codec.filters.T
-        variants.append(tuple(channel.T.numpy().copy() for channel in power))
-    return Recording(tuple(variants))
+    divisor = math.gcd(rate, file_rate)
+    played = resample_poly(signal, rate // divisor, file_rate // divisor, axis=0).astype(np.float32)
+    played = played[: len(played) // codec.config.hop * codec.config.hop]
+    real, imaginary = codec.fourier(torch.from_numpy(played.T.copy()))
+    power = (real.square() + imaginary.square()) @ codec.filters.T
+    return [channel.T.numpy().copy() for channel in power]
 
 
 def looped(power: Floats, frames: int, frame_rate: float, rng: np.random.Generator) -> Floats:
