@@ -34,6 +34,20 @@ def verify(
     raise typer.Exit(0 if good else ExitCode.FAILED)
 
 
+def info(
+    file: Annotated[Path, typer.Argument(help="A 360° video or picture, or a 4-channel ambisonic file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Describe a 360° video, or an ambisonic file: its convention, level and direction through time."""
+    from omniaudio.info import as_text, describe  # noqa: PLC0415 - other commands start without it
+
+    report = describe(file)
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        Console().print(as_text(report))
+
+
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
     """List the models that are here or to be had, and fetch them."""
@@ -78,6 +92,7 @@ def application() -> typer.Typer:
         help="360° pictures in, first-order ambisonics out.", no_args_is_help=True, pretty_exceptions_enable=False
     )
     app.command()(verify)
+    app.command()(info)
     app.add_typer(models_app, name="models")
     for entry_point in entry_points(group=ENTRY_POINTS):
         try:

@@ -108,7 +108,7 @@ def _kernel() -> npt.NDArray[np.complex128]:
 
 def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float) -> Image.Image:
     height = WIDTH // 2
-    picture = resize(panorama, height, WIDTH).astype(float)
+    picture = resize(panorama, height, WIDTH).astype(np.float32)
     # The picture steps back, half way to its own grey and darker, so that colour means sound.
     grey = picture.mean(axis=2, keepdims=True)
     picture = 0.6 * (0.5 * picture + 0.5 * grey)
@@ -127,7 +127,7 @@ def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float
     _path(pen, segments, seconds, height)
     energy = segments[:, 3].sum()
     diffuse = 1 - np.linalg.norm(segments[:, :3], axis=1).sum() / energy if energy > 0 else None
-    _legend(pen, height, seconds, None if diffuse is None else float(diffuse))
+    _legend(image, pen, height, seconds, None if diffuse is None else float(diffuse))
     return image.resize((WIDTH, height + _FOOTER), Image.Resampling.LANCZOS)
 
 
@@ -200,12 +200,10 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
             labelled.append((x, y))
 
 
-def _legend(pen: ImageDraw.ImageDraw, height: int, seconds: float, diffuse: float | None) -> None:
+def _legend(image: Image.Image, pen: ImageDraw.ImageDraw, height: int, seconds: float, diffuse: float | None) -> None:
     top, left, width, bar = height + 14, 16, 420, 18
-    for column in range(width * _FINE):
-        colour = tuple(int(part) for part in _colour(np.array(column / (width * _FINE))))
-        x = left * _FINE + column
-        pen.line([(x, top * _FINE), (x, (top + bar) * _FINE)], fill=colour)
+    colours = _colour(np.linspace(0, 1, width * _FINE)[None]).astype(np.uint8)
+    image.paste(Image.fromarray(np.repeat(colours, bar * _FINE, axis=0)), (left * _FINE, top * _FINE))
     for fraction, anchor in ((0.0, "lm"), (1 / 3, "mm"), (2 / 3, "mm"), (1.0, "rm")):
         label = f"{(fraction - 1) * RANGE_DB:.0f} dB"
         pen.text(((left + fraction * width) * _FINE, (top + bar + 20) * _FINE), label, _FAINT, _font(_TEXT - 3), anchor)
