@@ -42,7 +42,7 @@ POINTER_STEPS = 900
 COARSE = Stage("coarse", steps=300, batch=16, everything=0.1)
 FINE = Stage("fine", steps=600, batch=16, everything=0.1)
 # Little data has to learn to start from nothing; the paper masks everything in a tenth of its clips.
-PICTURES = Stage("pictures", steps=2800, batch=16, everything=0.9, dropout=0.12)
+PICTURES = Stage("pictures", steps=1600, batch=16, everything=0.9, dropout=0.12)
 FEATURE_NOISE = 0.15  # of a described feature's deviation, against learning single pictures by heart
 
 

@@ -29,6 +29,7 @@ FAR = 30.0  # logits
 # sure, because the background of a single thing scores a little too.
 PRESENT_AT, MORE_AT = 0.0, 2.5
 PRESENCE_SLOPE = 2.0
+GLOBAL_SCALE, PLACED_SCALE = 0.3, 0.1  # deviations of first weights
 PRESENCE_FLOOR = 1e-3
 
 
@@ -104,6 +105,11 @@ class PanoramaPointer(nn.Module):
         self.thing_to_global = nn.Linear(width, config.global_dim, bias=False)
         self.place_to_global = nn.Linear(width, config.global_dim, bias=False)
         self.placed = nn.Sequential(nn.Linear(width + 3, width), nn.SiLU(), nn.Linear(width, width, bias=False))
+        # The condition has to be as strong as the timestep's embedding, or the transformer takes thousands of steps to
+        # notice it.
+        for strong in (self.thing_to_global, self.place_to_global):
+            nn.init.normal_(strong.weight, std=GLOBAL_SCALE)
+        nn.init.normal_(self.placed[2].weight, std=PLACED_SCALE)
         with torch.device("cpu"):  # constants, real also where the weights are still to come (device meta)
             directions, shares = patch_grid(config.rows, config.columns)
             self.register_buffer("directions", directions, persistent=False)

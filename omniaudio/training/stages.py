@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.training.masking import span_mask
 
-LEAST_TIME = 0.2  # caps the weight 1/t² that x-prediction gives to nearly clean latents
+LEAST_TIME = 0.5  # caps the weight 1/t² that x-prediction gives to nearly clean latents
 REPORT_EVERY = 50
 SAVE_EVERY = 250  # steps
 
@@ -30,7 +30,7 @@ class Stage:
     warm_up: int = 100
     decay: float = 0.4
     average: float = 0.999  # of the moving average of the weights
-    time_mean: float = 0.3  # times are sigmoid(N(mean, 1)): logit-normal, a little towards noise
+    time_mean: float = 1.2  # times are sigmoid(N(mean, 1)): logit-normal, towards noise, where the kind is decided
 
     def rate(self, step: int) -> float:
         """The learning rate as a share of the stage's."""
