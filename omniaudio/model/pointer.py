@@ -104,12 +104,13 @@ class PanoramaPointer(nn.Module):
         self.place = _encoder(described, width)
         self.thing_to_global = nn.Linear(width, config.global_dim, bias=False)
         self.place_to_global = nn.Linear(width, config.global_dim, bias=False)
-        self.placed = nn.Sequential(nn.Linear(width + 3, width), nn.SiLU(), nn.Linear(width, width, bias=False))
+        place_to_tokens = nn.Linear(width, width, bias=False)
+        self.placed = nn.Sequential(nn.Linear(width + 3, width), nn.SiLU(), place_to_tokens)
         # The condition has to be as strong as the timestep's embedding, or the transformer takes thousands of steps to
         # notice it.
         for strong in (self.thing_to_global, self.place_to_global):
             nn.init.normal_(strong.weight, std=GLOBAL_SCALE)
-        nn.init.normal_(self.placed[2].weight, std=PLACED_SCALE)
+        nn.init.normal_(place_to_tokens.weight, std=PLACED_SCALE)
         with torch.device("cpu"):  # constants, real also where the weights are still to come (device meta)
             directions, shares = patch_grid(config.rows, config.columns)
             self.register_buffer("directions", directions, persistent=False)
