@@ -11,6 +11,7 @@ import soundfile
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from omniaudio import video
 from omniaudio.ambisonics import CHANNELS, XYZ, Convention, Floats, W, angles, convert, diffuseness
@@ -59,6 +60,18 @@ class Moment(BaseModel):
     rms_dbfs: float | None = Field(description="of the pressure; None for digital silence")
 
 
+class Origin(BaseModel):
+    """How a generated sound was made, as the sidecar beside it says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sidecar: Path
+    model: str
+    seed: int
+    take: int
+    convention: str
+
+
 class SoundReport(BaseModel):
     """A first-order ambisonic file."""
 
@@ -70,6 +83,7 @@ class SoundReport(BaseModel):
     rate: int
     seconds: float
     convention: ConventionGuess
+    origin: Origin | None = Field(description="None without a sidecar of ours")
     rms_dbfs: float | None = Field(description="of the pressure")
     true_peak_dbtp: float | None = Field(description="of the loudest channel as stored")
     dc_dbfs: float | None = Field(description="the largest channel's mean; None where it is 0")
@@ -97,7 +111,7 @@ def describe(path: Path) -> SoundReport | PanoramaReport:
     Raises UserError for what is neither four channels of sound nor a picture."""
     try:
         header = soundfile.info(str(path))
-    except soundfile.LibsndfileError:
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: sound without a header, which says nothing of itself.
         return _describe_picture(path)
     if header.channels != CHANNELS:
         raise UserError(
@@ -144,15 +158,19 @@ def guess_convention(moments: Floats) -> ConventionGuess:
     return ConventionGuess(convention=best, sure=odds[best] / sum(odds.values()), reason=reason)
 
 
-def _declared_convention(path: Path) -> ConventionGuess | None:
-    """What the file, its name or a sidecar beside it say."""
+def _origin(path: Path) -> Origin | None:
+    beside = path.with_suffix(".json")
     try:
-        Sidecar.read(path.with_suffix(".json"))
+        told = Sidecar.read(beside)
     except UserError:
-        pass
-    else:
-        reason = f"{path.with_suffix('.json').name} says so"
-        return ConventionGuess(convention=Convention.AMBIX, sure=1, reason=reason)
+        return None
+    return Origin(sidecar=beside, model=told.model, seed=told.seed, take=told.take, convention=told.convention)
+
+
+def _declared_convention(path: Path, origin: Origin | None) -> ConventionGuess | None:
+    """What the sidecar beside the file, the file or its name say."""
+    if origin is not None:
+        return ConventionGuess(convention=Convention.AMBIX, sure=1, reason=f"{origin.sidecar.name} says so")
     with path.open("rb") as stream:
         is_b_format = _B_FORMAT_GUID in stream.read(128)
     if is_b_format or path.suffix.lower() == ".amb":
@@ -165,6 +183,9 @@ def _measure(path: Path, rate: int) -> _Measures:
     sums, moments, lengths = np.zeros(CHANNELS), [], []
     try:
         for block in soundfile.blocks(str(path), blocksize=rate, dtype="float32", always_2d=True):
+            if not np.isfinite(block).all():
+                sentence = f"{path.name} has samples that are infinite or not a number: export it again."
+                raise UserError(sentence, ExitCode.NO_INPUT)
             channels = block.T
             meter.process(channels)
             sums += channels.sum(axis=1, dtype=np.float64)
@@ -182,7 +203,8 @@ def _describe_sound(path: Path, rate: int, form: str) -> SoundReport:
     if not samples:
         raise UserError(f"{path.name} holds no sound: name a file that does.", ExitCode.NO_INPUT)
     whole = np.average(stored.moments, axis=0, weights=stored.lengths)
-    guess = _declared_convention(path) or guess_convention(whole)
+    origin = _origin(path)
+    guess = _declared_convention(path, origin) or guess_convention(whole)
     # A conversion is linear: the channels' products turn with it, and the sound is not read again.
     to_ambix = convert(np.eye(CHANNELS), guess.convention, Convention.AMBIX).astype(np.float64)
     track = [_moment(second, to_ambix @ each @ to_ambix.T) for second, each in enumerate(stored.moments)]
@@ -193,6 +215,7 @@ def _describe_sound(path: Path, rate: int, form: str) -> SoundReport:
         rate=rate,
         seconds=float(samples / rate),
         convention=guess,
+        origin=origin,
         rms_dbfs=mean.rms_dbfs,
         true_peak_dbtp=decibels(stored.peak),
         dc_dbfs=decibels(float(np.abs(stored.sums).max() / samples)),
@@ -239,7 +262,10 @@ def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
     facts = [
         ("file", f"{clip.path}: {clip.kind}, {clip.codec}"),
         ("360°", f"yes{projection}" if report.is_panorama else f"no: {report.why_not}"),
-        ("picture", f"{clip.picture_width} × {clip.picture_height} (stored {clip.width} × {clip.height})"),
+        (
+            "picture",
+            f"{clip.picture_width} × {clip.picture_height} (stored {clip.width} × {clip.height}, {_aspect(clip)})",
+        ),
         ("stereo", f"{clip.stereo} ({'declared' if clip.stereo_declared else 'by its picture'})"),
     ]
     if clip.duration is not None:
@@ -247,11 +273,21 @@ def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
     return [*facts, ("sound", f"{clip.audio_channels} channels" if clip.has_audio else "none")]
 
 
+def _aspect(clip: video.VideoInfo) -> str:
+    return f"pixel aspect {clip.pixel_aspect.numerator}:{clip.pixel_aspect.denominator}"
+
+
 def _sound_facts(report: SoundReport) -> list[tuple[str, str]]:
-    guess = report.convention
+    guess, origin = report.convention, report.origin
+    made = (
+        [("made by", f"{origin.model}, seed {origin.seed}, take {origin.take}, as {origin.convention}")]
+        if origin
+        else []
+    )
     return [
         ("file", f"{report.path}: {report.format}, {report.rate} Hz, {report.seconds:.2f} s"),
         ("convention", f"{_NAMES[guess.convention]}, {guess.sure:.0%} sure: {guess.reason}"),
+        *made,
         ("level", f"{_db(report.rms_dbfs)} FS RMS of the pressure, true peak {_db(report.true_peak_dbtp)} TP"),
         ("DC", f"{_db(report.dc_dbfs)} FS"),
         ("direction", "silent" if report.azimuth is None else _direction(report.azimuth, report.elevation)),
@@ -283,7 +319,7 @@ def _degrees(angle: float) -> str:
 def _facts(facts: Sequence[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in facts:
-        table.add_row(f"[bold]{name}[/bold]", value)
+        table.add_row(Text(name, style="bold"), Text(value))  # Brackets in a file's name are no markup.
     return table
 
 

@@ -25,7 +25,7 @@ def scene(seconds: float = 3.0, elevation_spread: float = 0.3) -> Sound:
     samples = round(seconds * RATE)
     places = zip(np.linspace(0, 2 * pi, 6, endpoint=False), generator.normal(0, elevation_spread, 6), strict=True)
     sources = [encode(0.03 * generator.standard_normal(samples), azimuth, elevation) for azimuth, elevation in places]
-    return np.sum(sources, axis=0)
+    return np.asarray(np.sum(sources, axis=0), np.float32)
 
 
 def stored(path: Path, channels: Sound) -> Path:
@@ -37,6 +37,13 @@ def described(path: Path) -> SoundReport:
     report = describe(path)
     assert isinstance(report, SoundReport)
     return report
+
+
+def printed(path: Path) -> str:
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(as_text(describe(path)))
+    return capture.get()
 
 
 @pytest.mark.parametrize("convention", [Convention.AMBIX, Convention.N3D, Convention.FUMA])
@@ -75,7 +82,7 @@ def test_a_sidecar_says_the_convention(tmp_path: Path) -> None:
     sidecar = Sidecar(
         model="draft",
         model_sha256="",
-        seed=0,
+        seed=7,
         options=options,
         input="a.mp4",
         input_sha256="",
@@ -86,8 +93,13 @@ def test_a_sidecar_says_the_convention(tmp_path: Path) -> None:
     guess = described(path).convention
     assert (guess.convention, guess.sure) == (Convention.AMBIX, 1)
     assert "take.ambix.json" in guess.reason
+    origin = described(path).origin
+    assert origin is not None
+    assert (origin.model, origin.seed, origin.take, origin.convention) == ("draft", 7, 1, "AmbiX ACN/SN3D")
+    assert "draft, seed 7, take 1" in printed(path)
     (tmp_path / "take.ambix.json").write_text("{}")  # Somebody else's file says nothing.
     assert described(path).convention.sure < 1
+    assert described(path).origin is None
 
 
 def test_a_b_format_file_is_declared_by_its_name(tmp_path: Path) -> None:
@@ -183,7 +195,25 @@ def test_the_command_prints_text_and_json(tmp_path: Path) -> None:
 def test_a_long_sound_is_told_in_few_lines(tmp_path: Path) -> None:
     report = described(stored(tmp_path / "a.wav", scene(25)))
     assert len(report.track) == 25
-    console = Console(width=200)
-    with console.capture() as capture:
-        console.print(as_text(report))
-    assert len(capture.get().splitlines()) < 25
+    assert len(printed(tmp_path / "a.wav").splitlines()) < 25
+
+
+def test_brackets_in_a_name_are_shown(tmp_path: Path) -> None:
+    path = stored(tmp_path / "take[red].wav", scene(1))
+    assert "take[red].wav" in printed(path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_samples_that_are_no_numbers_are_refused_and_not_called_silent(tmp_path: Path, bad: float) -> None:
+    foa = scene(1)
+    foa[2, 5] = bad
+    soundfile.write(tmp_path / "a.wav", foa.T, RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match="infinite or not a number"):
+        describe(tmp_path / "a.wav")
+
+
+def test_sound_without_a_header_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(bytes(range(256)) * 10)
+    with pytest.raises(UserError) as caught:
+        describe(tmp_path / "a.raw")
+    assert caught.value.code == ExitCode.NOT_A_VIDEO

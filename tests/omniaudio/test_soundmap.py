@@ -23,7 +23,7 @@ def histogram(foa: Sound) -> NDArray[np.float64]:
     """Of whole half seconds, which are counted as they come."""
     collected = SoundMap(RATE)
     collected.add(foa)
-    return smooth(collected.histogram)
+    return smooth(collected.histogram).astype(np.float64)
 
 
 @pytest.mark.parametrize("azimuth", [0, 1, pi, -pi + 0.01, -2])
