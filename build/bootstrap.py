@@ -67,14 +67,14 @@ def bench() -> int:
 
 def lint() -> int:
     """Lint, format and types."""
-    engine = ensure_engine(["cpu", "torch", "dev"])
+    engine = ensure_engine(["cpu", "dev", "released", "torch"])
     checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["mypy", "--strict", *TYPED]]
     return max(run([engine, "-m", *check]) for check in checks)
 
 
 def dev() -> int:
     """All environments, for working on the project."""
-    ensure_engine(["cpu", "torch", "dev"])
+    ensure_engine(["cpu", "dev", "released", "torch"])
     for name in BLENDERS:
         ensure_blender(name, [pinned("dev", "pytest")])
     return 0
