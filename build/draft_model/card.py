@@ -30,8 +30,9 @@ OmniAudio: it knows {classes} kinds of things and {places} kinds of places, and 
 
 ## What was measured
 
-On held-out panoramas with held-out reference sounds; pictures held out but for the rows that say otherwise. Intervals
-are 95 %. Repeat it with `python build/draft_model/evaluate.py CACHE draft -o RESULTS.md`.
+On held-out panoramas with held-out reference sounds. The direction rows mix pictures that were trained on with held-out
+ones; the class rows keep them apart. Intervals are 95 %. Repeat it with
+`python build/draft_model/evaluate.py CACHE draft -o RESULTS.md`.
 
 {results}
 Sounds were only admitted to the data when YAMNet found their class, so the row *reference* is close to 100 % by

@@ -1,4 +1,4 @@
-"""Draws the training curves that train.py leaves in CACHE/work/curves.csv.
+"""Draws the training curves that train.py leaves as curves.csv in its cache.
 
 python build/draft_model/curves.py CACHE -o docs/pictures/draft_curves.png
 """
