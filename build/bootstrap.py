@@ -32,6 +32,7 @@ TYPED = [
     "build/build_addon.py",
     "demo/run.py",
 ]
+WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "service", "torch"]
 MADE = ["dist", "demo/demo*", "demo/table.txt", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"]
 
 
@@ -67,14 +68,14 @@ def bench() -> int:
 
 def lint() -> int:
     """Lint, format and types."""
-    engine = ensure_engine(["cpu", "dev", "released", "torch"])
+    engine = ensure_engine(WORKING_EXTRAS)
     checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["mypy", "--strict", *TYPED]]
     return max(run([engine, "-m", *check]) for check in checks)
 
 
 def dev() -> int:
     """All environments, for working on the project."""
-    ensure_engine(["cpu", "dev", "released", "torch"])
+    ensure_engine(WORKING_EXTRAS)
     for name in BLENDERS:
         ensure_blender(name, [pinned("dev", "pytest")])
     return 0

@@ -1,4 +1,4 @@
-"""The commands that this package adds to `omniaudio`: `generate` and `export`."""
+"""`omniaudio generate`: the sound of one clip."""
 
 import json
 import logging
@@ -84,26 +84,6 @@ def generate(
         with _reporting(as_json) as report:
             made = takes.generate(request, pipeline, report)
         _say_done(made, pipeline.name, str(pipeline.backend), as_json)
-
-
-def export(
-    model: Annotated[str, typer.Argument(help="A model's name or folder, with its weights.")],
-) -> None:
-    """Write a model's graphs and bundle.json into its folder, so that generating needs no torch."""
-    try:
-        from trt_engine.export import export_model  # noqa: PLC0415 - torch is not always installed
-    except ImportError as error:
-        raise UserError("Exporting needs torch: install omniaudio-blender[torch].", ExitCode.NO_BACKEND) from error
-    found = zoo.find(model)
-    bundle = export_model(found)
-    for stage, graph in bundle.graphs.items():
-        typer.echo(f"{found.folder / graph.file}: {stage}, off by {graph.check.relative_error:.1e} from torch")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this package's commands."""
-    app.command()(generate)
-    app.command()(export)
 
 
 def _model(name: str | None) -> zoo.Model:

@@ -1,0 +1,12 @@
+"""The commands that this package adds to `omniaudio`: one file each."""
+
+import typer
+
+from trt_engine.commands.export import export
+from trt_engine.commands.generate import generate
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands."""
+    app.command()(generate)
+    app.command()(export)

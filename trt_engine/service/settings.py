@@ -1,0 +1,44 @@
+"""How a service is set up: where it keeps its files, whom it listens to, and what it takes at most."""
+
+from ipaddress import ip_address
+from pathlib import Path
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field
+
+PORT = 4360
+
+DATABASE, LOCK, TOKEN, ADDRESS = "jobs.sqlite3", "lock", "token", "service.json"
+"""Files of the service's folder: the jobs, the lock of the one service that may use it, the token, where it listens."""
+RESULTS, ATTEMPTS, MEDIA = "results", "attempts", "media"
+"""Folders of the service's folder: what jobs have made by their ids, what they are making, and uploads by theirs."""
+
+
+def default_folder() -> Path:
+    """Where a user's service keeps its files."""
+    return platformdirs.user_data_path("omniaudio", appauthor=False) / "service"
+
+
+class Settings(BaseModel):
+    """What `omniaudio serve` is started with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(default_factory=default_folder)
+    host: str = "127.0.0.1"
+    port: int = Field(default=PORT, ge=0, le=65535, description="0 takes a free one")
+    allowed_hosts: tuple[str, ...] = Field(default=(), description="names beside its own that a Host header may have")
+    roots: tuple[Path, ...] = Field(default=(), description="sources lie under one of these, resolved")
+    token_required: bool = True
+    devices: tuple[str, ...] = Field(default=("cpu",), description="one worker each: cpu, or cuda:0 and so on")
+    idle_seconds: float = Field(default=600.0, gt=0, description="a worker without a job for so long is ended")
+    keep_days: float = Field(default=30.0, gt=0, description="ended jobs and uploads older than this are removed")
+    most_queued: int = Field(default=200, ge=1)
+    most_seconds: float = Field(default=3600.0, gt=0, description="of sound a job")
+    most_body_bytes: int = Field(default=64 * 1024, ge=1024, description="of a request in JSON")
+    most_media_bytes: int = Field(default=8 * 1024**3, ge=1, description="of one upload")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return self.host == "localhost" or ip_address(self.host).is_loopback
