@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from omniaudio.delivery import file_sha256
 from omniaudio.errors import ExitCode, UserError
+from trt_engine.targets import Flavour, Precision
 
 BUNDLE_FILE = "bundle.json"
 
@@ -63,6 +64,28 @@ class Graph(FileRecord):
     check: Check
 
 
+class Sizes(_Record):
+    """The shapes of one input that an engine takes, and the one that it is tuned for."""
+
+    minimum: tuple[int, ...]
+    optimum: tuple[int, ...]
+    maximum: tuple[int, ...]
+
+
+class Engine(FileRecord):
+    """One stage compiled for graphics cards; it loads in the same release of the same TensorRT alone."""
+
+    stage: Stage
+    flavour: Flavour
+    version: str
+    architectures: tuple[int, ...]
+    """Compute capabilities × 10, ascending."""
+    precision: Precision
+    source: str
+    """`Bundle.source` of the stage when the engine was made."""
+    profile: dict[str, Sizes]
+
+
 class Licence(_Record):
     """What of the bundle is under which licence (SPDX name, or the licence's own where it has none)."""
 
@@ -82,12 +105,14 @@ class Bundle(_Record):
     """The files that the graphs point into; the same ones where a graph can."""
     precision: str
     graphs: dict[Stage, Graph]
+    engines: tuple[Engine, ...] = ()
+    """The newest of a kind comes last."""
     licences: tuple[Licence, ...]
     versions: dict[str, str]
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """Every file but `bundle.json` itself."""
+        """What every back-end needs: all but the engines and `bundle.json` itself."""
         return (self.config, *self.graph_weights, *self.graphs.values())
 
     @property
@@ -95,15 +120,19 @@ class Bundle(_Record):
         """Of config and weights: what a sidecar names the model by."""
         return identity(self.config, self.weights)
 
+    def source(self, stage: Stage) -> str:
+        """What an engine of a stage is made of, the graph and the weights that it points into, as one SHA-256."""
+        return identity(self.graphs[stage], self.graph_weights)
+
 
 def record(path: Path) -> FileRecord:
     """Measure a file of a bundle."""
     return FileRecord(file=path.name, size=path.stat().st_size, sha256=file_sha256(path))
 
 
-def identity(config: FileRecord, weights: tuple[FileRecord, ...]) -> str:
-    """One SHA-256 of a config's and of weights' hashes, whatever the files are called."""
-    return hashlib.sha256("\n".join(file.sha256 for file in (config, *weights)).encode()).hexdigest()
+def identity(first: FileRecord, weights: tuple[FileRecord, ...]) -> str:
+    """One SHA-256 of a config's or graph's and of weights' hashes, whatever the files are called."""
+    return hashlib.sha256("\n".join(file.sha256 for file in (first, *weights)).encode()).hexdigest()
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -152,6 +181,62 @@ def verify(folder: Path) -> Bundle:
         if file_sha256(folder / file.file) != file.sha256:
             raise _damaged(folder, f"{file.file} is not what was written")
     return bundle
+
+
+def engine_for(
+    folder: Path,
+    bundle: Bundle,
+    stage: Stage,
+    *,
+    flavour: Flavour,
+    version: str,
+    architecture: int,
+    precision: Precision | None = None,
+) -> Engine:
+    """The newest engine of a stage that loads here; its file is `folder / engine.file`, compared with its hash.
+
+    Args:
+        folder: the bundle's.
+        bundle: as `load` gave it.
+        stage: which graph.
+        flavour: which TensorRT is to load it.
+        version: that TensorRT's own `__version__`.
+        architecture: compute capability × 10 of the GPU.
+        precision: which one; else whichever is newest.
+
+    Raises:
+        UserError: there is no such engine, or it is of another release, architecture or model, or damaged.
+    """
+
+    def refuse(why: str) -> UserError:
+        again = f"run `omniaudio build --model {folder} --target {flavour} --arch {architecture} -o {folder}`"
+        if flavour is Flavour.TENSORRT:
+            again = f"run `omniaudio build --model {folder} --target {flavour} -o {folder}` on this machine"
+        return UserError(f"{why}: {again}, or choose another --backend.", ExitCode.NO_BACKEND)
+
+    found = [engine for engine in bundle.engines if engine.stage is stage and engine.flavour is flavour]
+    if not found:
+        raise refuse(f"{folder} holds no {flavour.label} engine of the {stage}")
+    if precision is not None and not (found := [engine for engine in found if engine.precision is precision]):
+        raise refuse(f"{folder} holds no {flavour.label} engine of the {stage} in {precision}")
+    releases = ", ".join(dict.fromkeys(engine.version for engine in found))
+    if not (found := [engine for engine in found if engine.version == version]):
+        raise refuse(f"The engine of the {stage} in {folder} is of {flavour.label} {releases}, and {version} is here")
+    compiled = sorted({number for engine in found for number in engine.architectures})
+    if not (found := [engine for engine in found if architecture in engine.architectures]):
+        listed = ", ".join(map(str, compiled))
+        raise refuse(f"The engine of the {stage} in {folder} is for architecture {listed}, not for {architecture}")
+    if not (found := [engine for engine in found if engine.source == bundle.source(stage)]):
+        raise refuse(f"The engine of the {stage} in {folder} was made of another graph or other weights")
+    engine = found[-1]
+    path = folder / engine.file
+    if not path.is_file():
+        raise refuse(f"{path} is missing")
+    if (size := path.stat().st_size) != engine.size:
+        raise refuse(f"{path} is cut short or of another build, with {size} bytes instead of {engine.size}")
+    if file_sha256(path) != engine.sha256:
+        raise refuse(f"{path} is not what was written")
+    return engine
 
 
 def _damaged(folder: Path, what: str) -> UserError:
