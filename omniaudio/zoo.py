@@ -4,6 +4,7 @@ A model is a folder with `model_config.json` and weights. It lies in the package
 folder of models, which is `OMNIAUDIO_MODELS` or else the platform's place for data.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ PACKAGED = Path(__file__).parent / "models"
 WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
 METACLIP = "metaclip-h14"
 """Folder of MetaCLIP-H14, beside the models' folders."""
+RELEASED, DRAFT = "omniaudio", "draft"
+"""The model of the paper, which is fetched, and the one that comes with the package."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,24 @@ def find(name: str) -> Model:
     if not model.ready:
         raise UserError(f"There is neither {' nor '.join(WEIGHT_NAMES)} in {model.folder}.", ExitCode.NO_MODEL)
     return model
+
+
+def find_or_best(name: str | None) -> Model:
+    """The model of a name; without one the released model where it is, else the draft, which is said.
+
+    Raises:
+        UserError: as `find`.
+    """
+    if name is not None:
+        return find(name)
+    released = next(model for model in models() if model.name == RELEASED)
+    if released.ready:
+        return released
+    _log.warning(
+        "The draft model is used: small, trained on free sounds. The released one is not here; "
+        "`omniaudio models fetch omniaudio` brings it."
+    )
+    return find(DRAFT)
 
 
 def _model(name: str) -> Model:

@@ -1,7 +1,6 @@
 """`omniaudio generate`: the sound of one clip."""
 
 import json
-import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -22,10 +21,6 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 from trt_engine.pipeline import open_pipeline
 from trt_engine.runtime.session import AUTO
-
-RELEASED, DRAFT = "omniaudio", "draft"
-
-_log = logging.getLogger(__name__)
 
 
 def generate(
@@ -70,7 +65,7 @@ def generate(
         if sidecar is None:
             if clip is None:
                 raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
-            pipeline = open_pipeline(_model(model), backend or AUTO)
+            pipeline = open_pipeline(zoo.find_or_best(model), backend or AUTO)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav"), "force": force}
             request = _request(given)
         else:
@@ -84,20 +79,6 @@ def generate(
         with _reporting(as_json) as report:
             made = takes.generate(request, pipeline, report)
         _say_done(made, pipeline.name, str(pipeline.backend), as_json)
-
-
-def _model(name: str | None) -> zoo.Model:
-    """The model of a name; without one the released model where it is, else the draft, which is said."""
-    if name is not None:
-        return zoo.find(name)
-    released = next(model for model in zoo.models() if model.name == RELEASED)
-    if released.ready:
-        return released
-    _log.warning(
-        "The draft model is used: small, trained on free sounds. The released one is not here; "
-        "`omniaudio models fetch omniaudio` brings it."
-    )
-    return zoo.find(DRAFT)
 
 
 def _request(given: dict[str, Any]) -> takes.Request:

@@ -15,6 +15,8 @@ MOST_TAKES = 16
 MOST_STEPS = 1000
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Stem = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f./\\:*?\"<>|#%][^\x00-\x1f\x7f/\\:*?\"<>|#%]{0,99}$")]
+"""A file's name without folders, for every system and address; none begins with a dot."""
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 
 
@@ -71,7 +73,7 @@ class JobRequest(_Record):
 
     source: PathSource | MediaSource
     request_id: RequestId | None = Field(default=None, description="the caller's own: the same again is the same job")
-    name: Name | None = Field(default=None, description="the files' stem, without folders; else the source's own")
+    name: Stem | None = Field(default=None, description="the files' stem; else the source's own")
     model: Name | None = Field(default=None, description="a name that `omniaudio models` lists; else the best one here")
     backend: Name = "auto"
     start: float = Field(default=0.0, ge=0, le=360_000, description="seconds into the clip")
@@ -102,7 +104,7 @@ class JobState(StrEnum):
 
 
 class Progress(_Record):
-    """How far a job is; a job that waits is at 0."""
+    """How far a job is; a job that waits is at 0, one that has ended has none."""
 
     stage: str
     fraction: Annotated[float, Field(ge=0, le=1)]

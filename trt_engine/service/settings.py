@@ -2,9 +2,10 @@
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PORT = 4360
 
@@ -12,6 +13,9 @@ DATABASE, LOCK, TOKEN, ADDRESS = "jobs.sqlite3", "lock", "token", "service.json"
 """Files of the service's folder: the jobs, the lock of the one service that may use it, the token, where it listens."""
 RESULTS, ATTEMPTS, MEDIA = "results", "attempts", "media"
 """Folders of the service's folder: what jobs have made by their ids, what they are making, and uploads by theirs."""
+
+
+Device = Annotated[str, Field(pattern=r"^(cpu|cuda:[0-9]{1,3})$")]
 
 
 def default_folder() -> Path:
@@ -30,13 +34,23 @@ class Settings(BaseModel):
     allowed_hosts: tuple[str, ...] = Field(default=(), description="names beside its own that a Host header may have")
     roots: tuple[Path, ...] = Field(default=(), description="sources lie under one of these, resolved")
     token_required: bool = True
-    devices: tuple[str, ...] = Field(default=("cpu",), description="one worker each: cpu, or cuda:0 and so on")
+    devices: tuple[Device, ...] = Field(
+        default=("cpu",), min_length=1, description="one worker each: cpu, or cuda:0 and so on"
+    )
     idle_seconds: float = Field(default=600.0, gt=0, description="a worker without a job for so long is ended")
     keep_days: float = Field(default=30.0, gt=0, description="ended jobs and uploads older than this are removed")
     most_queued: int = Field(default=200, ge=1)
     most_seconds: float = Field(default=3600.0, gt=0, description="of sound a job")
     most_body_bytes: int = Field(default=64 * 1024, ge=1024, description="of a request in JSON")
     most_media_bytes: int = Field(default=8 * 1024**3, ge=1, description="of one upload")
+
+    @field_validator("devices")
+    @classmethod
+    def _once(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
+        # A worker holds its device's lock: the second one would wait for ever.
+        if len(set(devices)) < len(devices):
+            raise ValueError("a device is named once")
+        return devices
 
     @property
     def loopback(self) -> bool:
