@@ -26,7 +26,7 @@ class PanoramaPatches(nn.Module):
     def forward(self, pictures: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`panorama`, uint8 (batch, 448, 1152, 3), to `panorama`, (batch, 14 · 28 patches, 1280), row by row from the
         top left."""
-        seen = self.eye.features(pictures["panorama"].permute(0, 3, 1, 2).float())
+        seen = self.eye.features(pictures["panorama"].float().permute(0, 3, 1, 2))
         margin = PANORAMA_MARGIN // STRIDE
         return {"panorama": seen[..., margin:-margin].flatten(2).transpose(1, 2)}
 

@@ -43,7 +43,7 @@ class MetaClip(nn.Module):
         return {name: self._features(picture) for name, picture in pictures.items()}
 
     def _features(self, picture: Tensor) -> Tensor:
-        normalised = (picture.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.stdev
+        normalised = (picture.float().permute(0, 3, 1, 2) / 255 - self.mean) / self.stdev
         features: Tensor = self.encoder(pixel_values=normalised).image_embeds
         return features
 
