@@ -17,6 +17,8 @@ MOST_STEPS = 1000
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Stem = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f./\\:*?\"<>|#%][^\x00-\x1f\x7f/\\:*?\"<>|#%]{0,99}$")]
 """A file's name without folders, for every system and address; none begins with a dot."""
+JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+MediaId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 
 
@@ -65,7 +67,7 @@ class PathSource(_Record):
 class MediaSource(_Record):
     """A clip that was uploaded."""
 
-    media: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="an upload's id")]
+    media: MediaId = Field(description="an upload's id")
 
 
 class JobRequest(_Record):
@@ -74,7 +76,7 @@ class JobRequest(_Record):
     source: PathSource | MediaSource
     request_id: RequestId | None = Field(default=None, description="the caller's own: the same again is the same job")
     name: Stem | None = Field(default=None, description="the files' stem; else the source's own")
-    model: Name | None = Field(default=None, description="a name that `omniaudio models` lists; else the best one here")
+    model: Stem | None = Field(default=None, description="a name that `omniaudio models` lists; else the best one here")
     backend: Name = "auto"
     start: float = Field(default=0.0, ge=0, le=360_000, description="seconds into the clip")
     duration: float | None = Field(default=None, gt=0, le=360_000, description="seconds; else to the clip's end")
@@ -145,7 +147,7 @@ class Result(_Record):
 class Job(_Record):
     """A generation and what has become of it."""
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    id: JobId
     state: JobState
     request: JobRequest
     created: datetime
@@ -165,7 +167,7 @@ class JobList(_Record):
 class Media(_Record):
     """An uploaded clip."""
 
-    id: str
+    id: MediaId
     name: str
     size: int
 
@@ -184,6 +186,12 @@ class Worker(_Record):
     device: str
     state: WorkerState
     loaded: tuple[str, ...]
+
+
+class WorkerList(_Record):
+    """One worker a device."""
+
+    workers: tuple[Worker, ...]
 
 
 class Health(_Record):

@@ -1,6 +1,5 @@
 """How a service is set up: where it keeps its files, whom it listens to, and what it takes at most."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,9 @@ PORT = 4360
 
 DATABASE, LOCK, TOKEN, ADDRESS = "jobs.sqlite3", "lock", "token", "service.json"
 """Files of the service's folder: the jobs, the lock of the one service that may use it, the token, where it listens."""
-RESULTS, ATTEMPTS, MEDIA = "results", "attempts", "media"
-"""Folders of the service's folder: what jobs have made by their ids, what they are making, and uploads by theirs."""
+RESULTS, ATTEMPTS, MEDIA, WORKERS = "results", "attempts", "media", "workers"
+"""Folders of the service's folder: what jobs have made by their ids, what they are making, uploads by theirs, and the
+lock and the log of each device."""
 
 
 Device = Annotated[str, Field(pattern=r"^(cpu|cuda:[0-9]{1,3})$")]
@@ -21,6 +21,12 @@ Device = Annotated[str, Field(pattern=r"^(cpu|cuda:[0-9]{1,3})$")]
 def default_folder() -> Path:
     """Where a user's service keeps its files."""
     return platformdirs.user_data_path("omniaudio", appauthor=False) / "service"
+
+
+def default_roots() -> tuple[Path, ...]:
+    """The user's home and the current folder; this one not where it is the whole file system, as a daemon's is."""
+    here = Path.cwd()
+    return (Path.home(), here) if here != here.parent else (Path.home(),)
 
 
 class Settings(BaseModel):
@@ -32,7 +38,9 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=PORT, ge=0, le=65535, description="0 takes a free one")
     allowed_hosts: tuple[str, ...] = Field(default=(), description="names beside its own that a Host header may have")
-    roots: tuple[Path, ...] = Field(default=(), description="sources lie under one of these, resolved")
+    roots: tuple[Path, ...] = Field(
+        default_factory=default_roots, description="sources lie under one of these, links resolved"
+    )
     token_required: bool = True
     devices: tuple[Device, ...] = Field(
         default=("cpu",), min_length=1, description="one worker each: cpu, or cuda:0 and so on"
@@ -51,8 +59,3 @@ class Settings(BaseModel):
         if len(set(devices)) < len(devices):
             raise ValueError("a device is named once")
         return devices
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine reaches it."""
-        return self.host == "localhost" or ip_address(self.host).is_loopback
