@@ -1,7 +1,8 @@
 """From pictures to latents to sound: a clip of any length, by a model's stages, in nearly constant memory.
 
-Pictures are looked at once, one at a time; each window's conditions wait in a temporary file; only the latent,
-4 bytes a channel and frame (16 kB a second for 192 channels), is held whole; sound is decoded in chunks.
+Pictures are looked at once, one at a time; each window's conditions wait where the back-end keeps them (on a CPU, in a
+temporary file); only the latent, 4 bytes a channel and frame (16 kB a second for 192 channels), is held whole; sound
+is decoded in chunks.
 """
 
 from collections import deque
@@ -17,8 +18,7 @@ from omniaudio.config import ModelConfig
 from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
 from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.progress import Progress, Report, Task
-from omniaudio.sampler import euler, guided
-from omniaudio.spool import Spool
+from omniaudio.sampler import halves
 from omniaudio.windows import WindowPlan, chunks, noise, plan
 
 Array = NDArray[Any]
@@ -27,15 +27,33 @@ Float32 = NDArray[np.float32]
 LOOKING, SAMPLING, DECODING = "looking", "sampling", "decoding"
 """The stages that progress is reported by."""
 
-ROWS_AT_ONCE = 8
-"""Windows · takes · halves of guidance that the transformer computes together, if a window's own are no more."""
-
 _GUESSED_SECONDS = {LOOKING: 0.3, SAMPLING: 0.05, DECODING: 0.6}
 """Of a picture, a row of the transformer, a window's length of sound: the draft model on two cores."""
 
 
+Features = Any
+"""What vision saw of one picture: the back-end's own, on its device."""
+WindowConditions = Any
+"""What the transformer is told about one window: the back-end's own, on its device."""
+
+
+class ConditionStore(Protocol):
+    """Keeps the conditions of every window until they are sampled, where the back-end wants them."""
+
+    def append(self, record: WindowConditions) -> None:
+        """Keep the next window's."""
+        ...
+
+    def close(self) -> None:
+        """Give them back."""
+        ...
+
+
 class Stages(Protocol):
-    """A model's graphs, whatever runs them. Arrays are float32 but for the pictures, which are uint8."""
+    """A model's graphs, whatever runs them. Arrays are float32 but for the pictures, which are uint8.
+
+    From the pictures to the latents everything in between belongs to the back-end, so that on a GPU it stays there.
+    """
 
     config: ModelConfig
 
@@ -54,23 +72,45 @@ class Stages(Protocol):
         """What runs the graphs."""
         ...
 
-    def vision(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        """Pictures (batch, height, width, 3) to features (batch, …), both by name."""
+    def vision(self, inputs: Mapping[str, Array]) -> Features:
+        """One picture as vision is shown it, by name (1, height, width, 3), to its features."""
         ...
 
-    def conditions(self, features: dict[str, Array], latent_frames: int) -> dict[str, Array]:
-        """Features of windows (batch, pictures, …) to conditions (batch, …) for windows of so many latent frames."""
+    def conditions(self, features: Sequence[Features]) -> WindowConditions:
+        """The features of one window's pictures, in order, to its conditions."""
         ...
 
-    def velocity(self, x: Array, t: Array, conditions: dict[str, Array]) -> Array:
-        """Latents (batch, channels, frames) at the times (batch,) to the flow's velocity there."""
+    def condition_store(self) -> ConditionStore:
+        """A new, empty one for the conditions of one clip."""
         ...
 
-    def decode(self, latents: Array) -> Array:
+    def sample(
+        self,
+        start: Float32,
+        windows: WindowPlan,
+        conditions: Any,
+        guidance: float | Float32,
+        steps: int,
+        on_rows: Callable[[int], None],
+    ) -> Float32:
+        """Noise to latents, both (takes, channels, frames).
+
+        Args:
+            start: standard normal.
+            windows: how the latents are cut.
+            conditions: of every window, in a store of this back-end.
+            guidance: as in `omniaudio.sampler`, a number or one a latent channel.
+            steps: of the sampler.
+            on_rows: told, at least once a step, how many rows (windows · takes · halves of guidance) have been
+                computed since; what it raises ends the sampling.
+        """
+        ...
+
+    def decode(self, latents: Float32) -> Float32:
         """Latents (batch, channels, frames) to AmbiX sound (batch, 4, samples)."""
         ...
 
-    def encode(self, foa: Array) -> Array:
+    def encode(self, foa: Float32) -> Float32:
         """AmbiX sound (batch, 4, samples) to latents (batch, channels, frames)."""
         ...
 
@@ -105,23 +145,22 @@ class Generation:
             config.omniaudio.frame_rate * self.frame_seconds,
             config.model.diffusion.config.patch_size,
         )
-        self.halves = 1 if chosen.guidance == 1 else 2
         self.guidance: float | Float32 = chosen.guidance
-        if config.omniaudio.guided_channels is not None and self.halves == 2:
+        if config.omniaudio.guided_channels is not None and halves(chosen.guidance) == 2:
             self.guidance = np.ones(config.latent_channels, np.float32)
             self.guidance[: config.omniaudio.guided_channels] = chosen.guidance
-        self._conditions = Spool()
+        self._conditions = stages.condition_store()
         self.progress = Progress(report, self._tasks())
 
     def close(self) -> None:
-        """Give the temporary file back."""
+        """Give the conditions back."""
         self._conditions.close()
 
     def _tasks(self) -> list[Task]:
         count, takes = len(self.windows.windows), self.settings.takes
         units = {
             LOOKING: self.windows.total_pictures,
-            SAMPLING: count * takes * self.halves * self.settings.steps,
+            SAMPLING: count * takes * halves(self.guidance) * self.settings.steps,
             DECODING: takes * len(list(chunks(self.windows.frames, self.windows.length, OVERLAP_FRAMES))),
         }
         return [Task(stage, number, _GUESSED_SECONDS[stage]) for stage, number in units.items()]
@@ -140,8 +179,14 @@ class Generation:
         start = np.stack(
             [noise(chosen.seed, take, self.config.latent_channels, windows.frames) for take in range(chosen.takes)]
         )
-        latents: Float32 = euler(self._velocity, start, chosen.steps)
-        return latents
+        return self.stages.sample(
+            start,
+            windows,
+            self._conditions,
+            self.guidance,
+            chosen.steps,
+            lambda rows: self.progress.advance(SAMPLING, rows),
+        )
 
     def sound(self, latents: Float32, rate: int, samples: int) -> Iterator[Float32]:
         """The sound of one take's latents (channels, frames) in blocks (4, samples): exactly `samples` at `rate` Hz."""
@@ -149,51 +194,32 @@ class Generation:
         blocks = decode_in_chunks(self._decode, latents, self.config.samples_per_latent, self.windows.length)
         return resample(blocks, self.config.sample_rate, rate, samples)
 
-    def _features(self, pictures: Iterator[Picture]) -> Iterator[dict[str, Array]]:
+    def _features(self, pictures: Iterator[Picture]) -> Iterator[Features]:
         """Of each picture; the last one's are repeated for ever."""
-        last: dict[str, Array] = {}
+        last: Features = None
         last_picture: Picture | None = None
         for picture in pictures:
             # A picture that stays, as a still does, comes as the same array again.
             if picture is not last_picture:
                 inputs = vision_inputs(picture, self.config.omniaudio.vision.type)
-                seen = self.stages.vision({name: shown[None] for name, shown in inputs.items()})
-                last, last_picture = {name: feature[0] for name, feature in seen.items()}, picture
+                last = self.stages.vision({name: shown[None] for name, shown in inputs.items()})
+                last_picture = picture
             self.progress.advance(LOOKING)
             yield last
-        if not last:
+        if last_picture is None:
             raise ValueError("there is no picture to look at")
         while True:
             yield last
 
-    def _window_conditions(self, features: Iterator[dict[str, Array]]) -> Iterator[dict[str, Array]]:
-        kept: deque[dict[str, Array]] = deque()
+    def _window_conditions(self, features: Iterator[Features]) -> Iterator[WindowConditions]:
+        kept: deque[Features] = deque()
         first = 0  # the index of the first one kept
         for window in self.windows.windows:
             while first < window.picture:
                 kept.popleft()
                 first += 1
             kept.extend(islice(features, self.windows.pictures - len(kept)))
-            together = {name: np.stack([one[name] for one in kept])[None] for name in kept[0]}
-            yield self.stages.conditions(together, self.windows.length)
-
-    def _velocity(self, x: Float32, t: Float32) -> Float32:
-        """The whole latent's guided velocity."""
-        takes = len(x)
-        at_once = max(1, ROWS_AT_ONCE // (takes * self.halves))
-
-        def of_windows(latents: Float32, indexes: Sequence[int]) -> Float32:
-            conditions = self._conditions.read(indexes, repeat=takes)
-            velocity = guided(self._stage_velocity, conditions, self.guidance, self.config.omniaudio.guidance_drops)
-            times = np.full(len(latents), t[0], np.float32)
-            result: Float32 = velocity(latents, times)
-            self.progress.advance(SAMPLING, len(latents) * self.halves)
-            return result
-
-        return self.windows.blend(of_windows, x, at_once)
-
-    def _stage_velocity(self, x: Float32, t: Float32, conditions: Mapping[str, Array]) -> Float32:
-        return self.stages.velocity(x, t, dict(conditions))
+            yield self.stages.conditions(kept)
 
     def _decode(self, latents: Float32) -> Float32:
         sound = self.stages.decode(latents)

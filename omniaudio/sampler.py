@@ -4,21 +4,32 @@ A latent on its way is x_t = (1−t)·z + t·noise (Liu et al. 2022, arXiv 2209.
 from t = 1, noise, to t = 0, data.
 """
 
-import sys
-from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-# numpy's ndarray or torch's tensor: this module knows neither which, nor torch.
-Array = Any
+from omniaudio.arrays import Array, as_like, namespace
+from omniaudio.windows import WindowPlan
+
+ROWS_AT_ONCE = 8
+"""Windows · takes · halves of guidance that the transformer computes together, if a window's own are no more."""
 
 Velocity = Callable[[Array, Array, Mapping[str, Array]], Array]
 """(latents (batch, channels, frames), t (batch,), conditions) -> velocity, shaped as the latents."""
 
 
-def _namespace(x: Array) -> Any:
-    return np if isinstance(x, np.ndarray) else sys.modules[type(x).__module__.partition(".")[0]]
+class Conditions(Protocol):
+    """Where the conditions of every window lie."""
+
+    def read(self, indexes: Sequence[int], repeat: int) -> dict[str, Array]:
+        """Those of some windows, joined along the first axis, each window's `repeat` times."""
+        ...
+
+
+def halves(guidance: float | Array) -> int:
+    """How many rows of the transformer one row of latents costs: with guidance, two."""
+    return 1 if np.ndim(guidance) == 0 and guidance == 1 else 2
 
 
 def guided(
@@ -37,16 +48,16 @@ def guided(
         The guided velocity of (latents (batch, channels, frames), t (batch,)).
     """
     per_channel = np.ndim(guidance) > 0
-    if not per_channel and guidance == 1:
+    if halves(guidance) == 1:
         return lambda x, t: velocity(x, t, conditions)
 
     both = {}
     for name, condition in conditions.items():
-        xp = _namespace(condition)
+        xp = namespace(condition)
         both[name] = xp.concatenate((condition, xp.zeros_like(condition) if name in drops else condition))
 
     def guided_velocity(x: Array, t: Array) -> Array:
-        xp = _namespace(x)
+        xp = namespace(x)
         doubled = velocity(xp.concatenate((x, x)), xp.concatenate((t, t)), both)
         conditional, unconditional = doubled[: len(x)], doubled[len(x) :]
         scale = xp.asarray(guidance, dtype=x.dtype)[:, None] if per_channel else guidance
@@ -72,7 +83,7 @@ def euler(
     Returns:
         Latents, shaped as the noise.
     """
-    xp = _namespace(noise)
+    xp = namespace(noise)
     x = noise
     for step in range(steps):
         t = xp.full_like(noise[:, 0, 0], 1 - step / steps)
@@ -80,3 +91,43 @@ def euler(
         if on_step is not None:
             on_step(step + 1, steps)
     return x
+
+
+def whole_velocity(
+    velocity: Velocity,
+    windows: WindowPlan,
+    conditions: Conditions,
+    guidance: float | Array,
+    drops: Collection[str],
+    like: Array,
+    on_rows: Callable[[int], None],
+) -> Callable[[Array, Array], Array]:
+    """The guided velocity of a latent of any length, blended from those of its windows.
+
+    Args:
+        velocity: of windows, as for `guided`.
+        windows: how the latent is cut.
+        conditions: of every window.
+        guidance: as for `guided`, from numpy or of the latents' kind.
+        drops: as for `guided`.
+        like: an array of the kind, on the device and of the type that the latents will be.
+        on_rows: told how many rows the transformer has computed; what it raises ends the sampling.
+
+    Returns:
+        The velocity of (latents (takes, channels, frames), t (takes,), which are all equal).
+    """
+    weights = [as_like(windows.weights(index), like) for index in range(len(windows.windows))]
+    guidance = as_like(guidance, like) if np.ndim(guidance) > 0 else guidance
+
+    def whole(x: Array, t: Array) -> Array:
+        takes = len(x)
+
+        def of_windows(latents: Array, indexes: Sequence[int]) -> Array:
+            times = t[:1].repeat(len(latents))
+            rows = guided(velocity, conditions.read(indexes, repeat=takes), guidance, drops)(latents, times)
+            on_rows(len(latents) * halves(guidance))
+            return rows
+
+        return windows.blend(of_windows, x, weights, max(1, ROWS_AT_ONCE // (takes * halves(guidance))))
+
+    return whole

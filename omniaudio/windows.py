@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from omniaudio.arrays import Array, namespace
+
 Float32 = NDArray[np.float32]
 
 OVERLAP = 0.25
@@ -62,24 +64,28 @@ class WindowPlan:
             weights[begin + self.fade :] = 0
         return weights
 
-    def blend(self, velocity: Callable[[Float32, Sequence[int]], Float32], x: Float32, at_once: int) -> Float32:
-        """The velocity of the whole latent.
+    def blend(
+        self, velocity: Callable[[Array, Sequence[int]], Array], x: Array, weights: Sequence[Array], at_once: int
+    ) -> Array:
+        """The velocity of the whole latent, in numpy or torch.
 
         Args:
             velocity: from windows of the latent, (windows · batch, channels, length), and their indexes to velocities
                 of the same shape; the rows of one window are neighbours.
             x: the latent (batch, channels, frames).
+            weights: the windows' own, on the latent's device.
             at_once: how many windows are computed together.
         """
         batch, channels, _ = x.shape
-        blended = np.zeros_like(x)
+        xp = namespace(x)
+        blended = xp.zeros_like(x)
         for first in range(0, len(self.windows), at_once):
             indexes = range(first, min(first + at_once, len(self.windows)))
             spans = [slice(self.windows[i].start, self.windows[i].start + self.length) for i in indexes]
-            velocities = velocity(np.concatenate([x[..., span] for span in spans]), indexes)
+            velocities = velocity(xp.concatenate([x[..., span] for span in spans]), indexes)
             by_window = velocities.reshape(len(indexes), batch, channels, self.length)
             for index, span, one in zip(indexes, spans, by_window, strict=True):
-                blended[..., span] += one * self.weights(index)
+                blended[..., span] += one * weights[index]
         return blended
 
     def _fade_start(self, index: int) -> int:

@@ -1,6 +1,6 @@
 """Generation over windows, with models whose answer is known in closed form."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from omniaudio.config import ModelConfig, parse_config
 from omniaudio.generator import DECODING, LOOKING, SAMPLING, Generation, Settings
 from omniaudio.progress import Report
+from omniaudio.sampler import euler, whole_velocity
+from omniaudio.spool import Spool
+from omniaudio.windows import WindowPlan
 
 Array = NDArray[Any]
 
@@ -71,18 +74,35 @@ class Analytic:
         self.answer = answer
         self.pictures_seen = 0
 
-    def vision(self, inputs: dict[str, Array]) -> dict[str, Array]:
+    def vision(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self.pictures_seen += len(inputs["panorama"])
         return {"brightness": inputs["panorama"].mean((1, 2, 3), dtype=np.float32)}
 
-    def conditions(self, features: dict[str, Array], latent_frames: int) -> dict[str, Array]:
+    def conditions(self, features: Sequence[dict[str, Array]]) -> dict[str, Array]:
         """Each latent frame is told the brightness of the picture nearest to it."""
-        brightness = features["brightness"]
-        frames = np.arange(latent_frames) * RATIO / RATE * PICTURES_A_SECOND
+        brightness = np.stack([one["brightness"] for one in features], axis=1)
+        frames = np.arange(FRAMES) * RATIO / RATE * PICTURES_A_SECOND
         nearest = np.clip(np.rint(frames).astype(int), 0, brightness.shape[1] - 1)
         return {"base": brightness[:, None, nearest]}
 
-    def velocity(self, x: Array, t: Array, conditions: dict[str, Array]) -> Array:
+    def condition_store(self) -> Spool:
+        return Spool()
+
+    def sample(
+        self,
+        start: Array,
+        windows: WindowPlan,
+        conditions: Spool,
+        guidance: float | Array,
+        steps: int,
+        on_rows: Callable[[int], None],
+    ) -> Array:
+        drops = self.config.omniaudio.guidance_drops
+        whole = whole_velocity(self.velocity, windows, conditions, guidance, drops, start, on_rows)
+        latents: Array = euler(whole, start, steps)
+        return latents
+
+    def velocity(self, x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:
         data = self.answer(x, float(t[0]), conditions["base"])
         velocity: Array = (x - data) / t[:, None, None]
         return velocity

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omniaudio.windows import Window, chunks, noise, plan
+from omniaudio.windows import Window, WindowPlan, chunks, noise, plan
 
 DRAFT = (106, 2.0 * 2048 / 44100, 2)  # 5 s in tokens of two frames, 2 pictures a second
 RELEASED = (215, 8.0 * 2048 / 44100, 1)  # 10 s, 8 pictures a second
@@ -43,12 +43,16 @@ def test_cost_grows_linearly() -> None:
     assert two_hours == pytest.approx(2 * one_hour, rel=0.01)
 
 
+def weights(windows: WindowPlan) -> list[np.ndarray]:
+    return [windows.weights(index) for index in range(len(windows.windows))]
+
+
 def test_a_model_that_ignores_the_borders_is_reproduced() -> None:
     """Blending must not change what all windows agree on, whatever is computed at once."""
     windows = plan(1000, *DRAFT)
     x = np.random.default_rng(0).standard_normal((3, 8, windows.frames)).astype(np.float32)
     for at_once in (1, 4, 100):
-        blended = windows.blend(lambda latents, _: np.tanh(latents), x, at_once)
+        blended = windows.blend(lambda latents, _: np.tanh(latents), x, weights(windows), at_once)
         np.testing.assert_allclose(blended, np.tanh(x), atol=1e-6)
 
 
@@ -59,7 +63,7 @@ def test_windows_that_disagree_are_joined_without_a_step() -> None:
     def velocity(latents: np.ndarray, indexes: range) -> np.ndarray:
         return np.full_like(latents, 1) * np.array([index % 2 for index in indexes], np.float32)[:, None, None]
 
-    blended = windows.blend(velocity, x, 3)[0, 0]
+    blended = windows.blend(velocity, x, weights(windows), 3)[0, 0]
     assert blended.min() == 0
     assert blended.max() == 1
     assert np.abs(np.diff(blended)).max() < np.pi / 2 / windows.fade * 1.01  # the raised cosine's steepest point
