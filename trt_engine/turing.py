@@ -65,14 +65,14 @@ class _Replacement:
     def _gemm(self) -> ir.Value:
         left, right, bias = (*self._node.inputs, None)[:3]
         attributes = self._node.attributes
-        if any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta")) or attributes.get_int("transA", 0):
+        if any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta")) or attributes.get_int("transA", False):
             raise ValueError(f"{self._node.name}: no exporter of torch's linear layers writes such a product")
         assert left is not None
         assert right is not None
         if not right.is_initializer():
             raise ValueError(f"{self._node.name}: a linear layer whose weights are computed")
         matrix = _numbers(right)
-        product = self._by_matrix(left, matrix.T if attributes.get_int("transB", 0) else matrix)
+        product = self._by_matrix(left, matrix.T if attributes.get_int("transB", False) else matrix)
         return product if bias is None else self._op("Add", product, bias)
 
     def _matmul(self) -> ir.Value:
