@@ -12,13 +12,11 @@ diffuseness; Liu et al., "OmniAudio" (2025), section 4.1, for the direction that
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import ShortTimeFFT
-from scipy.signal.windows import hann
 
 Floats = npt.NDArray[np.floating[Any]]
 Sound = npt.NDArray[np.float32]
@@ -182,17 +180,28 @@ def spectral_field(foa: Floats, rate: int, window_seconds: float = 0.046, smooth
     several tells a source from a diffuse field. Sound shorter than a window is padded with silence."""
     _check(foa)
     hop = max(8, round(window_seconds * rate / 2))
-    transform = ShortTimeFFT(hann(2 * hop, sym=False), hop, rate, scale_to="magnitude")
-    padded = np.pad(foa, ((0, 0), (0, max(0, 2 * hop - foa.shape[1]))))
-    spectra = np.moveaxis(transform.stft(padded), -1, 1)
+    spectra = _short_time_spectra(foa, hop)
     flow = np.real(np.conj(spectra[W]) * spectra[XYZ, ...])
     power = 0.5 * np.sum(np.abs(spectra) ** 2, axis=0)
     return SpectralField(
-        times=_means(transform.t(padded.shape[1]), smooth),
-        frequencies=transform.f,
+        times=_means(np.arange(spectra.shape[1]) * hop / rate, smooth),
+        frequencies=np.fft.rfftfreq(2 * hop, 1 / rate),
         intensity=_means(np.moveaxis(flow, 0, -1), smooth),
         energy=_means(power, smooth),
     )
+
+
+def _short_time_spectra(foa: Floats, hop: int) -> npt.NDArray[np.complexfloating[Any, Any]]:
+    """`(4, frames, hop + 1)`: Hann windows of twice the hop, centred on its multiples from 0 to beyond the sound's end.
+
+    A sine of amplitude 1 on a bin has magnitude ½."""
+    samples = max(foa.shape[1], 2 * hop)
+    frames = ceil((samples - 1) / hop) + 1
+    window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * hop) / hop)) / hop
+    padded = np.pad(foa, ((0, 0), (hop, frames * hop - foa.shape[1])))
+    blocks = padded.reshape(CHANNELS, frames + 1, hop)
+    windowed = np.concatenate([blocks[:, :-1], blocks[:, 1:]], axis=2) * window.astype(foa.dtype)
+    return np.fft.rfft(windowed, axis=2)
 
 
 def panorama_directions(height: int, width: int) -> Floats:

@@ -23,8 +23,8 @@ from typing import Literal, Self
 from uuid import uuid4
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from scipy.signal import firwin, upfirdn
 
 from omniaudio.ambisonics import CHANNELS, Floats
 from omniaudio.errors import ExitCode, UserError
@@ -41,6 +41,10 @@ players then take ambisonics for quadraphonics."""
 _BLOCK = 1 << 16
 _INTERPOLATOR_SPAN = 16
 """Samples on each side from which the value between two samples is computed."""
+_KAISER_BETA = 8.0
+"""Of the window that the interpolating sinc is cut by."""
+_TOGETHER = 32
+"""Intervals between samples that one row of the interpolation fills."""
 
 _LIBRARIES = ("omniaudio-blender", "numpy", "scipy", "av", "onnxruntime", "openvino", "torch")
 
@@ -57,22 +61,25 @@ class TruePeakMeter:
 
     def __init__(self, channels: int, rate: int) -> None:
         self._factor = max(1, -(-192_000 // max(rate, 48_000)))
-        self._filter = _interpolator(self._factor)
-        self._context: Floats = np.zeros((channels, 2 * _INTERPOLATOR_SPAN), np.float32)
+        self._interpolate = _interpolator(self._factor)
+        self._waiting: Floats = np.zeros((channels, 2 * _INTERPOLATOR_SPAN - 1), np.float32)
         self._peak = 0.0
 
     def process(self, block: Floats) -> None:
         """Takes the next samples `(channels, samples)`."""
-        joined = np.concatenate([self._context, block], axis=1)
-        self._context = joined[:, -self._context.shape[1] :]
-        oversampled = upfirdn(self._filter, joined, self._factor, axis=1)
-        # Only where the filter lies on known samples: a cut through the sound would ring like a peak.
-        whole = oversampled[:, len(self._filter) - 1 : self._factor * (joined.shape[1] - 1) + 1]
-        self._peak = max(self._peak, float(np.max(np.abs(whole), initial=0)))
+        joined = np.concatenate([self._waiting, block], axis=1)
+        reach = len(self._interpolate)
+        spans = max(0, joined.shape[1] - reach + _TOGETHER) // _TOGETHER
+        self._waiting = joined[:, spans * _TOGETHER :]
+        self._peak = max(self._peak, _largest(block))
+        if spans:
+            rows = sliding_window_view(joined, reach, axis=1)[:, ::_TOGETHER].reshape(-1, reach)
+            self._peak = max(self._peak, _largest(rows @ self._interpolate))
 
     def finish(self) -> float:
         """The true peak as an amplitude, full scale being 1; the sound ends in silence."""
-        self.process(np.zeros_like(self._context))
+        # Enough for the last interval that the sound reaches, wherever the last span began.
+        self.process(np.zeros((len(self._waiting), len(self._interpolate)), np.float32))
         return self._peak
 
 
@@ -267,9 +274,21 @@ def file_sha256(path: Path) -> str:
 
 @cache
 def _interpolator(factor: int) -> Floats:
-    """A low-pass that fills in `factor` − 1 values between two samples and leaves the samples as they are."""
-    taps = firwin(2 * _INTERPOLATOR_SPAN * factor + 1, 1 / factor, window=("kaiser", 8.0)) if factor > 1 else np.ones(1)
-    return np.asarray(taps / taps.max())
+    """From neighbouring samples to the `factor` − 1 values in each of `_TOGETHER` intervals between them, as a matrix.
+
+    A row of samples `(reach,)` times this `(reach, values)`; a matrix product is ten times as fast as the filter."""
+    before = np.arange(1 - _INTERPOLATOR_SPAN, _INTERPOLATOR_SPAN + 1)[:, None]
+    distance = before - np.arange(1, factor) / factor
+    window = np.i0(_KAISER_BETA * np.sqrt(1 - (distance / _INTERPOLATOR_SPAN) ** 2)) / np.i0(_KAISER_BETA)
+    matrix = np.zeros((len(before) + _TOGETHER - 1, _TOGETHER, factor - 1), np.float32)
+    for interval in range(_TOGETHER):
+        matrix[interval : interval + len(before), interval] = np.sinc(distance) * window
+    return matrix.reshape(len(matrix), -1)
+
+
+def _largest(values: Floats) -> float:
+    """The largest magnitude; 0 of nothing."""
+    return max(float(values.max(initial=0)), -float(values.min(initial=0)))
 
 
 def _pcm24(samples: Floats) -> bytes:

@@ -7,13 +7,12 @@ ambisonic file is the master: first-order filters say little of elevation.
 
 from functools import cache
 from importlib.resources import files
-from math import gcd
+from wave import open as open_wave
 
 import numpy as np
-import soundfile
-from scipy.signal import oaconvolve, resample_poly
+import soxr
 
-from omniaudio.ambisonics import CHANNELS, Floats, Sound, W, X, Y, rotate, rotation_matrix
+from omniaudio.ambisonics import CHANNELS, Sound, W, X, Y, Z, rotate, rotation_matrix
 
 
 class BinauralRenderer:
@@ -26,26 +25,27 @@ class BinauralRenderer:
         """`rate` is the sound's in Hz. `yaw` turns the listener's head to the left, in radians."""
         self._filters, self._delay = _filters(rate)
         self._scene = rotation_matrix(yaw).T if yaw else None
-        self._tail: Floats = np.zeros((2, self._filters.shape[1] - 1))
+        self._tail: Sound = np.zeros((2, self._filters.shape[1] - 1), np.float32)
         self._skip = self._delay
 
     def process(self, foa: Sound) -> Sound:
         """The next block `(4, samples)` as `(2, samples)`, left and right; the first comes short by the delay."""
         if self._scene is not None:
             foa = rotate(foa, self._scene)
-        heard = oaconvolve(foa, self._filters, axes=1) if foa.shape[1] else np.zeros((CHANNELS, len(self._tail[0])))
-        side = heard[Y]
-        middle = heard.sum(axis=0) - side
+        length = foa.shape[1] + self._tail.shape[1]
+        points = 1 << (length - 1).bit_length()
+        heard = np.fft.rfft(foa.astype(np.float32, copy=False), points) * np.fft.rfft(self._filters, points)
+        middle, side = np.fft.irfft([heard[W] + heard[Z] + heard[X], heard[Y]], points)[:, :length]
         ears = np.stack([middle + side, middle - side])
         ears[:, : self._tail.shape[1]] += self._tail
         ready, self._tail = np.split(ears, [foa.shape[1]], axis=1)
         skipped = min(self._skip, ready.shape[1])
         self._skip -= skipped
-        return np.asarray(ready[:, skipped:], dtype=np.float32)
+        return ready[:, skipped:]
 
     def finish(self) -> Sound:
         """The last samples `(2, at most the delay)`, which complete the source's length."""
-        return np.asarray(self._tail[:, self._skip : self._delay], dtype=np.float32)
+        return self._tail[:, self._skip : self._delay]
 
 
 def binaural(foa: Sound, rate: int, yaw: float = 0.0) -> Sound:
@@ -57,12 +57,12 @@ def binaural(foa: Sound, rate: int, yaw: float = 0.0) -> Sound:
 
 
 @cache
-def _filters(rate: int) -> tuple[Floats, int]:
+def _filters(rate: int) -> tuple[Sound, int]:
     """The left ear's filters `(4, taps)` at a rate, and the delay: the samples after which the front is heard."""
-    with (files("omniaudio") / "data" / "sadie_foa_hrir.wav").open("rb") as stream:
-        samples, measured_rate = soundfile.read(stream)
-    common = gcd(rate, measured_rate)
-    resampled = resample_poly(samples.T, rate // common, measured_rate // common, axis=1)
+    with (files("omniaudio") / "data" / "sadie_foa_hrir.wav").open("rb") as stream, open_wave(stream) as source:
+        measured_rate = source.getframerate()
+        samples = np.frombuffer(source.readframes(source.getnframes()), "<i2").reshape(-1, CHANNELS) / 2**15
+    resampled = soxr.resample(samples, measured_rate, rate, quality="VHQ").T
     # A filter's gain is the sum of its taps, and there are more of them at a higher rate.
-    filters = resampled * (measured_rate / rate)
+    filters = np.ascontiguousarray(resampled * (measured_rate / rate), np.float32)
     return filters, int(np.argmax(np.abs(filters[W] + filters[X])))

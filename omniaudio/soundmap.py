@@ -110,25 +110,25 @@ def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float
     height = WIDTH // 2
     picture = resize(panorama, height, WIDTH).astype(np.float32)
     # The picture steps back, half way to its own grey and darker, so that colour means sound.
-    grey = picture.mean(axis=2, keepdims=True)
-    picture = 0.6 * (0.5 * picture + 0.5 * grey)
+    picture = picture @ (0.3 * np.eye(3, dtype=np.float32) + 0.1)
 
     with np.errstate(divide="ignore"):
         level = 10 * np.log10(_enlarge(smooth(histogram), height))
-    share = np.clip(1 + level / RANGE_DB, 0, 1)[..., None]
-    opacity = _FAINTEST * np.clip(6 * share, 0, 1) + (_LOUDEST - _FAINTEST) * share
-    picture = (1 - opacity) * picture + opacity * _colour(share[..., 0])
+    share = np.clip(1 + level / RANGE_DB, 0, 1)
+    opacity = (_FAINTEST * np.clip(6 * share, 0, 1) + (_LOUDEST - _FAINTEST) * share)[..., None]
+    picture += opacity * (_colour(share) - picture)
 
     image = Image.new("RGB", (WIDTH * _FINE, (height + _FOOTER) * _FINE), _PAPER)
+    # Repeated pixels come back as they were when the whole is scaled down; only what is drawn over them is smoothed.
     base = Image.fromarray(picture.round().astype(np.uint8))
-    image.paste(base.resize((WIDTH * _FINE, height * _FINE), Image.Resampling.BICUBIC))
+    image.paste(base.resize((WIDTH * _FINE, height * _FINE), Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(image, "RGBA")
     _graticule(pen, height)
     _path(pen, segments, seconds, height)
     energy = segments[:, 3].sum()
     diffuse = 1 - np.linalg.norm(segments[:, :3], axis=1).sum() / energy if energy > 0 else None
     _legend(image, pen, height, seconds, None if diffuse is None else float(diffuse))
-    return image.resize((WIDTH, height + _FOOTER), Image.Resampling.LANCZOS)
+    return image.reduce(_FINE)
 
 
 def _enlarge(density: Floats, height: int) -> Floats:
@@ -140,10 +140,17 @@ def _enlarge(density: Floats, height: int) -> Floats:
     return np.asarray(image).clip(min=0)
 
 
-def _colour(share: Floats) -> Floats:
+def _colour(share: Floats) -> npt.NDArray[np.float32]:
     """The ramp's colours `(..., 3)` for 0 (faint) to 1 (loudest)."""
-    places = np.linspace(0, 1, len(_RAMP))
-    return np.stack([np.interp(share, places, channel) for channel in np.transpose(_RAMP)], axis=-1)
+    colours = _colours()
+    return colours[(share * (len(colours) - 1)).round().astype(np.intp)]
+
+
+@cache
+def _colours() -> npt.NDArray[np.float32]:
+    """The ramp in steps that are finer than a screen's, `(steps, 3)`: looked up faster than interpolated."""
+    places, shares = np.linspace(0, 1, len(_RAMP)), np.linspace(0, 1, 1024)
+    return np.stack([np.interp(shares, places, channel) for channel in np.transpose(_RAMP)], axis=-1).astype(np.float32)
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

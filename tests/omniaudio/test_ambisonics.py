@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import ShortTimeFFT
+from scipy.signal.windows import hann
 
 from omniaudio import ambisonics as amb
 from omniaudio.ambisonics import Convention, Floats, Sound
@@ -193,6 +195,19 @@ def test_the_spectral_field_parts_two_sources_by_frequency() -> None:
         assert amb.angle_between(flow, amb.unit_vector(azimuth, elevation)) < 0.01
     spread = amb.diffuseness(field.intensity[2:-2], field.energy[2:-2])
     assert spread[:, np.abs(field.frequencies - 500) < 30].max() < 0.01
+
+
+@pytest.mark.parametrize("samples", [100, 736, 737, 4000])
+def test_the_spectra_are_scipys(samples: int) -> None:
+    foa = np.random.default_rng(0).standard_normal((4, samples))
+    field = amb.spectral_field(foa, RATE)
+    hop = round(0.046 * RATE / 2)
+    transform = ShortTimeFFT(hann(2 * hop, sym=False), hop, RATE, scale_to="magnitude")
+    spectra = transform.stft(np.pad(foa, ((0, 0), (0, max(0, 2 * hop - samples)))))
+    np.testing.assert_allclose(field.energy.T, 0.5 * np.sum(np.abs(spectra) ** 2, axis=0), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(field.intensity[..., 0].T, np.real(spectra[0].conj() * spectra[3]), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(field.times, transform.t(max(samples, 2 * hop)))
+    np.testing.assert_allclose(field.frequencies, transform.f)
 
 
 def test_averaged_frames_tell_a_diffuse_field() -> None:
