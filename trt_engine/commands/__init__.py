@@ -4,9 +4,11 @@ import typer
 
 from trt_engine.commands.export import export
 from trt_engine.commands.generate import generate
+from trt_engine.commands.serve import serve
 
 
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
     app.command()(generate)
     app.command()(export)
+    app.command()(serve)

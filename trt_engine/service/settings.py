@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 PORT = 4360
 
-DATABASE, LOCK, TOKEN, ADDRESS = "jobs.sqlite3", "lock", "token", "service.json"
-"""Files of the service's folder: the jobs, the lock of the one service that may use it, the token, where it listens."""
+DATABASE, LOCK, TOKEN, ADDRESS, LOG = "jobs.sqlite3", "lock", "token", "service.json", "service.log"
+"""Files of the service's folder: the jobs, the lock of the one service that may use it, the token, where it listens,
+and the faults it met."""
 RESULTS, ATTEMPTS, MEDIA, WORKERS = "results", "attempts", "media", "workers"
 """Folders of the service's folder: what jobs have made by their ids, what they are making, uploads by theirs, and the
 lock and the log of each device."""

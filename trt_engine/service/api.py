@@ -1,0 +1,318 @@
+"""The HTTP API over the supervisor. Who may ask is decided in security.py, what may be read in sources.py."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path as FilePath
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse
+from fastapi.security import HTTPBearer
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from trt_engine.service import answers
+from trt_engine.service.answers import documented
+from trt_engine.service.errors import ServiceError
+from trt_engine.service.models import (
+    API_VERSION,
+    ErrorCode,
+    Health,
+    Job,
+    JobId,
+    JobList,
+    JobRequest,
+    JobState,
+    Media,
+    MediaId,
+    MediaSource,
+    WorkerList,
+)
+from trt_engine.service.settings import Settings
+from trt_engine.service.sources import Sources
+from trt_engine.service.supervisor import Supervisor
+
+PREFIX = f"/v{API_VERSION}"
+MOST_LISTED = 1000
+
+_HOUR = 3600.0
+_NO_CONTENT = {204: {"description": "Done"}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+_MEDIA_TYPES = {".wav": "audio/wav", ".json": "application/json", ".png": "image/png"}
+_EVENTS: dict[str, Any] = {
+    "text/event-stream": {
+        "itemSchema": {
+            "required": ["data", "id"],
+            "properties": {
+                "data": {
+                    "contentMediaType": "application/json",
+                    "contentSchema": {"$ref": "#/components/schemas/Job"},
+                },
+            },
+        }
+    }
+}
+T = TypeVar("T")
+
+
+class _Shared:
+    """What the routes share."""
+
+    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
+        self.settings = settings
+        self.supervisor = supervisor
+        self.sources = Sources(settings)
+        self.ending = asyncio.Event()
+
+
+async def _shared(request: Request) -> _Shared:
+    shared: _Shared = request.app.state.shared
+    return shared
+
+
+Here = Annotated[_Shared, Depends(_shared)]
+JobPath = Annotated[JobId, Path(description="a job's id")]
+
+# The token is checked in front of the application (security.Guard); this writes it into the schema.
+_token = Depends(HTTPBearer(auto_error=False, description="what the file `token` in the service's folder holds"))
+_open = APIRouter(prefix=PREFIX, responses=documented(403, 500))
+_router = APIRouter(prefix=PREFIX, responses=documented(401, 403, 500), dependencies=[_token])
+_uploads = APIRouter(prefix=PREFIX, responses=documented(401, 403, 500), dependencies=[_token])
+
+
+def create_api(settings: Settings, supervisor: Supervisor) -> FastAPI:
+    """The API as an application, which starts and stops the supervisor with itself. It asks for no token: a Guard goes
+    in front of it.
+
+    Raises:
+        UserError: an allowed root is no folder.
+    """
+    api = FastAPI(
+        title="OmniAudio",
+        version=str(API_VERSION),
+        summary="Jobs that make first-order ambisonics of 360° pictures.",
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+        generate_unique_id_function=lambda route: route.name,
+        max_body_size=settings.most_body_bytes,
+        exception_handlers={
+            ServiceError: answers.service_error,
+            RequestValidationError: answers.invalid,
+            AnyHTTPException: answers.http_error,
+            Exception: answers.fault,
+        },
+    )
+    api.state.shared = _Shared(settings, supervisor)
+    api.include_router(_open)
+    api.include_router(_router)
+    api.include_router(_uploads, max_body_size=settings.most_media_bytes)
+    return api
+
+
+def end_streams(api: FastAPI) -> None:
+    """End the streams of events, which would hold up the server's end."""
+    shared: _Shared = api.state.shared
+    shared.ending.set()
+
+
+@asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
+    shared: _Shared = api.state.shared
+    await shared.supervisor.start()
+    expiring = asyncio.create_task(_expire_uploads(shared))
+    try:
+        yield
+    finally:
+        expiring.cancel()
+        await shared.supervisor.stop()
+
+
+@_open.get("/health")
+async def health() -> Health:
+    """Whether the service is there
+
+    Its API and version; no token is needed."""
+    return Health(version=version("omniaudio-blender"))
+
+
+@_router.post(
+    "/jobs",
+    status_code=201,
+    responses={200: {"model": Job, "description": "The job of this request id"}}
+    | documented(400, 404, 409, 413, 422, 429, 507),
+)
+async def create_job(request: JobRequest, response: Response, here: Here) -> Job:
+    """Queue a job
+
+    The same request id again is the same job, answered with 200."""
+    most = here.settings.most_seconds
+    if request.duration is not None and request.duration > most:
+        raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: ask for parts of it.")
+    source = await asyncio.to_thread(here.sources.find, request.source)
+    job, new = here.supervisor.submit(request, source)
+    if not new:
+        response.status_code = 200
+    return job
+
+
+@_router.get("/jobs", responses=documented(422))
+async def list_jobs(
+    here: Here, state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100
+) -> JobList:
+    """Jobs, the newest first"""
+    return JobList(jobs=tuple(here.supervisor.jobs(state, limit)))
+
+
+@_router.get("/jobs/{job_id}", responses=documented(404, 422))
+async def read_job(job_id: JobPath, here: Here) -> Job:
+    """A job as it is now"""
+    return here.supervisor.job(job_id)
+
+
+@_router.post("/jobs/{job_id}/cancel", responses=documented(404, 422, 507))
+async def cancel_job(job_id: JobPath, here: Here) -> Job:
+    """Cancel a job
+
+    One that has ended stays as it is."""
+    return here.supervisor.cancel(job_id)
+
+
+@_router.delete("/jobs/{job_id}", status_code=204, responses=documented(404, 409, 422, 507))
+async def remove_job(job_id: JobPath, here: Here) -> None:
+    """Forget an ended job and its files"""
+    here.supervisor.remove(job_id)
+
+
+async def _changes(
+    job_id: JobPath,
+    here: Here,
+    last_event_id: Annotated[str | None, Header(description="of the last event that is known")] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    job = here.supervisor.job(job_id)
+    if job.state.ended and last_event_id == _event(job).id:
+        raise HTTPException(204)  # which tells a browser to ask no more
+    changes = here.supervisor.changes(job_id)
+    events = (_event(job) async for job in _until(here.ending, changes))
+    return (event async for event in events if event.id != last_event_id)
+
+
+@_router.get(
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses={200: {"content": _EVENTS}, 204: {"description": "The job's end is known"}} | documented(404, 422),
+)
+async def follow_job(
+    events: Annotated[AsyncIterator[ServerSentEvent], Depends(_changes)],
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job to its end
+
+    Each event is the job as it is now; the last one is its end. States that come faster than they are read are skipped.
+    """
+    async for event in events:
+        yield event
+
+
+@_router.get(
+    "/jobs/{job_id}/files/{name}",
+    response_class=FileResponse,
+    responses={
+        200: {"content": dict.fromkeys(_MEDIA_TYPES.values(), _BINARY)},
+        206: {
+            "description": "The ranges that were asked for",
+            "content": dict.fromkeys((*_MEDIA_TYPES.values(), "multipart/byteranges"), _BINARY),
+        },
+    }
+    | documented(400, 404, 416, 422),
+)
+async def read_file(job_id: JobPath, name: Annotated[str, Path(max_length=255)], here: Here) -> FileResponse:
+    """Download a file of a job
+
+    By its name in the job's result; ranges can be asked for."""
+    job = here.supervisor.job(job_id)
+    takes = () if job.result is None else job.result.takes
+    files = [file for take in takes for file in (take.sound, take.sidecar, take.preview, take.map) if file is not None]
+    path = next((FilePath(file.path) for file in files if file.name == name), None)
+    if path is None or not path.is_file():
+        raise ServiceError(ErrorCode.NOT_FOUND, f"The job {job_id}, which is {job.state}, has no file of this name.")
+    return FileResponse(path, media_type=_MEDIA_TYPES[path.suffix], filename=name)
+
+
+@_uploads.post(
+    "/media",
+    status_code=201,
+    responses=documented(413, 422, 507),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
+        }
+    },
+)
+async def upload_media(
+    request: Request, name: Annotated[str, Query(min_length=1, max_length=255, description="the file's")], here: Here
+) -> Media:
+    """Upload a clip
+
+    The body is the file itself. What a name may not hold becomes `_`."""
+    return await here.sources.receive(name, request.stream())
+
+
+@_router.delete("/media/{media_id}", status_code=204, responses=documented(404, 409, 422))
+async def remove_media(media_id: Annotated[MediaId, Path(description="an upload's id")], here: Here) -> None:
+    """Delete an upload"""
+    if media_id in _media_in_use(here.supervisor):
+        raise ServiceError(ErrorCode.CONFLICT, "A job that has not ended wants this upload: cancel the job first.")
+    await asyncio.to_thread(here.sources.remove, media_id)
+
+
+@_router.get("/workers")
+async def list_workers(here: Here) -> WorkerList:
+    """The devices and what their workers do"""
+    return WorkerList(workers=tuple(here.supervisor.workers()))
+
+
+@_router.post("/workers/unload")
+async def unload_workers(here: Here) -> WorkerList:
+    """End idle workers, which gives their memory back"""
+    await here.supervisor.unload()
+    return WorkerList(workers=tuple(here.supervisor.workers()))
+
+
+def _event(job: Job) -> ServerSentEvent:
+    """A job's state; its id is the same for the same state, also in the next service on the folder."""
+    data = job.model_dump_json()
+    return ServerSentEvent(raw_data=data, id=hashlib.sha256(data.encode()).hexdigest()[:32])
+
+
+async def _until(ending: asyncio.Event, items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """What comes before an end."""
+    end = asyncio.ensure_future(ending.wait())
+    item = asyncio.ensure_future(anext(items, None))
+    try:
+        while True:
+            await asyncio.wait({end, item}, return_when=asyncio.FIRST_COMPLETED)
+            if not item.done() or (value := item.result()) is None:
+                return
+            yield value
+            item = asyncio.ensure_future(anext(items, None))
+    finally:
+        end.cancel()
+        item.cancel()
+
+
+def _media_in_use(supervisor: Supervisor) -> set[str]:
+    live = [job for state in (JobState.QUEUED, JobState.RUNNING) for job in supervisor.jobs(state, MOST_LISTED)]
+    return {job.request.source.media for job in live if isinstance(job.request.source, MediaSource)}
+
+
+async def _expire_uploads(shared: _Shared) -> None:
+    while True:
+        await asyncio.to_thread(shared.sources.expire, _media_in_use(shared.supervisor))
+        await asyncio.sleep(_HOUR)

@@ -1,0 +1,161 @@
+"""Clips: which paths of this machine a client may name, and uploads.
+
+A path is refused before anything of it is opened: links are followed first, and where it then leads has to lie under an
+allowed root. Whether something is there is only said of what lies under one."""
+
+import os
+import re
+import shutil
+import stat
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+import anyio
+
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.stills import is_sequence, sequence_files
+from trt_engine.service.errors import ServiceError
+from trt_engine.service.models import ErrorCode, Media, MediaSource, PathSource
+from trt_engine.service.settings import MEDIA, Settings
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|#%]")
+"""What no name of an upload holds: what a file system refuses, or an address or a sequence's name would mean by it."""
+_MOST_NAME_BYTES = 120
+_DAY = 24 * 3600
+_PARTIAL = "."
+"""Begins the name of an upload's folder while it is being received."""
+
+
+class Sources:
+    """The clips that one service may read."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Look up the roots.
+
+        Raises:
+            UserError: one of them is no folder.
+        """
+        for root in settings.roots:
+            if not root.is_dir():
+                raise UserError(f"There is no folder {root}: name another one with --allow-root.", ExitCode.NO_INPUT)
+        self._roots = tuple(root.resolve() for root in settings.roots)
+        self._media = settings.folder / MEDIA
+        self._keep_seconds = settings.keep_days * _DAY
+
+    def find(self, source: PathSource | MediaSource) -> Path:
+        """The clip of a source with all links followed: what a worker may open. It may wait for a slow file system.
+
+        Raises:
+            ServiceError: SOURCE, the path is not allowed, or no file that can be read; NOT_FOUND, no such upload.
+        """
+        if isinstance(source, MediaSource):
+            return next(self._upload(source.media).iterdir())
+        try:
+            return self._find(source.path)
+        except UserError as error:
+            raise _refused(error.sentence) from error
+        except (OSError, ValueError, RuntimeError) as error:  # a NUL, a loop of links, a name that is too long
+            raise _refused(f"{source.path[:200]!r} is no path that can be followed: check it.") from error
+
+    def _find(self, given: str) -> Path:
+        if given.startswith(("//", r"\\")) or not Path(given).is_absolute():
+            raise _refused(
+                f"{given[:200]!r} is not the absolute path of a file on the service's own machine: give one, which is "
+                f"no address and no share, or upload the clip with POST /v1/media."
+            )
+        path = Path(given).resolve()
+        self._check_root(path)
+        if path.is_dir():
+            raise _refused(f"{path} is a folder: name a file, or an image sequence like {path / 'frame_####.png'}.")
+        for file in [file for _, file in sequence_files(path)] if is_sequence(path) else [path]:
+            real = file.resolve()
+            self._check_root(real)
+            _check_file(real)
+        return path
+
+    def _check_root(self, path: Path) -> None:
+        if not any(path.is_relative_to(root) for root in self._roots):
+            roots = ", ".join(map(str, self._roots))
+            raise _refused(
+                f"{path.name} does not lie in a folder that this service may read ({roots}): move it there, or start "
+                f"the service with --allow-root."
+            )
+
+    async def receive(self, name: str, body: AsyncIterator[bytes]) -> Media:
+        """Keep an upload.
+
+        Args:
+            name: the file's; what it may not hold becomes `_`.
+            body: its bytes, as they come.
+
+        Raises:
+            ServiceError: INVALID, there are no bytes; NO_ROOM. Nothing stays of it then, nor when `body` raises.
+        """
+        media_id = uuid4().hex
+        partial = self._media / f"{_PARTIAL}{media_id}"
+        file_name = _fitting(name)
+        size = 0
+        try:
+            partial.mkdir(parents=True)
+            async with await anyio.open_file(partial / file_name, "xb") as file:
+                async for chunk in body:
+                    size += len(chunk)
+                    await file.write(chunk)
+                await file.flush()
+                await anyio.to_thread.run_sync(os.fsync, file.wrapped.fileno())
+            if size == 0:
+                raise ServiceError(ErrorCode.INVALID, "The body is empty: send the clip's bytes as the body.")
+            partial.rename(self._media / media_id)
+        except OSError as error:
+            raise ServiceError(
+                ErrorCode.NO_ROOM, f"The service cannot keep the upload ({error.strerror}): make room on its disk."
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return Media(id=media_id, name=file_name, size=size)
+
+    def remove(self, media_id: str) -> None:
+        """Delete an upload. Raises ServiceError (NOT_FOUND)."""
+        shutil.rmtree(self._upload(media_id))
+
+    def expire(self, in_use: Collection[str]) -> None:
+        """Delete the uploads that are older than the settings keep them, but for those of jobs that still want them."""
+        if not self._media.is_dir():
+            return
+        for folder in self._media.iterdir():
+            kept = _DAY if folder.name.startswith(_PARTIAL) else self._keep_seconds
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                if time.time() - folder.stat().st_mtime > kept and folder.name not in in_use:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _upload(self, media_id: str) -> Path:
+        folder = self._media / media_id
+        if not folder.is_dir():
+            raise ServiceError(ErrorCode.NOT_FOUND, f"There is no upload {media_id}: it may have been deleted.")
+        return folder
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        raise _refused(f"There is no file {path}: check the path.")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise _refused(f"{path} is no ordinary file: name a video or a picture.")
+    if not os.access(path, os.R_OK):
+        raise _refused(f"The service may not read {path}: change its permissions.")
+
+
+def _fitting(name: str) -> str:
+    """A file's name that every system takes, with its suffix kept."""
+    last = PurePosixPath(_UNFIT.sub("_", name.replace("\\", "/"))).name.strip(" .")
+    stem, suffix = os.path.splitext(last or "clip")
+    room = _MOST_NAME_BYTES - len(suffix.encode())
+    if room < 1:
+        stem, suffix, room = stem + suffix, "", _MOST_NAME_BYTES
+    return stem.encode()[:room].decode(errors="ignore") + suffix
+
+
+def _refused(sentence: str) -> ServiceError:
+    return ServiceError(ErrorCode.SOURCE, sentence)
