@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.models import Error, ErrorAnswer, ErrorCode
 
+Responses = dict[int | str, dict[str, Any]]
+"""Answers of a route beside its main one, as FastAPI takes them."""
+
 _STATUS = {
     ErrorCode.INVALID: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorCode.UNAUTHORIZED: HTTPStatus.UNAUTHORIZED,
@@ -49,9 +52,11 @@ def answer(
     return JSONResponse(body.model_dump(mode="json"), chosen, headers)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The refusals of a route, for the schema."""
-    return {status: {"model": ErrorAnswer, "description": HTTPStatus(status).phrase} for status in statuses}
+def documented(*statuses: int) -> Responses:
+    """The refusals of a route, for the schema. By reference: FastAPI would give a model the media type of the route's
+    other answers."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{ErrorAnswer.__name__}"}}}
+    return {status: {"content": content, "description": HTTPStatus(status).phrase} for status in statuses}
 
 
 async def service_error(request: Request, error: Exception) -> JSONResponse:

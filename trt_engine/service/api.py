@@ -16,10 +16,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from trt_engine.service import answers
-from trt_engine.service.answers import documented
+from trt_engine.service.answers import Responses, documented
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.models import (
     API_VERSION,
+    ErrorAnswer,
     ErrorCode,
     Health,
     Job,
@@ -40,7 +41,6 @@ PREFIX = f"/v{API_VERSION}"
 MOST_LISTED = 1000
 
 _HOUR = 3600.0
-_NO_CONTENT = {204: {"description": "Done"}}
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _MEDIA_TYPES = {".wav": "audio/wav", ".json": "application/json", ".png": "image/png"}
 _EVENTS: dict[str, Any] = {
@@ -56,6 +56,15 @@ _EVENTS: dict[str, Any] = {
         }
     }
 }
+_FILES: Responses = {
+    200: {"content": {**dict.fromkeys(_MEDIA_TYPES.values(), _BINARY), "application/json": {}}},
+    206: {
+        "description": "The ranges that were asked for",
+        "content": dict.fromkeys((*_MEDIA_TYPES.values(), "multipart/byteranges"), _BINARY),
+    },
+}
+_KNOWN_JOB: Responses = {200: {"model": Job, "description": "The job of this request id"}}
+_KNOWN_END: Responses = {200: {"content": _EVENTS}, 204: {"description": "The job's end is known"}}
 T = TypeVar("T")
 
 
@@ -79,7 +88,7 @@ JobPath = Annotated[JobId, Path(description="a job's id")]
 
 # The token is checked in front of the application (security.Guard); this writes it into the schema.
 _token = Depends(HTTPBearer(auto_error=False, description="what the file `token` in the service's folder holds"))
-_open = APIRouter(prefix=PREFIX, responses=documented(403, 500))
+_open = APIRouter(prefix=PREFIX, responses={403: {"model": ErrorAnswer}, 500: {"model": ErrorAnswer}})
 _router = APIRouter(prefix=PREFIX, responses=documented(401, 403, 500), dependencies=[_token])
 _uploads = APIRouter(prefix=PREFIX, responses=documented(401, 403, 500), dependencies=[_token])
 
@@ -136,22 +145,17 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
 
 @_open.get("/health")
 async def health() -> Health:
-    """Whether the service is there
-
-    Its API and version; no token is needed."""
+    """Whether the service is there, and which; this needs no token."""
     return Health(version=version("omniaudio-blender"))
 
 
 @_router.post(
     "/jobs",
     status_code=201,
-    responses={200: {"model": Job, "description": "The job of this request id"}}
-    | documented(400, 404, 409, 413, 422, 429, 507),
+    responses=_KNOWN_JOB | documented(400, 404, 409, 413, 422, 429, 507),
 )
 async def create_job(request: JobRequest, response: Response, here: Here) -> Job:
-    """Queue a job
-
-    The same request id again is the same job, answered with 200."""
+    """Queue a job; the same request id again is the same job, answered with 200."""
     most = here.settings.most_seconds
     if request.duration is not None and request.duration > most:
         raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: ask for parts of it.")
@@ -166,27 +170,25 @@ async def create_job(request: JobRequest, response: Response, here: Here) -> Job
 async def list_jobs(
     here: Here, state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100
 ) -> JobList:
-    """Jobs, the newest first"""
+    """List jobs, the newest first."""
     return JobList(jobs=tuple(here.supervisor.jobs(state, limit)))
 
 
 @_router.get("/jobs/{job_id}", responses=documented(404, 422))
 async def read_job(job_id: JobPath, here: Here) -> Job:
-    """A job as it is now"""
+    """Read a job as it is now."""
     return here.supervisor.job(job_id)
 
 
 @_router.post("/jobs/{job_id}/cancel", responses=documented(404, 422, 507))
 async def cancel_job(job_id: JobPath, here: Here) -> Job:
-    """Cancel a job
-
-    One that has ended stays as it is."""
+    """Cancel a job; one that has ended stays as it is."""
     return here.supervisor.cancel(job_id)
 
 
 @_router.delete("/jobs/{job_id}", status_code=204, responses=documented(404, 409, 422, 507))
 async def remove_job(job_id: JobPath, here: Here) -> None:
-    """Forget an ended job and its files"""
+    """Forget a job that has ended, and delete its files."""
     here.supervisor.remove(job_id)
 
 
@@ -206,15 +208,12 @@ async def _changes(
 @_router.get(
     "/jobs/{job_id}/events",
     response_class=EventSourceResponse,
-    responses={200: {"content": _EVENTS}, 204: {"description": "The job's end is known"}} | documented(404, 422),
+    responses=_KNOWN_END | documented(404, 422),
 )
 async def follow_job(
     events: Annotated[AsyncIterator[ServerSentEvent], Depends(_changes)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow a job to its end
-
-    Each event is the job as it is now; the last one is its end. States that come faster than they are read are skipped.
-    """
+    """Follow a job to its end: each event is the job as it is by then."""
     async for event in events:
         yield event
 
@@ -222,19 +221,10 @@ async def follow_job(
 @_router.get(
     "/jobs/{job_id}/files/{name}",
     response_class=FileResponse,
-    responses={
-        200: {"content": dict.fromkeys(_MEDIA_TYPES.values(), _BINARY)},
-        206: {
-            "description": "The ranges that were asked for",
-            "content": dict.fromkeys((*_MEDIA_TYPES.values(), "multipart/byteranges"), _BINARY),
-        },
-    }
-    | documented(400, 404, 416, 422),
+    responses=_FILES | documented(400, 404, 416, 422),
 )
 async def read_file(job_id: JobPath, name: Annotated[str, Path(max_length=255)], here: Here) -> FileResponse:
-    """Download a file of a job
-
-    By its name in the job's result; ranges can be asked for."""
+    """Download a file of a job, or ranges of it."""
     job = here.supervisor.job(job_id)
     takes = () if job.result is None else job.result.takes
     files = [file for take in takes for file in (take.sound, take.sidecar, take.preview, take.map) if file is not None]
@@ -258,15 +248,13 @@ async def read_file(job_id: JobPath, name: Annotated[str, Path(max_length=255)],
 async def upload_media(
     request: Request, name: Annotated[str, Query(min_length=1, max_length=255, description="the file's")], here: Here
 ) -> Media:
-    """Upload a clip
-
-    The body is the file itself. What a name may not hold becomes `_`."""
+    """Upload a clip: the body is the file itself."""
     return await here.sources.receive(name, request.stream())
 
 
 @_router.delete("/media/{media_id}", status_code=204, responses=documented(404, 409, 422))
 async def remove_media(media_id: Annotated[MediaId, Path(description="an upload's id")], here: Here) -> None:
-    """Delete an upload"""
+    """Delete an upload."""
     if media_id in _media_in_use(here.supervisor):
         raise ServiceError(ErrorCode.CONFLICT, "A job that has not ended wants this upload: cancel the job first.")
     await asyncio.to_thread(here.sources.remove, media_id)
@@ -274,13 +262,13 @@ async def remove_media(media_id: Annotated[MediaId, Path(description="an upload'
 
 @_router.get("/workers")
 async def list_workers(here: Here) -> WorkerList:
-    """The devices and what their workers do"""
+    """List the devices, and what their workers do."""
     return WorkerList(workers=tuple(here.supervisor.workers()))
 
 
 @_router.post("/workers/unload")
 async def unload_workers(here: Here) -> WorkerList:
-    """End idle workers, which gives their memory back"""
+    """End the idle workers, which gives their memory back."""
     await here.supervisor.unload()
     return WorkerList(workers=tuple(here.supervisor.workers()))
 
