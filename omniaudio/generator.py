@@ -89,6 +89,7 @@ class Stages(Protocol):
         start: Float32,
         windows: WindowPlan,
         conditions: Any,
+        *,
         guidance: float | Float32,
         steps: int,
         on_rows: Callable[[int], None],
@@ -183,9 +184,9 @@ class Generation:
             start,
             windows,
             self._conditions,
-            self.guidance,
-            chosen.steps,
-            lambda rows: self.progress.advance(SAMPLING, rows),
+            guidance=self.guidance,
+            steps=chosen.steps,
+            on_rows=lambda rows: self.progress.advance(SAMPLING, rows),
         )
 
     def sound(self, latents: Float32, rate: int, samples: int) -> Iterator[Float32]:

@@ -97,6 +97,7 @@ def whole_velocity(
     velocity: Velocity,
     windows: WindowPlan,
     conditions: Conditions,
+    *,
     guidance: float | Array,
     drops: Collection[str],
     like: Array,

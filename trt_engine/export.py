@@ -23,7 +23,8 @@ from omniaudio.delivery import replacing
 from omniaudio.errors import UserError
 from trt_engine.bundle import BUNDLE_FILE, Bundle, Check, Graph, Licence, Stage, Tensor, record, weight_files
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
-from trt_engine.runtime.torch import StageModule, TorchSession, example_pictures, load_parts, stage_modules
+from trt_engine.runtime.torch import TorchSession
+from trt_engine.stage_modules import StageModule, example_pictures, load_parts, stage_modules
 from trt_engine.weights import refer
 
 OPSET = 20
@@ -147,7 +148,7 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 def _check(path: Path, module: StageModule) -> Check:
     """Compare a graph with torch at the native length, and at another batch and, where that may vary, length."""
-    reference, graph = TorchSession(module, torch.device("cpu")), OnnxRuntimeSession(path)
+    reference, graph = TorchSession(module.compute, torch.device("cpu")), OnnxRuntimeSession(path)
     errors = []
     for tensors in (module.examples, module.other_inputs()):
         inputs = {name: tensor.numpy() for name, tensor in tensors.items()}

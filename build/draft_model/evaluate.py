@@ -23,9 +23,9 @@ from omniaudio.delivery import guard_gain, true_peak
 from omniaudio.evaluation import metrics, report
 from omniaudio.evaluation.report import Judged, Row, SceneResult
 from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
-from omniaudio.generator import Generation, Settings
+from omniaudio.generator import Generation, Settings, Stages
 from omniaudio.training.scenes import HEIGHT, WIDTH, Billboard, render
-from trt_engine.pipeline import Pipeline, open_pipeline
+from trt_engine.pipeline import open_pipeline
 
 SEED = 2026
 SEEN, MOVING, TWO = 70, 40, 24  # scenes with pictures that were trained on, moving ones, pairs
@@ -96,7 +96,7 @@ def _path(azimuth: float, elevation: float, speed: float) -> Callable[[Floats], 
 class Judge:
     """Renders, generates and judges scenes with one model."""
 
-    def __init__(self, model: Pipeline, library: Library, yamnet: Yamnet) -> None:
+    def __init__(self, model: Stages, library: Library, yamnet: Yamnet) -> None:
         self.model, self.library, self.yamnet = model, library, yamnet
         self.config = model.config
         self.rate = self.config.sample_rate

@@ -93,12 +93,20 @@ class Analytic:
         start: Array,
         windows: WindowPlan,
         conditions: Spool,
+        *,
         guidance: float | Array,
         steps: int,
         on_rows: Callable[[int], None],
     ) -> Array:
-        drops = self.config.omniaudio.guidance_drops
-        whole = whole_velocity(self.velocity, windows, conditions, guidance, drops, start, on_rows)
+        whole = whole_velocity(
+            self.velocity,
+            windows,
+            conditions,
+            guidance=guidance,
+            drops=self.config.omniaudio.guidance_drops,
+            like=start,
+            on_rows=on_rows,
+        )
         latents: Array = euler(whole, start, steps)
         return latents
 

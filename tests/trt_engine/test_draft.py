@@ -11,10 +11,10 @@ import soundfile
 from omniaudio import takes, zoo
 from omniaudio.ambisonics import panorama_directions
 from omniaudio.evaluation.metrics import defects
-from omniaudio.generator import Generation, Settings
+from omniaudio.generator import Generation, Settings, Stages
 from omniaudio.panorama import Picture
 from trt_engine.bundle import BUNDLE_FILE, verify
-from trt_engine.pipeline import Pipeline, open_pipeline
+from trt_engine.pipeline import open_pipeline
 
 pytestmark = [
     pytest.mark.slow,
@@ -24,7 +24,7 @@ SHAPE = (128, 256)
 
 
 @pytest.fixture(scope="module")
-def draft() -> Pipeline:
+def draft() -> Stages:
     return open_pipeline(zoo.find("draft"), "auto")
 
 
@@ -65,7 +65,7 @@ PICTURES: list[Callable[[], Picture]] = [
 ]
 
 
-def sound_of(draft: Pipeline, pictures: Iterator[Picture], seconds: float, seed: int) -> np.ndarray:
+def sound_of(draft: Stages, pictures: Iterator[Picture], seconds: float, seed: int) -> np.ndarray:
     config = draft.config
     chosen = Settings(seed, 1, config.omniaudio.steps, config.omniaudio.guidance)
     work = Generation(draft, seconds, chosen, lambda _: None)
@@ -83,12 +83,12 @@ def assert_sound(foa: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(PICTURES)))
-def test_any_picture_gives_a_sound(draft: Pipeline, number: int) -> None:
+def test_any_picture_gives_a_sound(draft: Stages, number: int) -> None:
     assert_sound(sound_of(draft, repeat(PICTURES[number]()), 5.0, seed=number))
 
 
 @pytest.mark.parametrize("start", range(0, 40, 5))
-def test_real_footage_gives_a_sound(draft: Pipeline, shared: Path, tmp_path: Path, start: int) -> None:
+def test_real_footage_gives_a_sound(draft: Stages, shared: Path, tmp_path: Path, start: int) -> None:
     made = takes.generate(
         takes.Request(
             input=shared / "media" / "ricoh_360_mono.mp4", output=tmp_path / "out.wav", start=start, duration=4.0,
@@ -102,7 +102,7 @@ def test_real_footage_gives_a_sound(draft: Pipeline, shared: Path, tmp_path: Pat
     assert not defects(foa.T)
 
 
-def test_a_still_picture_sounds_alike_across_the_borders_of_windows(draft: Pipeline) -> None:
+def test_a_still_picture_sounds_alike_across_the_borders_of_windows(draft: Stages) -> None:
     """Level and spectrum where windows are blended are like elsewhere, within the spread of a stationary take."""
     seconds = 30.0
     foa = sound_of(draft, repeat(sky(3)), seconds, seed=1)

@@ -13,7 +13,8 @@ from trt_engine.bundle import Stage
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.openvino import OpenVinoSession
 from trt_engine.runtime.session import Session
-from trt_engine.runtime.torch import StageModule, TorchSession, example_pictures, load_parts, stage_modules
+from trt_engine.runtime.torch import TorchSession
+from trt_engine.stage_modules import StageModule, example_pictures, load_parts, stage_modules
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def test_every_backend_computes_what_torch_computes(
 ) -> None:
     """At the native length, and at another batch and length."""
     module = modules[stage]
-    session, reference = graph(tiny, stage, kind), TorchSession(module, torch.device("cpu"))
+    session, reference = graph(tiny, stage, kind), TorchSession(module.compute, torch.device("cpu"))
     for tensors in (module.examples, module.other_inputs()):
         inputs = {name: tensor.numpy() for name, tensor in tensors.items()}
         computed, expected = session.run(inputs), reference.run(inputs)

@@ -8,11 +8,18 @@ import openvino
 
 from trt_engine.runtime.session import Array, threads
 
+Precision = Literal["f32", "bf16"]
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16 (AVX512-BF16 or AMX)."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
 
 class OpenVinoSession:
     """One graph in OpenVINO, in float32: its own default on newer CPUs, bfloat16, is off by 4 % of the velocity."""
 
-    def __init__(self, graph: Path, precision: Literal["f32", "bf16"] = "f32") -> None:
+    def __init__(self, graph: Path, precision: Precision = "f32") -> None:
         """`precision` is a hint: a processor without bfloat16 computes in float32 whatever it says."""
         options = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if count := threads():

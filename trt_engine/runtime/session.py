@@ -1,13 +1,15 @@
-"""What every back-end offers: a graph that runs, named tensors in and named tensors out."""
+"""What every back-end offers: a graph that runs, named tensors in and out; and what the back-ends are called."""
 
 import importlib.util
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from omniaudio.config import ModelConfig
 from omniaudio.errors import ExitCode, UserError
 
 Array = NDArray[Any]
@@ -17,43 +19,75 @@ class Session(Protocol):
     """A graph that is ready to run."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Compute every output. The same inputs give the same bits again."""
+        """Compute every output. The same inputs give the same bits again; wrong names or shapes raise."""
         ...
 
 
 class Backend(StrEnum):
-    """The back-ends by the name of the Python package that each needs, in the order in which `auto` tries them.
+    """The back-ends; `GRAPHICS` and `PROCESSORS` say in which order `auto` tries them."""
 
-    Processor seconds for 10 s by a model of the draft's size, one thread, graphs opened / clip made: ONNX Runtime
-    0.3 / 7.9, OpenVINO 2.3 / 8.3. torch is only taken where it is asked for.
-    """
-
-    ONNXRUNTIME = "onnxruntime"
+    TENSORRT = "tensorrt"
+    TENSORRT_RTX = "tensorrt-rtx"
     OPENVINO = "openvino"
+    ONNXRUNTIME = "onnxruntime"
     TORCH = "torch"
+
+    @property
+    def module(self) -> str:
+        """The Python package that it needs."""
+        return self.value.replace("-", "_")
 
     @property
     def installed(self) -> bool:
         """Whether the package is there; it is not imported."""
-        return importlib.util.find_spec(self.value) is not None
+        return importlib.util.find_spec(self.module) is not None
 
+    @property
+    def installation(self) -> str:
+        """What installs the package."""
+        extras = {
+            Backend.TENSORRT: "pip install tensorrt cuda-bindings",
+            Backend.TENSORRT_RTX: "pip install 'omniaudio-blender[rtx]'",
+            Backend.TORCH: "pip install 'omniaudio-blender[torch]'",
+        }
+        return extras.get(self, "pip install 'omniaudio-blender[cpu]'")
+
+
+GRAPHICS = (Backend.TENSORRT, Backend.TENSORRT_RTX)
+"""Those that run engines on an NVIDIA GPU, the faster one first."""
+PROCESSORS = (Backend.ONNXRUNTIME, Backend.OPENVINO)
+"""Those that run graphs on the CPU. Processor seconds for 10 s by a model of the draft's size, one thread, graphs
+opened / clip made: ONNX Runtime 0.3 / 7.9, OpenVINO 2.3 / 8.3. torch is only taken where it is asked for."""
 
 AUTO = "auto"
 
 
-def choose(name: str) -> tuple[Backend, ...]:
-    """The back-ends to try for a name, in order: one for a back-end's own name, those that are here for `auto`.
+@dataclass(frozen=True)
+class Description:
+    """What a sidecar says of a pipeline: the model's name, the SHA-256 of config and weights, and what runs it."""
+
+    name: str
+    identity: str
+    config: ModelConfig
+    backend: Backend
+
+
+class Described:
+    """Begins every implementation of `omniaudio.generator.Stages`."""
+
+    def __init__(self, description: Description) -> None:
+        self.name = description.name
+        self.identity = description.identity
+        self.config = description.config
+        self.backend = description.backend
+
+
+def named(name: str) -> Backend:
+    """The back-end of a name.
 
     Raises:
-        UserError: an unknown name, or a back-end that is not installed.
+        UserError: there is none, or it is not installed.
     """
-    if name == AUTO:
-        found = tuple(backend for backend in Backend if backend.installed and backend is not Backend.TORCH)
-        if not found:
-            raise UserError(
-                "No back-end is installed: run `pip install 'omniaudio-blender[cpu]'`.", ExitCode.NO_BACKEND
-            )
-        return found
     try:
         backend = Backend(name)
     except ValueError:
@@ -63,10 +97,10 @@ def choose(name: str) -> tuple[Backend, ...]:
         ) from None
     if not backend.installed:
         raise UserError(
-            f"The back-end {backend} is not installed: run `pip install {backend}`, or choose --backend auto.",
+            f"The back-end {backend} is not installed: run `{backend.installation}`, or choose --backend auto.",
             ExitCode.NO_BACKEND,
         )
-    return (backend,)
+    return backend
 
 
 def threads() -> int | None:

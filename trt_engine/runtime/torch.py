@@ -1,184 +1,249 @@
-"""torch: the model's own modules, on a CUDA device where there is one."""
+"""torch, by the model's own modules: on a CUDA device, Apple's GPU or the CPU.
 
-from collections.abc import Callable, Mapping
+From the picture to the latents everything stays on the device. The path over CUDA was written against torch's
+interface and has not been run on a GPU by the project's tests; what runs there is, but for the captured graph, the code
+that the tests run on the CPU.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from omniaudio import zoo
-from omniaudio.config import ModelConfig, load_config
-from omniaudio.model.checkpoint import find_weights, load_model
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.model.patches import VISION_NAME, load_patches
-from omniaudio.model.vision import load_metaclip
-from omniaudio.panorama import vision_inputs
+from omniaudio.sampler import euler, halves, whole_velocity
+from omniaudio.windows import WindowPlan
 from trt_engine.bundle import PICTURE, Stage
-from trt_engine.runtime.session import Array, threads
+from trt_engine.runtime.session import Array, Described, Description, threads
+from trt_engine.stage_modules import Compute, Tensors, stage_functions
 
-Tensors = Mapping[str, Tensor]
-Varying = Mapping[str, Mapping[int, tuple[str, int]]]
+Float32 = NDArray[np.float32]
 
-OTHER_TOKENS = 24
-"""A length in tokens, unlike the native ones, at which graphs are compared with torch."""
-
-
-class StageModule(nn.Module):
-    """One stage as a graph sees it: tensors in the order of `inputs` in, tensors in the order of `outputs` out.
-
-    `examples` are inputs of the native length, two of each. `varying` names the dimensions that may differ from them:
-    input → dimension → (name, another size that is allowed).
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        compute: Callable[[Tensors], Tensors],
-        examples: Tensors,
-        varying: Varying,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.compute = compute
-        self.examples = examples
-        self.varying = varying
-        self.inputs = tuple(examples)
-        with torch.inference_mode():
-            self.example_outputs = dict(compute(examples))
-        self.outputs = tuple(self.example_outputs)
-
-    def other_inputs(self) -> dict[str, Tensor]:
-        """Inputs of other sizes than the examples wherever sizes may vary."""
-        others = dict(self.examples)
-        for name, dimensions in self.varying.items():
-            for dimension, (_, size) in dimensions.items():
-                others[name] = others[name].repeat_interleave(2, dimension).narrow(dimension, 0, size)
-        return others
-
-    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        outputs = self.compute(dict(zip(self.inputs, tensors, strict=True)))
-        return tuple(outputs[name] for name in self.outputs)
+# What cuBLAS needs to give the same bits again; it is read when a CUDA device is first used.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def stage_modules(model: OmniAudio, vision: nn.Module, pictures: Tensors) -> dict[Stage, StageModule]:
-    """The stages of a model.
-
-    Args:
-        model: on any device, in float32.
-        vision: from pictures to features, both by name.
-        pictures: what vision is shown of two frames, uint8 (2, height, width, 3) by name.
-    """
-    config = model.config
-    frames, ratio = config.latent_frames, config.samples_per_latent
-    batch, length = ("batch", 3), ("frames", OTHER_TOKENS * config.model.diffusion.config.patch_size)
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(0)
-
-    def random(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator).to(device)
-
-    see = StageModule(
-        vision,
-        lambda tensors: vision({name: tensors[PICTURE + name] for name in pictures}),
-        {PICTURE + name: picture for name, picture in pictures.items()},
-        {PICTURE + name: {0: batch} for name in pictures},
-    )
-    shown = max(1, round(config.duration * config.omniaudio.frame_rate))
-    features = {
-        name: random(2, shown, *feature.shape[1:]) * feature.std() + feature.mean()
-        for name, feature in see.example_outputs.items()
-    }
-    condition = StageModule(
-        model,
-        lambda tensors: model.conditions(tensors, frames),
-        features,
-        {name: {0: batch} for name in features},
-    )
-    flow_inputs = {
-        "x": random(2, config.latent_channels, frames),
-        "t": torch.tensor([0.7, 0.3]).to(device),
-        **condition.example_outputs,
-    }
-    sizes = {
-        "x": {0: batch, 2: length},
-        "t": {0: batch},
-        "global": {0: batch},
-        "add": {0: batch, 1: ("tokens", OTHER_TOKENS)},
-        "base": {0: batch, 2: length},
-    }
-    flow = StageModule(
-        model,
-        lambda tensors: {"velocity": model.velocity(tensors["x"], tensors["t"], tensors)},
-        flow_inputs,
-        {name: sizes[name] for name in flow_inputs},
-    )
-    decode = StageModule(
-        model,
-        lambda tensors: {"sound": model.decode(tensors["latents"])},
-        {"latents": random(2, config.latent_channels, frames)},
-        {"latents": {0: batch, 2: length}},
-    )
-    encode = StageModule(
-        model,
-        lambda tensors: {"latents": model.encode(tensors["sound"])},
-        {"sound": 0.1 * random(2, config.audio_channels, frames * ratio)},
-        {"sound": {0: batch, 2: ("samples", length[1] * ratio)}},
-    )
-    return {
-        Stage.VISION: see,
-        Stage.CONDITIONER: condition,
-        Stage.VELOCITY: flow,
-        Stage.DECODER: decode,
-        Stage.ENCODER: encode,
-    }
+def best_device() -> torch.device:
+    """A CUDA device where there is one, or Apple's GPU, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 class TorchSession:
-    """One stage in torch."""
+    """One stage in torch: its function is given tensors by name, and gives tensors by name."""
 
-    def __init__(self, stage: StageModule, device: torch.device) -> None:
+    def __init__(self, compute: Compute, device: torch.device) -> None:
         if count := threads():
             torch.set_num_threads(count)
         # The same seed must give the same bits; where an operation cannot, torch says so.
         torch.use_deterministic_algorithms(True, warn_only=True)
-        self._stage = stage.to(device).eval()
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # fills every new tensor
+        self.compute = torch.inference_mode()(compute)
         self._device = device
 
-    @torch.inference_mode()
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Compute every output."""
-        tensors = [torch.from_numpy(inputs[name]).to(self._device) for name in self._stage.inputs]
-        outputs = self._stage(*tensors)
-        return {name: value.cpu().numpy() for name, value in zip(self._stage.outputs, outputs, strict=True)}
+        outputs = self.compute({name: torch.from_numpy(value).to(self._device) for name, value in inputs.items()})
+        return {name: value.cpu().numpy() for name, value in outputs.items()}
 
 
-def load_parts(model: zoo.Model) -> tuple[OmniAudio, nn.Module]:
-    """A model and its vision, in float32 on the CPU.
+class TensorStore:
+    """Conditions of windows, by name (1, …), in the device's memory."""
 
-    Raises:
-        UserError: files are missing or damaged.
+    def __init__(self) -> None:
+        self._records: list[Tensors] = []
+
+    def append(self, record: Tensors) -> None:
+        """Keep the next window's."""
+        self._records.append(record)
+
+    def close(self) -> None:
+        """Let them go."""
+        self._records = []
+
+    def read(self, indexes: Sequence[int], repeat: int) -> dict[str, Tensor]:
+        """Those of some windows, joined along the first axis, each `repeat` times."""
+        chosen = [self._records[index] for index in indexes for _ in range(repeat)]
+        return {name: torch.cat([one[name] for one in chosen]) for name in chosen[0]}
+
+    def copy(self) -> "TensorStore":
+        """The same in memory of its own."""
+        copied = TensorStore()
+        for record in self._records:
+            copied.append({name: tensor.clone() for name, tensor in record.items()})
+        return copied
+
+    def take(self, other: "TensorStore") -> None:
+        """Overwrite all with those of a store of the same sizes."""
+        for own, record in zip(self._records, other._records, strict=True):
+            for name, tensor in own.items():
+                tensor.copy_(record[name])
+
+
+class TorchPipeline(Described):
+    """`omniaudio.generator.Stages` in torch."""
+
+    def __init__(
+        self,
+        description: Description,
+        model: OmniAudio,
+        vision: nn.Module,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        """Move a model to a device.
+
+        Args:
+            description: what a sidecar names it by.
+            model: in float32.
+            vision: from pictures to features.
+            device: the best one where None.
+            dtype: what the transformer multiplies its matrices in: float32, bfloat16 or float16. The model's matrices
+                are rounded to it; all other stages compute in float32.
+        """
+        super().__init__(description)
+        self.device = device or best_device()
+        self._dtype = dtype
+        model.to(self.device).eval().requires_grad_(False)
+        if dtype != torch.float32:
+            for module in model.dit.transformer.modules():
+                if isinstance(module, nn.Linear):
+                    module.to(dtype)
+        functions = stage_functions(model, vision.to(self.device).eval())
+        self._sessions = {stage: TorchSession(compute, self.device) for stage, compute in functions.items()}
+        self._captured: CapturedFlow | None = None
+
+    def session(self, stage: Stage) -> TorchSession:
+        """One stage alone, of arrays or of tensors on the device."""
+        return self._sessions[stage]
+
+    def vision(self, inputs: Mapping[str, Array]) -> Tensors:
+        """Pictures, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
+        pictures = {PICTURE + name: self._tensor(picture) for name, picture in inputs.items()}
+        return self._sessions[Stage.VISION].compute(pictures)
+
+    def conditions(self, features: Sequence[Tensors]) -> Tensors:
+        """Features of a window's pictures, each (1, …), to its conditions (1, …)."""
+        together = {name: torch.stack([one[name] for one in features], dim=1) for name in features[0]}
+        return self._sessions[Stage.CONDITIONER].compute(together)
+
+    def condition_store(self) -> TensorStore:
+        """In the device's memory."""
+        return TensorStore()
+
+    @torch.inference_mode()
+    def sample(
+        self,
+        start: Float32,
+        windows: WindowPlan,
+        conditions: TensorStore,
+        *,
+        guidance: float | Float32,
+        steps: int,
+        on_rows: Callable[[int], None],
+    ) -> Float32:
+        """Noise to latents; on CUDA, a step's velocity is one captured graph and `on_rows` is told once a step."""
+        x = self._tensor(start)
+        if self.device.type != "cuda":
+            latents = euler(self.flow(windows, conditions, guidance, x, on_rows), x, steps)
+            return np.asarray(latents.cpu().numpy())
+        if self._captured is None or not self._captured.fits(windows, len(start), guidance):
+            self._captured = None  # its memory first
+            self._captured = CapturedFlow(self, windows, conditions, guidance, x)
+        self._captured.conditions.take(conditions)
+        rows = len(windows.windows) * len(start) * halves(guidance)
+        before: torch.cuda.Event | None = None
+
+        def on_step(step: int, count: int) -> None:
+            # Waits for the step before this one, so that the device never waits for a report, and a cancellation
+            # comes after one more step at most.
+            nonlocal before
+            if before is not None:
+                before.synchronize()
+            before = torch.cuda.Event()
+            before.record()
+            on_rows(rows)
+
+        return np.asarray(euler(self._captured, x, steps, on_step).cpu().numpy())
+
+    def flow(
+        self,
+        windows: WindowPlan,
+        conditions: TensorStore,
+        guidance: float | Float32,
+        like: Tensor,
+        on_rows: Callable[[int], None],
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """The velocity of the whole latent, as `omniaudio.sampler.whole_velocity` gives it."""
+        return whole_velocity(
+            self._velocity,
+            windows,
+            conditions,
+            guidance=guidance,
+            drops=self.config.omniaudio.guidance_drops,
+            like=like,
+            on_rows=on_rows,
+        )
+
+    def decode(self, latents: Float32) -> Float32:
+        """Latents (batch, channels, frames) to AmbiX sound (batch, 4, samples)."""
+        return self._sessions[Stage.DECODER].run({"latents": latents})["sound"]
+
+    def encode(self, foa: Float32) -> Float32:
+        """AmbiX sound (batch, 4, samples) to latents (batch, channels, frames)."""
+        return self._sessions[Stage.ENCODER].run({"sound": foa})["latents"]
+
+    def _tensor(self, array: Array) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _velocity(self, x: Tensor, t: Tensor, conditions: Tensors) -> Tensor:
+        # A captured graph keeps no cache of rounded matrices: they are rounded once, in the constructor.
+        rounded = self._dtype != torch.float32
+        with torch.autocast(self.device.type, self._dtype, enabled=rounded, cache_enabled=False):
+            return self._sessions[Stage.VELOCITY].compute({"x": x, "t": t, **conditions})["velocity"].float()
+
+
+class CapturedFlow:
+    """The velocity of the whole latent as one CUDA graph: all windows, guidance and their blending.
+
+    One graph a step, not one for all steps: between steps there are progress and cancellation, and two launches of ten
+    microseconds cost nothing beside a step's milliseconds. It is kept for the next clip of the same length, takes and
+    guidance, whose conditions are copied to where the graph reads them.
     """
-    config = load_config(model.config)
-    loaded = load_model(config, find_weights(model.folder))
-    if config.omniaudio.vision.type == "metaclip":
-        return loaded, load_metaclip(zoo.user_folder() / zoo.METACLIP)
-    return loaded, load_patches(model.folder / VISION_NAME)
 
+    def __init__(
+        self,
+        pipeline: TorchPipeline,
+        windows: WindowPlan,
+        conditions: TensorStore,
+        guidance: float | Float32,
+        like: Tensor,
+    ) -> None:
+        self.conditions = conditions.copy()
+        self._key = windows, len(like), np.asarray(guidance).tolist()
+        self._x, self._t = torch.zeros_like(like), torch.ones_like(like[:, 0, 0])
+        flow = pipeline.flow(windows, self.conditions, guidance, like, lambda rows: None)
+        # Once uncaptured, on a stream of its own, so that libraries choose and allocate outside of the graph.
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            flow(self._x, self._t)
+        torch.cuda.current_stream().wait_stream(aside)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._velocity = flow(self._x, self._t)
 
-def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
-    """Two frames' pictures, of noise, as vision is shown them."""
-    frames = np.random.default_rng(0).integers(0, 256, (2, 512, 1024, 3), np.uint8)
-    shown = [vision_inputs(frame, config.omniaudio.vision.type) for frame in frames]
-    return {name: torch.from_numpy(np.stack([one[name] for one in shown])) for name in shown[0]}
+    def fits(self, windows: WindowPlan, takes: int, guidance: float | Float32) -> bool:
+        """Whether it computes for this clip."""
+        return self._key == (windows, takes, np.asarray(guidance).tolist())
 
-
-def load_stages(model: zoo.Model) -> dict[Stage, TorchSession]:
-    """A model's stages, ready to run.
-
-    Raises:
-        UserError: files are missing or damaged.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded, vision = load_parts(model)
-    modules = stage_modules(loaded, vision, example_pictures(loaded.config))
-    return {stage: TorchSession(module, device) for stage, module in modules.items()}
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """The velocity of (takes, channels, frames) at (takes,); it is overwritten by the next call."""
+        self._x.copy_(x)
+        self._t.copy_(t)
+        self._graph.replay()
+        return self._velocity

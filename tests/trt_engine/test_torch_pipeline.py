@@ -1,0 +1,106 @@
+"""Generating in torch on the CPU: the code that runs on a GPU, but for the captured graph."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omniaudio import zoo
+from omniaudio.generator import SAMPLING, Generation, Settings
+from omniaudio.progress import Report
+from omniaudio.stills import read_still
+from trt_engine.bundle import Stage
+from trt_engine.runtime.session import Backend, Description
+
+torch = pytest.importorskip("torch")
+
+from trt_engine.runtime.torch import TensorStore, TorchPipeline  # noqa: E402 - where torch is
+from trt_engine.stage_modules import load_parts  # noqa: E402
+
+
+def open_torch(model: zoo.Model, dtype: "torch.dtype") -> TorchPipeline:
+    loaded, vision = load_parts(model)
+    description = Description(model.name, "0" * 64, loaded.config, Backend.TORCH)
+    return TorchPipeline(description, loaded, vision, torch.device("cpu"), dtype)
+
+
+@pytest.fixture(scope="module")
+def stages(model: zoo.Model) -> TorchPipeline:
+    return open_torch(model, torch.float32)
+
+
+@pytest.fixture
+def looked(stages: TorchPipeline, panorama: Path) -> Iterator[Generation]:
+    """A clip of two windows whose pictures have been seen."""
+    generation = clip(stages, panorama)
+    yield generation
+    generation.close()
+
+
+def clip(stages: TorchPipeline, panorama: Path, guidance: float = 2.0) -> Generation:
+    chosen = Settings(seed=1, takes=1, steps=3, guidance=guidance)
+    generation = Generation(stages, 1.5 * stages.config.duration, chosen, lambda report: None)
+    generation.look(iter([read_still(panorama)] * 20))
+    return generation
+
+
+def test_features_and_conditions_stay_tensors(stages: TorchPipeline, looked: Generation) -> None:
+    store = looked._conditions
+    assert isinstance(store, TensorStore)
+    told = store.read([0, 1], repeat=2)
+    assert all(isinstance(value, torch.Tensor) and len(value) == 4 for value in told.values())
+    latents = looked.sample()
+    assert isinstance(latents, np.ndarray)
+    assert latents.dtype == np.float32
+    assert stages.decode(latents[..., :24]).dtype == np.float32
+
+
+def test_the_same_bits_again(looked: Generation) -> None:
+    np.testing.assert_array_equal(looked.sample(), looked.sample())
+
+
+def test_rounded_matrices_change_the_latents_a_little(model: zoo.Model, looked: Generation, panorama: Path) -> None:
+    """bfloat16 keeps 8 bits; the other stages are the same to the bit."""
+    exact = looked.sample()
+    rounded_stages = open_torch(model, torch.bfloat16)
+    rounded = clip(rounded_stages, panorama)
+    error = np.abs(rounded.sample() - exact).max() / np.abs(exact).max()
+    assert 1e-5 < error < 0.2
+    rounded.close()
+    picture = {"panorama": np.zeros((1, 448, 1152, 3), np.uint8)}
+    wanted = looked.stages.vision(picture)["panorama"]
+    np.testing.assert_array_equal(rounded_stages.vision(picture)["panorama"], wanted)
+
+
+def test_what_a_report_raises_ends_the_sampling(stages: TorchPipeline, panorama: Path) -> None:
+    def cancel(report: Report) -> None:
+        if report.stage == SAMPLING:
+            raise KeyboardInterrupt
+
+    generation = Generation(stages, 5.0, Settings(0, 1, 50, 2.0), cancel)
+    generation.look(iter([read_still(panorama)] * 10))
+    with pytest.raises(KeyboardInterrupt):
+        generation.sample()
+    generation.close()
+
+
+def test_conditions_are_overwritten_in_place(looked: Generation) -> None:
+    """What a captured graph reads from: the addresses stay, the numbers are the new clip's."""
+    store: TensorStore = looked._conditions
+    copied = store.copy()
+    before = copied.read([0], repeat=1)
+    other = TensorStore()
+    for _ in looked.windows.windows:
+        other.append({name: value + 1 for name, value in before.items()})
+    records = [{name: tensor.data_ptr() for name, tensor in record.items()} for record in copied._records]
+    copied.take(other)
+    assert records == [{name: tensor.data_ptr() for name, tensor in record.items()} for record in copied._records]
+    for name, value in copied.read([1], repeat=1).items():
+        np.testing.assert_array_equal(value, before[name] + 1)
+    np.testing.assert_array_equal(store.read([0], repeat=1)["global"], before["global"])
+
+
+def test_every_stage_is_a_session(stages: TorchPipeline) -> None:
+    sound = np.zeros((1, 4, 24 * stages.config.samples_per_latent), np.float32)
+    assert stages.session(Stage.ENCODER).run({"sound": sound})["latents"].shape[-1] == 24

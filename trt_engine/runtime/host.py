@@ -1,0 +1,70 @@
+"""A model's stages over sessions that take and give arrays in the computer's own memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omniaudio.sampler import euler, whole_velocity
+from omniaudio.spool import Spool
+from omniaudio.windows import WindowPlan
+from trt_engine.bundle import PICTURE, Stage
+from trt_engine.runtime.session import Array, Described, Description, Session
+
+Float32 = NDArray[np.float32]
+
+
+class HostPipeline(Described):
+    """`omniaudio.generator.Stages` by sessions; a graph is opened when it is first needed."""
+
+    def __init__(self, description: Description, open_stage: Callable[[Stage], Session]) -> None:
+        super().__init__(description)
+        self.session = cache(open_stage)
+
+    def vision(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Pictures, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
+        return self.session(Stage.VISION).run({PICTURE + name: picture for name, picture in inputs.items()})
+
+    def conditions(self, features: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        """Features of a window's pictures, each (1, …), to its conditions (1, …)."""
+        together = {name: np.stack([one[name] for one in features], axis=1) for name in features[0]}
+        return self.session(Stage.CONDITIONER).run(together)
+
+    def condition_store(self) -> Spool:
+        """In a temporary file."""
+        return Spool()
+
+    def sample(
+        self,
+        start: Float32,
+        windows: WindowPlan,
+        conditions: Spool,
+        *,
+        guidance: float | Float32,
+        steps: int,
+        on_rows: Callable[[int], None],
+    ) -> Float32:
+        """Noise to latents, in numpy; `on_rows` is told after every run of the transformer."""
+        whole = whole_velocity(
+            self._velocity,
+            windows,
+            conditions,
+            guidance=guidance,
+            drops=self.config.omniaudio.guidance_drops,
+            like=start,
+            on_rows=on_rows,
+        )
+        latents: Float32 = euler(whole, start, steps)
+        return latents
+
+    def decode(self, latents: Float32) -> Float32:
+        """Latents (batch, channels, frames) to AmbiX sound (batch, 4, samples)."""
+        return self.session(Stage.DECODER).run({"latents": latents})["sound"]
+
+    def encode(self, foa: Float32) -> Float32:
+        """AmbiX sound (batch, 4, samples) to latents (batch, channels, frames)."""
+        return self.session(Stage.ENCODER).run({"sound": foa})["latents"]
+
+    def _velocity(self, x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:
+        return self.session(Stage.VELOCITY).run({"x": x, "t": t, **conditions})["velocity"]
