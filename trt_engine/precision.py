@@ -35,19 +35,21 @@ _LOW = {
 _E4M3 = ir.DataType.FLOAT8E4M3FN
 
 _PRODUCTS = {"MatMul", "Gemm", "Conv", "ConvTranspose"}
-_WEIGHTED = {"MatMul", "Gemm"}
+WEIGHTED = {"MatMul", "Gemm"}
 """Products that fp8 quantises, where one operand is a constant."""
-_FOLLOWING = {
-    *("Add", "Sub", "Mul", "Neg", "Sigmoid", "Tanh", "Relu", "Clip", "Max", "Min", "Where", "Erf", "Gelu"),
+MOVING = {
     *("Reshape", "Transpose", "Slice", "Concat", "Split", "Squeeze", "Unsqueeze", "Expand", "Gather", "GatherND"),
     *("Pad", "Tile", "Identity", "Flatten"),
 }
-"""Elementwise arithmetic and what only moves values: as low as the lowest that they read. All other operations, such as
-norms, reductions, Sin, Exp and Div, are computed in float32."""
-_FLOAT32_STAGES = {
-    Stage.CONDITIONER,  # where it points to is an ArgMax, which rounding would move; and it runs once a window
-    Stage.ENCODER,  # no part of generating
+_ELEMENTWISE = {"Add", "Sub", "Mul", "Neg", "Sigmoid", "Tanh", "Relu", "Clip", "Max", "Min", "Where", "Erf", "Gelu"}
+"""These and what only moves values are as low as what they read. All other operations, such as norms, reductions, Sin,
+Exp and Div, are computed in float32."""
+_EXACT_STAGES = {
+    Stage.CONDITIONER,  # where it points to is an ArgMax of products, which rounding would move
+    Stage.DECODER,  # the draft's are Fourier and mel transforms of powers from 1e-8 to 1e2
+    Stage.ENCODER,  # as the decoder's
 }
+"""Stages that multiply matrices in float32. Their convolutions are low: those are of networks, as Oobleck's."""
 
 
 def write_lowered(
@@ -83,28 +85,27 @@ def lower(model: ir.Model, precision: Precision, stage: Stage, amplitudes: Ampli
     """
     _fold(model.graph)
     model.opset_imports[""] = OPSET
-    if precision is not Precision.FP32 and stage not in _FLOAT32_STAGES:
+    if precision is not Precision.FP32:
         ShapeInferencePass()(model)
-        quantised = amplitudes if precision is Precision.FP8 and amplitudes else {}
-        _Lowering(model.graph, _LOW[precision], quantised, sums=stage is not Stage.VELOCITY).run()
+        _Lowering(model.graph, precision, stage, amplitudes or {}).run()
     RemoveUnusedNodesPass()(model)
 
 
 class _Lowering:
     """One pass over a graph in the order of computation: each node is given its type, and its inputs follow."""
 
-    def __init__(self, graph: ir.Graph, low: ir.DataType, amplitudes: Amplitudes, sums: bool) -> None:
+    def __init__(self, graph: ir.Graph, precision: Precision, stage: Stage, amplitudes: Amplitudes) -> None:
         self._graph = graph
-        self._low = low
-        self._amplitudes = amplitudes
-        self._sums = sums  # whether a sum of two computed values follows them
+        self._stage = stage
+        self._low = _LOW[precision]
+        self._amplitudes = amplitudes if precision is Precision.FP8 else {}
         self._versions: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
         self._survives: dict[ir.Value, bool] = {}
 
     def run(self) -> None:
         for node in tuple(self._graph):
             low = self._is_low(node)
-            if low and node.op_type in _WEIGHTED:
+            if low and node.op_type in WEIGHTED:
                 self._quantise(node)
             self._set_type(node, self._low if low else ir.DataType.FLOAT)
         for index, value in enumerate(self._graph.outputs):
@@ -118,11 +119,13 @@ class _Lowering:
         computed = [value for value in floats if not value.is_initializer()]
         if not all(self._fits(value) for value in floats if value.is_initializer()):
             return False
+        if node.op_type in WEIGHTED and self._stage in _EXACT_STAGES:
+            return False
         if node.op_type in _PRODUCTS:
             return True
-        if node.op_type in {"Add", "Sub"} and len(computed) > 1 and not self._sums:
+        if node.op_type in {"Add", "Sub"} and len(computed) > 1 and self._stage is Stage.VELOCITY:
             return False
-        return node.op_type in _FOLLOWING and any(value.dtype is self._low for value in computed)
+        return node.op_type in MOVING | _ELEMENTWISE and any(value.dtype is self._low for value in computed)
 
     def _is_float(self, value: ir.Value) -> bool:
         return value.dtype in {ir.DataType.FLOAT, self._low}

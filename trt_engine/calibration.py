@@ -1,0 +1,105 @@
+"""How large the operands of a velocity graph's products become, along the sampler's own way through real pictures."""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from omniaudio.config import ModelConfig
+from omniaudio.panorama import Picture, vision_inputs
+from omniaudio.sampler import euler, guided
+from omniaudio.windows import noise
+from trt_engine.bundle import PICTURE, Stage
+from trt_engine.precision import WEIGHTED, lower
+from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
+from trt_engine.runtime.session import Array, Session
+from trt_engine.targets import Precision
+
+_SUFFIX = ".amplitude"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One window of sound, generated: what the velocity graph read and answered at every step, and the latents
+    (1, channels, frames) in the end."""
+
+    inputs: tuple[dict[str, Array], ...]
+    velocities: tuple[Array, ...]
+    latents: Array
+
+
+def walk(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Picture, seed: int) -> Walk:
+    """Generate one window for a picture that stays, with the steps and the guidance of the model's config.
+
+    Args:
+        sessions: of the stages `VISION`, `CONDITIONER` and `VELOCITY`.
+        config: the model's.
+        picture: a panorama, uint8 (height, width, 3).
+        seed: of the noise.
+    """
+    settings = config.omniaudio
+    shown = {PICTURE + name: one[None] for name, one in vision_inputs(picture, settings.vision.type).items()}
+    pictures = max(1, round(config.duration * settings.frame_rate))
+    seen = sessions[Stage.VISION].run(shown)
+    features = {name: np.repeat(value[:, None], pictures, axis=1) for name, value in seen.items()}
+    conditions = sessions[Stage.CONDITIONER].run(features)
+    guidance = np.full(config.latent_channels, settings.guidance, np.float32)
+    guidance[settings.guided_channels :] = 1 if settings.guided_channels is not None else settings.guidance
+    inputs: list[dict[str, Array]] = []
+    velocities: list[Array] = []
+
+    def velocity(x: Array, t: Array, told: Mapping[str, Array]) -> Array:
+        inputs.append({"x": x, "t": t, **told})
+        velocities.append(sessions[Stage.VELOCITY].run(inputs[-1])["velocity"])
+        return velocities[-1]
+
+    start = noise(seed, 0, config.latent_channels, config.latent_frames)[None]
+    latents = euler(guided(velocity, conditions, guidance, settings.guidance_drops), start, settings.steps)
+    return Walk(tuple(inputs), tuple(velocities), latents)
+
+
+def amplitudes(graph: Path, inputs: Iterable[Mapping[str, Array]]) -> dict[str, float]:
+    """The largest magnitude of every value that a product of weights reads, by the value's name.
+
+    Args:
+        graph: the float32 velocity graph.
+        inputs: what it is shown, as in `Walk.inputs`.
+    """
+    model = ir.load(graph)
+    lower(model, Precision.FP32, Stage.VELOCITY)
+    operands = dict.fromkeys(_operands(model.graph))
+    for value in operands:
+        _observe(model.graph, value)
+    largest = dict.fromkeys((str(value.name) for value in operands), 0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        observed = Path(folder) / "observed.onnx"
+        ir.save(model, observed, external_data="observed.data")
+        session = OnnxRuntimeSession(observed)
+        for one in inputs:
+            found = session.run(one)
+            for name in largest:
+                largest[name] = max(largest[name], float(found[name + _SUFFIX]))
+    return largest
+
+
+def _operands(graph: ir.Graph) -> Iterator[ir.Value]:
+    for node in graph:
+        if node.op_type in WEIGHTED:
+            activation, weight = node.inputs[:2]
+            if activation is not None and weight is not None and weight.is_initializer():
+                yield activation
+
+
+def _observe(graph: ir.Graph, value: ir.Value) -> None:
+    """Make the largest magnitude of a value an output."""
+    magnitude = ir.node("Abs", [value])
+    largest = ir.node("ReduceMax", [magnitude.outputs[0]], {"keepdims": 0})
+    for node in (magnitude, largest):
+        graph.append(node)
+    output = largest.outputs[0]
+    output.name, output.type = f"{value.name}{_SUFFIX}", ir.TensorType(ir.DataType.FLOAT)
+    output.shape = ir.Shape([])
+    graph.outputs.append(output)
