@@ -79,15 +79,9 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
     Raises:
         UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
     """
-    info = video.probe(request.input)
-    start, seconds = video.time_range(info, request.start, request.duration)
     rate = request.rate or stages.config.sample_rate
+    start, seconds = check(request, rate)
     samples = round(seconds * rate)
-    if samples < 1:
-        raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
-    check_target(request, samples)
-    if not request.force:
-        check_panorama(video.frame_at(request.input, start), info.projection)
     chosen = _settings(request, stages)
     options = Options(
         backend=str(stages.backend),
@@ -106,8 +100,8 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
         latents = generation.sample()
         background = video.frame_at(request.input, start + seconds / 2) if request.map else None
         takes = []
-        for number, path in _paths(request):
-            with _together(path.parent) as folder:
+        for number, path in paths(request):
+            with together(path.parent) as folder:
                 sound, drawn = folder / path.name, SoundMap(rate)
                 writer = _write(generation.sound(latents[number - 1], rate, samples), sound, rate, drawn, request)
                 if background is not None:
@@ -119,7 +113,7 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
                     seed=chosen.seed,
                     take=number,
                     options=options,
-                    input=_relative(request.input, path.parent),
+                    input=relative(request.input, path.parent),
                     input_sha256=input_sha256,
                     gain_db=writer.gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
@@ -190,8 +184,32 @@ def repeat(sidecar_path: Path, stages: Stages, clip: Path | None = None, output:
     )
 
 
+def check(request: Request, rate: int) -> tuple[float, float]:
+    """Whether a request can be carried out, before minutes are spent on it.
+
+    Args:
+        request: what is wanted.
+        rate: of the sound, in Hz.
+
+    Returns:
+        The start and the length of the clip's part, in seconds.
+
+    Raises:
+        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
+    """
+    info = video.probe(request.input)
+    start, seconds = video.time_range(info, request.start, request.duration)
+    samples = round(seconds * rate)
+    if samples < 1:
+        raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
+    check_target(request, samples)
+    if not request.force:
+        check_panorama(video.frame_at(request.input, start), info.projection)
+    return start, seconds
+
+
 def check_target(request: Request, samples: int) -> None:
-    """Whether the files of a request can be written, before minutes are spent on them.
+    """Whether the files of a request can be written.
 
     Raises:
         UserError: no such folder, not writable, full, not a `.wav`, or the input itself.
@@ -237,7 +255,7 @@ def _settings(request: Request, stages: Stages) -> Settings:
     )
 
 
-def _paths(request: Request) -> Iterator[tuple[int, Path]]:
+def paths(request: Request) -> Iterator[tuple[int, Path]]:
     """Every take that is wanted, by its number from 1, and its sound's path: OUT.wav, OUT.take2.wav, …"""
     output = request.output
     if request.only_take is not None:
@@ -268,7 +286,7 @@ def _write(blocks: Iterator[Float32], path: Path, rate: int, drawn: SoundMap, re
 
 
 @contextmanager
-def _together(folder: Path) -> Iterator[Path]:
+def together(folder: Path) -> Iterator[Path]:
     """A hidden folder inside `folder`: what lies in it at the end goes to `folder`, or on failure nothing."""
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".omniaudio-") as name:
@@ -287,7 +305,7 @@ def _together(folder: Path) -> Iterator[Path]:
         ) from error
 
 
-def _relative(path: Path, folder: Path) -> str:
+def relative(path: Path, folder: Path) -> str:
     """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
     try:
         return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()

@@ -52,7 +52,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 """Seconds before events are asked for again; twice as long after each failure in a row."""
 _SILENCE_SECONDS = 45.0
 """The service says something three times as often while a job is followed; after so long the line is dead."""
-_BLOCK = 1 << 18
+_BLOCK = 1 << 20
 _MOST_BYTES, _MOST_LINE = 64 << 20, 4 << 20
 """Of an answer in JSON, and of a line of an event: more than any service has to say."""
 

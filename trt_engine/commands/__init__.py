@@ -4,6 +4,7 @@ import typer
 
 from trt_engine.commands.export import export
 from trt_engine.commands.generate import generate
+from trt_engine.commands.jobs import jobs_app
 from trt_engine.commands.serve import serve
 
 
@@ -12,3 +13,4 @@ def register(app: typer.Typer) -> None:
     app.command()(generate)
     app.command()(export)
     app.command()(serve)
+    app.add_typer(jobs_app, name="jobs")

@@ -11,14 +11,13 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from omniaudio import takes, zoo
 from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.progress import Report
+from trt_engine.commands import by_engine
+from trt_engine.commands.bar import Step, progress_bar
+from trt_engine.commands.engine import Engine, TokenFile, connect
 from trt_engine.pipeline import open_pipeline
 from trt_engine.runtime.session import AUTO
 
@@ -49,6 +48,8 @@ def generate(
     force: Annotated[bool, typer.Option("--force", help="Also of a picture that does not look like 360°.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
     sidecar: Annotated[Path | None, typer.Option("--from", help="Make this sidecar's take again, to the bit.")] = None,
+    engine: Engine = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Make the sound of a 360° clip: an AmbiX WAV, its sidecar, a binaural preview and a map."""
     wishes: dict[str, Any] = {
@@ -65,17 +66,25 @@ def generate(
         if sidecar is None:
             if clip is None:
                 raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
-            pipeline = open_pipeline(zoo.find_or_best(model), backend or AUTO)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav"), "force": force}
-            request = _request(given)
+            request = _request(given | {"preview": preview, "map": drawn})
+            if engine is not None:
+                client = connect(engine, token_file)
+                with _reporting(as_json) as report:
+                    result, made = by_engine.generate(client, request, model, backend or AUTO, report)
+                _say_done(made, result.model, result.backend, as_json)
+                return
+            pipeline = open_pipeline(zoo.find_or_best(model), backend or AUTO)
         else:
+            if engine is not None:
+                raise UserError("--from makes a take again on this machine, as its sidecar says: leave out --engine.")
             if backend is not None or given:
                 named = ", ".join(f"--{name}" for name in ([*given, "backend"] if backend is not None else given))
                 raise UserError(f"--from makes a take again as it was: leave out {named}.")
             kept = Sidecar.read(sidecar)
             pipeline = open_pipeline(zoo.find(model or kept.model), kept.options.backend)
             request = takes.repeat(sidecar, pipeline, clip, output)
-        request = request.model_copy(update={"preview": preview, "map": drawn})
+            request = request.model_copy(update={"preview": preview, "map": drawn})
         with _reporting(as_json) as report:
             made = takes.generate(request, pipeline, report)
         _say_done(made, pipeline.name, str(pipeline.backend), as_json)
@@ -123,25 +132,17 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def _reporting(as_json: bool) -> Iterator[Callable[[Report], None]]:
+def _reporting(as_json: bool) -> Iterator[Callable[[Step], None]]:
     if as_json:
-        yield lambda report: _print_event(
-            "progress",
-            stage=report.stage,
-            fraction=round(report.fraction, 4),
-            seconds_left=round(report.seconds_left, 1),
-        )
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=1.0, left="")
+        yield _print_step
+    else:
+        with progress_bar() as show:
+            yield show
 
-        def show(report: Report) -> None:
-            left = f"{report.seconds_left:.0f} s left"
-            bar.update(task, completed=report.fraction, description=f"{report.stage:>8}", left=left)
 
-        yield show
+def _print_step(step: Step) -> None:
+    left = None if step.seconds_left is None else round(step.seconds_left, 1)
+    _print_event("progress", stage=step.stage, fraction=round(step.fraction, 4), seconds_left=left)
 
 
 def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:

@@ -1,0 +1,154 @@
+"""`omniaudio jobs`: what a service has done, does and is to do."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import PurePath
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from omniaudio.errors import ExitCode, UserError
+from trt_engine.client import Client, Job, PathSource
+from trt_engine.commands.bar import progress_bar
+from trt_engine.commands.engine import Engine, TokenFile, as_user_error, connect, user_errors
+
+ID_LENGTH = 32
+SHOWN = 8
+"""Characters of an id in the table: enough to tell jobs apart."""
+MOST_LISTED = 1000
+
+jobs_app = typer.Typer(help="List a service's jobs, follow, cancel or remove them.")
+
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Its id, or the beginning of it.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids, or the beginnings of them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@jobs_app.callback(invoke_without_command=True)
+def jobs(context: typer.Context) -> None:
+    """List a service's jobs, follow, cancel or remove them."""
+    if context.invoked_subcommand is None:
+        list_jobs()
+
+
+@jobs_app.command("list")
+def list_jobs(
+    *,
+    state: Annotated[str | None, typer.Option(help="queued, running, done, failed or cancelled; else all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="That many, the newest first.")] = 20,
+    as_json: AsJson = False,
+    engine: Engine = None,
+    token_file: TokenFile = None,
+) -> None:
+    """List jobs, the newest first."""
+    client = connect(engine, token_file)
+    with user_errors():
+        found = client.jobs(state, limit)
+    if as_json:
+        typer.echo(json.dumps({"jobs": [asdict(job) for job in found]}, default=datetime.isoformat))
+        return
+    table = Table("job", "state", "clip", "created", "took", "what")
+    for job in found:
+        created = job.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(job.id[:SHOWN], job.state, _clip(job), created, _took(job), _what(job))
+    Console(markup=False, emoji=False).print(table)
+
+
+@jobs_app.command()
+def show(job_id: JobId, as_json: AsJson = False, engine: Engine = None, token_file: TokenFile = None) -> None:
+    """Show a job: what was asked for, and what has become of it."""
+    client = connect(engine, token_file)
+    with user_errors():
+        _show(client.job(_whole_id(client, job_id)), as_json)
+
+
+@jobs_app.command()
+def watch(job_id: JobId, as_json: AsJson = False, engine: Engine = None, token_file: TokenFile = None) -> None:
+    """Follow a job to its end; the exit code is the one that `omniaudio generate` would have. Ctrl-C leaves the job."""
+    client = connect(engine, token_file)
+    with user_errors():
+        whole = _whole_id(client, job_id)
+        if as_json:
+            for job in client.events(whole):
+                _show(job, as_json)
+        else:
+            with progress_bar() as bar:
+                for job in client.events(whole):
+                    if job.progress is not None:
+                        bar(job.progress)
+            if job.error is None:
+                _show(job, as_json)
+    if job.error is not None:
+        raise as_user_error(job.error)
+
+
+@jobs_app.command()
+def cancel(job_ids: JobIds, engine: Engine = None, token_file: TokenFile = None) -> None:
+    """Cancel jobs. One that has ended stays as it is."""
+    client = connect(engine, token_file)
+    with user_errors():
+        for whole in [_whole_id(client, job_id) for job_id in job_ids]:
+            typer.echo(f"{whole}: {client.cancel(whole).state}")
+
+
+@jobs_app.command()
+def remove(job_ids: JobIds, engine: Engine = None, token_file: TokenFile = None) -> None:
+    """Forget jobs that have ended, and delete the service's files of them."""
+    client = connect(engine, token_file)
+    with user_errors():
+        for whole in [_whole_id(client, job_id) for job_id in job_ids]:
+            client.remove(whole)
+            typer.echo(f"{whole}: removed")
+
+
+def _whole_id(client: Client, beginning: str) -> str:
+    """The id of the one job that begins so."""
+    if len(beginning) >= ID_LENGTH:
+        return beginning
+    found = [job.id for job in client.jobs(limit=MOST_LISTED) if job.id.startswith(beginning)]
+    if len(found) != 1:
+        how_many = "No job's id begins" if not found else f"{len(found)} jobs' ids begin"
+        raise UserError(f"{how_many} with {beginning!r}: `omniaudio jobs` lists them.", ExitCode.NO_INPUT)
+    return found[0]
+
+
+def _show(job: Job, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(job), default=datetime.isoformat), flush=True)
+        return
+    asked = {name: value for name, value in asdict(job.request).items() if value is not None}
+    table = Table.grid("", "", padding=(0, 2))
+    table.add_row("job", job.id)
+    table.add_row("state", job.state)
+    table.add_row("clip", job.request.source.path if isinstance(job.request.source, PathSource) else _clip(job))
+    table.add_row("asked", ", ".join(f"{name} {value}" for name, value in asked.items() if name != "source"))
+    table.add_row("took", _took(job))
+    table.add_row("what", _what(job))
+    for take in job.result.takes if job.result is not None else ():
+        for file in (take.sound, take.preview, take.map, take.sidecar):
+            if file is not None:
+                table.add_row(f"take {take.take}", file.path)
+    Console(markup=False, emoji=False).print(table)
+
+
+def _clip(job: Job) -> str:
+    source = job.request.source
+    return PurePath(source.path).name if isinstance(source, PathSource) else f"upload {source.media[:SHOWN]}"
+
+
+def _took(job: Job) -> str:
+    return "" if job.started is None or job.ended is None else f"{(job.ended - job.started).total_seconds():.1f} s"
+
+
+def _what(job: Job) -> str:
+    if job.error is not None:
+        return job.error.sentence
+    if job.result is not None:
+        return f"{len(job.result.takes)} by {job.result.model} on {job.result.backend}"
+    if job.progress is None:
+        return ""
+    left = "" if job.progress.seconds_left is None else f", {job.progress.seconds_left:.0f} s left"
+    return f"{job.progress.stage}, {100 * job.progress.fraction:.0f} %{left}"
