@@ -1,0 +1,87 @@
+"""The sampler's step as a graph: in ONNX Runtime against the sampler on arrays, and through TensorRT-RTX's compiler."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from omniaudio import zoo
+from omniaudio.config import load_config
+from omniaudio.sampler import euler, halves, whole_velocity
+from omniaudio.spool import Spool
+from omniaudio.windows import Window, WindowPlan, noise, plan
+from trt_engine.compiler import Job, compile_graph
+from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
+from trt_engine.runtime.session import Array
+from trt_engine.targets import Flavour
+from trt_engine.update import OUTPUTS, tables, update_graph, update_profile
+
+CHANNELS, LENGTH, STEPS = 6, 40, 7
+DROPS = ("add",)
+PER_CHANNEL = np.array([2.0, 2.0, 3.0, 0.5, 1.0, 1.0], np.float32)
+
+
+def velocity(x: Array, t: Array, told: dict[str, Array]) -> Array:
+    """Bends, mixes neighbouring frames and listens to both conditions."""
+    mixed = x + 0.5 * np.roll(x, 1, axis=2) + told["add"]
+    return (np.tanh(mixed) * t[:, None, None] + told["base"]).astype(np.float32)
+
+
+@pytest.mark.parametrize("guidance", [1.0, 3.0, PER_CHANNEL], ids=["none", "one", "per channel"])
+@pytest.mark.parametrize("takes", [1, 3])
+@pytest.mark.parametrize("frames", [40, 41, 55, 70, 99, 500])
+def test_the_graph_steps_as_the_sampler_does(tmp_path: Path, frames: int, takes: int, guidance: float | Array) -> None:
+    windows = plan(frames, LENGTH, 0.2, 2)
+    generator = np.random.default_rng(frames)
+    conditions = Spool()
+    for _ in windows.windows:
+        told = generator.standard_normal((2, 1, CHANNELS, LENGTH), np.float32)
+        conditions.append({"add": told[0], "base": told[1]})
+    start = np.stack([noise(1, take, CHANNELS, windows.frames) for take in range(takes)])
+    rows_seen: list[int] = []
+    wanted = euler(
+        whole_velocity(
+            velocity, windows, conditions, guidance=guidance, drops=DROPS, like=start, on_rows=rows_seen.append
+        ),
+        start,
+        STEPS,
+    )
+
+    both = halves(guidance)
+    graph = tmp_path / "update.onnx"
+    onnx.save(update_graph(CHANNELS, LENGTH, guided=both == 2), graph)
+    session, table = OnnxRuntimeSession(graph), tables(windows)
+    told = conditions.read(range(len(windows.windows)), repeat=takes)
+    told = {name: np.concatenate([one, one * (name not in DROPS)][:both]) for name, one in told.items()}
+    fixed: dict[str, Array] = {"steps": np.array([STEPS], np.float32), "index": table.index}
+    fixed |= {"weight": table.weight, "cut": table.cut}
+    if both == 2:
+        fixed["guidance"] = np.broadcast_to(np.float32(guidance), (CHANNELS,))[:, None].copy()
+    x, rows = start, table.rows(start, both)
+    for step in range(STEPS):
+        times = np.full(len(rows), 1 - step / STEPS, np.float32)
+        computed = session.run({"x": x, "velocity": velocity(rows, times, told), **fixed})
+        x, rows = (computed[name] for name in OUTPUTS)
+        np.testing.assert_array_equal(rows, table.rows(x, both))
+    conditions.close()
+    assert sum(rows_seen) == STEPS * len(rows)
+    np.testing.assert_allclose(x, wanted, rtol=0, atol=4e-6 * np.abs(wanted).max())
+
+
+def test_three_windows_at_one_frame_are_refused() -> None:
+    crowded = WindowPlan(40, 8, 10, tuple(Window(start, start) for start in (0, 4, 8, 12)))
+    with pytest.raises(ValueError, match="overlap"):
+        tables(crowded)
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_tensorrt_rtx_compiles_it_for_every_card_without_one(model: zoo.Model, tmp_path: Path, guided: bool) -> None:
+    """Strongly typed and for explicit architectures, with the sizes of the model itself."""
+    pytest.importorskip("tensorrt_rtx")
+    config = load_config(model.config)
+    graph, engine = tmp_path / "update.onnx", tmp_path / "update.engine"
+    onnx.save(update_graph(config.latent_channels, config.latent_frames, guided), graph)
+    profile = update_profile(config, guided)
+    compile_graph(Job(Flavour.TENSORRT_RTX, graph, (75, 89, 120), profile, OUTPUTS), engine)
+    assert 1_000 < engine.stat().st_size < 2_000_000
