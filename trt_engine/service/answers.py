@@ -5,10 +5,11 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trt_engine.service.errors import ServiceError
@@ -74,15 +75,26 @@ async def invalid(request: Request, error: Exception) -> JSONResponse:
     return answer(ErrorCode.INVALID, f"Correct {', '.join(named[:_MOST_FIELDS])}{more}.")
 
 
-async def http_error(request: Request, error: Exception) -> JSONResponse:
+async def http_error(request: Request, error: Exception) -> Response:
     """What the framework refuses by an exception, as a response."""
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.NO_CONTENT:
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        error.headers = {"Allow": ", ".join(_methods(request))}
     return answer(*_OF_STATUS.get(error.status_code, _FAULT), error.status_code, error.headers)
 
 
 async def fault(request: Request, error: Exception) -> JSONResponse:
     """Any other exception, as a response without a word of it; the server logs it."""
     return answer(*_FAULT)
+
+
+def _methods(request: Request) -> list[str]:
+    """Those of an address; the framework names only the first route's."""
+    routes = request.app.router.routes
+    methods = ("GET", "POST", "DELETE")
+    return [m for m in methods if any(r.matches({**request.scope, "method": m})[0] is Match.FULL for r in routes)]
 
 
 class JsonErrors:

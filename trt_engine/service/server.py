@@ -51,12 +51,12 @@ class Service(uvicorn.Server):
                 private, or none is wanted where others reach the service.
         """
         self._settings = settings
-        self._api = create_api(settings, Supervisor(settings))
+        self.api = create_api(settings, Supervisor(settings))
         secret = token(settings.folder) if settings.token_required else None
         self._socket = _listen(settings)
         own_name = () if settings.host in _ANY_ADDRESS else (settings.host,)
         config = uvicorn.Config(
-            Guard(JsonErrors(self._api), secret, (*own_name, *settings.allowed_hosts)),
+            Guard(JsonErrors(self.api), secret, (*own_name, *settings.allowed_hosts)),
             http=_Protocol,
             ws="none",
             loop="asyncio",
@@ -99,7 +99,7 @@ class Service(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         (self._settings.folder / ADDRESS).unlink(missing_ok=True)
-        end_streams(self._api)
+        end_streams(self.api)
         await super().shutdown([self._socket])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
