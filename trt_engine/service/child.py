@@ -1,0 +1,144 @@
+"""A worker process as the supervisor holds it: its pipes, its log, its end."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from logging import makeLogRecord
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from trt_engine.service.messages import EVENTS, Cancel, Event, Run, line
+
+LOG_BYTES = 1_000_000
+"""Of a device's log; as much again is kept of what was before."""
+LINE_BYTES = 1 << 20
+END_SECONDS = 10.0
+"""A worker whose input has ended ends at once; one that has not by then is stuck, and killed."""
+
+
+class _Pipes(asyncio.subprocess.SubprocessStreamProtocol):
+    """The pipes of a process; when it ends, what it started ends, too.
+
+    A library that forks leaves a process that holds the pipes open (ONNX Runtime's telemetry was seen to), and their
+    end, by which everything here knows of the worker's, would never come.
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._group = transport.get_pid()
+
+    def process_exited(self) -> None:
+        if os.name == "posix":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, signal.SIGKILL)
+        super().process_exited()
+
+
+class Child:
+    """A worker process on one device."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = RotatingFileHandler(log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        self._log.terminator = ""
+        self._logging = asyncio.create_task(self._keep_log())
+        self.models: tuple[str, ...] = ()
+        """That it holds ready."""
+
+    @classmethod
+    async def start(cls, device: str, folder: Path) -> Self:
+        """Start one, with its log and the device's lock in a folder. Raises OSError where the system has no room."""
+        name = device.replace(":", "-")
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.subprocess_exec(
+            lambda: _Pipes(LINE_BYTES, loop),
+            sys.executable,
+            "-m",
+            "trt_engine.service.worker",
+            device,
+            str(folder / f"{name}.lock"),
+            env=_environment(device),
+            start_new_session=True,
+        )
+        process = asyncio.subprocess.Process(transport, protocol, loop)
+        return cls(process, folder / f"{name}.log")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended, as far as is known by now."""
+        return self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def send(self, message: Run | Cancel) -> None:
+        """Tell it; one that has ended hears nothing, which its events' end says."""
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(line(message))
+
+    async def event(self) -> Event | None:
+        """The next thing that it says; None when it says no more, or nothing that can be understood."""
+        assert self._process.stdout is not None
+        try:
+            said = await self._process.stdout.readline()
+            return EVENTS.validate_json(said) if said else None
+        except (ValidationError, ValueError):
+            return None
+
+    def kill(self) -> None:
+        """End it by force."""
+        if self.alive:
+            self._process.kill()
+
+    async def end(self) -> str:
+        """Let it end, by force where it does not; says how it ended."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self.kill()
+        code = await self._process.wait()
+        await self._logging
+        return _how(code)
+
+    async def _keep_log(self) -> None:
+        """What it says to people goes to a file of bounded size."""
+        assert self._process.stderr is not None
+        while said := await self._process.stderr.read(1 << 16):
+            self._log.handle(makeLogRecord({"msg": said.decode(errors="replace")}))
+        self._log.close()
+
+
+def _environment(device: str) -> dict[str, str]:
+    """The worker sees its own device and no other."""
+    kind, _, index = device.partition(":")
+    seen = ""
+    if kind == "cuda":
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = given.split(",") if given else None
+        seen = index if names is None else names[int(index)].strip() if int(index) < len(names) else ""
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": seen}
+
+
+def _how(code: int) -> str:
+    """How a process ended, from its exit code, to end a sentence with."""
+    if code >= 0:
+        return f"ended with the exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return "was killed (SIGKILL), which is also what the system does when there is too little memory"
+    return f"crashed ({name})"

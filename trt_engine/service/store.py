@@ -1,0 +1,285 @@
+"""The jobs in SQLite: what survives the service, and the one place that knows a job's state.
+
+Every change is one transaction that is on the disk when the method returns (write-ahead log, `synchronous=FULL`), and
+each is guarded by the state it starts from, so that a job ends once: what ends it first stays.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from omniaudio.errors import ExitCode, UserError
+from trt_engine.service.errors import ServiceError
+from trt_engine.service.models import Error, ErrorCode, Job, JobRequest, JobState, Result
+from trt_engine.service.settings import DATABASE, LOCK
+
+SCHEMA = 1
+"""The version of the tables, kept in `user_version`."""
+
+_TABLES = """
+CREATE TABLE jobs (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    request_id TEXT UNIQUE,
+    request TEXT NOT NULL,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL,
+    created TEXT NOT NULL,
+    started TEXT,
+    ended TEXT,
+    starts INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    result TEXT,
+    error TEXT
+);
+CREATE INDEX jobs_by_state ON jobs (state, place);
+"""
+_LIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+class Taken(NamedTuple):
+    """A job that has been given to a worker; `starts` counts this time too, `crashes` the workers that it cost."""
+
+    id: str
+    request: JobRequest
+    source: Path
+    starts: int
+    crashes: int
+
+
+class Store:
+    """The jobs of one folder, which nobody else may use meanwhile. Used from one thread at a time."""
+
+    def __init__(self, folder: Path, most_queued: int) -> None:
+        """Make the folder where it is missing, and take it.
+
+        Raises:
+            UserError: another service holds it, it cannot be written, its jobs are damaged or of a newer version.
+        """
+        self._most_queued = most_queued
+        self._path = folder / DATABASE
+        # Not by thread: a service may be made in one thread and run in another.
+        self._lock = FileLock(folder / LOCK, thread_local=False)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise UserError(
+                f"Another service already uses {folder}: use that one, end it, or start this one with another --folder."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"{folder} cannot be used ({error.strerror}): choose another --folder.", ExitCode.NOT_WRITABLE
+            ) from error
+        try:
+            self._database = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        database: sqlite3.Connection | None = None
+        try:
+            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            database.row_factory = sqlite3.Row
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA:
+                raise UserError(
+                    f"{self._path} was written by a newer OmniAudio (version {version} of its tables, this one knows "
+                    f"{SCHEMA}): install that one, or start with another --folder."
+                )
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            if version == 0:
+                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+        except sqlite3.Error as error:
+            if database is not None:
+                database.close()
+            raise UserError(
+                f"{self._path} cannot be used ({error}): make room there, or move it away if it is damaged."
+            ) from error
+        except UserError:
+            if database is not None:
+                database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Give the folder back."""
+        self._database.close()
+        self._lock.release()
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction.
+
+        Raises:
+            ServiceError: NO_ROOM, the disk is full or does not take it; nothing has changed then.
+        """
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise ServiceError(
+                ErrorCode.NO_ROOM,
+                f"The service cannot write to {self._path} ({error}): make room there, and let nothing else use it.",
+            ) from error
+
+    def create(self, request: JobRequest, source: Path) -> tuple[Job, bool]:
+        """Queue a job; the same request id again is the same job.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            ServiceError: CONFLICT, QUEUE_FULL, NO_ROOM, or SOURCE for a name that is no text.
+        """
+        try:
+            os.fspath(source).encode()
+        except UnicodeEncodeError:
+            raise ServiceError(
+                ErrorCode.SOURCE, f"The name of {os.fspath(source)!a} is not in Unicode: rename it."
+            ) from None
+        with self._change() as database:
+            if request.request_id is not None:
+                known = database.execute("SELECT * FROM jobs WHERE request_id = ?", (request.request_id,)).fetchone()
+                if known is not None:
+                    job = _job(known)
+                    if job.request != request:
+                        raise ServiceError(
+                            ErrorCode.CONFLICT,
+                            f"The request id {request.request_id} belongs to another request, the job {job.id}: "
+                            f"take another one.",
+                        )
+                    return job, False
+            (queued,) = database.execute("SELECT count(*) FROM jobs WHERE state = ?", (JobState.QUEUED,)).fetchone()
+            if queued >= self._most_queued:
+                raise ServiceError(
+                    ErrorCode.QUEUE_FULL, f"{queued} jobs are waiting, the most that this service takes: ask later."
+                )
+            row = database.execute(
+                "INSERT INTO jobs (id, request_id, request, source, state, created) VALUES (?, ?, ?, ?, ?, ?) "
+                "RETURNING *",
+                (
+                    uuid4().hex,
+                    request.request_id,
+                    request.model_dump_json(),
+                    os.fspath(source),
+                    JobState.QUEUED,
+                    _now(),
+                ),
+            ).fetchone()
+            return _job(row), True
+
+    def job(self, job_id: str) -> Job:
+        """A job. Raises ServiceError (NOT_FOUND)."""
+        row = self._database.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        if row is None:
+            raise ServiceError(ErrorCode.NOT_FOUND, f"There is no job {job_id}: it may have been removed.")
+        return _job(row)
+
+    def jobs(self, state: JobState | None, limit: int) -> list[Job]:
+        """Jobs of a state, or all, the newest first."""
+        rows = self._database.execute(
+            "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY place DESC LIMIT ?2", (state, limit)
+        )
+        return [_job(row) for row in rows]
+
+    def live(self) -> list[str]:
+        """The ids of all jobs that have not ended, the oldest first."""
+        rows = self._database.execute("SELECT id FROM jobs WHERE state IN (?, ?) ORDER BY place", _LIVE)
+        return [row["id"] for row in rows]
+
+    def take(self) -> Taken | None:
+        """The oldest queued job, which is running from now on. Raises ServiceError (NO_ROOM)."""
+        with self._change() as database:
+            row = database.execute(
+                "UPDATE jobs SET state = ?, started = coalesce(started, ?), starts = starts + 1 WHERE place = "
+                "(SELECT min(place) FROM jobs WHERE state = ?) RETURNING *",
+                (JobState.RUNNING, _now(), JobState.QUEUED),
+            ).fetchone()
+        if row is None:
+            return None
+        request = JobRequest.model_validate_json(row["request"])
+        return Taken(row["id"], request, Path(row["source"]), row["starts"], row["crashes"])
+
+    def requeue(self, job_id: str, *, crashed: bool) -> None:
+        """A running job goes back to its place in the queue. Raises ServiceError (NO_ROOM)."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE jobs SET state = ?, crashes = crashes + ? WHERE id = ? AND state = ?",
+                (JobState.QUEUED, int(crashed), job_id, JobState.RUNNING),
+            )
+
+    def finish(self, job_id: str, result: Result) -> bool:
+        """A job is done; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
+        return self._end(job_id, JobState.DONE, result=result)
+
+    def fail(self, job_id: str, error: Error) -> bool:
+        """A job has failed; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
+        return self._end(job_id, JobState.FAILED, error=error)
+
+    def cancel(self, job_id: str) -> bool:
+        """A job is given up; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
+        error = Error(code=ErrorCode.CANCELLED, sentence="The job was cancelled.")
+        return self._end(job_id, JobState.CANCELLED, error=error)
+
+    def _end(self, job_id: str, state: JobState, result: Result | None = None, error: Error | None = None) -> bool:
+        with self._change() as database:
+            changed = database.execute(
+                "UPDATE jobs SET state = ?, ended = ?, result = ?, error = ? WHERE id = ? AND state IN (?, ?)",
+                (
+                    state,
+                    _now(),
+                    None if result is None else result.model_dump_json(),
+                    None if error is None else error.model_dump_json(),
+                    job_id,
+                    *_LIVE,
+                ),
+            )
+            return changed.rowcount == 1
+
+    def ended_before(self, time: datetime) -> list[str]:
+        """The ids of the jobs that ended before a time."""
+        rows = self._database.execute("SELECT id FROM jobs WHERE ended < ?", (_text(time),))
+        return [row["id"] for row in rows]
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job that has ended. Raises ServiceError (NO_ROOM)."""
+        with self._change() as database:
+            database.execute("DELETE FROM jobs WHERE id = ? AND state NOT IN (?, ?)", (job_id, *_LIVE))
+
+
+def _now() -> str:
+    return _text(datetime.now(UTC))
+
+
+def _text(time: datetime) -> str:
+    """In one width, so that texts sort as times do."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(
+        id=row["id"],
+        state=JobState(row["state"]),
+        request=JobRequest.model_validate_json(row["request"]),
+        created=datetime.fromisoformat(row["created"]),
+        started=row["started"] and datetime.fromisoformat(row["started"]),
+        ended=row["ended"] and datetime.fromisoformat(row["ended"]),
+        result=row["result"] and Result.model_validate_json(row["result"]),
+        error=row["error"] and Error.model_validate_json(row["error"]),
+    )

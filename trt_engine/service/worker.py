@@ -1,0 +1,268 @@
+"""The process that computes: `python -m trt_engine.service.worker DEVICE LOCK`, one for each device.
+
+It is told what to do by lines of JSON on its standard input and answers by lines on its standard output
+(`messages.py`); what it has to say to people, traces of failures among it, goes to its standard error.
+
+- The protocol has a private duplicate of file descriptor 1, which itself leads to standard error, so that what a
+  library prints cannot break it.
+- A thread reads the commands. A cancellation is noted there and taken up at the next progress report, of which there
+  is one a sampler step. When standard input ends, the supervisor is gone or wants no more: the process ends on the
+  spot, whatever it does. Nothing is lost by that, because what it writes lies in an attempt's folder, which counts
+  only once it is whole.
+- The lock file is held as long as the process lives, so that two services, one of which was killed a moment ago, never
+  compute on one device at a time.
+"""
+
+import errno
+import faulthandler
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from omniaudio import takes, video, zoo
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.generator import Stages
+from omniaudio.progress import Report
+from trt_engine.pipeline import open_pipeline
+from trt_engine.service.errors import as_error
+from trt_engine.service.folders import seal
+from trt_engine.service.messages import COMMANDS, Cancel, Done, Failed, Loaded, Progressed, Run, line
+from trt_engine.service.models import Error, ErrorCode, Progress, Result, ResultFile, TakeResult
+
+KEPT = 2
+"""Models that stay ready; the one that was not used for longest goes first."""
+STEM_BYTES = 200
+"""Of a file's name: endings and the names of unfinished files fit into the 255 that file systems take."""
+OPENING = "opening"
+"""The stage before the generator's own: the model is made ready."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_log = logging.getLogger(__name__)
+
+
+class JobCancelledError(Exception):
+    """The job that is worked on is no longer wanted."""
+
+
+class Worker:
+    """One job after the other, with the models of the last ones kept ready."""
+
+    def __init__(self, commands: IO[bytes], events: IO[bytes]) -> None:
+        self._commands = commands
+        self._events = events
+        self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
+        self._cancelled: set[str] = set()
+        self._pipelines: OrderedDict[tuple[Path, str], Stages] = OrderedDict()
+        self._stage = OPENING
+
+    def serve(self) -> None:
+        """Work until a failure that leaves this process in doubt."""
+        while True:
+            run = self._runs.get()
+            ended = self._attempt(run)
+            self._cancelled.discard(run.job)
+            self._send(ended)
+            if isinstance(ended, Failed) and ended.broken:
+                return
+
+    def listen(self) -> None:
+        """Read commands to their end, then end the process."""
+        try:
+            for command in map(COMMANDS.validate_json, self._commands):
+                if isinstance(command, Cancel):
+                    self._cancelled.add(command.job)
+                else:
+                    self._runs.put(command)
+        except BaseException:
+            _log.exception("The commands cannot be read")
+            os._exit(1)
+        os._exit(0)
+
+    def _send(self, event: Loaded | Progressed | Done | Failed) -> None:
+        self._events.write(line(event))
+        self._events.flush()
+
+    def _attempt(self, run: Run) -> Done | Failed:
+        """Carry out a job; whatever goes wrong becomes a sentence."""
+        self._stage = OPENING
+        try:
+            self._generate(run)
+        except JobCancelledError:
+            return Failed(job=run.job, error=Error(code=ErrorCode.CANCELLED, sentence="The job was cancelled."))
+        except UserError as error:
+            _log.info("Job %s: %s", run.job, error.sentence)
+            return Failed(job=run.job, error=_explained(error, run))
+        except MemoryError:
+            self._pipelines.clear()
+            _log.exception("Job %s", run.job)
+            sentence = "There was not enough memory: ask for a shorter part or for fewer takes."
+            return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence), broken=True)
+        except Exception as error:  # whatever a back-end fails with, the service lives on
+            _log.exception("Job %s", run.job)
+            return self._unforeseen(run, error)
+        return Done(job=run.job)
+
+    def _unforeseen(self, run: Run, error: Exception) -> Failed:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return Failed(job=run.job, error=_no_room(run, error))
+        if isinstance(error, OSError) and not run.source.exists():
+            sentence = f"{run.source} vanished while it was read: put it back, and ask again."
+            return Failed(job=run.job, error=Error(code=ErrorCode.SOURCE, sentence=sentence))
+        sentence = (
+            f"The generation broke off while {self._stage} ({_first_line(error)}): ask again, and with another "
+            f"back-end if that does not help; the service's log says more."
+        )
+        # What a back-end is worth after it failed, a lost GPU above all, nobody knows.
+        return Failed(job=run.job, error=Error(code=ErrorCode.INTERNAL, sentence=sentence), broken=True)
+
+    def _generate(self, run: Run) -> None:
+        def report(done: Report) -> None:
+            self._stage = done.stage
+            self._check(run)
+            progress = Progress(
+                stage=done.stage, fraction=min(max(done.fraction, 0.0), 1.0), seconds_left=done.seconds_left
+            )
+            self._send(Progressed(job=run.job, progress=progress))
+
+        self._check(run)
+        _check_length(run)
+        self._send(Progressed(job=run.job, progress=Progress(stage=OPENING, fraction=0.0, seconds_left=None)))
+        pipeline = self._pipeline(run)
+        self._check(run)
+        wanted = run.request
+        request = takes.Request(
+            input=run.source,
+            output=run.attempt / f"{stem(run)}.wav",
+            start=wanted.start,
+            duration=wanted.duration,
+            seed=wanted.seed,
+            takes=wanted.takes,
+            steps=wanted.steps,
+            guidance=wanted.guidance,
+            rate=wanted.rate,
+            preview=wanted.preview,
+            map=wanted.map,
+            force=wanted.force,
+        )
+        made = takes.generate(request, pipeline, report)
+        seal(run.attempt, _result(run, pipeline, made))
+
+    def _check(self, run: Run) -> None:
+        if run.job in self._cancelled:
+            raise JobCancelledError
+
+    def _pipeline(self, run: Run) -> Stages:
+        """The model of a job, ready; opened where it is not yet."""
+        name = run.request.model
+        if name is not None and name not in (known := [model.name for model in zoo.models()]):
+            # Clients do not open folders of this machine as models.
+            raise UserError(f"There is no model {name!r}: name one of {', '.join(known)}.", ExitCode.NO_MODEL)
+        model = zoo.find_or_best(name)
+        key = (model.folder, run.request.backend)
+        if key not in self._pipelines:
+            while len(self._pipelines) >= KEPT:
+                self._pipelines.popitem(last=False)
+            self._pipelines[key] = open_pipeline(model, run.request.backend)
+            self._send(Loaded(job=run.job, models=tuple(dict.fromkeys(p.name for p in self._pipelines.values()))))
+        self._pipelines.move_to_end(key)
+        return self._pipelines[key]
+
+
+def stem(run: Run) -> str:
+    """The name of a job's files without their endings: as asked for, else `CLIP.ambix`."""
+    name = run.request.name
+    if name is None:
+        # What numbers the pictures of a sequence means something else in an address.
+        own = run.source.stem.translate(dict.fromkeys(map(ord, "#%"))).strip(". _-") or "clip"
+        name = f"{_cut(own, STEM_BYTES - len('.ambix'))}.ambix"
+    return _cut(name, STEM_BYTES)
+
+
+def _cut(text: str, length: int) -> str:
+    """As many characters as fit into so many bytes."""
+    return text.encode()[:length].decode(errors="ignore")
+
+
+def _check_length(run: Run) -> None:
+    """Raises UserError where the clip is missing or no clip, or more sound is asked for than the service makes."""
+    _, seconds = video.time_range(video.probe(run.source), run.request.start, run.request.duration)
+    if seconds * run.request.takes > run.most_seconds:
+        count = f"{run.request.takes} takes of " if run.request.takes > 1 else ""
+        raise UserError(
+            f"This service makes {run.most_seconds:g} s of sound a job at most, not {count}{seconds:g} s: ask for less "
+            f"at a time with start and duration.",
+            ExitCode.BAD_RANGE,
+        )
+
+
+def _result(run: Run, pipeline: Stages, made: list[takes.Take]) -> Result:
+    """What was made, by the paths at which it will lie."""
+
+    def at_the_end(path: Path) -> ResultFile:
+        return ResultFile(name=path.name, path=str(run.results / path.name), size=path.stat().st_size)
+
+    return Result(
+        model=pipeline.name,
+        backend=str(pipeline.backend),
+        takes=tuple(
+            TakeResult(
+                sound=at_the_end(take.sound),
+                sidecar=at_the_end(take.sidecar),
+                preview=None if take.preview is None else at_the_end(take.preview),
+                map=None if take.map is None else at_the_end(take.map),
+                seed=take.seed,
+                take=take.take,
+                rate=take.rate,
+                samples=take.samples,
+                gain_db=take.gain_db,
+                true_peak_dbtp=take.true_peak_dbtp,
+            )
+            for take in made
+        ),
+    )
+
+
+def _explained(error: UserError, run: Run) -> Error:
+    """A sentence for the service's clients, who did not choose where it writes."""
+    if error.code is ExitCode.NOT_WRITABLE and isinstance(error.__cause__, OSError):
+        return _no_room(run, error.__cause__)
+    return as_error(error)
+
+
+def _no_room(run: Run, error: OSError) -> Error:
+    sentence = f"The service cannot write its files ({error.strerror}): make room in {run.attempt.parent}."
+    return Error(code=ErrorCode.NO_ROOM, sentence=sentence)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def main(device: str, lock: Path) -> None:
+    """Work on a device until there is no more to do."""
+    # Both reach every process of a terminal or a unit; when to end is the supervisor's to say, by standard input.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    worker = Worker(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    threading.Thread(target=worker.listen, daemon=True).start()
+    with FileLock(lock):
+        _log.info("A worker for %s, process %d", device, os.getpid())
+        worker.serve()
+        # Without the interpreter's own end, which would wait for back-ends that may be stuck.
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))
