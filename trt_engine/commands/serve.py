@@ -9,6 +9,14 @@ from pydantic import ValidationError
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.service.settings import PORT, TOKEN, Settings, default_folder, default_roots
 
+_OPTIONS = {
+    "devices": "device",
+    "idle_seconds": "idle-minutes",
+    "keep_days": "keep-days",
+    "most_seconds": "most-minutes",
+}
+"""Settings that their options name otherwise."""
+
 
 def serve(
     *,
@@ -51,7 +59,8 @@ def serve(
         )
     except ValidationError as error:
         fault = error.errors()[0]
-        raise UserError(f"{fault['loc'][0]} cannot be {fault['input']}: {fault['msg'].lower()}.") from error
+        name = str(fault["loc"][0])
+        raise UserError(f"Correct --{_OPTIONS.get(name, name)}: {fault['msg'].lower()}.") from error
     service = Service(settings)
     typer.echo(f"OmniAudio listens at {service.url}")
     typer.echo(f"The token lies in {settings.folder / TOKEN}" if token else "No token is asked for.")

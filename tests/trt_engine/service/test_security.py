@@ -46,7 +46,7 @@ def test_the_token_is_made_for_the_user_alone_and_stays(tmp_path: Path) -> None:
 def test_a_token_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
     token(tmp_path)
     (tmp_path / TOKEN).chmod(mode)
-    with pytest.raises(UserError, match="Others can read the token .* delete it"):
+    with pytest.raises(UserError, match=r"Others can read the token .* delete it"):
         token(tmp_path)
 
 
@@ -101,8 +101,20 @@ def test_own_names_are_answered(client: Client, host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:4360", "127.0.0.1.evil.example", "localhost.evil.example", "evil@localhost"]
-    + ["localhost:4360/x", "", "192.168.1.1", "0.0.0.0", "[::]", "studio.example.evil", "localhost, evil.example"],
+    [
+        "evil.example",
+        "evil.example:4360",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "evil@localhost",
+        "localhost:4360/x",
+        "localhost, evil.example",
+        "studio.example.evil",
+        "192.168.1.1",
+        "0.0.0.0",
+        "[::]",
+        "",
+    ],
 )
 def test_a_name_made_to_point_here_is_refused(client: Client, host: str) -> None:
     for path in ("/v1/jobs", "/v1/health"):
