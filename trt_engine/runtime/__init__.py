@@ -1,1 +1,1 @@
-"""The back-ends: one session each."""
+"""What runs a model's graphs: one interface, one module for each back-end."""
