@@ -87,7 +87,7 @@ def _open(model: zoo.Model, backend: Backend) -> Stages:
     config = load_config(model.folder / found.config.file)
     description = Description(model.name, found.identity, config, backend)
     if backend in GRAPHICS:
-        from trt_engine.runtime.tensorrt import TensorRtPipeline  # noqa: PLC0415
+        from trt_engine.runtime.tensorrt_pipeline import TensorRtPipeline  # noqa: PLC0415
 
         return TensorRtPipeline(description, model.folder, found, Flavour(backend))
     open_graph = _graph_opener(backend, found)

@@ -1,0 +1,205 @@
+"""The pipeline of the TensorRTs without a GPU: its memory, addresses and order of launches, in the host's memory.
+
+The device is one of numpy buffers at real addresses, and an engine is its graph in ONNX Runtime, reading from and
+writing to the addresses that it is given. What TensorRT itself does cannot be tested here.
+"""
+
+import ctypes
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omniaudio import zoo
+from omniaudio.errors import UserError
+from omniaudio.generator import SAMPLING, Generation, Settings
+from omniaudio.progress import Report
+from omniaudio.stills import read_still
+from trt_engine import bundle
+from trt_engine.bundle import Stage
+from trt_engine.pipeline import open_pipeline
+from trt_engine.runtime import device, tensorrt_pipeline
+from trt_engine.runtime.device import DeviceArray
+from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
+from trt_engine.runtime.session import Array, Backend, Description
+from trt_engine.runtime.tensorrt_pipeline import ALIGNMENT, TensorRtPipeline, chunks_of_rows
+from trt_engine.targets import Flavour
+
+pytest.importorskip("tensorrt_rtx")
+MOST_ROWS = 6
+"""That an engine takes at once: the clips below need more."""
+
+
+class HostDriver:
+    """The host's memory as a device: everything is done at once, and new memory holds no numbers."""
+
+    stream = 0
+
+    def __init__(self) -> None:
+        self._buffers: dict[int, Array] = {}
+        self.launches = 0
+
+    def properties(self) -> tuple[str, int]:
+        return "the host", 89
+
+    def allocate(self, nbytes: int) -> int:
+        buffer = np.full(nbytes, 0xFF, np.uint8)
+        self._buffers[buffer.ctypes.data] = buffer
+        return buffer.ctypes.data
+
+    def free(self, address: int) -> None:
+        del self._buffers[address]
+
+    def pinned(self, nbytes: int) -> Array:
+        return np.empty(nbytes, np.uint8)
+
+    def clear(self, address: int, nbytes: int) -> None:
+        ctypes.memset(address, 0, nbytes)
+
+    def to_device(self, address: int, host: Array) -> None:
+        self.within_device(address, host.ctypes.data, host.nbytes)
+
+    def to_host(self, host: Array, address: int) -> None:
+        self.within_device(host.ctypes.data, address, host.nbytes)
+
+    def within_device(self, target: int, source: int, nbytes: int) -> None:
+        ctypes.memmove(target, source, nbytes)
+
+    def synchronize(self) -> None: ...
+
+    def record(self) -> None: ...
+
+    def wait(self, event: None) -> None: ...
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        def launch() -> None:
+            self.launches += 1
+            work()
+
+        return launch
+
+
+class GraphEngine:
+    """A graph in ONNX Runtime with an engine's interface."""
+
+    def __init__(self, graph: Path, flavour: Flavour, on: device.Device, captured: bool = False) -> None:
+        self._graph = OnnxRuntimeSession(graph)
+        self._device = on
+        self._shapes: dict[str, tuple[int, ...]] = {}
+
+    def greatest(self, name: str) -> tuple[int, ...]:
+        return (MOST_ROWS,)
+
+    def shape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._shapes = dict(shapes)
+
+    def launch(self, addresses: Mapping[str, int]) -> None:
+        def at(name: str, shape: tuple[int, ...]) -> Array:
+            kind = ctypes.c_int32 if name in {"index", "cut"} else ctypes.c_float
+            return np.ctypeslib.as_array(ctypes.cast(addresses[name], ctypes.POINTER(kind)), shape)
+
+        assert all(addresses[name] % 4 == 0 for name in addresses)
+        outputs = self._graph.run({name: at(name, shape) for name, shape in self._shapes.items()})
+        for name, value in outputs.items():
+            at(name, value.shape)[:] = value
+
+    def compute(self, inputs: Mapping[str, DeviceArray]) -> dict[str, DeviceArray]:
+        outputs = self._graph.run({name: self._device.read(array) for name, array in inputs.items()})
+        return {name: self._device.upload(value) for name, value in outputs.items()}
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._graph.run(inputs)
+
+    def keep_kernels(self) -> None: ...
+
+
+@pytest.fixture
+def stages(model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TensorRtPipeline:
+    def graph_for(folder: Path, found: bundle.Bundle, stage: Stage, **kind: Any) -> bundle.Graph:
+        return found.graphs[stage]
+
+    def keep_graph(job: Any, target: Path) -> None:
+        target.write_bytes(job.graph.read_bytes())
+
+    monkeypatch.setattr(device, "_open_driver", HostDriver)
+    monkeypatch.setattr(tensorrt_pipeline, "TensorRtSession", GraphEngine)
+    monkeypatch.setattr(tensorrt_pipeline, "engine_for", graph_for)
+    monkeypatch.setattr(tensorrt_pipeline, "compile_graph", keep_graph)
+    monkeypatch.setattr(tensorrt_pipeline, "cache_folder", lambda: tmp_path / "cache")
+    host = open_pipeline(model, "onnxruntime")
+    description = Description(host.name, host.identity, host.config, Backend.TENSORRT_RTX)
+    return TensorRtPipeline(description, model.folder, bundle.load(model.folder), Flavour.TENSORRT_RTX)
+
+
+def sampled(stages: Any, panorama: Path, seconds: float, report: Callable[[Report], None], **wishes: Any) -> Array:
+    chosen = Settings(**({"seed": 1, "takes": 1, "steps": 3, "guidance": 2.0} | wishes))
+    generation = Generation(stages, seconds, chosen, report)
+    try:
+        picture = read_still(panorama)
+        generation.look(iter([picture] * 6 + [picture[:, ::-1].copy()] * 20))
+        return generation.sample()
+    finally:
+        generation.close()
+
+
+def test_it_computes_what_the_host_computes(model: zoo.Model, stages: TensorRtPipeline, panorama: Path) -> None:
+    """One window and several chunks of rows, takes, steps, guidance and none, one after the other on one pipeline."""
+    host = open_pipeline(model, "onnxruntime")
+    native = stages.config.duration
+    for seconds, wishes in (
+        (0.5 * native, {}),
+        (1.9 * native, {"takes": 2}),
+        (1.9 * native, {"takes": 2, "seed": 7, "steps": 2}),
+        (1.5 * native, {"guidance": 1.0}),
+    ):
+        wanted = sampled(host, panorama, seconds, lambda report: None, **wishes)
+        found = sampled(stages, panorama, seconds, lambda report: None, **wishes)
+        assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+    np.testing.assert_array_equal(stages.decode(found[:, :, :24]), host.decode(found[:, :, :24]))
+
+
+def test_steps_are_kept_for_the_next_clip_of_the_same_sizes(stages: TensorRtPipeline, panorama: Path) -> None:
+    first = sampled(stages, panorama, 3.0, lambda report: None)
+    kept = stages._sampler
+    np.testing.assert_array_equal(sampled(stages, panorama, 3.0, lambda report: None), first)
+    assert stages._sampler is kept
+    sampled(stages, panorama, 3.0, lambda report: None, takes=2)
+    assert stages._sampler is not kept
+
+
+def test_what_a_report_raises_ends_the_sampling_within_a_step(stages: TensorRtPipeline, panorama: Path) -> None:
+    def cancel(report: Report) -> None:
+        if report.stage == SAMPLING and report.fraction > before:
+            raise KeyboardInterrupt
+
+    fractions: list[float] = []
+    sampled(stages, panorama, 3.0, lambda r: fractions.append(r.fraction) if r.stage == SAMPLING else None, steps=50)
+    before = fractions[10]
+    driver: Any = stages.device.driver
+    driver.launches = 0
+    with pytest.raises(KeyboardInterrupt):
+        sampled(stages, panorama, 3.0, cancel, steps=50)
+    assert 0 < driver.launches < 50
+
+
+@given(rows=st.integers(1, 5000), most=st.integers(64, 300), row_floats=st.integers(1, 100_000))
+def test_chunks_hold_all_rows_and_begin_aligned(rows: int, most: int, row_floats: int) -> None:
+    chunk, count = chunks_of_rows(rows, most, 4 * row_floats)
+    assert chunk <= most
+    assert chunk * count >= rows
+    assert count == 1 or chunk * row_floats * 4 % ALIGNMENT == 0
+
+
+def test_too_few_rows_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="64 are needed"):
+        chunks_of_rows(10, 3, 4)
+
+
+def test_without_engines_the_bundle_says_how_to_build_them(model: zoo.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_open_driver", HostDriver)
+    with pytest.raises(UserError, match="omniaudio build"):
+        open_pipeline(model, "tensorrt-rtx")
