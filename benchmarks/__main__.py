@@ -7,6 +7,7 @@ disk, 16 GB of memory and a POSIX system.
 
 import os
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from benchmarks import gpu_table, tables
@@ -20,6 +21,28 @@ PAGE = REPOSITORY / "docs" / "benchmarks.md"
 CACHE = REPOSITORY / ".cache" / "benchmarks"
 CORES = 2
 MODEL = "draft"
+
+FIGURES = (
+    f"Figures are medians with (minimum–maximum) of {ROUNDS} rounds, or of the one run where there is no range. A "
+    "round runs every variant once, in turn; “× faster” is the median of the ratios within a round. Every run is a "
+    "process of its own, and its peak is the resident memory that the system counted (`ru_maxrss`), the files that it "
+    "maps included."
+)
+RELEASED = (
+    "1.22 B weights, random, from one window's conditions to 10 s of sound; a step is one evaluation of the "
+    "transformer with guidance (a batch of two). “bf16” is the transformer's precision; the decoder is float32 "
+    "everywhere. “Open” has the imports in it. The whole run, a process of its own, shows that the parts add up."
+)
+DRAFT = (
+    "`omniaudio generate` from a video file (1024×512) to the WAV with preview and map, whole processes. Start-up is "
+    "the same command for a tenth of a second in one step: everything is opened and every stage runs once."
+)
+GPU = (
+    "By `python -m benchmarks.gpu FOLDER` on a machine with an NVIDIA GPU: the released size, 10 s, 24 steps with "
+    "guidance. “Limit” is what the arithmetic or the weights' bytes take at the speeds of a large bfloat16 (for "
+    "float32, float32) product and of a copy, measured in the same run; “error” is the distance to float32, relative "
+    "RMS; device memory is what the way took on top."
+)
 
 
 def main() -> None:
@@ -39,20 +62,21 @@ def main() -> None:
         "date": f"{began:%Y-%m-%d %H:%M} UTC",
         "source": source,
         "cores used": f"{CORES}",
-        "peak memory": "resident memory of the process that made the clip (ru_maxrss), files that it maps included",
-        "figures": f"median (minimum–maximum) of {ROUNDS} rounds, or of one where no range is given; × is the median "
-        "of the ratios within a round, and a round runs every variant once, in turn",
     }
-    blocks = {
-        "wanted": tables.wanted_table(journal, steps, gpu),
-        "machine": facts(where | what | ran),
-        "released size": tables.released_table(journal, steps),
-        "draft": tables.draft_table(journal),
-        "gpu": gpu_table.markdown(gpu),
-    }
-    write_blocks(PAGE, "Benchmarks", blocks)
+    write_blocks(PAGE, "Benchmarks", blocks(journal, steps, gpu, where | what | ran))
     journal.path.rename(journal.path.with_name("finished.jsonl"))
     print(f"{PAGE.relative_to(REPOSITORY)} is written.")
+
+
+def blocks(journal: Journal, steps: int, gpu: gpu_table.Record, ran: Mapping[str, str]) -> dict[str, str]:
+    """The generated blocks of the page, by name, in their order."""
+    return {
+        "wanted": f"## Wanted and measured\n\n{tables.wanted_table(journal, steps, gpu)}",
+        "machine": f"## The machine\n\n{facts(ran)}\n\n{FIGURES}",
+        "released size": f"## The released size on a CPU\n\n{RELEASED}\n\n{tables.released_table(journal, steps)}",
+        "draft": f"## The draft on a CPU\n\n{DRAFT}\n\n{tables.draft_table(journal)}",
+        "gpu": f"## On a GPU\n\n{GPU}\n\n{gpu_table.markdown(gpu)}",
+    }
 
 
 def use_cores(count: int) -> None:

@@ -12,20 +12,22 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gpu_engines import default_engine
+from benchmarks.gpu_engines import default_engine, open_engines
 from benchmarks.gpu_model import Compute, DeviceModel, Inputs, captured, metaclip, to_fp8, within
-from benchmarks.gpu_table import ENGINES, ROWS, Record, Row, Stage, Way, markdown
+from benchmarks.gpu_table import ROWS, Record, Row, Stage, Way, markdown
 from benchmarks.limits import Ceilings, count_flop, measure_ceilings, seconds
 from benchmarks.measure import Summary
 from benchmarks.model import RELEASED, random_model
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.errors import ExitCode
+from omniaudio.generator import ConditionStore, Stages
 from omniaudio.windows import plan
 from trt_engine.runtime.session import Backend, Description
 from trt_engine.runtime.torch import TorchPipeline
@@ -62,12 +64,12 @@ class Bench:
             moved: the bytes that it must move at least.
         """
         took: dict[Way, list[float]] = {}
-        failed: dict[Way, str] = {way: "this way is not made for this stage" for way in ROWS[stage]}
+        failed: dict[Way, str] = {}
         errors: dict[Way, float] = {}
         peaks: dict[Way, float] = {}
         reference: Tensor | None = None
         for way, prepare in ways.items():
-            if time.perf_counter() - self._began > LAST_BEGIN:
+            if self._late():
                 failed[way] = "out of time"
                 continue
             before = self._allocated(reset=True)
@@ -76,26 +78,27 @@ class Bench:
                 output = compute().float()
                 compute()
             except Exception as error:  # whatever is missing or refused on this machine
-                failed[way] = f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason'])[0]}"
+                failed[way] = _said(error)
                 continue
             if self.device.type == "cuda":
                 peaks[way] = (torch.cuda.max_memory_allocated() - before) / 1e6
             if reference is None:
                 reference = output.clone()
-            errors[way] = float((output - reference).norm() / reference.norm())
+            else:
+                errors[way] = float((output - reference).norm() / reference.norm())
             self.ready[stage, way], took[way] = compute, []
         for _ in range(self.rounds):
             for way, so_far in took.items():
                 so_far.append(seconds(self.ready[stage, way], self.device))
         first = next(iter(took), None)
-        for way in (way for way in ROWS[stage] if way not in ENGINES):
+        for way in ways:
             if way not in took or first is None:
                 self.rows.append(Row(stage, way, reason=failed[way]))
                 continue
-            ratio = Summary.of(a / b for a, b in zip(took[first], took[way], strict=True))
+            ratio = None if way is first else Summary.of(a / b for a, b in zip(took[first], took[way], strict=True))
             dtype = torch.float32 if way in {Way.FP32, Way.CPU} else torch.bfloat16
             limit = self.ceilings.least_seconds(flop, moved, dtype) if flop else None
-            self.rows.append(Row(stage, way, Summary.of(took[way]), ratio, limit, errors[way], peaks.get(way)))
+            self.rows.append(Row(stage, way, Summary.of(took[way]), ratio, limit, errors.get(way), peaks.get(way)))
             print(f"{stage}, {way}: {1e3 * Summary.of(took[way]).median:.2f} ms", flush=True)
 
     def conditioner(self) -> None:
@@ -133,7 +136,7 @@ class Bench:
         features = {name: feature.cpu() for name, feature in self.inputs.features.items()}
         self.measure(
             Stage.FEATURES_TO_SOUND,
-            {way: lambda pair=pair: self._from_features(features, *pair) for way, pair in ways.items()},  # type: ignore[misc]
+            {way: partial(self._from_features, features, *pair) for way, pair in ways.items()},
         )
         with tempfile.TemporaryDirectory() as folder:
             clip = Path(folder) / "clip.mp4"
@@ -221,38 +224,65 @@ class Bench:
 
     def project_sampler(self) -> Compute:
         """As `omniaudio generate --backend torch` samples: noise and latents are the computer's, a graph a step."""
-        config, device = self.config, self.device
-        with device:
-            model = random_model(config)
-        description = Description("random", "", config, Backend.TORCH)
-        pipeline = TorchPipeline(description, model, nn.Identity(), device, torch.bfloat16)
+        with self.device:
+            model = random_model(self.config)
+        description = Description("random", "", self.config, Backend.TORCH)
+        pipeline = TorchPipeline(description, model, nn.Identity(), self.device, torch.bfloat16)
         torch.use_deterministic_algorithms(False)  # which the session has switched on for all of this process
-        rate = config.omniaudio.frame_rate * config.samples_per_latent / config.sample_rate
-        windows = plan(config.latent_frames, config.latent_frames, rate, config.model.diffusion.config.patch_size)
         store = pipeline.condition_store()
         store.append(self.inputs.conditions)
-        noise = self.inputs.noise.cpu().numpy()
+        return self._sampler_of(pipeline, store)
+
+    def _sampler_of(self, stages: Stages, store: ConditionStore) -> Compute:
+        config, noise = self.config, self.inputs.noise.cpu().numpy()
+        rate = config.omniaudio.frame_rate * config.samples_per_latent / config.sample_rate
+        windows = plan(config.latent_frames, config.latent_frames, rate, config.model.diffusion.config.patch_size)
         chosen = config.omniaudio
 
         def sample() -> Tensor:
-            latents = pipeline.sample(
+            latents = stages.sample(
                 noise, windows, store, guidance=chosen.guidance, steps=chosen.steps, on_rows=lambda rows: None
             )
-            return torch.from_numpy(latents).to(device)
+            return torch.from_numpy(latents)
 
         return sample
 
     def engines(self) -> None:
-        """TensorRT and TensorRT-RTX, as far as they are here."""
+        """TensorRT and TensorRT-RTX, as far as they are here; arrays come from the computer's memory and go there."""
         for way, flavour in ((Way.TENSORRT, Flavour.TENSORRT), (Way.TENSORRT_RTX, Flavour.TENSORRT_RTX)):
-            _, said = default_engine(flavour)
-            for stage in (Stage.SAMPLER, Stage.DECODER):
-                self.rows.append(Row(stage, way, reason=said))
+            loads, reason = default_engine(flavour)
+            if loads and self._late():
+                loads, reason = False, f"{reason} Out of time."
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    stages = open_engines(flavour, Path(folder)) if loads else None
+                except Exception as error:  # whatever is missing or refused on this machine
+                    stages, reason = None, f"{reason} {_said(error)}"
+                if stages is None:
+                    self.rows += [Row(stage, way, reason=reason) for stage in (Stage.SAMPLER, Stage.DECODER)]
+                    continue
+                self.measure(Stage.SAMPLER, {way: partial(self._engine_sampler, stages)})
+                self.measure(Stage.DECODER, {way: partial(self._engine_decoder, stages)})
+
+    def _engine_sampler(self, stages: Stages) -> Compute:
+        store = stages.condition_store()
+        count = len(self.inputs.features["video_360"][0])
+        pictures = {name: picture.cpu().numpy() for name, picture in self.inputs.pictures.items()}
+        features = [stages.vision({name: one[at : at + 1] for name, one in pictures.items()}) for at in range(count)]
+        store.append(stages.conditions(features))
+        return self._sampler_of(stages, store)
+
+    def _engine_decoder(self, stages: Stages) -> Compute:
+        latents = self.inputs.latents.cpu().numpy()
+        return lambda: torch.from_numpy(stages.decode(latents))
 
     def _was(self, stage: Stage, way: Way) -> Compute:
         if (stage, way) not in self.ready:
             raise RuntimeError(f"the {stage} was not run so")
         return self.ready[stage, way]
+
+    def _late(self) -> bool:
+        return time.perf_counter() - self._began > LAST_BEGIN
 
     def _allocated(self, reset: bool) -> int:
         if self.device.type != "cuda":
@@ -260,6 +290,10 @@ class Bench:
         if reset:
             torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated()
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or ['no reason'])[0]}"
 
 
 def _bytes(part: nn.Module) -> int:

@@ -67,7 +67,7 @@ def draft_table(journal: Journal) -> str:
         for backend in BACKENDS:
             runs = [run for run in journal.of(row) if run.variant == backend]
             if not runs:
-                reason = journal.reason(row, backend) or "takes minutes, shown by one back-end"
+                reason = journal.reason(row, backend) or f"the longer clips take minutes, and {AUTO} shows them"
                 rows.append([clip, backend, f"not run: {reason}", *[""] * 5])
                 continue
             wall = seconds_of(runs, backend)

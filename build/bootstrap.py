@@ -26,6 +26,7 @@ BLENDERS_NUMPY = "numpy==1.26.4"  # bpy does not say which it was built with
 STAMP = "omniaudio.json"  # in each environment: what it holds
 DEBIAN_LIBRARIES = "libegl1 libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
 TYPED = [
+    "benchmarks",
     "blender_addon/engine.py",
     "blender_addon/frames.py",
     "build/bootstrap.py",
@@ -33,7 +34,16 @@ TYPED = [
     "demo/run.py",
 ]
 WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "service", "torch"]
-MADE = ["dist", "demo/demo*", "demo/table.txt", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis"]
+MADE = [
+    ".cache/benchmarks",
+    "dist",
+    "demo/demo*",
+    "demo/table.txt",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+]
 
 
 def main() -> int:
@@ -62,8 +72,8 @@ def test() -> int:
 
 
 def bench() -> int:
-    """Time and memory of generating, as a table in Markdown."""
-    return run([ensure_engine(["cpu"]), "benchmarks/generate.py"])
+    """Time and memory on this machine's CPU, which docs/benchmarks.md then tells; takes about 40 minutes."""
+    return run([ensure_engine(["cpu", "released", "torch"]), "-m", "benchmarks"])
 
 
 def lint() -> int:

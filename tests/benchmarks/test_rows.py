@@ -8,10 +8,12 @@ import pytest
 from released import write_config
 
 from benchmarks import gpu_table, tables
+from benchmarks.__main__ import blocks
 from benchmarks.full_size import Part, Variant
 from benchmarks.gpu_table import Record, Row, Stage, Way
 from benchmarks.machine import has_bf16
 from benchmarks.measure import Journal, NotRun, Process, Run, Summary, run_process
+from benchmarks.page import write_blocks
 from benchmarks.rows import AUTO, PARTS, REPOSITORY, START_UP, WHOLE, clip_row, measure_draft, measure_released
 
 STEPS = 24
@@ -104,5 +106,14 @@ def test_the_draft_is_measured_by_its_whole_command(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "journal.jsonl", {})
     measure_draft(journal, "draft", 1, (1, 2, 3))
     assert journal.not_run == []
-    assert len(journal.runs) == 3 + 3 + 3 + 1
+    assert len(journal.runs) == 3 + 3 + 1 + 1
     assert all(100 < run.peak < 4000 for run in journal.runs)
+
+
+def test_the_page_holds_every_table(journal: Journal, tmp_path: Path) -> None:
+    page = tmp_path / "benchmarks.md"
+    made = blocks(journal, STEPS, gpu_table.not_run("no GPU here"), {"processor": "one"})
+    write_blocks(page, "Benchmarks", made)
+    text = page.read_text()
+    assert text.count("<!-- generated: ") == text.count("<!-- end: ") == 5
+    assert all(name in text for name in (*Variant, *Way, AUTO, "| processor | one |"))
