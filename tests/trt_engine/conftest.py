@@ -1,10 +1,12 @@
 """Models to generate with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from running import Running
 
 from omniaudio import zoo
 from trt_engine.bundle import BUNDLE_FILE
@@ -41,3 +43,13 @@ def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pictures") / "panorama.png"
     Image.fromarray(np.stack([127 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)).save(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def engine(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`omniaudio serve` with the draft model, as a process; it may read what lies under pytest's folder."""
+    pytest.importorskip("fastapi")
+    service = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
+    service.start()
+    yield service
+    service.stop()

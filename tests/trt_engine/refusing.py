@@ -1,0 +1,17 @@
+"""What the client's errors have in common."""
+
+from collections.abc import Callable
+
+import pytest
+
+from trt_engine.client import EngineError
+
+
+def broken(kind: str, call: Callable[[], object]) -> str:
+    """The sentence of the error of a kind that a call raises."""
+    with pytest.raises(EngineError) as caught:
+        call()
+    assert caught.value.code == kind
+    assert "\n" not in caught.value.sentence
+    assert caught.value.sentence.endswith(".")
+    return caught.value.sentence

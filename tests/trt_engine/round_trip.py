@@ -1,0 +1,32 @@
+"""Run by the interpreters that the client is made for: `python round_trip.py SERVICE_FOLDER CLIP TARGET`.
+
+Beside it lies a copy of client.py, and nothing else that is not in the standard library.
+"""
+
+import sys
+from pathlib import Path
+
+import client
+
+folder, clip, target = map(Path, sys.argv[1:])
+service = client.find(folder)
+service.health()
+media = service.upload(clip)
+request = client.JobRequest(client.MediaSource(media.id), model="draft", duration=0.5, steps=2, map=False)
+job = service.create(request)
+fractions = [state.progress.fraction for state in service.events(job.id) if state.progress is not None]
+job = service.wait(job.id)
+assert job.state == "done", job
+assert job.result is not None
+assert job.result.takes[0].map is None
+assert fractions == sorted(fractions)
+service.download(job.id, job.result.takes[0].sound, target)
+assert target.stat().st_size == job.result.takes[0].sound.size
+assert job in service.jobs("done")
+assert [worker.device for worker in service.workers()] == ["cpu"]
+service.remove(job.id)
+service.remove_upload(media.id)
+try:
+    service.job(job.id)
+except client.EngineError as error:
+    print(error.code)
