@@ -2,6 +2,7 @@
 
 import typer
 
+from trt_engine.commands.backends import backends
 from trt_engine.commands.export import export
 from trt_engine.commands.generate import generate
 from trt_engine.commands.jobs import jobs_app
@@ -12,5 +13,6 @@ def register(app: typer.Typer) -> None:
     """Add this package's commands."""
     app.command()(generate)
     app.command()(export)
+    app.command()(backends)
     app.command()(serve)
     app.add_typer(jobs_app, name="jobs")
