@@ -45,6 +45,8 @@ OPENING = "opening"
 """The stage before the generator's own: the model is made ready."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OUT_OF_MEMORY = ("out of memory", "bad_alloc", "bad allocation", "allocate memory")
+"""What back-ends say, each with an exception of its own."""
 _log = logging.getLogger(__name__)
 
 
@@ -100,17 +102,15 @@ class Worker:
         except UserError as error:
             _log.info("Job %s: %s", run.job, error.sentence)
             return Failed(job=run.job, error=_explained(error, run))
-        except MemoryError:
-            self._pipelines.clear()
-            _log.exception("Job %s", run.job)
-            sentence = "There was not enough memory: ask for a shorter part or for fewer takes."
-            return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence), broken=True)
         except Exception as error:  # whatever a back-end fails with, the service lives on
             _log.exception("Job %s", run.job)
             return self._unforeseen(run, error)
         return Done(job=run.job)
 
     def _unforeseen(self, run: Run, error: Exception) -> Failed:
+        if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            sentence = "There was not enough memory: ask for a shorter part or for fewer takes."
+            return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence), broken=True)
         if isinstance(error, OSError) and error.errno in _FULL:
             return Failed(job=run.job, error=_no_room(run, error))
         if isinstance(error, OSError) and not run.source.exists():

@@ -1,0 +1,95 @@
+"""Quick jobs, and a supervisor around a test."""
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from trt_engine.service.models import Job, JobRequest, JobState, PathSource
+from trt_engine.service.settings import Settings
+from trt_engine.service.supervisor import Supervisor
+
+
+def request(source: Path, **wishes: Any) -> JobRequest:
+    """Half a second of sound in two steps, without pictures and preview."""
+    quick = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map": False}
+    return JobRequest(source=PathSource(path=str(source)), **{**quick, **wishes})
+
+
+def long(source: Path, **wishes: Any) -> JobRequest:
+    """Half a minute of sampling if it is let."""
+    return request(source, **{"steps": 1000, **wishes})
+
+
+@asynccontextmanager
+async def supervised(folder: Path, **settings: Any) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(Settings(folder=folder, **settings))
+    await supervisor.start()
+    try:
+        yield supervisor
+    finally:
+        await supervisor.stop()
+
+
+async def ended(supervisor: Supervisor, job_id: str, seconds: float = 120) -> Job:
+    async with asyncio.timeout(seconds):
+        async for job in supervisor.changes(job_id):
+            last = job
+    assert last.state.ended
+    return last
+
+
+async def sampling(supervisor: Supervisor, job_id: str) -> Job:
+    """The job when it has come to the sampler."""
+    async with asyncio.timeout(120):
+        async for job in supervisor.changes(job_id):
+            if job.progress is not None and job.progress.stage == "sampling":
+                return job
+            assert job.state in (JobState.QUEUED, JobState.RUNNING), job
+    raise AssertionError("it has ended")
+
+
+def worker_processes(folder: Path) -> list[psutil.Process]:
+    """The workers of a service's folder that live, whoever started them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        if "trt_engine.service.worker" in line and line[-1].startswith(str(folder)):
+            found.append(process)
+    return found
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[Path]:
+    """A file system of its own, of a size; skips where this process may not mount one."""
+    path.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=False, capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip("may not mount a file system")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Take all the room that there is."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+    return filler

@@ -1,0 +1,158 @@
+"""The jobs in SQLite."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from quick import fill, request, small_disk
+
+from omniaudio.errors import UserError
+from trt_engine.service.errors import ServiceError
+from trt_engine.service.models import Error, ErrorCode, JobState, Result
+from trt_engine.service.settings import DATABASE
+from trt_engine.service.store import SCHEMA, Store
+
+CLIP = Path("/clips/clip.mp4")
+RESULT = Result(model="draft", backend="onnxruntime", takes=())
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    opened = Store(tmp_path / "service", most_queued=1000)
+    yield opened
+    opened.close()
+
+
+def test_jobs_outlive_the_store(tmp_path: Path) -> None:
+    first = Store(tmp_path, 10)
+    job, new = first.create(request(CLIP, seed=7, name="Ä 🌍"), CLIP)
+    assert new
+    first.close()
+    again = Store(tmp_path, 10)
+    assert again.job(job.id) == job
+    taken = again.take()
+    assert taken is not None
+    assert (taken.id, taken.request, taken.source, taken.starts, taken.crashes) == (job.id, job.request, CLIP, 1, 0)
+    again.close()
+
+
+def test_the_same_request_id_is_the_same_job(store: Store) -> None:
+    job, new = store.create(request(CLIP, request_id="one"), CLIP)
+    assert new
+    assert store.create(request(CLIP, request_id="one"), CLIP) == (job, False)
+    with pytest.raises(ServiceError, match=job.id) as met:
+        store.create(request(CLIP, request_id="one", seed=1), CLIP)
+    assert met.value.code is ErrorCode.CONFLICT
+    assert store.create(request(CLIP), CLIP)[0].id != store.create(request(CLIP), CLIP)[0].id
+    store.take()
+    store.finish(job.id, RESULT)
+    again, new = store.create(request(CLIP, request_id="one"), CLIP)
+    assert (again.id, again.state, new) == (job.id, JobState.DONE, False)
+
+
+def test_a_thousand_jobs_wait_and_no_more(store: Store) -> None:
+    for number in range(1000):
+        store.create(request(CLIP, request_id=str(number)), CLIP)
+    with pytest.raises(ServiceError, match="1000 jobs are waiting") as met:
+        store.create(request(CLIP), CLIP)
+    assert met.value.code is ErrorCode.QUEUE_FULL
+    assert not store.create(request(CLIP, request_id="999"), CLIP)[1], "a known one is answered all the same"
+    assert store.take() is not None
+    assert store.create(request(CLIP), CLIP)[1]
+
+
+def test_jobs_are_taken_in_order_and_go_back_to_their_place(store: Store) -> None:
+    ids = [store.create(request(CLIP), CLIP)[0].id for _ in range(3)]
+    first = store.take()
+    assert first is not None
+    assert first.id == ids[0]
+    store.requeue(first.id, crashed=True)
+    again = store.take()
+    assert again is not None
+    assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1)
+    assert [job.id for job in store.jobs(None, 2)] == [ids[2], ids[1]]
+    assert [job.id for job in store.jobs(JobState.RUNNING, 10)] == [ids[0]]
+    assert store.live() == ids
+
+
+def test_a_job_ends_once(store: Store) -> None:
+    error = Error(code=ErrorCode.INTERNAL, sentence="No.")
+    job, _ = store.create(request(CLIP), CLIP)
+    assert store.cancel(job.id)
+    assert not store.cancel(job.id)
+    assert not store.finish(job.id, RESULT)
+    assert not store.fail(job.id, error)
+    store.requeue(job.id, crashed=False)
+    kept = store.job(job.id)
+    assert (kept.state, kept.result) == (JobState.CANCELLED, None)
+    assert kept.error is not None
+    assert kept.error.code is ErrorCode.CANCELLED
+    assert store.take() is None
+
+
+def test_only_what_has_ended_is_removed(store: Store) -> None:
+    job, _ = store.create(request(CLIP, request_id="one"), CLIP)
+    store.remove(job.id)
+    assert store.job(job.id) == job
+    store.cancel(job.id)
+    assert store.ended_before(datetime.now(UTC) - timedelta(seconds=60)) == []
+    assert store.ended_before(datetime.now(UTC) + timedelta(seconds=60)) == [job.id]
+    store.remove(job.id)
+    with pytest.raises(ServiceError, match="There is no job") as met:
+        store.job(job.id)
+    assert met.value.code is ErrorCode.NOT_FOUND
+    assert store.create(request(CLIP, request_id="one"), CLIP)[1], "its request id is free again"
+
+
+def test_one_service_a_folder(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    with pytest.raises(UserError, match="Another service already uses") as met:
+        Store(folder, 10)
+    assert str(folder) in met.value.sentence
+    code = f"from pathlib import Path; from trt_engine.service.store import Store; Store(Path({str(folder)!r}), 10)"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Another service already uses" in other.stderr
+    store.close()
+    Store(folder, 10).close()
+
+
+def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    Store(tmp_path, 10).close()
+    path = tmp_path / DATABASE
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"PRAGMA user_version={SCHEMA + 1}")
+    with pytest.raises(UserError, match="newer OmniAudio"):
+        Store(tmp_path, 10)
+    path.write_bytes(b"not a database" * 1000)
+    with pytest.raises(UserError, match="move it away"):
+        Store(tmp_path, 10)
+    assert path.read_bytes() == b"not a database" * 1000
+    path.unlink()
+    Store(tmp_path, 10).close()
+
+
+def test_a_name_that_is_no_text_is_refused(store: Store) -> None:
+    with pytest.raises(ServiceError, match="not in Unicode"):
+        store.create(request(CLIP), Path("/clips/\udcff.mp4"))
+    assert store.live() == []
+
+
+def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        store = Store(disk / "service", 1000)
+        known, _ = store.create(request(CLIP), CLIP)
+        filler = fill(disk)
+        created = 1
+        with pytest.raises(ServiceError, match="make room") as met:
+            for created in range(1, 1000):
+                store.create(request(CLIP), CLIP)
+        assert met.value.code is ErrorCode.NO_ROOM
+        assert len(store.live()) == created
+        assert store.job(known.id) == known
+        filler.unlink()
+        assert store.create(request(CLIP), CLIP)[1]
+        store.close()
