@@ -13,6 +13,8 @@ API_VERSION = 1
 
 MOST_TAKES = 16
 MOST_STEPS = 1000
+HIGHEST_SEED = 2**53 - 1
+"""The largest integer that every program reads from JSON as it is (RFC 7493, section 2.2)."""
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Stem = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f./\\:*?\"<>|#%][^\x00-\x1f\x7f/\\:*?\"<>|#%]{0,99}$")]
@@ -80,7 +82,7 @@ class JobRequest(_Record):
     backend: Name = "auto"
     start: float = Field(default=0.0, ge=0, le=360_000, description="seconds into the clip")
     duration: float | None = Field(default=None, gt=0, le=360_000, description="seconds; else to the clip's end")
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
     takes: int = Field(default=1, ge=1, le=MOST_TAKES)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     guidance: float | None = Field(default=None, ge=-100, le=100)
