@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from omniaudio.config import ModelConfig
 from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
+from omniaudio.overlap import read_ahead
 from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.sampler import halves
@@ -198,19 +199,27 @@ class Generation:
     def _features(self, pictures: Iterator[Picture]) -> Iterator[Features]:
         """Of each picture; the last one's are repeated for ever."""
         last: Features = None
-        last_picture: Picture | None = None
-        for picture in pictures:
-            # A picture that stays, as a still does, comes as the same array again.
-            if picture is not last_picture:
-                inputs = vision_inputs(picture, self.config.omniaudio.vision.type)
-                last = self.stages.vision({name: shown[None] for name, shown in inputs.items()})
-                last_picture = picture
+        last_shown: dict[str, Array] | None = None
+        for shown in read_ahead(self._shown(pictures)):
+            if shown is not last_shown:
+                last, last_shown = self.stages.vision(shown), shown
             self.progress.advance(LOOKING)
             yield last
-        if last_picture is None:
+        if last_shown is None:
             raise ValueError("there is no picture to look at")
         while True:
             yield last
+
+    def _shown(self, pictures: Iterator[Picture]) -> Iterator[dict[str, Array]]:
+        """What the encoder is shown of each picture. One that stays, as a still does, comes as the same array again,
+        and so does what is shown of it."""
+        last: Picture | None = None
+        shown: dict[str, Array] = {}
+        for picture in pictures:
+            if picture is not last:
+                inputs = vision_inputs(picture, self.config.omniaudio.vision.type)
+                last, shown = picture, {name: array[None] for name, array in inputs.items()}
+            yield shown
 
     def _window_conditions(self, features: Iterator[Features]) -> Iterator[WindowConditions]:
         kept: deque[Features] = deque()

@@ -18,6 +18,7 @@ from omniaudio.delivery import AmbixWriter, Options, Sidecar, file_sha256, insta
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generator import Generation, Settings, Stages
 from omniaudio.listening import BinauralRenderer
+from omniaudio.overlap import use_beside
 from omniaudio.panorama import check_panorama
 from omniaudio.progress import Report
 from omniaudio.soundmap import SoundMap
@@ -269,18 +270,22 @@ def _write(blocks: Iterator[Float32], path: Path, rate: int, drawn: SoundMap, re
     """Master and preview, in one pass over the sound."""
     renderer = BinauralRenderer(rate)
     with AmbixWriter(path, rate) as master:
+
+        def deliver(block: Float32) -> None:
+            master.write(block)
+            if request.map:
+                drawn.add(block)
+
         if not request.preview:
-            for block in blocks:
-                master.write(block)
-                if request.map:
-                    drawn.add(block)
+            use_beside(blocks, deliver)
             return master
         with AmbixWriter(path.with_suffix(".preview.wav"), rate, channels=2) as preview:
-            for block in blocks:
-                master.write(block)
+
+            def deliver_both(block: Float32) -> None:
+                deliver(block)
                 preview.write(renderer.process(block))
-                if request.map:
-                    drawn.add(block)
+
+            use_beside(blocks, deliver_both)
             preview.write(renderer.finish())
     return master
 
