@@ -36,15 +36,16 @@ _PROJECTIONS = {
 _STEREO: dict[int, Stereo] = {1: "side-by-side", 2: "top-bottom"}
 """FFmpeg's AVStereo3DType, as far as a picture can be cut by it."""
 
+_REFERRING = frozenset({"applehttp", "concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"})
+"""Formats that are lists of other files or addresses: a clip is what lies in its own file."""
+_FORMATS = ",".join(sorted(av.formats_available - _REFERRING - {"tty"}))
+"""Those that are read. By `tty` FFmpeg would show any text as a film of it."""
+
 
 def open_file(path: Path) -> av.container.InputContainer:
     try:
         # With its protocol named, no character of a file's name means another one.
-        container = av.open(f"file:{path}")
-        if container.format.name == "tty":  # FFmpeg would show any text as a film of it.
-            container.close()
-            raise av.error.InvalidDataError(0, "text")
-        return container
+        return av.open(f"file:{path}", options={"format_whitelist": _FORMATS})
     except PermissionError as error:
         raise UserError(f"{path} may not be read; change its permissions.", ExitCode.NO_INPUT) from error
     except av.error.FFmpegError as error:

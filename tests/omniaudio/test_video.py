@@ -520,6 +520,20 @@ def test_a_name_full_of_signs(tmp_path: Path) -> None:
     assert probe(path).frames == 5
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{other}\n#EXT-X-ENDLIST\n"),
+        ("list.ffconcat", "ffconcat version 1.0\nfile other.ts\n"),
+    ],
+)
+def test_a_list_of_other_files_is_no_clip(tmp_path: Path, name: str, text: str) -> None:
+    other = write_video(tmp_path / "other.ts", [grey(90)] * 5)
+    assert probe(other).codec == "h264"
+    (tmp_path / name).write_text(text.format(other=other))
+    assert name in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(tmp_path / name))
+
+
 # --- Real footage ---------------------------------------------------------------------------------------------------
 
 
