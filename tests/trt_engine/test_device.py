@@ -1,0 +1,89 @@
+"""The GPU's interfaces as far as a machine without one goes: every name that is used exists, and what lacks is said."""
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from omniaudio import zoo
+from omniaudio.config import load_config
+from omniaudio.errors import ExitCode, UserError
+from trt_engine.compiler import Job, compile_graph
+from trt_engine.runtime import device, tensorrt
+from trt_engine.runtime.device import Device
+from trt_engine.runtime.tensorrt import load_engine
+from trt_engine.targets import Flavour, native_architecture
+from trt_engine.update import OUTPUTS, update_graph, update_profile
+
+
+def attributes(source: Any, *holders: str) -> set[str]:
+    """The attributes that code takes of these expressions."""
+    tree = ast.parse(inspect.getsource(source))
+    return {
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) in holders
+    }
+
+
+def has_gpu() -> bool:
+    try:
+        native_architecture()
+    except UserError:
+        return False
+    return True
+
+
+def test_every_name_of_cuda_is_in_its_bindings() -> None:
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    used = attributes(device._CudaBindings, "self._cuda", "cuda")
+    assert {"cudaMalloc", "cudaMallocHost", "cudaStreamBeginCapture", "cudaGraphLaunch", "cudaEventDestroy"} <= used
+    assert [name for name in used if not hasattr(runtime, name)] == []
+    for kind in ("HostToDevice", "DeviceToHost", "DeviceToDevice"):
+        assert hasattr(runtime.cudaMemcpyKind, f"cudaMemcpy{kind}")
+    assert hasattr(runtime.cudaStreamCaptureMode, "cudaStreamCaptureModeRelaxed")
+    assert {"name", "major", "minor"} <= set(dir(runtime.cudaDeviceProp))
+
+
+def test_every_name_of_tensorrt_is_in_tensorrt_rtx() -> None:
+    trt = pytest.importorskip("tensorrt_rtx")
+    used = {
+        trt: attributes(tensorrt, "trt", "self._trt") - {"__version__"},
+        trt.IExecutionContext: attributes(tensorrt, "self._context"),
+        trt.ICudaEngine: attributes(tensorrt, "self._engine"),
+        trt.IRuntimeConfig: attributes(tensorrt, "config"),
+        trt.IRuntimeCache: attributes(tensorrt, "self._cache"),
+        trt.Runtime: attributes(tensorrt, "runtime"),
+        trt.CudaGraphStrategy: attributes(tensorrt, "strategies"),
+        trt.ExecutionContextAllocationStrategy: attributes(tensorrt, "trt.ExecutionContextAllocationStrategy"),
+    }
+    for holder, names in used.items():
+        assert names
+        assert [name for name in names if not hasattr(holder, name)] == []
+
+
+@pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
+def test_without_a_driver_there_is_a_sentence() -> None:
+    with pytest.raises(UserError, match="install NVIDIA's driver") as raised:
+        Device()
+    assert raised.value.code is ExitCode.NO_BACKEND
+
+
+@pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
+@pytest.mark.parametrize("damage", ["whole", "cut short", "empty", "another file"])
+def test_an_engine_that_does_not_load_is_a_sentence(model: zoo.Model, tmp_path: Path, damage: str) -> None:
+    """A whole one too: without a driver no engine loads."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    config = load_config(model.config)
+    graph, engine = tmp_path / "update.onnx", tmp_path / "update.engine"
+    onnx.save(update_graph(config.latent_channels, config.latent_frames, guided=True), graph)
+    compile_graph(Job(Flavour.TENSORRT_RTX, graph, (89,), update_profile(config, guided=True), OUTPUTS), engine)
+    whole = engine.read_bytes()
+    content = {"whole": whole, "cut short": whole[: len(whole) // 2], "empty": b"", "another file": b"RIFF" * 999}[
+        damage
+    ]
+    runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))
+    with pytest.raises(UserError, match=r"cannot load .*update\.engine.*: check that an NVIDIA driver") as raised:
+        load_engine(trt, runtime, content, engine, Flavour.TENSORRT_RTX)
+    assert raised.value.code is ExitCode.NO_BACKEND
