@@ -1,7 +1,7 @@
 """How large the operands of a velocity graph's products become, along the sampler's own way through real pictures."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.sampler import euler, guided
 from omniaudio.windows import noise
 from trt_engine.bundle import PICTURE, Stage
-from trt_engine.precision import WEIGHTED, lower
+from trt_engine.precision import lower
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array, Session
 from trt_engine.targets import Precision
@@ -62,7 +62,7 @@ def walk(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Pictur
 
 
 def amplitudes(graph: Path, inputs: Iterable[Mapping[str, Array]]) -> dict[str, float]:
-    """The largest magnitude of every value that a product of weights reads, by the value's name.
+    """The largest magnitudes of the values that fp8 quantises, by name: what the products of weights read.
 
     Args:
         graph: the float32 velocity graph.
@@ -85,12 +85,16 @@ def amplitudes(graph: Path, inputs: Iterable[Mapping[str, Array]]) -> dict[str, 
     return largest
 
 
-def _operands(graph: ir.Graph) -> Iterator[ir.Value]:
+def _operands(graph: ir.Graph) -> list[ir.Value]:
+    """Of the tokens' products with weights but the first and the last one, by which they enter and leave the
+    transformer: those two are small, and rounding them costs much. Left out too is `Gemm`, which is what linear layers
+    of vectors become: the time's, and the norms' scales, which multiply every token."""
+    read = []
     for node in graph:
-        if node.op_type in WEIGHTED:
-            activation, weight = node.inputs[:2]
-            if activation is not None and weight is not None and weight.is_initializer():
-                yield activation
+        operand, weight = (*node.inputs, None, None)[:2]
+        if node.op_type == "MatMul" and operand is not None and weight is not None and weight.is_initializer():
+            read.append(operand)
+    return read[1:-1]
 
 
 def _observe(graph: ir.Graph, value: ir.Value) -> None:

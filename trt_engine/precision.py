@@ -32,18 +32,26 @@ _LOW = {
     Precision.BF16: ir.DataType.BFLOAT16,
     Precision.FP8: ir.DataType.FLOAT16,
 }
+_LARGEST = {ir.DataType.FLOAT16: 65504.0, ir.DataType.BFLOAT16: float(np.finfo(np.float32).max)}
 _E4M3 = ir.DataType.FLOAT8E4M3FN
 
 _PRODUCTS = {"MatMul", "Gemm", "Conv", "ConvTranspose"}
-WEIGHTED = {"MatMul", "Gemm"}
-"""Products that fp8 quantises, where one operand is a constant."""
+_MATRICES = {"MatMul", "Gemm"}
+"""Products of matrices."""
 MOVING = {
     *("Reshape", "Transpose", "Slice", "Concat", "Split", "Squeeze", "Unsqueeze", "Expand", "Gather", "GatherND"),
     *("Pad", "Tile", "Identity", "Flatten"),
 }
-_ELEMENTWISE = {"Add", "Sub", "Mul", "Neg", "Sigmoid", "Tanh", "Relu", "Clip", "Max", "Min", "Where", "Erf", "Gelu"}
+_ELEMENTWISE = {
+    *("Add", "Sub", "Mul", "Neg", "Sigmoid", "Tanh", "Relu", "Clip", "Max", "Min", "Where", "Erf", "Gelu"),
+    "Softmax",  # between two products, so that all three become one kernel, which has its sums in float32
+}
 """These and what only moves values are as low as what they read. All other operations, such as norms, reductions, Sin,
 Exp and Div, are computed in float32."""
+_RESIDUAL_STAGES = {Stage.VISION, Stage.VELOCITY}
+"""Stages where the sum of two computed values is in float32: the residual stream, to which every layer adds a little,
+and what is left of the latents where t divides it. An Oobleck's are as low as its convolutions, since it is memory that
+it waits for."""
 _EXACT_STAGES = {
     Stage.CONDITIONER,  # where it points to is an ArgMax of products, which rounding would move
     Stage.DECODER,  # the draft's are Fourier and mel transforms of powers from 1e-8 to 1e2
@@ -105,7 +113,7 @@ class _Lowering:
     def run(self) -> None:
         for node in tuple(self._graph):
             low = self._is_low(node)
-            if low and node.op_type in WEIGHTED:
+            if low and node.op_type in _MATRICES:
                 self._quantise(node)
             self._set_type(node, self._low if low else ir.DataType.FLOAT)
         for index, value in enumerate(self._graph.outputs):
@@ -119,11 +127,12 @@ class _Lowering:
         computed = [value for value in floats if not value.is_initializer()]
         if not all(self._fits(value) for value in floats if value.is_initializer()):
             return False
-        if node.op_type in WEIGHTED and self._stage in _EXACT_STAGES:
+        if node.op_type in _MATRICES and self._stage in _EXACT_STAGES:
             return False
         if node.op_type in _PRODUCTS:
-            return True
-        if node.op_type in {"Add", "Sub"} and len(computed) > 1 and self._stage is Stage.VELOCITY:
+            # Depthwise convolutions are no work for tensor cores, and suffer most from bfloat16's 8 bits.
+            return self._low is not ir.DataType.BFLOAT16 or node.attributes.get_int("group", 1) == 1
+        if node.op_type in {"Add", "Sub"} and len(computed) > 1 and self._stage in _RESIDUAL_STAGES:
             return False
         return node.op_type in MOVING | _ELEMENTWISE and any(value.dtype is self._low for value in computed)
 
@@ -135,10 +144,13 @@ class _Lowering:
         finite, does not vanish."""
         if constant not in self._survives:
             exact = _numbers(constant)
-            with np.errstate(over="ignore"):
-                rounded = exact.astype(self._low.numpy()).astype(np.float32)
-            kept = exact.size > 1 or rounded.any() == exact.any()
-            self._survives[constant] = bool(np.isfinite(rounded).all() and kept)
+            if exact.size == 1:
+                with np.errstate(over="ignore"):
+                    rounded = exact.astype(self._low.numpy()).astype(np.float32)
+                fits = bool(np.isfinite(rounded).all() and rounded.any() == exact.any())
+            else:  # extremes alone: a gigabyte of weights is read here
+                fits = bool(max(exact.max(initial=0), -exact.min(initial=0)) <= _LARGEST[self._low])
+            self._survives[constant] = fits
         return self._survives[constant]
 
     def _set_type(self, node: ir.Node, dtype: ir.DataType) -> None:
@@ -251,7 +263,7 @@ def _constant(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value
 
 def _numbers(constant: ir.Value) -> np.ndarray:
     assert constant.const_value is not None
-    return constant.const_value.numpy().astype(np.float32)
+    return constant.const_value.numpy().astype(np.float32, copy=False)
 
 
 def _converted(tensor: ir.TensorProtocol, dtype: ir.DataType) -> ir.TensorProtocol:
