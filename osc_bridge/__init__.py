@@ -1,1 +1,1 @@
-"""OSC <-> engine. Nothing is here yet: this package gets its turn in a later issue."""
+"""OSC <-> engine: DAWs ask for generations by Open Sound Control, and hear how far they are and where the files lie."""

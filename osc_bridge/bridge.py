@@ -1,0 +1,346 @@
+"""The bridge: what OSC clients ask becomes jobs of the engine, and what becomes of those is told to the clients.
+
+It translates, it never computes. Messages are handled on one asyncio loop and at once; what takes time (files, the
+engine) happens in a few threads. What was asked is in the ledger before the engine hears of it, so whoever dies in the
+middle, the client gets its `done` or its `fail`.
+"""
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any, Protocol, TypeVar
+
+from osc_bridge.ledger import Entry, Ledger, fingerprint
+from osc_bridge.messages import PREFIX, PROTOCOL, About, Ask, Generate, RefusedError, Request, parse
+from osc_bridge.packets import Argument, Message
+from osc_bridge.transport import Peer, UdpPeer
+
+MOST_OPEN = 200
+"""Requests that have not ended."""
+MOST_SUBSCRIBERS = 32
+SUBSCRIPTION_SECONDS = 600.0
+MOST_LISTED = 50
+POLL_SECONDS = 0.25
+"""How often the engine is asked how far it is, while there is something to ask about."""
+PATIENCE_SECONDS = 600.0
+"""How long an engine may be away before its requests are given up."""
+REPEATS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between a `done` or `fail` and its repetitions, until it is acknowledged: datagrams get lost."""
+
+_log = logging.getLogger(__name__)
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Take:
+    """A take that lies where the client finds it. `duration` in seconds."""
+
+    number: int
+    path: str
+    channels: int
+    rate: int
+    duration: float
+    preview: str
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job of the engine: `state` is queued, running, done, failed or cancelled."""
+
+    job: str
+    state: str
+    stage: str = ""
+    fraction: float = 0.0
+    seconds_left: float = -1.0
+    code: str = ""
+    sentence: str = ""
+
+
+class Engine(Protocol):
+    """What the bridge needs of the engine; every call may take a while, and raises RefusedError."""
+
+    def submit(self, entry: Entry) -> str:
+        """Queue a job for a request, or find the one that it has; its id."""
+        ...
+
+    def look(self, jobs: list[str]) -> list[JobView]:
+        """How far jobs are; raises RefusedError while the engine cannot be reached."""
+        ...
+
+    def deliver(self, entry: Entry) -> list[Take]:
+        """Put the files of a job that is done where the client finds them."""
+        ...
+
+    def cancel(self, job: str) -> None:
+        """End a job."""
+        ...
+
+
+class Bridge:
+    """Answers clients. `start` in a running loop, `handle` every message, `stop` in the end."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, secret: str | None = None) -> None:
+        """`secret` is what a generation's options must name."""
+        self._engine = engine
+        self._ledger = ledger
+        self._secret = secret
+        self._open = {entry.request_id: entry for entry in ledger.open()}
+        self._views: dict[str, JobView] = {}
+        self._peers: dict[str, Peer] = {}
+        self._subscribers: dict[tuple[str, int | None], tuple[Peer, float]] = {}
+        self._repeats: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cancelled: set[str] = set()
+        self._udp: asyncio.DatagramTransport | None = None
+        self._heard = time.monotonic()
+        self._threads = ThreadPoolExecutor(4, "osc-bridge")
+        self._verbs: dict[str, Callable[[Any, Peer], None]] = {
+            "generate": self._generate,
+            "status": self._status,
+            "cancel": self._cancel,
+            "ack": self._ack,
+            "list": self._list,
+            "version": self._version,
+            "ping": self._ping,
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+        }
+
+    def start(self, udp: asyncio.DatagramTransport) -> None:
+        """Take up what an earlier bridge left, whose clients are answered by `udp`, and watch."""
+        self._udp = udp
+        for entry in self._open.values():
+            if not entry.job:
+                self._spawn(self._submit(entry))
+        self._spawn(self._watch())
+
+    async def stop(self) -> None:
+        """End; open requests stay in the ledger for the next start."""
+        tasks = [*self._tasks, *self._repeats.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def handle(self, message: Message, peer: Peer) -> None:
+        """Carry out one message; nothing that it holds raises."""
+        try:
+            verb, request = parse(message)
+            peer = _reply_to(request, peer)
+            self._verbs[verb](request, peer)
+        except RefusedError as refused:
+            _send(peer, "fail", refused.request_id, refused.code, refused.sentence)
+        except Exception:
+            _log.exception("%s could not be handled.", message.address)
+            _send(peer, "fail", "", "internal", "The bridge failed at this message: its log says why.")
+
+    def _generate(self, request: Generate, peer: Peer) -> None:
+        given = request.options.secret or ""
+        if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
+            sentence = "The bridge needs its secret: put it into the options as “secret”."
+            raise RefusedError("unauthorized", sentence, request.request_id)
+        mark = fingerprint(request)
+        known = self._find(request.request_id)
+        if known is not None and known.fingerprint != mark:
+            sentence = f"{request.request_id} is the id of another request: choose a new one."
+            raise RefusedError("conflict", sentence, request.request_id)
+        if known is not None:
+            known = replace(known, host=peer.host, port=peer.port)
+            self._keep(known, peer)
+            self._tell(known, peer)
+            return
+        if len(self._open) >= MOST_OPEN:
+            sentence = f"{MOST_OPEN} requests are waiting: ask again when some are done."
+            raise RefusedError("queue_full", sentence, request.request_id)
+        entry = Entry(request.request_id, mark, request.video, request.options, peer.host, peer.port)
+        self._keep(entry, peer)
+        self._spawn(self._submit(entry))
+
+    def _status(self, request: About, peer: Peer) -> None:
+        self._tell(self._known(request), peer)
+
+    def _cancel(self, request: About, peer: Peer) -> None:
+        entry = self._known(request)
+        if entry.outcome:
+            self._tell(entry, peer)
+        elif entry.job:
+            self._spawn(self._end_job(entry.job))
+        else:
+            self._cancelled.add(entry.request_id)  # as soon as there is a job
+
+    def _ack(self, request: About, peer: Peer) -> None:
+        if repeat := self._repeats.pop(request.request_id, None):
+            repeat.cancel()
+
+    def _list(self, request: Ask, peer: Peer) -> None:
+        entries = self._ledger.newest(MOST_LISTED)
+        for entry in entries:
+            view = self._views.get(entry.job)
+            fraction = 1.0 if entry.outcome else view.fraction if view else 0.0
+            _send(peer, "job", entry.request_id, self._state(entry), fraction)
+        _send(peer, "listed", len(entries))
+
+    def _version(self, request: Ask, peer: Peer) -> None:
+        _send(peer, "version", version("omniaudio-blender"), PROTOCOL)
+
+    def _ping(self, request: Ask, peer: Peer) -> None:
+        _send(peer, "pong")
+
+    def _subscribe(self, request: Ask, peer: Peer) -> None:
+        now = time.monotonic()
+        self._subscribers = {key: kept for key, kept in self._subscribers.items() if kept[1] > now}
+        if len(self._subscribers) >= MOST_SUBSCRIBERS and (peer.host, peer.port) not in self._subscribers:
+            raise RefusedError("queue_full", f"{MOST_SUBSCRIBERS} programs have subscribed already.")
+        self._subscribers[peer.host, peer.port] = peer, now + SUBSCRIPTION_SECONDS
+        _send(peer, "subscribed", SUBSCRIPTION_SECONDS)
+
+    def _unsubscribe(self, request: Ask, peer: Peer) -> None:
+        self._subscribers.pop((peer.host, peer.port), None)
+        _send(peer, "unsubscribed")
+
+    async def _submit(self, entry: Entry) -> None:
+        try:
+            job = await self._in_thread(self._engine.submit, entry)
+        except RefusedError as refused:
+            self._end(entry, {"code": refused.code, "sentence": refused.sentence})
+            return
+        entry = replace(self._open.get(entry.request_id, entry), job=job)
+        self._keep(entry)
+        self._views.setdefault(job, JobView(job, "queued"))
+        self._announce(entry, "accepted", entry.request_id, job)
+        if entry.request_id in self._cancelled:
+            self._cancelled.discard(entry.request_id)
+            await self._end_job(job)
+
+    async def _end_job(self, job: str) -> None:
+        try:
+            await self._in_thread(self._engine.cancel, job)
+        except RefusedError as refused:
+            _log.warning("The job %s could not be cancelled: %s", job, refused.sentence)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            waiting = {entry.job: entry for entry in self._open.values() if entry.job}
+            if not waiting:
+                self._heard = time.monotonic()
+                continue
+            try:
+                for view in await self._in_thread(self._engine.look, list(waiting)):
+                    await self._seen(waiting[view.job], view)
+                self._heard = time.monotonic()
+            except RefusedError as refused:
+                if time.monotonic() - self._heard > PATIENCE_SECONDS:
+                    for entry in waiting.values():
+                        self._end(entry, {"code": refused.code, "sentence": refused.sentence})
+
+    async def _seen(self, entry: Entry, view: JobView) -> None:
+        before = self._views.get(view.job)
+        self._views[view.job] = view
+        entry = self._open.get(entry.request_id, entry)
+        if view.state == "done":
+            try:
+                takes = await self._in_thread(self._engine.deliver, entry)
+            except RefusedError as refused:
+                self._end(entry, {"code": refused.code, "sentence": refused.sentence})
+                return
+            self._end(entry, {"takes": [vars(take) for take in takes]})
+        elif view.state in ("failed", "cancelled"):
+            self._end(entry, {"code": view.code or view.state, "sentence": view.sentence})
+        elif view.state == "running" and view != before:
+            progress = (view.fraction, view.stage, view.seconds_left)
+            self._announce(entry, "progress", entry.request_id, *progress)
+
+    def _end(self, entry: Entry, outcome: dict[str, Any]) -> None:
+        """The last word of a request: kept, said, and said again until somebody says that it was heard."""
+        entry = replace(self._open.pop(entry.request_id, entry), outcome=json.dumps(outcome))
+        self._ledger.put(entry)
+        self._views.pop(entry.job, None)
+        peers = self._listeners(entry)
+        self._peers.pop(entry.request_id, None)
+        for peer in peers:
+            self._tell(entry, peer)
+        if datagrams := [peer for peer in peers if isinstance(peer, UdpPeer)]:
+            self._repeats[entry.request_id] = asyncio.create_task(self._repeat(entry, datagrams[0]))
+
+    async def _repeat(self, entry: Entry, peer: Peer) -> None:
+        for seconds in REPEATS:
+            await asyncio.sleep(seconds)
+            self._tell(entry, peer)
+        self._repeats.pop(entry.request_id, None)
+
+    def _tell(self, entry: Entry, peer: Peer) -> None:
+        """What there is to say of a request."""
+        if entry.outcome:
+            outcome = json.loads(entry.outcome)
+            for take in (Take(**values) for values in outcome.get("takes", [])):
+                measures = (take.channels, take.rate, "ambix", take.duration, take.preview)
+                _send(peer, "done", entry.request_id, take.number, take.path, *measures)
+            if "sentence" in outcome:
+                _send(peer, "fail", entry.request_id, outcome["code"], outcome["sentence"])
+            return
+        if not entry.job:
+            return  # `accepted` or `fail` comes as soon as the engine has answered
+        _send(peer, "accepted", entry.request_id, entry.job)
+        view = self._views.get(entry.job)
+        if view is not None and view.state == "running":
+            _send(peer, "progress", entry.request_id, view.fraction, view.stage, view.seconds_left)
+
+    def _announce(self, entry: Entry, verb: str, *arguments: Argument) -> None:
+        for peer in self._listeners(entry):
+            _send(peer, verb, *arguments)
+
+    def _listeners(self, entry: Entry) -> list[Peer]:
+        """Who asked, and who listens to everything."""
+        now = time.monotonic()
+        asked = self._peers.get(entry.request_id)
+        if asked is None and entry.port is not None and self._udp is not None:
+            asked = UdpPeer(entry.host, entry.port, self._udp)
+        others = [peer for peer, until in self._subscribers.values() if until > now and peer != asked]
+        return others if asked is None else [asked, *others]
+
+    def _keep(self, entry: Entry, peer: Peer | None = None) -> None:
+        self._ledger.put(entry)
+        if not entry.outcome:
+            self._open[entry.request_id] = entry
+            if peer is not None:
+                self._peers[entry.request_id] = peer
+
+    def _find(self, request_id: str) -> Entry | None:
+        return self._open.get(request_id) or self._ledger.get(request_id)
+
+    def _known(self, request: About) -> Entry:
+        entry = self._find(request.request_id)
+        if entry is None:
+            sentence = f"No request {request.request_id} is known here: send {PREFIX}generate with it."
+            raise RefusedError("not_found", sentence, request.request_id)
+        return entry
+
+    def _state(self, entry: Entry) -> str:
+        if entry.outcome:
+            return "done" if "takes" in json.loads(entry.outcome) else "failed"
+        view = self._views.get(entry.job)
+        return view.state if view else "queued"
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _in_thread(self, call: Callable[..., _Value], *arguments: Any) -> _Value:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+
+def _reply_to(request: Request, peer: Peer) -> Peer:
+    """The port that a request names, at the address that it came from: nobody else is answered."""
+    return peer.at(request.reply_port) if request.reply_port and isinstance(peer, UdpPeer) else peer
+
+
+def _send(peer: Peer, verb: str, *arguments: Argument) -> None:
+    peer.send(Message(PREFIX + verb, arguments))

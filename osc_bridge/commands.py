@@ -1,0 +1,136 @@
+"""The commands that this package adds to `omniaudio`: `osc`, the bridge, and `osc-send`, a small client of it."""
+
+import asyncio
+import ipaddress
+import json
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+from uuid import uuid4
+
+import typer
+
+from omniaudio.errors import ExitCode, UserError
+from osc_bridge.bridge import Bridge
+from osc_bridge.engine import ServiceEngine
+from osc_bridge.ledger import Ledger
+from osc_bridge.messages import RefusedError
+from osc_bridge.sender import Outcome, Sender
+from osc_bridge.transport import listen_tcp, listen_udp
+from trt_engine.client import Client, EngineError, default_folder, find
+
+PORT = 9000
+LEDGER = "osc.sqlite3"
+
+
+def osc(
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="UDP and TCP.")] = PORT,
+    bind: Annotated[str, typer.Option(help="The address to listen at; another needs --secret.")] = "127.0.0.1",
+    engine: Annotated[str | None, typer.Option(help="The service's URL; else the one that runs here.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="The service's token; else the one that lies here.")] = None,
+    allow_root: Annotated[
+        list[Path] | None, typer.Option(help="Clips lie in this folder; may be given again. Else the service decides.")
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option(envvar="OMNIAUDIO_OSC_SECRET", help="What a generation's options must name.")
+    ] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Where requests are kept; else with the user's data.")] = None,
+) -> None:
+    """Listen for OSC: DAWs ask for generations, the service makes them."""
+    try:
+        loopback = ipaddress.ip_address(bind).is_loopback
+    except ValueError as error:
+        raise UserError(f"{bind!r} is no address: name one like 127.0.0.1.") from error
+    if not loopback and not secret:
+        raise UserError(f"{bind} is reached from other machines: choose a --secret, or listen at 127.0.0.1.")
+    for root in allow_root or []:
+        if not root.is_dir():
+            raise UserError(f"There is no folder {root}: name another one with --allow-root.", ExitCode.NO_INPUT)
+    connect = _connect(engine, token_file)
+    path = ledger or default_folder().parent / LEDGER
+    try:
+        kept = Ledger(path)
+    except (OSError, sqlite3.Error) as error:
+        raise UserError(f"{path} cannot be used ({error}): name another --ledger.", ExitCode.NOT_WRITABLE) from error
+    try:
+        asyncio.run(_listen(bind, port, Bridge(ServiceEngine(connect, allow_root or ()), kept, secret)))
+    except OSError as error:
+        raise UserError(f"Nothing can listen at {bind}:{port} ({error.strerror}): choose another --port.") from error
+    finally:
+        kept.close()
+
+
+def osc_send(
+    *,
+    video: Annotated[str, typer.Argument(help="The clip's path on the bridge's machine.")] = "",
+    options: Annotated[str, typer.Option(help='JSON, such as {"seed": 3, "duration": 4}.')] = "{}",
+    request_id: Annotated[str | None, typer.Option("--id", help="The request's; else a new one.")] = None,
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = PORT,
+    result: Annotated[Path | None, typer.Option(help="A file that always holds the state as JSON.")] = None,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds without a word to wait for.")] = 30.0,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the request --id instead.")] = False,
+) -> None:
+    """Ask the bridge for a generation and wait for it: prints the end as JSON."""
+    name = request_id or uuid4().hex
+
+    def report(outcome: Outcome) -> None:
+        if result is not None:
+            outcome.write(result)
+
+    try:
+        with Sender(host, port) as sender:
+            if cancel:
+                sender.send("cancel", name)
+                return
+            outcome = sender.generate(name, str(Path(video).absolute()), options, patience, report)
+    except RefusedError as refused:
+        outcome = Outcome(name, "failed", code=refused.code, sentence=refused.sentence)
+    except OSError as error:
+        raise UserError(f"{host}:{port} cannot be reached ({error.strerror}): check --host and --port.") from error
+    report(outcome)
+    typer.echo(json.dumps({"request_id": name, "takes": outcome.takes}) if outcome.takes else outcome.sentence)
+    if outcome.state == "failed":
+        raise typer.Exit(ExitCode.CANCELLED if outcome.code == "cancelled" else ExitCode.FAILED)
+
+
+def register(app: typer.Typer) -> None:
+    """Add this package's commands."""
+    app.command()(osc)
+    app.command(name="osc-send")(osc_send)
+
+
+def _connect(url: str | None, token_file: Path | None) -> Callable[[], Client]:
+    """The service at a URL, or the one that was last started here: found anew each time, for it may come back."""
+    if url is None:
+        return find
+    try:
+        token = (token_file or default_folder() / "token").read_text("ascii").strip()
+        client = Client(url, token)
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"The service's token cannot be read ({error}): name its file with --token-file.") from error
+    except EngineError as error:
+        raise UserError(error.sentence) from error
+    return lambda: client
+
+
+async def _listen(host: str, port: int, bridge: Bridge) -> None:
+    """Until the process is told to end."""
+    udp = await listen_udp(host, port, bridge.handle)
+    tcp = await listen_tcp(host, port, bridge.handle)
+    bridge.start(udp)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt there
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    typer.echo(f"OmniAudio's OSC bridge listens at {host}:{port}, UDP and TCP.")
+    try:
+        await ended.wait()
+    finally:
+        udp.close()
+        tcp.close()
+        await bridge.stop()

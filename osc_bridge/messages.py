@@ -1,0 +1,141 @@
+"""What a client may ask the bridge, as pydantic models, and what it is answered: the messages below /omniaudio/."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from osc_bridge.packets import Argument, Message
+
+PREFIX = "/omniaudio/"
+PROTOCOL = 1
+"""Version of these messages; another one is incompatible."""
+
+
+class RefusedError(Exception):
+    """A request that is not carried out: a code for programs, and a sentence that says what to do."""
+
+    def __init__(self, code: str, sentence: str, request_id: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.request_id = request_id
+
+
+def _whole(value: Any) -> Any:
+    """Pure Data knows no integers: 9001.0 is 9001."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _identifier(value: Any) -> Any:
+    """Where a patch counts its requests, the number is the name."""
+    value = _whole(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+RequestId = Annotated[str, BeforeValidator(_identifier), Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Options(_Model):
+    """The JSON of a generation. What is left out is the model's or the clip's own."""
+
+    start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
+    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    takes: int = Field(default=1, ge=1, le=16)
+    steps: int | None = Field(default=None, ge=1, le=1000)
+    guidance: float | None = Field(default=None, ge=-100, le=100)
+    rate: int | None = Field(default=None, ge=8_000, le=192_000, description="Hz")
+    model: str | None = Field(default=None, min_length=1, max_length=200)
+    backend: str = Field(default="auto", min_length=1, max_length=200)
+    preview: bool = True
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    secret: str | None = Field(default=None, max_length=200, description="the bridge's, beyond loopback")
+
+
+class Generate(_Model):
+    """`/omniaudio/generate s:request_id s:video [s:options] [i:reply_port]`."""
+
+    request_id: RequestId
+    video: str = Field(min_length=1, max_length=4096)
+    options: Options = Options()
+    reply_port: Port | None = None
+
+
+class About(_Model):
+    """`/omniaudio/status|cancel|ack s:request_id [i:reply_port]`."""
+
+    request_id: RequestId
+    reply_port: Port | None = None
+
+
+class Ask(_Model):
+    """`/omniaudio/list|version|ping|subscribe|unsubscribe [i:reply_port]`."""
+
+    reply_port: Port | None = None
+
+
+Request = Generate | About | Ask
+FORMS: dict[str, type[Generate] | type[About] | type[Ask]] = {
+    "generate": Generate,
+    "status": About,
+    "cancel": About,
+    "ack": About,
+    "list": Ask,
+    "version": Ask,
+    "ping": Ask,
+    "subscribe": Ask,
+    "unsubscribe": Ask,
+}
+"""What may be asked: the last part of the address, and the form of its arguments."""
+
+
+def parse(message: Message) -> tuple[str, Request]:
+    """What a message asks: the verb, and its arguments.
+
+    Raises:
+        RefusedError: no such address, or arguments that do not fit; each refused one is named.
+    """
+    verb = message.address.removeprefix(PREFIX)
+    form = FORMS.get(verb)
+    if form is None or not message.address.startswith(PREFIX):
+        known = ", ".join(FORMS)
+        raise RefusedError("unknown", f"There is no {message.address[:80]}: after {PREFIX} comes one of {known}.")
+    given = _named(form, message.arguments)
+    request_id = given.get("request_id", "")
+    try:
+        return verb, form.model_validate(given)
+    except ValidationError as error:
+        # Without the input: what came off the wire is not sent back.
+        refused = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RefusedError("invalid", f"{message.address}: {refused}.", str(_identifier(request_id))[:64]) from error
+
+
+def _named(form: type[BaseModel], arguments: tuple[Argument, ...]) -> dict[str, Any]:
+    """The arguments by their names. A number where a text is meant skips it: that is how a reply port can stand
+    without options."""
+    given: dict[str, Any] = {}
+    names = list(form.model_fields)
+    for argument in arguments:
+        if names[:1] == ["options"] and not isinstance(argument, str):
+            names.pop(0)
+        if not names:
+            raise RefusedError("invalid", f"{len(arguments)} arguments are too many.", str(given.get("request_id", "")))
+        name = names.pop(0)
+        given[name] = _options(argument, str(given.get("request_id", ""))) if name == "options" else argument
+    return given
+
+
+def _options(text: Argument, request_id: str) -> Any:
+    if not str(text).strip():
+        return {}
+    try:
+        return json.loads(str(text))
+    except (ValueError, RecursionError) as error:
+        sentence = 'The options are no JSON: write an object, such as {"seed": 3}, with straight quotation marks.'
+        raise RefusedError("invalid", sentence, request_id) from error

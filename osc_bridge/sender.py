@@ -1,0 +1,140 @@
+"""A small client of the bridge: asks for a generation by UDP and waits for its end, whatever gets lost on the way."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from osc_bridge.messages import PREFIX, RefusedError
+from osc_bridge.packets import LARGEST_PACKET, Argument, Message, PacketError, read, write
+
+ASK_SECONDS = 1.0
+"""After so long without a word the question is sent again: datagrams get lost, and a request id makes that safe."""
+
+
+@dataclass
+class Outcome:
+    """How far a request is. `state`: sent, accepted, running, done or failed; `wanted` takes are awaited, `takes` are
+    there, described as the bridge does."""
+
+    request_id: str
+    state: str = "sent"
+    stage: str = ""
+    fraction: float = 0.0
+    seconds_left: float = -1.0
+    code: str = ""
+    sentence: str = ""
+    wanted: int = 1
+    takes: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self.state in ("done", "failed")
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON: whoever reads the file sees the old state or the new one, never a half."""
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        os.replace(partial, path)
+
+
+class Sender:
+    """One socket to one bridge. Use as a context manager."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Raises OSError for a host that has no address."""
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        self._address = address[:2]
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+
+    def __enter__(self) -> "Sender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, verb: str, *arguments: Argument) -> None:
+        """Send one message."""
+        self._socket.sendto(write(Message(PREFIX + verb, arguments)), self._address)
+
+    def receive(self, seconds: float) -> Iterator[Message]:
+        """The messages that come within so many seconds; ends with the first packet."""
+        self._socket.settimeout(seconds)
+        try:
+            packet, _ = self._socket.recvfrom(LARGEST_PACKET)
+            yield from read(packet)
+        except (TimeoutError, PacketError, ConnectionError):
+            return  # a refused datagram: nobody listens there yet
+
+    def generate(
+        self, request_id: str, video: str, options: str, patience: float, report: Callable[[Outcome], None]
+    ) -> Outcome:
+        """Ask for a generation and wait for its end.
+
+        Args:
+            request_id: the caller's own; asking again with it is the same request.
+            video: the clip's path on the bridge's machine.
+            options: JSON, as `osc_bridge.messages.Options`.
+            patience: seconds without a word after which the bridge is given up.
+            report: told of every change.
+
+        Raises:
+            RefusedError: the bridge is silent.
+        """
+        outcome = Outcome(request_id, wanted=_takes(options))
+        heard = asked = time.monotonic()
+        self.send("generate", request_id, video, options)
+        while not outcome.ended:
+            for message in self.receive(ASK_SECONDS):
+                heard = time.monotonic()
+                if _take_in(outcome, message):
+                    report(outcome)
+            now = time.monotonic()
+            if now - heard > patience:
+                raise RefusedError(
+                    "no_bridge",
+                    f"No bridge has answered for {patience:.0f} s: start it by `omniaudio osc`.",
+                    request_id,
+                )
+            if now - max(heard, asked) >= ASK_SECONDS:
+                self.send("generate", request_id, video, options)
+                asked = now
+        self.send("ack", request_id)
+        return outcome
+
+
+def _take_in(outcome: Outcome, message: Message) -> bool:
+    """Take a message into account; whether it was about this request."""
+    values = message.arguments
+    if values[:1] != (outcome.request_id,):
+        return False
+    match message.address.removeprefix(PREFIX), values[1:]:
+        case "accepted", (str(),) if outcome.state == "sent":
+            outcome.state = "accepted"
+        case "progress", (float(fraction), str(stage), float(left)):
+            outcome.state, outcome.stage, outcome.fraction, outcome.seconds_left = "running", stage, fraction, left
+        case "done", (int(take), str(path), int(channels), int(rate), str(order), float(duration), str(preview)):
+            taken = {"take": take, "path": path, "channels": channels, "rate": rate, "order": order}
+            if all(known["take"] != take for known in outcome.takes):
+                outcome.takes.append(taken | {"duration": duration, "preview": preview})
+            if len(outcome.takes) == outcome.wanted:
+                outcome.state, outcome.fraction, outcome.seconds_left = "done", 1.0, 0.0
+        case "fail", (str(code), str(sentence)):
+            outcome.state, outcome.code, outcome.sentence = "failed", code, sentence
+        case _:
+            return False
+    return True
+
+
+def _takes(options: str) -> int:
+    """How many takes options ask for; whether they are right is the bridge's to say."""
+    try:
+        takes = json.loads(options).get("takes", 1)
+    except (ValueError, AttributeError, RecursionError):
+        return 1
+    return takes if isinstance(takes, int) and takes > 0 else 1

@@ -1,0 +1,151 @@
+"""A real service, and bridges to it as processes of their own."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from running import Running
+
+from osc_bridge.packets import Argument, Message, read, write
+from trt_engine.client import find
+
+SECONDS = 60.0
+
+
+class Daw:
+    """A program that sends to a bridge and hears what comes back, as a DAW does."""
+
+    def __init__(self, port: int) -> None:
+        self.bridge = ("127.0.0.1", port)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
+    def send(self, verb: str, *arguments: Argument) -> None:
+        self.socket.sendto(write(Message(f"/omniaudio/{verb}", arguments)), self.bridge)
+
+    def hear(self, *verbs: str, seconds: float = SECONDS) -> Message:
+        """The next message of one of these verbs; others are passed over."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            for message in read(self.socket.recv(65_535)):
+                if message.address.removeprefix("/omniaudio/") in verbs:
+                    return message
+        raise TimeoutError(f"no {' or '.join(verbs)} within {seconds} s")
+
+    def silent(self, seconds: float) -> bool:
+        self.socket.settimeout(seconds)
+        try:
+            self.socket.recv(65_535)
+        except TimeoutError:
+            return True
+        return False
+
+
+class RunningBridge:
+    """`omniaudio osc` as a process, at one port, with one ledger."""
+
+    def __init__(self, service: Running, folder: Path, *more: str) -> None:
+        self.port = _free_port()
+        url = find(service.folder).url
+        self._log = folder / "bridge.log"
+        self._command = [sys.executable, "-m", "omniaudio.cli", "osc", "--port", str(self.port), "--engine", url]
+        self._command += ["--token-file", str(service.folder / "token"), "--ledger", str(folder / "osc.sqlite3"), *more]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Daw:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        daw = Daw(self.port)
+        deadline = time.monotonic() + SECONDS
+        while True:
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            daw.send("ping")
+            try:
+                daw.hear("pong", seconds=0.2)
+                return daw
+            except (TimeoutError, ConnectionError):
+                continue
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait(20) == 0
+        assert "Traceback" not in self.log, self.log
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A still panorama, in a folder that bridges may use."""
+    azimuth = np.linspace(np.pi, -np.pi, 1024, endpoint=False)
+    elevation = np.linspace(np.pi / 2, -np.pi / 2, 512)
+    waves = [np.cos(elevation)[:, None] * np.cos(azimuth + turn) for turn in (0.0, 1.0, 2.0)]
+    path = tmp_path_factory.mktemp("clips") / "hafen ä.png"
+    Image.fromarray(np.stack([127 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """`omniaudio serve`, which may read what lies under pytest's folder."""
+    running = Running(tmp_path_factory.mktemp("osc") / "service", tmp_path_factory.getbasetemp())
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def new_bridge(service: Running, clip: Path, tmp_path: Path) -> Iterator[Callable[..., RunningBridge]]:
+    """Makes bridges, which are ended with the test; whatever was sent to them, no trace stands in their logs."""
+    made: list[RunningBridge] = []
+
+    def new(*more: str) -> RunningBridge:
+        made.append(RunningBridge(service, tmp_path, "--allow-root", str(clip.parent), *more))
+        return made[-1]
+
+    yield new
+    for bridge in made:
+        bridge.stop()
+
+
+@pytest.fixture(scope="module")
+def bridge(service: Running, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBridge]:
+    """One bridge for a module's tests."""
+    running = RunningBridge(service, tmp_path_factory.mktemp("bridge"), "--allow-root", str(clip.parent))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def daw(bridge: RunningBridge) -> Iterator[Daw]:
+    """A client of the module's bridge."""
+    client = Daw(bridge.port)
+    yield client
+    client.socket.close()
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
