@@ -104,6 +104,9 @@ def named(name: str) -> Backend:
 
 
 def threads() -> int | None:
-    """How many threads a back-end may use: OMP_NUM_THREADS where it is set, else its own choice, the physical cores."""
+    """How many threads a back-end may use: OMP_NUM_THREADS where it is set, else its own choice.
+
+    ONNX Runtime and OpenVINO choose the physical cores.
+    """
     value = os.environ.get("OMP_NUM_THREADS", "")
     return int(value) if value.isdecimal() and int(value) > 0 else None
