@@ -1,11 +1,12 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from omniaudio.sampler import euler, guided
+from omniaudio.sampler import ROWS_AT_ONCE, euler, guided, halves, whole_velocity
+from omniaudio.windows import plan
 
 Array = Any
 MAKERS: dict[str, Callable[[np.ndarray], Array]] = {"numpy": lambda x: x, "torch": torch.from_numpy}
@@ -114,3 +115,39 @@ def test_each_latent_channel_can_have_its_own_guidance(
         np.testing.assert_allclose(
             np.asarray(velocity)[:, channel], np.asarray(alone)[:, channel], rtol=1e-4, atol=1e-5
         )
+
+
+class _Told:
+    """Conditions of windows by their indexes, in numpy or torch."""
+
+    def __init__(self, make: Callable[[np.ndarray], Array], count: int, length: int) -> None:
+        self.windows = np.random.default_rng(0).standard_normal((count, 1, length)).astype(np.float32)
+        self.make = make
+
+    def read(self, indexes: Sequence[int], repeat: int) -> dict[str, Array]:
+        rows = np.repeat(self.windows[list(indexes)], repeat, axis=0)
+        return {"add": self.make(rows), "global": self.make(rows[:, :, :1].copy())}
+
+
+@pytest.mark.parametrize("takes", [1, 3])
+@pytest.mark.parametrize("guidance", [1.0, 3.0, np.array([3.0, 1.0], np.float32)], ids=["none", "one", "two"])
+def test_a_latent_of_any_length_is_its_windows_blended(
+    make: Callable[[np.ndarray], Array], guidance: float | np.ndarray, takes: int
+) -> None:
+    """Against the sum that it is by definition, window by window; and every row of the transformer is reported once."""
+    windows = plan(300, 40, 0.2, 2)
+    x = np.random.default_rng(1).standard_normal((takes, 2, windows.frames)).astype(np.float32)
+    told = _Told(make, len(windows.windows), windows.length)
+    model, rows = _Model(), []
+    whole = whole_velocity(model, windows, told, guidance=guidance, drops=("add",), like=make(x), on_rows=rows.append)
+    found = np.asarray(whole(make(x), make(np.full(takes, 0.5, np.float32))))
+    expected = np.zeros_like(x)
+    scale = np.broadcast_to(guidance, 2)[:, None]
+    for index, window in enumerate(windows.windows):
+        span = slice(window.start, window.start + windows.length)
+        add = told.windows[index]
+        dropped = 0.5 * x[..., span] + 10 * add[:, :1]
+        expected[..., span] += (dropped + scale * add) * windows.weights(index)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert sum(rows) == sum(model.batches) == len(windows.windows) * takes * halves(guidance)
+    assert max(model.batches) <= max(ROWS_AT_ONCE, takes * halves(guidance))
