@@ -33,7 +33,7 @@ def generate(
     model: Annotated[
         str | None, typer.Option(help="draft, omniaudio, or a model's folder; else omniaudio where it is, or draft.")
     ] = None,
-    backend: Annotated[str | None, typer.Option(help="auto, openvino, onnxruntime or torch.")] = None,
+    backend: Annotated[str | None, typer.Option(help="auto, or a name that `omniaudio backends` lists.")] = None,
     start: Annotated[float | None, typer.Option(help="Seconds into the clip; else 0.")] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds; else to the clip's end.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another sound; else 0.")] = None,
