@@ -126,7 +126,7 @@ def _environment(device: str) -> dict[str, str]:
     seen = ""
     if kind == "cuda":
         given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = given.split(",") if given else None
+        names = None if given is None else given.split(",")
         seen = index if names is None else names[int(index)].strip() if int(index) < len(names) else ""
     return {**os.environ, "CUDA_VISIBLE_DEVICES": seen}
 

@@ -20,6 +20,7 @@ import os
 import queue
 import signal
 import sys
+import tempfile
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -232,13 +233,15 @@ def _result(run: Run, pipeline: Stages, made: list[takes.Take]) -> Result:
 
 def _explained(error: UserError, run: Run) -> Error:
     """A sentence for the service's clients, who did not choose where it writes."""
-    if error.code is ExitCode.NOT_WRITABLE and isinstance(error.__cause__, OSError):
-        return _no_room(run, error.__cause__)
-    return as_error(error)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__
+    return as_error(error) if cause is None or error.code is not ExitCode.NOT_WRITABLE else _no_room(run, cause)
 
 
 def _no_room(run: Run, error: OSError) -> Error:
-    sentence = f"The service cannot write its files ({error.strerror}): make room in {run.attempt.parent}."
+    places = f"{run.attempt.parent} and in {tempfile.gettempdir()}"
+    sentence = f"The service cannot write its files ({error.strerror}): make room in {places}."
     return Error(code=ErrorCode.NO_ROOM, sentence=sentence)
 
 

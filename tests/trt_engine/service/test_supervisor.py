@@ -165,7 +165,7 @@ def test_idle_workers_end_by_a_call_and_by_themselves(tmp_path: Path, still: Pat
 def test_stopping_queues_the_running_job_again_and_leaves_no_child(tmp_path: Path, still: Path) -> None:
     async def first():
         async with supervised(tmp_path) as supervisor:
-            job, _ = supervisor.submit(request(still, steps=150), still)
+            job, _ = supervisor.submit(request(still, steps=60), still)
             reader = supervisor.changes(job.id)
             await anext(reader)
             await sampling(supervisor, job.id)

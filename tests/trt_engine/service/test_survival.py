@@ -17,9 +17,10 @@ import pytest
 import soundfile
 from quick import ended, long, request, sampling, supervised, worker_processes
 
+from trt_engine import client
 from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
-from trt_engine.service.settings import DATABASE
+from trt_engine.service.settings import ADDRESS, DATABASE
 
 PROCESS = Path(__file__).with_name("service_process.py")
 
@@ -126,10 +127,31 @@ def test_an_idle_worker_that_was_killed_costs_no_job(tmp_path: Path, still: Path
     assert [(row["state"], row["starts"]) for row in rows(tmp_path)] == [("done", 1)] * 2
 
 
+@contextmanager
+def serving(folder: Path, root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`omniaudio serve`, listening."""
+    (folder / ADDRESS).unlink(missing_ok=True)
+    options = ("--folder", folder, "--port", "0", "--allow-root", root)
+    command = [sys.executable, "-m", "omniaudio.cli", "serve", *map(str, options)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            while not (folder / ADDRESS).exists():
+                assert process.poll() is None
+                time.sleep(0.05)
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.slow
 def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: Path, still: Path) -> None:
-    with service(tmp_path, still, 10, 10) as process:
-        assert process.stdout is not None
-        while sum(row["state"] == "done" for row in rows_or_none(tmp_path)) < 3:
+    with serving(tmp_path, still.parent) as process:
+        engine = client.find(tmp_path)
+        for number in range(10):
+            wanted = request(still, steps=10, seed=number, request_id=str(number)).model_dump(exclude_none=True)
+            wanted["source"] = client.PathSource(**wanted["source"])
+            engine.create(client.JobRequest(**wanted))
+        while sum(row["state"] == "done" for row in rows(tmp_path)) < 3:
             assert process.poll() is None
             time.sleep(0.02)
         # In the middle of the fourth or so.
@@ -140,32 +162,24 @@ def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: P
     before = {row["id"]: (row["ended"], row["starts"]) for row in rows(tmp_path) if row["state"] == "done"}
     assert 3 <= len(before) < 10
     files = {job: (tmp_path / "results" / job).stat() for job in before}
-    with service(tmp_path, still, 10, 10) as process:
-        assert process.stdout is not None
-        said = process.stdout.read().splitlines()
+    with serving(tmp_path, still.parent) as process:
+        engine = client.find(tmp_path)
+        ids = [row["id"] for row in rows(tmp_path)]
+        assert [engine.wait(job_id).state for job_id in ids] == ["done"] * 10
+        process.terminate()
         assert process.wait(60) == 0
     after = rows(tmp_path)
-    assert said == ["ready", *(f"{row['id']} done" for row in after)]
-    assert len(after) == 10
-    assert whole(tmp_path) == {row["id"] for row in after}
+    assert [row["id"] for row in after] == ids
+    assert whole(tmp_path) == set(ids)
     for row in after:
         if row["id"] in before:
             assert (row["ended"], row["starts"]) == before[row["id"]], "what was done is left alone"
-            now = (tmp_path / "results" / row["id"]).stat()
-            was = files[row["id"]]
+            now, was = (tmp_path / "results" / row["id"]).stat(), files[row["id"]]
             assert (now.st_ino, now.st_mtime_ns) == (was.st_ino, was.st_mtime_ns)
     # Only the one that was running may have been begun twice.
     assert sorted(row["starts"] for row in after) in ([1] * 10, [1] * 9 + [2])
     assert list((tmp_path / "attempts").iterdir()) == []
     assert worker_processes(tmp_path) == []
-
-
-def rows_or_none(folder: Path) -> list[sqlite3.Row]:
-    """None while the database is being made."""
-    try:
-        return rows(folder)
-    except sqlite3.OperationalError:
-        return []
 
 
 @pytest.mark.slow

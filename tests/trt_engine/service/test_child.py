@@ -1,0 +1,37 @@
+"""What a worker process is given, and how its end is told."""
+
+import pytest
+
+from trt_engine.service.child import _environment, _how
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "seen"),
+    [
+        ("cpu", None, ""),
+        ("cpu", "0,1", ""),
+        ("cuda:0", None, "0"),
+        ("cuda:1", None, "1"),
+        ("cuda:1", "4, 7", "7"),
+        ("cuda:2", "4,7", ""),
+        ("cuda:0", "", ""),
+        ("cuda:0", "GPU-8932f937", "GPU-8932f937"),
+    ],
+)
+def test_a_worker_sees_its_own_device_alone(
+    monkeypatch: pytest.MonkeyPatch, device: str, given: str | None, seen: str
+) -> None:
+    monkeypatch.setenv("KEPT", "as it is")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    environment = _environment(device)
+    assert (environment["CUDA_VISIBLE_DEVICES"], environment["KEPT"]) == (seen, "as it is")
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [(-9, "too little memory"), (-11, "crashed (SIGSEGV)"), (-250, "crashed (signal 250)"), (3, "the exit code 3")],
+)
+def test_an_end_is_told(code: int, words: str) -> None:
+    assert words in _how(code)
