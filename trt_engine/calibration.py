@@ -1,23 +1,25 @@
 """How large the operands of a velocity graph's products become, along the sampler's own way through real pictures."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from omniaudio.config import ModelConfig
+from omniaudio.config import ModelConfig, load_config
 from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.sampler import euler, guided
 from omniaudio.windows import noise
+from trt_engine import bundle
 from trt_engine.bundle import PICTURE, Stage
 from trt_engine.precision import lower
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array, Session
 from trt_engine.targets import Precision
 
+_SEED = 1000
 _SUFFIX = ".amplitude"
 
 
@@ -59,6 +61,24 @@ def walk(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Pictur
     start = noise(seed, 0, config.latent_channels, config.latent_frames)[None]
     latents = euler(guided(velocity, conditions, guidance, settings.guidance_drops), start, settings.steps)
     return Walk(tuple(inputs), tuple(velocities), latents)
+
+
+def calibrate(folder: Path, pictures: Sequence[Picture]) -> dict[str, float]:
+    """`amplitudes` of a bundle's velocity graph, over one window for each picture, on the CPU.
+
+    Args:
+        folder: the bundle's.
+        pictures: panoramas, uint8 (height, width, 3); each gets another noise.
+
+    Raises:
+        UserError: the bundle is not whole.
+    """
+    found = bundle.load(folder)
+    config = load_config(folder / found.config.file)
+    graphs = {stage: folder / graph.file for stage, graph in found.graphs.items()}
+    sessions = {stage: OnnxRuntimeSession(graphs[stage]) for stage in (Stage.VISION, Stage.CONDITIONER, Stage.VELOCITY)}
+    walks = (walk(sessions, config, picture, _SEED + number) for number, picture in enumerate(pictures))
+    return amplitudes(graphs[Stage.VELOCITY], (inputs for one in walks for inputs in one.inputs))
 
 
 def amplitudes(graph: Path, inputs: Iterable[Mapping[str, Array]]) -> dict[str, float]:

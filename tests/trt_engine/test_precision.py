@@ -11,9 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from omniaudio import zoo
 from omniaudio.config import load_config
+from omniaudio.panorama import Picture
 from trt_engine import bundle
 from trt_engine.bundle import Stage
-from trt_engine.calibration import Walk, amplitudes, walk
+from trt_engine.calibration import Walk, amplitudes, calibrate, walk
 from trt_engine.emulation import emulate
 from trt_engine.precision import LARGEST_E4M3, Amplitudes, lower, write_lowered
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
@@ -25,19 +26,24 @@ ALWAYS_FLOAT32 = {"Sin", "Cos", "Exp", "Log", "Pow", "Sqrt", "Div", "LayerNormal
 
 
 @pytest.fixture(scope="module")
-def generated(model: zoo.Model) -> Walk:
-    """One window of the model's, in float32, for a picture with something to see."""
-    found = bundle.load(model.folder)
-    sessions = {stage: OnnxRuntimeSession(model.folder / graph.file) for stage, graph in found.graphs.items()}
+def picture() -> Picture:
+    """A panorama with something to see."""
     rows, columns = np.mgrid[0:512, 0:1024]
     spot = 255 * np.exp(-(((rows - 200) / 40) ** 2) - ((columns - 300) / 60) ** 2)
-    picture = np.stack([rows // 2, spot, columns // 4], axis=-1).astype(np.uint8)
+    return np.stack([rows // 2, spot, columns // 4], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def generated(model: zoo.Model, picture: Picture) -> Walk:
+    """One window of the model's, in float32."""
+    found = bundle.load(model.folder)
+    sessions = {stage: OnnxRuntimeSession(model.folder / graph.file) for stage, graph in found.graphs.items()}
     return walk(sessions, load_config(model.folder), picture, seed=5)
 
 
 @pytest.fixture(scope="module")
-def calibrated(model: zoo.Model, generated: Walk) -> Amplitudes:
-    return amplitudes(graph_of(model, Stage.VELOCITY), generated.inputs)
+def calibrated(model: zoo.Model, picture: Picture) -> Amplitudes:
+    return calibrate(model.folder, [picture[:, ::-1]])
 
 
 def graph_of(model: zoo.Model, stage: Stage) -> Path:
