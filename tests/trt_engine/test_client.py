@@ -129,7 +129,7 @@ def test_a_failed_and_a_cancelled_job(engine: Running, panorama: Path, tmp_path:
     assert failed.state == "failed"
     assert failed.error is not None
     assert "text.mp4" in failed.error.sentence
-    job = client.create(JobRequest(PathSource(str(panorama)), duration=600))
+    job = client.create(JobRequest(PathSource(str(panorama)), duration=20, steps=500))
     assert next(client.events(job.id)).state in ("queued", "running")
     client.cancel(job.id)
     assert client.wait(job.id).state == "cancelled"

@@ -72,7 +72,7 @@ def _at(url: str) -> Client:
 
 def _given(token_file: Path | None) -> str | None:
     if token_file is None:
-        return os.environ.get(TOKEN_VARIABLE) or None
+        return os.environ.get(TOKEN_VARIABLE, "").strip() or None
     try:
         return token_file.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:

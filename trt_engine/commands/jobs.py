@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.client import Client, Job, PathSource
@@ -50,7 +50,7 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps({"jobs": [asdict(job) for job in found]}, default=datetime.isoformat))
         return
-    table = Table("job", "state", "clip", "created", "took", "what")
+    table = Table("job", "state", "clip", Column("created", no_wrap=True), Column("took", no_wrap=True), "what")
     for job in found:
         created = job.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(job.id[:SHOWN], job.state, _clip(job), created, _took(job), _what(job))
