@@ -163,7 +163,12 @@ class Bridge:
         self._spawn(self._submit(entry))
 
     def _status(self, request: About, peer: Peer) -> None:
-        self._tell(self._known(request), peer)
+        entry = self._known(request)
+        if not entry.outcome:
+            # Who asks last is told how it goes on: a program that was started again has another port.
+            entry = replace(entry, host=peer.host, port=peer.port)
+            self._keep(entry, peer)
+        self._tell(entry, peer)
 
     def _cancel(self, request: About, peer: Peer) -> None:
         entry = self._known(request)

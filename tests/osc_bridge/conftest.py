@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -102,6 +103,20 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     waves = [np.cos(elevation)[:, None] * np.cos(azimuth + turn) for turn in (0.0, 1.0, 2.0)]
     path = tmp_path_factory.mktemp("clips") / "hafen ä.png"
     Image.fromarray(np.stack([127 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def video(clip: Path) -> Path:
+    """The panorama for half a second as a video; in Pure Data a space would end its name."""
+    path = clip.parent / "harbour.mp4"
+    picture = np.asarray(Image.open(clip))
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width = picture.shape[:2]
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
     return path
 
 

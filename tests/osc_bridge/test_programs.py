@@ -1,0 +1,100 @@
+"""Other people's programs against the real bridge; each is skipped by its name where it is missing."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import soundfile
+
+EXAMPLES = Path(__file__).parents[2] / "osc_bridge" / "examples"
+QUICK = '{"duration": 0.5, "steps": 2}'
+
+
+def needs(program):
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is missing")
+
+
+@contextmanager
+def started(command, log, **more):
+    """A program whose output goes to a file."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, **more
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def wait_for(log, text, seconds=60.0):
+    """The line of a log that holds a text."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for line in log.read_text("utf-8", "replace").splitlines():
+            if text in line:
+                return line
+        time.sleep(0.1)
+    raise AssertionError(f"no “{text}” in: {log.read_text('utf-8', 'replace')}")
+
+
+@needs("oscsend")
+@pytest.mark.parametrize("protocol", ["osc.udp", "osc.tcp"])
+def test_liblo(bridge, clip, tmp_path, protocol):
+    """oscsend does not listen where it sends from: over UDP a reply port is named."""
+    port, name, log = "9871", uuid4().hex[:12], tmp_path / "oscdump"
+    with started(["oscdump", "-L", port], log):
+        time.sleep(0.5)
+        address = f"{protocol}://127.0.0.1:{bridge.port}/"
+        subprocess.run(
+            ["oscsend", address, "/omniaudio/generate", "sssi", name, str(clip), QUICK, port], check=True, timeout=20
+        )
+        if protocol == "osc.tcp":
+            # Its connection is gone: who asks is told how it goes on.
+            subprocess.run(
+                ["oscsend", "127.0.0.1", str(bridge.port), "/omniaudio/status", "si", name, port],
+                check=True,
+                timeout=20,
+            )
+        done = wait_for(log, f'/omniaudio/done sisiisfs "{name}" 1')
+        assert 'ambix.wav" 4 44100 "ambix" 0.5' in done
+
+
+@needs("pd")
+def test_pure_data(bridge, video, tmp_path):
+    """The example itself, at this test's ports, with a path sent to its receiver."""
+    patch, log, port = tmp_path / "example.pd", tmp_path / "pd", "9872"
+    source = (EXAMPLES / "puredata.pd").read_text()
+    patch.write_text(source.replace("9000", str(bridge.port)).replace("9001", port).replace("pd-1", uuid4().hex[:12]))
+    command = ["pd", "-nogui", "-noaudio", "-nomidi", "-stderr", "-open", str(patch)]
+    with started([*command, "-send", f";video symbol {video}"], log):
+        done = wait_for(log, "omniaudio done")
+    words = done.split()
+    path = next(word for word in words if word.endswith(".ambix.wav"))
+    assert soundfile.info(path).channels == 4
+
+
+@needs("sclang")
+def test_supercollider(bridge, video, tmp_path):
+    """The example itself, told where the clip is and which port the bridge has."""
+    script, log = tmp_path / "run.scd", tmp_path / "sclang"
+    example = EXAMPLES / "supercollider.scd"
+    script.write_text(f'~path = "{video}";\n~port = {bridge.port};\n"{example}".load;\n')
+    environment = {
+        **os.environ,
+        "QT_QPA_PLATFORM": "offscreen",
+        "QTWEBENGINE_DISABLE_SANDBOX": "1",
+        **{f"XDG_{kind}_HOME": str(tmp_path) for kind in ("CONFIG", "DATA", "CACHE")},
+    }
+    with started(["sclang", "-D", str(script)], log, env=environment):
+        done = wait_for(log, "done: ")
+    path = done.partition("done: ")[2].partition(" (4 channels)")[0]
+    assert soundfile.info(path).channels == 4
