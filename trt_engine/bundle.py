@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from omniaudio.delivery import file_sha256
+from omniaudio.delivery import file_sha256, replacing
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.targets import Flavour, Precision
 
@@ -130,6 +130,18 @@ def record(path: Path) -> FileRecord:
     return FileRecord(file=path.name, size=path.stat().st_size, sha256=file_sha256(path))
 
 
+def intact(folder: Path, file: FileRecord) -> bool:
+    """Whether a file of a bundle is there and is what was written."""
+    path = folder / file.file
+    return path.is_file() and path.stat().st_size == file.size and file_sha256(path) == file.sha256
+
+
+def write(bundle: Bundle, path: Path) -> None:
+    """Write `bundle.json`, or replace it once the new one is whole."""
+    with replacing(path) as partial:
+        partial.write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
 def identity(first: FileRecord, weights: tuple[FileRecord, ...]) -> str:
     """One SHA-256 of a config's or graph's and of weights' hashes, whatever the files are called."""
     return hashlib.sha256("\n".join(file.sha256 for file in (first, *weights)).encode()).hexdigest()
@@ -149,7 +161,8 @@ def load(folder: Path) -> Bundle:
     path = folder / BUNDLE_FILE
     if not path.is_file():
         raise UserError(
-            f"{folder} holds no {BUNDLE_FILE}: run `omniaudio export {folder}` first, or choose --backend torch.",
+            f"{folder} holds no {BUNDLE_FILE}: run `omniaudio build --model {folder} --target cpu -o {folder}` first, "
+            "or choose --backend torch.",
             ExitCode.NO_MODEL,
         )
     try:
@@ -158,7 +171,7 @@ def load(folder: Path) -> Bundle:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
-            f"{path} is damaged or of another version ({where}: {first['msg']}): run `omniaudio export` again.",
+            f"{path} is damaged or of another version ({where}: {first['msg']}): run `omniaudio build` again.",
             ExitCode.NO_MODEL,
         ) from error
     for file in bundle.files:
@@ -241,6 +254,6 @@ def engine_for(
 
 def _damaged(folder: Path, what: str) -> UserError:
     return UserError(
-        f"The model in {folder} is damaged ({what}): install it anew or run `omniaudio export` again.",
+        f"The model in {folder} is damaged ({what}): install it anew, or run `omniaudio build` again.",
         ExitCode.NO_MODEL,
     )

@@ -5,7 +5,7 @@ import platform
 import re
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +15,26 @@ import onnx_ir
 import onnxscript.optimizer
 import torch
 from onnx_ir.passes import common as passes
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch.export import Dim
 
 from omniaudio import zoo
 from omniaudio.delivery import replacing
 from omniaudio.errors import UserError
-from trt_engine.bundle import BUNDLE_FILE, Bundle, Check, Graph, Licence, Stage, Tensor, record, weight_files
+from trt_engine.bundle import (
+    BUNDLE_FILE,
+    Bundle,
+    Check,
+    Graph,
+    Licence,
+    Stage,
+    Tensor,
+    intact,
+    record,
+    weight_files,
+    write,
+)
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.torch import TorchSession
 from trt_engine.stage_modules import StageModule, example_pictures, load_parts, stage_modules
@@ -32,12 +45,20 @@ GRAPH_WEIGHTS = "graphs.safetensors"
 """What the graphs share where they cannot point into the model's own weights."""
 TOLERANCE = 1e-3
 """Largest error of a graph against torch, over the tensor's largest value."""
+UNFINISHED = "bundle.unfinished.json"
+"""The bundle as far as it is: with it an export that was stopped is taken up again."""
 
 _log = logging.getLogger(__name__)
 
 
-def export_model(model: zoo.Model) -> Bundle:
+def export_model(model: zoo.Model, on_graph: Callable[[Stage], None] = lambda stage: None) -> Bundle:
     """Write graphs and `bundle.json` into the folder that holds a model's weights.
+
+    What an export of the same weights by the same versions has finished before it was stopped is kept.
+
+    Args:
+        model: with its weights in its folder.
+        on_graph: told of every graph that is there; what it raises stops the export.
 
     Raises:
         UserError: files are missing or damaged, or a graph does not compute what torch computes.
@@ -59,22 +80,42 @@ def export_model(model: zoo.Model) -> Bundle:
         stored = files
     if not (folder / model.config.name).is_file():
         shutil.copy(model.config, folder)
-    modules = stage_modules(loaded, vision, example_pictures(loaded.config))
-    graphs = {stage: _write_graph(stage, module, folder, stored) for stage, module in modules.items()}
-    bundle = Bundle(
-        model=model.name,
-        config=record(folder / model.config.name),
-        weights=tuple(map(record, files)),
-        graph_weights=tuple(map(record, stored)),
-        precision="float32",
-        graphs=graphs,
-        licences=(Licence(of=model.name, licence=model.licence),),
-        versions={"python": platform.python_version()}
-        | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")},
+    unfinished = folder / UNFINISHED
+    bundle = _taken_up(
+        unfinished,
+        Bundle(
+            model=model.name,
+            config=record(folder / model.config.name),
+            weights=tuple(map(record, files)),
+            graph_weights=tuple(map(record, stored)),
+            precision="float32",
+            graphs={},
+            licences=(Licence(of=model.name, licence=model.licence),),
+            versions={"python": platform.python_version()}
+            | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")},
+        ),
     )
-    with replacing(folder / BUNDLE_FILE) as partial:
-        partial.write_text(bundle.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    for stage, module in stage_modules(loaded, vision, example_pictures(loaded.config)).items():
+        if stage not in bundle.graphs:
+            graphs = bundle.graphs | {stage: _write_graph(stage, module, folder, stored)}
+            bundle = bundle.model_copy(update={"graphs": graphs})
+            write(bundle, unfinished)
+        on_graph(stage)
+    write(bundle, folder / BUNDLE_FILE)
+    unfinished.unlink(missing_ok=True)
     return bundle
+
+
+def _taken_up(unfinished: Path, bundle: Bundle) -> Bundle:
+    """The bundle with the graphs of an export that was stopped, if that was of the same weights and versions."""
+    try:
+        before = Bundle.model_validate_json(unfinished.read_bytes())
+    except (OSError, ValidationError):
+        return bundle
+    if before.model_copy(update={"graphs": {}}) != bundle:
+        return bundle
+    kept = {stage: graph for stage, graph in before.graphs.items() if intact(unfinished.parent, graph)}
+    return bundle.model_copy(update={"graphs": kept})
 
 
 def _write_graph(stage: Stage, module: StageModule, folder: Path, stored: tuple[Path, ...]) -> Graph:
