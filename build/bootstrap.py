@@ -31,6 +31,7 @@ TYPED = [
     "blender_addon/frames.py",
     "build/bootstrap.py",
     "build/build_addon.py",
+    "build/build_reapack.py",
     "demo/run.py",
 ]
 WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "service", "torch"]

@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 
@@ -95,7 +97,18 @@ def test_a_field_that_is_no_number_is_named(bridge, clip, tmp_path):
     assert "takes is no number" in run(clip, bridge, tmp_path, takes="two")[0][1]
 
 
-def test_it_has_what_reapack_wants():
-    header = SCRIPT.read_text("utf-8").split("\nlocal")[0]
-    for tag in ("@description", "@author", "@version", "@about"):
-        assert f"-- {tag} " in header or f"-- {tag}\n" in header
+def test_reapacks_index_names_the_script_and_where_it_is_fetched(tmp_path):
+    written = tmp_path / "index.xml"
+    build = FOLDER.parents[2] / "build" / "build_reapack.py"
+    subprocess.run([sys.executable, build, "https://example.org/reaper/", "-o", written], check=True)
+    root = ElementTree.parse(written).getroot()
+    (package,) = root.iterfind("category/reapack")
+    assert (root.tag, root.get("version"), package.get("type")) == ("index", "1", "script")
+    assert package.get("name") == SCRIPT.name
+    assert package.get("desc") == "Generate spatial audio for a 360° video"
+    version = package.find("version")
+    assert version.get("name") == "0.1.0"
+    assert version.get("author")
+    address = version.findtext("source")
+    assert unquote(address) == f"https://example.org/reaper/OmniAudio/{SCRIPT.name}"
+    assert " " not in address
