@@ -44,6 +44,7 @@ class Progress:
 
     report: Callable[[Report], None]
     tasks: list[Task] = field(default_factory=list)
+    _fraction: float = 0.0
     _last: float = field(default_factory=time.monotonic)
 
     def begin(self, stage: str) -> None:
@@ -66,8 +67,9 @@ class Progress:
 
     def _report(self, task: Task) -> None:
         left, spent = _sum(t.seconds_left for t in self.tasks), _sum(t.seconds for t in self.tasks)
-        fraction = spent / (spent + left) if spent + left > 0 else 1.0
-        self.report(Report(task.stage, fraction, left))
+        # Where a stage turns out slower than was guessed, the share of what is done falls; a bar does not go back.
+        self._fraction = max(self._fraction, spent / (spent + left) if spent + left > 0 else 1.0)
+        self.report(Report(task.stage, self._fraction, left))
 
 
 def _sum(values: Iterable[float]) -> float:

@@ -46,7 +46,7 @@ class Options(_Model):
 
     start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
     duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**53, description="what JSON carries as it is (RFC 7493)")
     takes: int = Field(default=1, ge=1, le=16)
     steps: int | None = Field(default=None, ge=1, le=1000)
     guidance: float | None = Field(default=None, ge=-100, le=100)
