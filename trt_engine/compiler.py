@@ -102,7 +102,7 @@ def compile_graph(job: Job, target: Path) -> None:
     trt = library(job.flavour)
     complaints: list[str] = []
 
-    class Log(trt.ILogger):  # type: ignore[misc] # known when it is imported
+    class Log(trt.ILogger):  # type: ignore[misc, name-defined]  # known when it is imported
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 

@@ -3,7 +3,7 @@
 import typer
 
 from trt_engine.commands.backends import backends
-from trt_engine.commands.export import export
+from trt_engine.commands.build import BuildCommand, build
 from trt_engine.commands.generate import generate
 from trt_engine.commands.jobs import jobs_app
 from trt_engine.commands.serve import serve
@@ -12,7 +12,7 @@ from trt_engine.commands.serve import serve
 def register(app: typer.Typer) -> None:
     """Add this package's commands."""
     app.command()(generate)
-    app.command()(export)
+    app.command(cls=BuildCommand)(build)
     app.command()(backends)
     app.command()(serve)
     app.add_typer(jobs_app, name="jobs")

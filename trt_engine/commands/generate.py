@@ -1,12 +1,6 @@
 """`omniaudio generate`: the sound of one clip."""
 
-import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +10,8 @@ from omniaudio import takes, zoo
 from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.commands import by_engine
-from trt_engine.commands.bar import Step, progress_bar
 from trt_engine.commands.engine import Engine, TokenFile, connect
+from trt_engine.commands.events import interruptible, print_event, reporting, told
 from trt_engine.pipeline import open_pipeline
 from trt_engine.runtime.session import AUTO
 
@@ -62,7 +56,7 @@ def generate(
         "rate": rate,
     }
     given = {name: value for name, value in wishes.items() if value is not None}
-    with _told(as_json), _interruptible():
+    with told(as_json, "nothing was written"), interruptible():
         if sidecar is None:
             if clip is None:
                 raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
@@ -70,7 +64,7 @@ def generate(
             request = _request(given | {"preview": preview, "map": drawn})
             if engine is not None:
                 client = connect(engine, token_file)
-                with _reporting(as_json) as report:
+                with reporting(as_json) as report:
                     result, made = by_engine.generate(client, request, model, backend or AUTO, report)
                 _say_done(made, result.model, result.backend, as_json)
                 return
@@ -85,7 +79,7 @@ def generate(
             pipeline = open_pipeline(zoo.find(model or kept.model), kept.options.backend)
             request = takes.repeat(sidecar, pipeline, clip, output)
             request = request.model_copy(update={"preview": preview, "map": drawn})
-        with _reporting(as_json) as report:
+        with reporting(as_json) as report:
             made = takes.generate(request, pipeline, report)
         _say_done(made, pipeline.name, str(pipeline.backend), as_json)
 
@@ -99,55 +93,9 @@ def _request(given: dict[str, Any]) -> takes.Request:
         raise UserError(f"--{name} cannot be {fault['input']}: {fault['msg'].lower()}.") from error
 
 
-@contextmanager
-def _told(as_json: bool) -> Iterator[None]:
-    """With `--json` an error and a cancellation are events too; the exit code is the same."""
-    try:
-        yield
-    except UserError as error:
-        if not as_json:
-            raise
-        _print_event("error", sentence=error.sentence, code=int(error.code))
-        raise typer.Exit(error.code) from error
-    except KeyboardInterrupt:
-        if as_json:
-            _print_event("error", sentence="Cancelled.", code=int(ExitCode.CANCELLED))
-        else:
-            print("Cancelled: nothing was written.", file=sys.stderr)
-        raise typer.Exit(ExitCode.CANCELLED) from None
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _reporting(as_json: bool) -> Iterator[Callable[[Step], None]]:
-    if as_json:
-        yield _print_step
-    else:
-        with progress_bar() as show:
-            yield show
-
-
-def _print_step(step: Step) -> None:
-    left = None if step.seconds_left is None else round(step.seconds_left, 1)
-    _print_event("progress", stage=step.stage, fraction=round(step.fraction, 4), seconds_left=left)
-
-
 def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
     if as_json:
-        _print_event("done", model=model, backend=backend, takes=[take.model_dump(mode="json") for take in made])
+        print_event("done", model=model, backend=backend, takes=[take.model_dump(mode="json") for take in made])
         return
     for take in made:
         files = [file for file in (take.sound, take.preview, take.map, take.sidecar) if file is not None]
@@ -155,7 +103,3 @@ def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -
         typer.echo(f"{take.samples / take.rate:.2f} s by {model} on {backend}, seed {take.seed}, {peak}")
         for file in files:
             typer.echo(f"  {file}")
-
-
-def _print_event(event: str, **values: Any) -> None:
-    print(json.dumps({"event": event, **values}), flush=True)

@@ -1,0 +1,124 @@
+"""`omniaudio build`: a model's graphs and engines."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from typer.core import TyperCommand
+
+from omniaudio import zoo
+from omniaudio.errors import UserError
+from trt_engine.commands.events import interruptible, print_event, reporting, told
+from trt_engine.targets import Flavour, Precision, architectures
+
+if TYPE_CHECKING:
+    from trt_engine.builder import Order
+
+
+class Target(StrEnum):
+    """What is built for: a TensorRT, or every back-end that takes graphs."""
+
+    TENSORRT_RTX = "tensorrt-rtx"
+    TENSORRT = "tensorrt"
+    CPU = "cpu"
+
+
+class BuildCommand(TyperCommand):
+    """Takes several values after one --arch, as in `--arch 75 86`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name the option before each of its values."""
+        return super().parse_args(ctx, list(_named_each(args)))
+
+
+def _named_each(args: Iterable[str]) -> Iterator[str]:
+    option = ""
+    for argument in args:
+        if argument.startswith("-"):
+            option = argument
+            if option != "--arch":
+                yield argument
+        elif option == "--arch":
+            yield from (option, argument)
+        else:
+            yield argument
+
+
+def build(
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The bundle's folder; it may be the model's own.")],
+    model: Annotated[str, typer.Option(help="draft, omniaudio, or a model's folder with its weights.")],
+    target: Annotated[
+        Target, typer.Option(help="tensorrt-rtx needs no GPU here; tensorrt takes this machine's; cpu makes graphs.")
+    ],
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="Architectures, as 75 80 86 89 120, or native; else all that can compute in the precision."),
+    ] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of matrix products; else fp16.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="The longest clip to be ready for; else 600.")] = None,
+    max_takes: Annotated[int | None, typer.Option(help="The most takes at once; else 4.")] = None,
+    calibrate: Annotated[
+        list[Path] | None, typer.Option(help="A panorama that fp8 is calibrated by; may be given again.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
+) -> None:
+    """Make a bundle of a model: its graphs, and engines for graphics cards. What was finished before is kept."""
+    from trt_engine.builder import build as build_bundle  # noqa: PLC0415 - other commands start without it
+
+    with told(as_json, "what is finished is kept, run it again"), interruptible():
+        limits = {"max_seconds": max_seconds, "max_takes": max_takes}
+        order = _order(target, arch or [], precision, limits, tuple(calibrate or ()))
+        with reporting(as_json) as report:
+            bundle, built = build_bundle(zoo.find(model), output, order, report)
+        if as_json:
+            engines = [one.engine.model_dump(mode="json") | {"seconds": one.seconds} for one in built]
+            print_event("done", bundle=str(output), graphs=list(bundle.graphs), engines=engines)
+            return
+        for stage, graph in bundle.graphs.items():
+            typer.echo(f"{output / graph.file}: {stage}, off by {graph.check.relative_error:.1e} from torch")
+        for one in built:
+            took = "kept" if one.seconds is None else f"{one.seconds:.1f} s"
+            typer.echo(f"{output / one.engine.file}: {one.engine.size / 1e6:.1f} MB, {took}")
+
+
+def _order(
+    target: Target,
+    wanted: list[str],
+    precision: Precision | None,
+    limits: dict[str, float | int | None],
+    calibration: tuple[Path, ...],
+) -> "Order | None":
+    """What engines are wanted, checked; None where none are.
+
+    Raises:
+        UserError: what is wanted is impossible.
+    """
+    from trt_engine.builder import Order  # noqa: PLC0415 - other commands start without it
+    from trt_engine.profiles import Limits  # noqa: PLC0415
+
+    given = {name: value for name, value in limits.items() if value is not None}
+    if target is Target.CPU:
+        if wanted or given or calibration or precision not in {None, Precision.FP32}:
+            raise UserError(
+                "--target cpu makes graphs in fp32 for clips of any length: leave out --arch, --precision, "
+                "--max-seconds, --max-takes and --calibrate."
+            )
+        return None
+    precision = precision or Precision.FP16
+    try:
+        checked = Limits.model_validate(given)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0]).replace("_", "-")
+        raise UserError(f"--{name} cannot be {fault['input']}: {fault['msg'].lower()}.") from error
+    if (precision is Precision.FP8) != bool(calibration):
+        raise UserError(
+            "--precision fp8 is measured by pictures: name a 360° picture with --calibrate, which no other precision "
+            "takes."
+        )
+    flavour = Flavour(target.value)
+    return Order(flavour, architectures(flavour, wanted, precision), precision, checked, calibration)
