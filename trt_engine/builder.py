@@ -1,7 +1,7 @@
 """From a model to a bundle with engines, stage by stage; what was finished before is kept.
 
-A stage that TensorRT-RTX does not compile for Turing as it is (`turing.py`) becomes two engines: one for Turing, and one
-for all other cards.
+A stage that TensorRT-RTX does not compile for Turing as it is (`turing.py`) becomes two engines: one for Turing, and
+one for all other cards.
 
 An engine is finished when `bundle.json` names it, which is written anew after each. It is made in a folder for what is
 unfinished and moved to its place when it is whole.

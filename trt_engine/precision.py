@@ -68,7 +68,7 @@ def write_lowered(
     One constant is in memory at a time, however large the graph is.
 
     Args:
-        source: a float32 graph of `omniaudio export`.
+        source: a float32 graph of `trt_engine.export`.
         target: where the lowered graph goes; the folder exists.
         precision: as in `lower`.
         stage: as in `lower`.
@@ -85,7 +85,7 @@ def lower(model: ir.Model, precision: Precision, stage: Stage, amplitudes: Ampli
     """Rewrite a float32 graph in place.
 
     Args:
-        model: of `omniaudio export`: one graph without functions and subgraphs. The files that its constants lie in
+        model: of `trt_engine.export`: one graph without functions and subgraphs. The files that its constants lie in
             are read when the model is saved.
         precision: `FP32` only folds the constants.
         stage: what the graph is; some stages stay in float32 in every precision.

@@ -65,7 +65,8 @@ class _Replacement:
     def _gemm(self) -> ir.Value:
         left, right, bias = (*self._node.inputs, None)[:3]
         attributes = self._node.attributes
-        if any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta")) or attributes.get_int("transA", False):
+        scaled = any(attributes.get_float(name, 1.0) != 1.0 for name in ("alpha", "beta"))
+        if scaled or attributes.get_int("transA", False):
             raise ValueError(f"{self._node.name}: no exporter of torch's linear layers writes such a product")
         assert left is not None
         assert right is not None
