@@ -124,9 +124,11 @@ def _settled(model: zoo.Model, folder: Path) -> zoo.Model:
             raise UserError(
                 f"{target} is not that of {model.folder}: choose another folder for the bundle, or remove the file."
             )
-    shipped = _usable(model.folder, model.config)
     if _usable(folder, home.config) is not None:
         return home
+    shipped = _usable(model.folder, model.config)
+    if shipped is None:
+        _check_weights(model)
     card = model.folder / MODEL_CARD
     graphs = [model.folder / file.file for file in shipped.files] if shipped is not None else []
     for file in dict.fromkeys([*files, *graphs, *([card] if card.is_file() else [])]):
@@ -150,18 +152,32 @@ def _usable(folder: Path, config: Path) -> Bundle | None:
     return bundle if bundle.identity == bundles.identity(bundles.record(config), weights) else None
 
 
+def _check_weights(model: zoo.Model) -> None:
+    """Refuse weights that are not the config's before they are copied."""
+    with _torch_wanted(model):
+        from omniaudio.model.checkpoint import check_tensors, find_weights, read_tensors  # noqa: PLC0415
+    weights = find_weights(model.folder)
+    check_tensors(load_config(model.config), read_tensors(weights), str(weights))
+
+
 def _with_graphs(home: zoo.Model, progress: Progress) -> Bundle:
     bundle = _usable(home.folder, home.config)
     if bundle is not None:
         return bundle
+    with _torch_wanted(home):
+        from trt_engine.export import export_model  # noqa: PLC0415
+    return export_model(home, lambda stage: progress.advance(EXPORTING))
+
+
+@contextmanager
+def _torch_wanted(model: zoo.Model) -> Iterator[None]:
     try:
-        from trt_engine.export import export_model  # noqa: PLC0415 - torch is not always installed
+        yield
     except ImportError as error:
         raise UserError(
-            f"{home.name} has no graphs, and exporting them needs torch: install omniaudio-blender[cpu,torch].",
+            f"{model.name} has no graphs, and exporting them needs torch: install omniaudio-blender[cpu,torch].",
             ExitCode.NO_BACKEND,
         ) from error
-    return export_model(home, lambda stage: progress.advance(EXPORTING))
 
 
 class _Engines:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 import re
 import shutil
 import signal
@@ -11,10 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from omniaudio import zoo
@@ -22,10 +20,8 @@ from omniaudio.cli import application
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 from trt_engine import bundle as bundles
-from trt_engine import compiler
 from trt_engine.builder import ENGINES, UNFINISHED, Order, build
 from trt_engine.bundle import BUNDLE_FILE, Bundle, Engine, Stage, engine_for
-from trt_engine.compiler import Job
 from trt_engine.profiles import Limits
 from trt_engine.targets import Flavour, Precision
 
@@ -273,6 +269,62 @@ def test_the_impossible_is_refused_before_any_work(
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.fixture
+def without_graphs(model: zoo.Model, tmp_path: Path) -> Path:
+    """A model's folder as it is before its first build."""
+    folder = tmp_path / "model"
+    shutil.copytree(model.folder, folder, ignore=shutil.ignore_patterns(BUNDLE_FILE, "*.onnx"))
+    return folder
+
+
+def refused(folder: Path) -> str:
+    """The sentence of `omniaudio build`, which wrote no bundle."""
+    arguments = ["build", "--model", str(folder), "--target", "cpu", "-o", str(folder.parent / "bundle"), "--json"]
+    outcome = CliRunner().invoke(application(), arguments)
+    assert outcome.exit_code == ExitCode.NO_MODEL, outcome.output
+    assert not list((folder.parent / "bundle").glob("m*"))
+    return str(json.loads(outcome.stdout.splitlines()[-1])["sentence"])
+
+
+def test_missing_extra_and_misshapen_tensors_are_all_named(without_graphs: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file  # noqa: PLC0415
+
+    weights = without_graphs / "model.safetensors"
+    tensors = load_file(weights)
+    missing, misshapen, *_ = tensors
+    del tensors[missing]
+    tensors[misshapen] = torch.zeros(3, 5)
+    tensors["surplus"] = torch.zeros(2)
+    save_file(tensors, weights)
+    sentence = refused(without_graphs)
+    assert "3 tensors differ" in sentence
+    for fault in (f"missing {missing}", f"misshapen {misshapen} [3, 5]", "extra surplus [2]"):
+        assert fault in sentence
+
+
+class Malicious:
+    """Unpickled by anything that runs what a pickle says, it writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_is_not_weights_is_never_executed(without_graphs: Path) -> None:
+    """In the form of torch's files, and bare."""
+    torch = pytest.importorskip("torch")
+    (without_graphs / "model.safetensors").unlink()
+    content = {"state_dict": Malicious(without_graphs / "run")}
+    torch.save(content, without_graphs / "model.ckpt")
+    assert "holds more than tensors, which could run code" in refused(without_graphs)
+    (without_graphs / "model.ckpt").write_bytes(pickle.dumps(content))
+    assert "is no readable weights file" in refused(without_graphs)
+    assert not (without_graphs / "run").exists()
+
+
 @pytest.mark.skipif(Flavour.TENSORRT.installed, reason="TensorRT is here")
 def test_tensorrt_that_is_not_here_says_what_to_install(model: zoo.Model, tmp_path: Path) -> None:
     order = Order(Flavour.TENSORRT, (90,), Precision.FP16, Limits())
@@ -282,110 +334,9 @@ def test_tensorrt_that_is_not_here_says_what_to_install(model: zoo.Model, tmp_pa
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_tensorrt_whose_libraries_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As NVIDIA's bindings are without the package of the libraries."""
-    (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvonnxparser.so.11: cannot open shared object file')")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
-    with pytest.raises(UserError, match=r"libnvonnxparser\.so\.11.*install NVIDIA's packages"):
-        compiler.library(Flavour.TENSORRT)
-
-
-def relu(path: Path, output: str = "y") -> None:
-    """A graph of one operation."""
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", output)]
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], [output])], "g", value[:1], value[1:])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
-
-
-def job(graph: Path) -> Job:
-    sizes = bundles.Sizes(minimum=(2,), optimum=(2,), maximum=(2,))
-    return Job(RTX, graph, (89,), {"x": sizes}, ("y",))
-
-
-def test_what_the_compiler_refuses_is_told(tmp_path: Path) -> None:
-    relu(tmp_path / "good.onnx")
-    compiler.compile_apart(job(tmp_path / "good.onnx"), tmp_path / "engine")
-    assert (tmp_path / "engine").stat().st_size > 0
-    relu(tmp_path / "other.onnx", output="z")
-    with pytest.raises(compiler.CompileError, match="to \\['z'\\]"):
-        compiler.compile_apart(job(tmp_path / "other.onnx"), tmp_path / "none")
-    (tmp_path / "no.onnx").write_bytes(b"no graph")
-    with pytest.raises(compiler.CompileError):
-        compiler.compile_apart(job(tmp_path / "no.onnx"), tmp_path / "none")
-    with pytest.raises(OSError, match="No such file"):
-        compiler.compile_apart(job(tmp_path / "good.onnx"), tmp_path / "nowhere" / "engine")
-    assert not (tmp_path / "none").exists()
-
-
-def test_only_two_lines_of_the_compiler_are_tensorrt_rtx_alone() -> None:
-    """Its names are checked against the one bindings that are here; those of TensorRT itself have not been run."""
-    source = Path(compiler.__file__).read_text("utf-8")
-    for name in set(re.findall(r"trt\.(\w+)", source)):
-        assert hasattr(trt, name), name
-    for owner, variable in (
-        (trt.Builder, "builder"),
-        (trt.INetworkDefinition, "network"),
-        (trt.OnnxParser, "parser"),
-        (trt.IBuilderConfig, "config"),
-        (trt.IOptimizationProfile, "profile"),
-    ):
-        used = set(re.findall(rf"\b{variable}\.(\w+)", source)) - {"items"}
-        assert used, variable
-        assert not {name for name in used if not hasattr(owner, name)}
-    alone = [line for line in source.splitlines() if "compute_capabilit" in line or "ComputeCapability" in line]
-    assert len(alone) == 2
-
-
 def test_turing_gets_no_float32_products(built: Path) -> None:
     """Without `turing.py` TensorRT-RTX refuses the decoder, whose products stay in float32."""
     found: Bundle = bundles.load(built)
     of_decoder = [engine.architectures for engine in found.engines if engine.stage is Stage.DECODER]
     assert sorted(of_decoder) == [(75,), (86, 89, 120)]
     assert (built / BUNDLE_FILE).is_file()
-
-
-def test_products_as_convolutions_and_sums_are_the_same_numbers(tmp_path: Path) -> None:
-    import onnx_ir as ir  # noqa: PLC0415
-    import onnxruntime  # noqa: PLC0415
-
-    from trt_engine.turing import replace_products  # noqa: PLC0415
-
-    random = np.random.default_rng(0)
-    left, right, layer, bias = (
-        random.standard_normal(shape).astype(np.float32) for shape in ((6, 5), (7, 3), (4, 7), (4,))
-    )
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 5, 7])
-    v = helper.make_tensor_value_info("v", TensorProto.FLOAT, ["batch", 7])
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name, shape in (("by_right", ["batch", 5, 3]), ("by_left", ["batch", 6, 7]), ("both", ["batch", 6, 3]),
-                            ("layer", ["batch", 4]))
-    ]  # fmt: skip
-    nodes = [
-        helper.make_node("MatMul", ["x", "right"], ["by_right"]),
-        helper.make_node("MatMul", ["left", "x"], ["by_left"]),
-        helper.make_node("Transpose", ["x"], ["turned"], perm=[0, 2, 1]),
-        helper.make_node("MatMul", ["by_left", "turned"], ["square"]),
-        helper.make_node("MatMul", ["square", "by_right"], ["both"]),
-        helper.make_node("Gemm", ["v", "weight", "bias"], ["layer"], transB=1),
-    ]
-    constants = [
-        onnx.numpy_helper.from_array(values, name)
-        for name, values in (("left", left), ("right", right), ("weight", layer), ("bias", bias))
-    ]
-    graph = helper.make_graph(nodes, "g", [x, v], outputs, constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    changed = ir.from_proto(model)
-    assert replace_products(changed)
-    assert not {node.op_type for node in changed.graph} & {"MatMul", "Gemm"}
-    assert not replace_products(changed)
-    inputs = {
-        "x": random.standard_normal((2, 5, 7)).astype(np.float32),
-        "v": random.standard_normal((2, 7)).astype(np.float32),
-    }
-    before, after = (
-        onnxruntime.InferenceSession(one.SerializeToString()).run(None, inputs) for one in (model, ir.to_proto(changed))
-    )
-    for expected, computed in zip(before, after, strict=True):
-        np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-4)

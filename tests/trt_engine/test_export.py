@@ -6,10 +6,13 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from tiny import write_model
 
 from omniaudio import zoo
+from omniaudio.errors import UserError
 from trt_engine import bundle
 from trt_engine.bundle import Stage
+from trt_engine.export import UNFINISHED, export_model
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.openvino import OpenVinoSession
 from trt_engine.runtime.session import Session
@@ -88,3 +91,28 @@ def test_the_bundle_says_what_was_checked(tiny: zoo.Model) -> None:
     shapes = {tensor.name: tensor.shape for tensor in found.graphs[Stage.VELOCITY].inputs}
     assert shapes["x"] == ("batch", 28, "frames")
     assert found.graphs[Stage.DECODER].outputs[0].shape == ("batch", 4, "2048*frames")
+
+
+def test_an_export_that_was_stopped_is_taken_up(tmp_path: Path) -> None:
+    """After the second graph."""
+    model = write_model(tmp_path / "tiny")
+    done: list[Stage] = []
+
+    def stop(stage: Stage) -> None:
+        done.append(stage)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    def written() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in model.folder.glob("*.onnx")}
+
+    with pytest.raises(KeyboardInterrupt):
+        export_model(model, stop)
+    before = written()
+    assert set(before) == {"vision.onnx", "conditioner.onnx"}
+    with pytest.raises(UserError, match=r"holds no bundle\.json"):
+        bundle.load(model.folder)
+    export_model(model)
+    assert bundle.verify(model.folder).graphs.keys() == set(Stage)
+    assert before.items() <= written().items()
+    assert not (model.folder / UNFINISHED).exists()
