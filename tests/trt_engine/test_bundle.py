@@ -49,5 +49,5 @@ def test_a_bundle_file_that_is_half_written_or_newer(copy: Path, content: str) -
 
 
 def test_a_folder_without_a_bundle(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="omniaudio build --model .* --target cpu"):
+    with pytest.raises(UserError, match=r"omniaudio build --model .* --target cpu"):
         bundle.load(tmp_path)
