@@ -21,6 +21,9 @@ Picture = npt.NDArray[np.uint8]
 LINEAR_SUFFIXES = frozenset({".exr", ".hdr"})
 STILL_SUFFIXES = LINEAR_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif"}
 
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "AVIF")
+"""Pillow's names of those that suffixes promise. It goes by content, and would hand PostScript to Ghostscript."""
+
 _DIGITS = re.compile(r"(\d+)")
 _PLACEHOLDER = re.compile(r"#+|%0?\d*d")
 _GPANO = re.compile(rb"GPano:(\w+)(?:=\"|>)([^\"<]*)")
@@ -78,7 +81,7 @@ def declared_projection(path: Path) -> str | None:
     `equirectangular`, or `cropped equirectangular` where it is not the whole sphere."""
     if path.suffix.lower() in LINEAR_SUFFIXES:
         return None
-    with Image.open(path) as image:
+    with Image.open(path, formats=_FORMATS) as image:
         xmp = image.info.get("xmp", b"")
     found = {key.decode(): value.decode() for key, value in _GPANO.findall(xmp if isinstance(xmp, bytes) else b"")}
     projection = found.get("ProjectionType")
@@ -98,13 +101,14 @@ def _read_by_pillow(path: Path) -> Picture:
     with warnings.catch_warnings():
         # Pillow warns from 89 megapixels on: an ordinary panorama.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(path)
+        image = Image.open(path, formats=_FORMATS)
     with image:
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def _read_linear(path: Path) -> Picture:
-    with av.open(path) as container:
+    # By content FFmpeg would also take a playlist, and follow it to other files.
+    with av.open(f"file:{path}", format=f"{path.suffix[1:].lower()}_pipe") as container:
         frame = next(container.decode(video=0), None)
         if frame is None:
             raise ValueError("there is no picture in it")

@@ -456,6 +456,20 @@ def test_no_picture_is_in_it(tmp_path: Path, name: str, content: bytes) -> None:
     assert path.name in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(path))
 
 
+@pytest.mark.parametrize("name", ["list.exr", "list.hdr", "list.png", "list.mp4"])
+def test_a_list_that_calls_itself_a_picture_is_not_followed(tmp_path: Path, name: str) -> None:
+    Image.fromarray(grey(90)).save(tmp_path / "secret.png")
+    (tmp_path / name).write_text("ffconcat version 1.0\nfile secret.png\n")
+    assert name in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(tmp_path / name))
+
+
+def test_postscript_that_calls_itself_a_picture_is_not_run(tmp_path: Path) -> None:
+    """Pillow would hand it to Ghostscript."""
+    Image.fromarray(grey(90)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.png")
+    assert "cannot identify image file" in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(tmp_path / "a.png"))
+
+
 def test_only_sound(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     with av.open(path, "w") as container:
