@@ -118,6 +118,12 @@ def _settled(model: zoo.Model, folder: Path) -> zoo.Model:
     home = replace(model, folder=folder, config=folder / model.config.name)
     files = [model.config, *bundles.weight_files(model.folder)]
     if folder.resolve() == model.folder.resolve():
+        for file in files:
+            if file.is_symlink() or file.stat().st_nlink > 1:
+                raise UserError(
+                    f"{file} is a link or has another name elsewhere, which readers of graphs refuse: choose another "
+                    "folder for the bundle, it is copied there."
+                )
         return home
     for file in files:
         if (target := folder / file.name).is_file() and file_sha256(target) != file_sha256(file):

@@ -229,6 +229,13 @@ def test_a_folder_with_another_model_is_refused(model: zoo.Model, tmp_path: Path
     assert (tmp_path / "model_config.json").read_text() == "{}"
 
 
+def test_weights_that_are_links_are_copied_elsewhere_alone(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").hardlink_to(copy / "model.safetensors")
+    with pytest.raises(UserError, match="choose another folder"):
+        build(zoo.find(str(copy)), copy, ORDER, silent)
+    build(zoo.find(str(copy)), tmp_path / "second", None, silent)
+
+
 def test_two_builds_in_one_folder(model: zoo.Model, tmp_path: Path) -> None:
     def meanwhile(report: Report) -> None:
         with pytest.raises(UserError, match="Another build works in"):
