@@ -26,7 +26,7 @@ _UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|#%]")
 _MOST_NAME_BYTES = 120
 _DAY = 24 * 3600
 _PARTIAL = "."
-"""Begins the name of an upload's folder while it is being received."""
+"""Begins the name of an upload's folder while it is being received, or deleted."""
 
 
 class Sources:
@@ -52,7 +52,7 @@ class Sources:
             ServiceError: SOURCE, the path is not allowed, or no file that can be read; NOT_FOUND, no such upload.
         """
         if isinstance(source, MediaSource):
-            return next(self._upload(source.media).iterdir())
+            return self._uploaded(source.media)
         try:
             return self._find(source.path)
         except UserError as error:
@@ -61,26 +61,28 @@ class Sources:
             raise _refused(f"{source.path[:200]!r} is no path that can be followed: check it.") from error
 
     def _find(self, given: str) -> Path:
-        if given.startswith(("//", r"\\")) or not Path(given).is_absolute():
+        # Windows takes either slash, and would ask the server that a share's name begins with.
+        if given[:2].replace("\\", "/") == "//" or not Path(given).is_absolute():
             raise _refused(
                 f"{given[:200]!r} is not the absolute path of a file on the service's own machine: give one, which is "
                 f"no address and no share, or upload the clip with POST /v1/media."
             )
         path = Path(given).resolve()
-        self._check_root(path)
+        self._check_root(path, Path(given).name)
         if path.is_dir():
             raise _refused(f"{path} is a folder: name a file, or an image sequence like {path / 'frame_####.png'}.")
         for file in [file for _, file in sequence_files(path)] if is_sequence(path) else [path]:
             real = file.resolve()
-            self._check_root(real)
+            self._check_root(real, file.name)
             _check_file(real)
         return path
 
-    def _check_root(self, path: Path) -> None:
+    def _check_root(self, path: Path, given: str) -> None:
+        """By the name that was given: the one of what a link leads to is not told."""
         if not any(path.is_relative_to(root) for root in self._roots):
             roots = ", ".join(map(str, self._roots))
             raise _refused(
-                f"{path.name} does not lie in a folder that this service may read ({roots}): move it there, or start "
+                f"{given} does not lie in a folder that this service may read ({roots}): move it there, or start "
                 f"the service with --allow-root."
             )
 
@@ -119,7 +121,12 @@ class Sources:
 
     def remove(self, media_id: str) -> None:
         """Delete an upload. Raises ServiceError (NOT_FOUND)."""
-        shutil.rmtree(self._upload(media_id))
+        deleted = self._media / f"{_PARTIAL}{media_id}"
+        try:
+            (self._media / media_id).rename(deleted)
+        except FileNotFoundError:
+            raise _no_upload(media_id) from None
+        shutil.rmtree(deleted, ignore_errors=True)
 
     def expire(self, in_use: Collection[str]) -> None:
         """Delete the uploads that are older than the settings keep them, but for those of jobs that still want them."""
@@ -131,11 +138,12 @@ class Sources:
                 if time.time() - folder.stat().st_mtime > kept and folder.name not in in_use:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _upload(self, media_id: str) -> Path:
-        folder = self._media / media_id
-        if not folder.is_dir():
-            raise ServiceError(ErrorCode.NOT_FOUND, f"There is no upload {media_id}: it may have been deleted.")
-        return folder
+    def _uploaded(self, media_id: str) -> Path:
+        try:
+            (path,) = (self._media / media_id).iterdir()
+        except (FileNotFoundError, ValueError):  # or it is half deleted
+            raise _no_upload(media_id) from None
+        return path
 
 
 def _check_file(path: Path) -> None:
@@ -157,5 +165,10 @@ def _fitting(name: str) -> str:
     return stem.encode()[:room].decode(errors="ignore") + suffix
 
 
+def _no_upload(media_id: str) -> ServiceError:
+    return ServiceError(ErrorCode.NOT_FOUND, f"There is no upload {media_id}: it may have been deleted.")
+
+
 def _refused(sentence: str) -> ServiceError:
-    return ServiceError(ErrorCode.SOURCE, sentence)
+    # Names on a disk need not be Unicode, answers are.
+    return ServiceError(ErrorCode.SOURCE, sentence.encode(errors="backslashreplace").decode())

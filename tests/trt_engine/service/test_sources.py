@@ -80,6 +80,17 @@ def test_nothing_is_told_of_what_lies_outside(sources: Sources, tmp_path: Path) 
 
 
 @posix
+@pytest.mark.parametrize("name", ["secret.mp4", "secret\udcff.mp4"])
+def test_nothing_is_told_of_where_a_link_leads(sources: Sources, root: Path, tmp_path: Path, name: str) -> None:
+    (root / "link.mp4").symlink_to(clip(tmp_path / name))
+    (root / "frame_0001.png").symlink_to(tmp_path / name)
+    for asked in ("link.mp4", "frame_####.png"):
+        sentence = refusal(sources, root / asked)
+        assert sentence.startswith(f"{asked.replace('####', '0001')} does not lie in a folder")
+        assert "secret" not in sentence
+
+
+@posix
 def test_only_ordinary_files(sources: Sources, root: Path) -> None:
     os.mkfifo(root / "pipe.mp4")
     assert "no ordinary file" in refusal(sources, root / "pipe.mp4")
@@ -103,6 +114,8 @@ def test_only_ordinary_files(sources: Sources, root: Path) -> None:
         r"\\server\share\clip.mp4",
         r"\\?\C:\clip.mp4",
         r"\\.\pipe\clip",
+        r"/\server\share\clip.mp4",
+        r"\/server/share/clip.mp4",
     ],
 )
 def test_no_addresses_shares_or_relative_paths(sources: Sources, path: str) -> None:
@@ -170,6 +183,32 @@ def test_an_upload_is_kept_as_it_came(sources: Sources) -> None:
         with pytest.raises(ServiceError) as caught:
             forget()
         assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+def test_an_upload_that_is_being_deleted(sources: Sources, tmp_path: Path) -> None:
+    """In the middle of it, and left so by a crash."""
+    media = upload(sources)
+    (tmp_path / "service" / MEDIA / media.id / media.name).unlink()
+    with pytest.raises(ServiceError) as caught:
+        sources.find(MediaSource(media=media.id))
+    assert caught.value.code is ErrorCode.NOT_FOUND
+
+
+def test_an_upload_is_deleted_once_whoever_asks_for_it(
+    sources: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    media = upload(sources)
+    delete = shutil.rmtree
+
+    def meanwhile(path: Path, **options: bool) -> None:
+        with pytest.raises(ServiceError) as caught:
+            sources.remove(media.id)
+        assert caught.value.code is ErrorCode.NOT_FOUND
+        delete(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", meanwhile)
+    sources.remove(media.id)
+    assert list((tmp_path / "service" / MEDIA).iterdir()) == []
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(sources: Sources, tmp_path: Path) -> None:
