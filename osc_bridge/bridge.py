@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import json
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +18,18 @@ from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
 from osc_bridge.ledger import Entry, Ledger, fingerprint
-from osc_bridge.messages import PREFIX, PROTOCOL, About, Ask, Generate, RefusedError, Request, parse
-from osc_bridge.packets import Argument, Message
+from osc_bridge.messages import (
+    PREFIX,
+    PROTOCOL,
+    About,
+    Ask,
+    Generate,
+    RefusedError,
+    asked_about,
+    asked_port,
+    parse,
+)
+from osc_bridge.packets import Argument, Message, PacketError
 from osc_bridge.transport import Peer, UdpPeer
 
 MOST_OPEN = 200
@@ -32,6 +43,12 @@ PATIENCE_SECONDS = 600.0
 """How long an engine may be away before its requests are given up."""
 REPEATS = (1.0, 2.0, 4.0, 8.0)
 """Seconds between a `done` or `fail` and its repetitions, until it is acknowledged: datagrams get lost."""
+MOST_REPEATED = 500
+"""Ends that are being repeated; what a flood brings beyond them is said once."""
+AWAY = ("unreachable", "timeout")
+"""Codes of an engine that may come back."""
+
+_INTERNAL = ("internal", "The bridge failed at this: its log says why.")
 
 _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
@@ -77,8 +94,8 @@ class Engine(Protocol):
         """Put the files of a job that is done where the client finds them."""
         ...
 
-    def cancel(self, job: str) -> None:
-        """End a job."""
+    def cancel(self, job: str) -> JobView:
+        """End a job; how far it is then."""
         ...
 
 
@@ -93,10 +110,10 @@ class Bridge:
         self._open = {entry.request_id: entry for entry in ledger.open()}
         self._views: dict[str, JobView] = {}
         self._peers: dict[str, Peer] = {}
-        self._subscribers: dict[tuple[str, int | None], tuple[Peer, float]] = {}
+        self._subscribers: dict[Peer, float] = {}
         self._repeats: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cancelled: set[str] = set()
+        self._cancelled: set[str] = set()  # open requests that are still to be ended at the engine
         self._udp: asyncio.DatagramTransport | None = None
         self._heard = time.monotonic()
         self._threads = ThreadPoolExecutor(4, "osc-bridge")
@@ -131,14 +148,15 @@ class Bridge:
     def handle(self, message: Message, peer: Peer) -> None:
         """Carry out one message; nothing that it holds raises."""
         try:
+            if isinstance(peer, UdpPeer) and (port := asked_port(message)):
+                peer = peer.at(port)  # at the address that it came from: nobody else is answered
             verb, request = parse(message)
-            peer = _reply_to(request, peer)
             self._verbs[verb](request, peer)
         except RefusedError as refused:
             _send(peer, "fail", refused.request_id, refused.code, refused.sentence)
         except Exception:
             _log.exception("%s could not be handled.", message.address)
-            _send(peer, "fail", "", "internal", "The bridge failed at this message: its log says why.")
+            _send(peer, "fail", asked_about(message), *_INTERNAL)
 
     def _generate(self, request: Generate, peer: Peer) -> None:
         given = request.options.secret or ""
@@ -150,38 +168,35 @@ class Bridge:
         if known is not None and known.fingerprint != mark:
             sentence = f"{request.request_id} is the id of another request: choose a new one."
             raise RefusedError("conflict", sentence, request.request_id)
-        if known is not None:
-            known = replace(known, host=peer.host, port=peer.port)
-            self._keep(known, peer)
-            self._tell(known, peer)
+        if known is not None and not _never_begun(known):
+            self._tell(self._answered_at(known, peer), peer)
             return
         if len(self._open) >= MOST_OPEN:
             sentence = f"{MOST_OPEN} requests are waiting: ask again when some are done."
             raise RefusedError("queue_full", sentence, request.request_id)
         entry = Entry(request.request_id, mark, request.video, request.options, peer.host, peer.port)
-        self._keep(entry, peer)
+        try:
+            self._ledger.put(entry)
+        except sqlite3.Error as error:
+            sentence = f"The bridge cannot write its ledger ({error}): make room on its disk, then ask again."
+            raise RefusedError("ledger", sentence, request.request_id) from error
+        self._hush(entry.request_id)  # the end of the attempt before
+        self._open[entry.request_id], self._peers[entry.request_id] = entry, peer
         self._spawn(self._submit(entry))
 
     def _status(self, request: About, peer: Peer) -> None:
-        entry = self._known(request)
-        if not entry.outcome:
-            # Who asks last is told how it goes on: a program that was started again has another port.
-            entry = replace(entry, host=peer.host, port=peer.port)
-            self._keep(entry, peer)
-        self._tell(entry, peer)
+        # Who asks last is told how it goes on: a program that was started again has another port.
+        self._tell(self._answered_at(self._known(request), peer), peer)
 
     def _cancel(self, request: About, peer: Peer) -> None:
         entry = self._known(request)
         if entry.outcome:
             self._tell(entry, peer)
-        elif entry.job:
-            self._spawn(self._end_job(entry.job))
         else:
-            self._cancelled.add(entry.request_id)  # as soon as there is a job
+            self._cancelled.add(entry.request_id)
 
     def _ack(self, request: About, peer: Peer) -> None:
-        if repeat := self._repeats.pop(request.request_id, None):
-            repeat.cancel()
+        self._hush(request.request_id)
 
     def _list(self, request: Ask, peer: Peer) -> None:
         entries = self._ledger.newest(MOST_LISTED)
@@ -199,79 +214,90 @@ class Bridge:
 
     def _subscribe(self, request: Ask, peer: Peer) -> None:
         now = time.monotonic()
-        self._subscribers = {key: kept for key, kept in self._subscribers.items() if kept[1] > now}
-        if len(self._subscribers) >= MOST_SUBSCRIBERS and (peer.host, peer.port) not in self._subscribers:
-            raise RefusedError("queue_full", f"{MOST_SUBSCRIBERS} programs have subscribed already.")
-        self._subscribers[peer.host, peer.port] = peer, now + SUBSCRIPTION_SECONDS
+        self._subscribers = {one: until for one, until in self._subscribers.items() if until > now}
+        if len(self._subscribers) >= MOST_SUBSCRIBERS and peer not in self._subscribers:
+            raise RefusedError("queue_full", f"{MOST_SUBSCRIBERS} programs have subscribed: ask again in ten minutes.")
+        self._subscribers[peer] = now + SUBSCRIPTION_SECONDS
         _send(peer, "subscribed", SUBSCRIPTION_SECONDS)
 
     def _unsubscribe(self, request: Ask, peer: Peer) -> None:
-        self._subscribers.pop((peer.host, peer.port), None)
+        self._subscribers.pop(peer, None)
         _send(peer, "unsubscribed")
 
     async def _submit(self, entry: Entry) -> None:
         try:
             job = await self._in_thread(self._engine.submit, entry)
         except RefusedError as refused:
-            self._end(entry, {"code": refused.code, "sentence": refused.sentence})
+            self._fail(entry, refused.code, refused.sentence)
             return
         entry = replace(self._open.get(entry.request_id, entry), job=job)
         self._keep(entry)
         self._views.setdefault(job, JobView(job, "queued"))
         self._announce(entry, "accepted", entry.request_id, job)
-        if entry.request_id in self._cancelled:
-            self._cancelled.discard(entry.request_id)
-            await self._end_job(job)
-
-    async def _end_job(self, job: str) -> None:
-        try:
-            await self._in_thread(self._engine.cancel, job)
-        except RefusedError as refused:
-            _log.warning("The job %s could not be cancelled: %s", job, refused.sentence)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(POLL_SECONDS)
             waiting = {entry.job: entry for entry in self._open.values() if entry.job}
-            if not waiting:
-                self._heard = time.monotonic()
-                continue
             try:
-                for view in await self._in_thread(self._engine.look, list(waiting)):
-                    await self._seen(waiting[view.job], view)
+                await self._look(waiting)
                 self._heard = time.monotonic()
             except RefusedError as refused:
                 if time.monotonic() - self._heard > PATIENCE_SECONDS:
                     for entry in waiting.values():
-                        self._end(entry, {"code": refused.code, "sentence": refused.sentence})
+                        self._fail(entry, refused.code, refused.sentence)
+
+    async def _look(self, waiting: dict[str, Entry]) -> None:
+        """Whatever goes wrong with one request, the others are seen. Raises RefusedError while the engine is away."""
+        if not waiting:
+            return
+        for entry in [entry for entry in waiting.values() if entry.request_id in self._cancelled]:
+            try:
+                await self._seen(entry, await self._in_thread(self._engine.cancel, entry.job))
+            except RefusedError as refused:
+                if refused.code in AWAY:
+                    raise  # and asked again: it stays in `_cancelled`
+                _log.warning("The job %s could not be cancelled: %s", entry.job, refused.sentence)
+            self._cancelled.discard(entry.request_id)
+        for view in await self._in_thread(self._engine.look, list(waiting)):
+            await self._seen(waiting[view.job], view)
 
     async def _seen(self, entry: Entry, view: JobView) -> None:
+        if entry.request_id not in self._open:
+            return
         before = self._views.get(view.job)
         self._views[view.job] = view
-        entry = self._open.get(entry.request_id, entry)
+        entry = self._open[entry.request_id]
         if view.state == "done":
             try:
                 takes = await self._in_thread(self._engine.deliver, entry)
             except RefusedError as refused:
-                self._end(entry, {"code": refused.code, "sentence": refused.sentence})
+                if refused.code in AWAY:
+                    raise  # the files are there when it is back
+                self._fail(entry, refused.code, refused.sentence)
                 return
             self._end(entry, {"takes": [vars(take) for take in takes]})
         elif view.state in ("failed", "cancelled"):
-            self._end(entry, {"code": view.code or view.state, "sentence": view.sentence})
+            self._fail(entry, view.code or view.state, view.sentence)
         elif view.state == "running" and view != before:
             progress = (view.fraction, view.stage, view.seconds_left)
             self._announce(entry, "progress", entry.request_id, *progress)
 
+    def _fail(self, entry: Entry, code: str, sentence: str) -> None:
+        self._end(entry, {"code": code, "sentence": sentence})
+
     def _end(self, entry: Entry, outcome: dict[str, Any]) -> None:
         """The last word of a request: kept, said, and said again until somebody says that it was heard."""
         entry = replace(self._open.pop(entry.request_id, entry), outcome=json.dumps(outcome))
-        self._ledger.put(entry)
+        self._keep(entry)
         self._views.pop(entry.job, None)
+        self._cancelled.discard(entry.request_id)
         peers = self._listeners(entry)
         self._peers.pop(entry.request_id, None)
         for peer in peers:
             self._tell(entry, peer)
-        if datagrams := [peer for peer in peers if isinstance(peer, UdpPeer)]:
+        datagrams = [peer for peer in peers if isinstance(peer, UdpPeer)]
+        if datagrams and len(self._repeats) < MOST_REPEATED:
             self._repeats[entry.request_id] = asyncio.create_task(self._repeat(entry, datagrams[0]))
 
     async def _repeat(self, entry: Entry, peer: Peer) -> None:
@@ -279,6 +305,11 @@ class Bridge:
             await asyncio.sleep(seconds)
             self._tell(entry, peer)
         self._repeats.pop(entry.request_id, None)
+
+    def _hush(self, request_id: str) -> None:
+        """An end was heard, or is none any more."""
+        if repeat := self._repeats.pop(request_id, None):
+            repeat.cancel()
 
     def _tell(self, entry: Entry, peer: Peer) -> None:
         """What there is to say of a request."""
@@ -307,15 +338,28 @@ class Bridge:
         asked = self._peers.get(entry.request_id)
         if asked is None and entry.port is not None and self._udp is not None:
             asked = UdpPeer(entry.host, entry.port, self._udp)
-        others = [peer for peer, until in self._subscribers.values() if until > now and peer != asked]
+        others = [peer for peer, until in self._subscribers.items() if until > now and peer != asked]
         return others if asked is None else [asked, *others]
 
-    def _keep(self, entry: Entry, peer: Peer | None = None) -> None:
-        self._ledger.put(entry)
+    def _answered_at(self, entry: Entry, peer: Peer) -> Entry:
+        """An entry whose answers go to a peer from now on; one that has ended has no more of them."""
+        if entry.outcome:
+            return entry
+        self._peers[entry.request_id] = peer
+        if (entry.host, entry.port) != (peer.host, peer.port):
+            entry = replace(entry, host=peer.host, port=peer.port)
+            self._keep(entry)
+        return entry
+
+    def _keep(self, entry: Entry) -> None:
+        """What becomes of a request that is known. A ledger that cannot be written ends nothing: after a new start
+        the engine is asked again."""
         if not entry.outcome:
             self._open[entry.request_id] = entry
-            if peer is not None:
-                self._peers[entry.request_id] = peer
+        try:
+            self._ledger.put(entry)
+        except sqlite3.Error:
+            _log.exception("The ledger cannot be written.")
 
     def _find(self, request_id: str) -> Entry | None:
         return self._open.get(request_id) or self._ledger.get(request_id)
@@ -339,13 +383,23 @@ class Bridge:
         task.add_done_callback(self._tasks.discard)
 
     async def _in_thread(self, call: Callable[..., _Value], *arguments: Any) -> _Value:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+        """A call of the engine; raises RefusedError, whatever went wrong: the client has to be told."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+        except RefusedError:
+            raise
+        except Exception as error:
+            _log.exception("The engine's answer cannot be used.")
+            raise RefusedError(*_INTERNAL) from error
 
 
-def _reply_to(request: Request, peer: Peer) -> Peer:
-    """The port that a request names, at the address that it came from: nobody else is answered."""
-    return peer.at(request.reply_port) if request.reply_port and isinstance(peer, UdpPeer) else peer
+def _never_begun(entry: Entry) -> bool:
+    """Whether a request failed before the engine had it: sent again, it is tried again."""
+    return bool(entry.outcome) and not entry.job
 
 
 def _send(peer: Peer, verb: str, *arguments: Argument) -> None:
-    peer.send(Message(PREFIX + verb, arguments))
+    try:
+        peer.send(Message(PREFIX + verb, arguments))
+    except PacketError as error:
+        _log.warning("A client is not told: %s.", error)  # such as a folder whose name is no text

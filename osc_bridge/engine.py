@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +19,8 @@ LOOKED_AT = 4
 NAMESPACE = "osc:"
 """Begins the bridge's request ids at the service, which other clients share."""
 CHANNELS = 4
+LONGEST_STEM = 100
+"""Bytes. The service takes so many characters, and file systems 255 bytes with the suffixes."""
 
 _Answer = TypeVar("_Answer")
 
@@ -57,12 +60,12 @@ class ServiceEngine:
         waiting = [others[(turn + place) % len(others)] for place in range(min(LOOKED_AT, len(others)))]
         return [_view(running[job]) for job in jobs if job in running] + [self._see(job) for job in ended + waiting]
 
-    def cancel(self, job: str) -> None:
-        """End a job."""
-        self._ask(lambda client: client.cancel(job))
+    def cancel(self, job: str) -> JobView:
+        """End a job; how far it is then."""
+        return _view(self._ask(lambda client: client.cancel(job)))
 
     def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done beside its clip; those that are there already stay as they are."""
+        """Put the files of a job that is done beside its clip."""
         job = self._ask(lambda client: client.job(entry.job))
         if job.result is None:
             raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
@@ -104,7 +107,7 @@ class ServiceEngine:
         Raises:
             RefusedError: no absolute path of this machine, or outside the roots. Nothing is opened for it.
         """
-        if video.startswith(("//", r"\\")) or not Path(video).is_absolute():
+        if video[:2].replace("\\", "/") == "//" or not Path(video).is_absolute():
             raise RefusedError("source", "The video is no absolute path of a file on this machine: give one.")
         try:
             path = Path(video).resolve()
@@ -122,8 +125,11 @@ def _fetch(client: Client, job: str, file: ResultFile, folder: Path) -> None:
 
 
 def _stem(entry: Entry) -> str:
-    """The files' name: the clip's, and the request's id, so that two requests of one clip do not meet."""
-    return f"{Path(entry.video).stem[:100]}.{entry.request_id.replace(':', '-')}.ambix"
+    """The files' name: the clip's, shortened where the service or a file system asks for it, and the request's id, so
+    that two requests of one clip do not meet."""
+    ending = f".{entry.request_id.replace(':', '~')}.ambix"
+    clip = re.sub(r'[\x00-\x1f\x7f\\:*?"<>|#%]', "-", Path(entry.video).stem).lstrip(".") or "clip"
+    return clip.encode(errors="replace")[: LONGEST_STEM - len(ending)].decode(errors="ignore") + ending
 
 
 def _relate(sidecar: Path, clip: Path) -> None:

@@ -51,8 +51,12 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+        # One bridge a ledger: two would carry out the same requests.
+        self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._database.execute("PRAGMA journal_mode=WAL")
+        # Survives the process, which is what dies; without a wait for the disk at every message.
+        self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(_SCHEMA)
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ from osc_bridge.packets import Argument, Message
 PREFIX = "/omniaudio/"
 PROTOCOL = 1
 """Version of these messages; another one is incompatible."""
+MOST_FAULTS, LONGEST_FAULTS = 20, 1000
+"""Of a message, which are named; and their characters."""
 
 
 class RefusedError(Exception):
@@ -105,15 +107,45 @@ def parse(message: Message) -> tuple[str, Request]:
     form = FORMS.get(verb)
     if form is None or not message.address.startswith(PREFIX):
         known = ", ".join(FORMS)
-        raise RefusedError("unknown", f"There is no {message.address[:80]}: after {PREFIX} comes one of {known}.")
+        address = _printable(message.address[:80])
+        raise RefusedError("unknown", f"There is no {address}: after {PREFIX} comes one of {known}.")
     given = _named(form, message.arguments)
     request_id = given.get("request_id", "")
     try:
         return verb, form.model_validate(given)
     except ValidationError as error:
         # Without the input: what came off the wire is not sent back.
-        refused = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise RefusedError("invalid", f"{message.address}: {refused}.", str(_identifier(request_id))[:64]) from error
+        faults = error.errors(include_input=False, include_url=False)
+        refused = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:MOST_FAULTS])
+        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        sentence = f"{message.address}: {_printable(refused)}{more}."
+        raise RefusedError("invalid", sentence, _about(request_id)) from error
+
+
+def asked_port(message: Message) -> int | None:
+    """The reply port of a message, be the rest of it right or not: what is wrong has to be heard too. It is the last
+    argument, behind those that have to be there."""
+    form = FORMS.get(message.address.removeprefix(PREFIX))
+    if form is None:
+        return None
+    needed = sum(field.is_required() for field in form.model_fields.values())
+    port = _whole(message.arguments[-1]) if len(message.arguments) > needed else None
+    return port if type(port) is int and 1 <= port <= 65535 else None
+
+
+def asked_about(message: Message) -> str:
+    """The request id that a message begins with, as far as it can be one; else empty."""
+    form = FORMS.get(message.address.removeprefix(PREFIX), Ask)
+    return _about(message.arguments[0]) if form is not Ask and message.arguments else ""
+
+
+def _about(value: Any) -> str:
+    return str(_identifier(value))[:64]
+
+
+def _printable(text: str) -> str:
+    """A client's own words in a sentence: not without an end, and nothing that OSC cannot say."""
+    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST_FAULTS])
 
 
 def _named(form: type[BaseModel], arguments: tuple[Argument, ...]) -> dict[str, Any]:
@@ -125,9 +157,10 @@ def _named(form: type[BaseModel], arguments: tuple[Argument, ...]) -> dict[str, 
         if names[:1] == ["options"] and not isinstance(argument, str):
             names.pop(0)
         if not names:
-            raise RefusedError("invalid", f"{len(arguments)} arguments are too many.", str(given.get("request_id", "")))
+            request_id = _about(given.get("request_id", ""))
+            raise RefusedError("invalid", f"{len(arguments)} arguments are too many.", request_id)
         name = names.pop(0)
-        given[name] = _options(argument, str(given.get("request_id", ""))) if name == "options" else argument
+        given[name] = _options(argument, _about(given.get("request_id", ""))) if name == "options" else argument
     return given
 
 

@@ -16,7 +16,7 @@ from pythonosc import slip
 from osc_bridge.packets import LARGEST_PACKET, Message, PacketError, read, write
 
 LARGEST_BACKLOG = 1 << 20
-"""Bytes that may wait for one TCP client to read them."""
+"""Bytes that may wait for one TCP client to read them, and for datagrams to leave."""
 MOST_CONNECTIONS = 64
 
 _log = logging.getLogger(__name__)
@@ -52,8 +52,8 @@ class UdpPeer:
     transport: asyncio.DatagramTransport
 
     def send(self, message: Message) -> None:
-        """Send one datagram."""
-        if not self.transport.is_closing():
+        """Send one datagram, unless more wait than the system takes."""
+        if not self.transport.is_closing() and self.transport.get_write_buffer_size() < LARGEST_BACKLOG:
             self.transport.sendto(write(message), (self.host, self.port))
 
     def at(self, port: int) -> "UdpPeer":

@@ -122,6 +122,7 @@ def test_version(daw):
         ("/dev/zero", "source"),
         ("//host/share/a.mp4", "source"),
         (r"\\host\share\a.mp4", "source"),
+        (r"/\host\share\a.mp4", "source"),
         ("file:///etc/passwd", "source"),
         ("http://example.org/a.mp4", "source"),
         ("relative.png", "source"),

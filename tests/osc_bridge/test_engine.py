@@ -1,0 +1,54 @@
+"""The names that files get: such as the service takes, and each request's own."""
+
+import pytest
+
+from osc_bridge.engine import LONGEST_STEM, ServiceEngine, _stem
+from osc_bridge.ledger import Entry
+from osc_bridge.messages import Options, RefusedError
+from trt_engine.service.models import JobRequest
+
+
+def entry(video, request_id="take-1"):
+    return Entry(request_id, "", video, Options(), "127.0.0.1", None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "forest",
+        "x" * 200,
+        "森" * 80,
+        "take #3 (50%)",
+        'a"b*c?',
+        ".hidden",
+        "...",
+        "hafen ä",
+        "a\\b",
+        "line\nbreak",
+        "🎧" * 60,
+    ],
+)
+@pytest.mark.parametrize("request_id", ["1", "a" * 64, "::", "reaper-4F2A"])
+def test_the_service_and_file_systems_take_every_clips_name(name, request_id):
+    stem = _stem(entry(f"/clips/{name}.mp4", request_id))
+    assert JobRequest(source={"path": "/clips/a.mp4"}, name=stem).name == stem
+    assert len(stem.encode()) <= LONGEST_STEM
+    assert stem.endswith(".ambix")
+
+
+def test_a_short_plain_name_stays_as_it_is():
+    assert _stem(entry("/clips/hafen ä.mp4")) == "hafen ä.take-1.ambix"
+
+
+def test_requests_of_one_clip_never_meet():
+    ids = ["a:b", "a-b", "a.b", "a_b"]
+    assert len({_stem(entry("/clips/a.mp4", request_id)) for request_id in ids}) == len(ids)
+
+
+@pytest.mark.parametrize("video", [r"/\host\share\a.mp4", r"\/host/share/a.mp4", "//host/a.mp4", r"\\?\C:\a.mp4"])
+def test_a_share_in_any_spelling_is_not_even_followed(video):
+    def connect():
+        raise AssertionError("the service was asked")
+
+    with pytest.raises(RefusedError, match="absolute path"):
+        ServiceEngine(connect).submit(entry(video))

@@ -1,0 +1,257 @@
+"""What seldom happens: an engine that goes away at the wrong moment, a full disk, a cancel that comes too early. The
+engine is one that can be told when to fail; the bridge, its ledger and the sockets are real."""
+
+import asyncio
+import json
+import socket
+import sqlite3
+from contextlib import asynccontextmanager, closing
+
+import pytest
+
+from osc_bridge import bridge as module
+from osc_bridge.bridge import Bridge, JobView, Take
+from osc_bridge.ledger import Ledger
+from osc_bridge.messages import RefusedError
+from osc_bridge.packets import Message, read, write
+from osc_bridge.transport import listen_tcp, listen_udp
+
+AWAY = RefusedError("unreachable", "The service is away: start it.")
+MANY_FAULTS = json.dumps({f"unknown{number}": 1 for number in range(3000)})
+TAKE = Take(1, "/a.ambix.wav", 4, 48000, 1.0, "")
+
+
+class ToldEngine:
+    """Jobs are named after their requests. What is in `failing` is raised by the call of that name."""
+
+    def __init__(self):
+        self.failing = {}
+        self.states = {}
+        self.calls = []
+
+    def submit(self, entry):
+        self._called("submit")
+        self.states.setdefault(entry.request_id, "running")
+        return entry.request_id
+
+    def look(self, jobs):
+        self._called("look")
+        return [JobView(job, self.states[job], "sound", 0.5, 1.0) for job in jobs]
+
+    def deliver(self, entry):
+        self._called("deliver")
+        return [TAKE]
+
+    def cancel(self, job):
+        self._called("cancel")
+        self.states[job] = "cancelled"
+        return JobView(job, "cancelled", code="cancelled", sentence="It was cancelled.")
+
+    def _called(self, name):
+        self.calls.append(name)
+        if name in self.failing:
+            raise self.failing[name]
+
+
+class Client:
+    """A socket that speaks to a bridge which runs in this thread's loop."""
+
+    def __init__(self, port):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.bridge = ("127.0.0.1", port)
+        self.port = self.socket.getsockname()[1]
+
+    def send(self, verb, *arguments):
+        self.socket.sendto(write(Message(f"/omniaudio/{verb}", arguments)), self.bridge)
+
+    async def hear(self, *verbs, seconds=5.0):
+        async with asyncio.timeout(seconds):
+            while True:
+                (message,) = read(await asyncio.get_running_loop().sock_recv(self.socket, 65_535))
+                if message.address.removeprefix("/omniaudio/") in verbs:
+                    return message.arguments
+
+
+@asynccontextmanager
+async def running(engine, path):
+    with closing(Ledger(path)) as ledger:
+        bridge = Bridge(engine, ledger)
+        udp = await listen_udp("127.0.0.1", 0, bridge.handle)
+        bridge.start(udp)
+        client = Client(udp.get_extra_info("sockname")[1])
+        try:
+            yield client, bridge, ledger
+        finally:
+            client.socket.close()
+            udp.close()
+            await bridge.stop()
+
+
+def full_disk(ledger):
+    """From now on every write fails as on a full disk."""
+    ledger._database.execute("PRAGMA query_only=ON")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.02)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "osc.sqlite3"
+
+
+def test_an_engine_that_goes_away_before_the_files_are_fetched_is_waited_for(path):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, _, _):
+            engine.failing["deliver"] = AWAY
+            engine.states["a"] = "done"
+            client.send("generate", "a", "/v")
+            await client.hear("accepted")
+            while engine.calls.count("deliver") < 3:
+                await asyncio.sleep(0.01)
+            del engine.failing["deliver"]
+            assert (await client.hear("done", "fail"))[0:3] == ("a", 1, "/a.ambix.wav")
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("call", ["submit", "deliver"])
+def test_an_error_that_nobody_thought_of_is_a_fail_and_the_others_go_on(path, call):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, _, _):
+            engine.failing[call] = OSError(28, "No space left on device")
+            engine.states["a"] = "done"
+            client.send("generate", "a", "/v")
+            assert (await client.hear("fail"))[:2] == ("a", "internal")
+            del engine.failing[call]
+            engine.states["b"] = "done"
+            client.send("generate", "b", "/v")
+            assert (await client.hear("done"))[0] == "b"
+
+    asyncio.run(scene())
+
+
+def test_a_job_that_cannot_be_cancelled_now_is_cancelled_when_the_engine_is_back(path):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, _, _):
+            client.send("generate", "a", "/v")
+            await client.hear("progress")
+            engine.failing["cancel"] = AWAY
+            client.send("cancel", "a")
+            while engine.calls.count("cancel") < 3:
+                await asyncio.sleep(0.01)
+            del engine.failing["cancel"]
+            assert (await client.hear("done", "fail"))[:2] == ("a", "cancelled")
+
+    asyncio.run(scene())
+
+
+def test_a_request_that_never_became_a_job_is_tried_again_when_it_is_sent_again(path):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, bridge, _):
+            engine.failing["submit"] = AWAY
+            client.send("generate", "a", "/v")
+            client.send("cancel", "a")  # of the attempt that fails, not of the next one
+            assert (await client.hear("fail"))[:2] == ("a", "unreachable")
+            del engine.failing["submit"]
+            client.send("generate", "a", "/v")
+            assert (await client.hear("accepted", "fail")) == ("a", "a")
+            assert (await client.hear("progress", "fail"))[0] == "a"
+            assert not bridge._repeats, "the first attempt's end is not repeated any more"
+
+    asyncio.run(scene())
+
+
+def test_a_full_disk_refuses_new_requests_with_a_sentence_and_ends_those_that_run(path):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, _, ledger):
+            client.send("generate", "a", "/v")
+            await client.hear("progress")
+            full_disk(ledger)
+            client.send("generate", "b", "/v")
+            assert (await client.hear("fail"))[:2] == ("b", "ledger")
+            engine.states["a"] = "done"
+            assert (await client.hear("done"))[0] == "a"
+            client.send("ping")
+            await client.hear("pong")
+
+    asyncio.run(scene())
+
+
+def test_what_the_bridge_itself_cannot_do_names_the_request(path):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, _, ledger):
+            ledger.close()
+            client.send("status", "a")
+            assert (await client.hear("fail"))[:2] == ("a", "internal")
+
+    asyncio.run(scene())
+
+
+def test_a_fail_about_the_message_itself_goes_to_the_reply_port(path):
+    async def scene():
+        async with running(ToldEngine(), path) as (client, _, _):
+            listener = Client(client.bridge[1])
+            for options in ('{"colour": 1}', "{'seed': 1}", r'{"\ud800": 1}', r'{"\u0000": 1}', MANY_FAULTS):
+                client.send("generate", "a", "/v", options, float(listener.port))
+                assert (await listener.hear("fail"))[:2] == ("a", "invalid")
+            client.send("status", "a b", listener.port)
+            assert (await listener.hear("fail"))[1] == "invalid"
+            listener.socket.close()
+
+    asyncio.run(scene())
+
+
+def test_subscribers_over_tcp_from_one_machine_all_hear(path):
+    async def scene():
+        async with running(ToldEngine(), path) as (client, bridge, _):
+            server = await listen_tcp("127.0.0.1", 0, bridge.handle)
+            streams = []
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+                packet = write(Message("/omniaudio/subscribe"))
+                writer.write(len(packet).to_bytes(4, "big") + packet)
+                streams.append((reader, writer))
+                assert await heard(reader) == "/omniaudio/subscribed"
+            client.send("generate", "a", "/v")
+            for reader, writer in streams:
+                assert await heard(reader) == "/omniaudio/accepted"
+                writer.close()
+            server.close()
+
+    async def heard(reader):
+        async with asyncio.timeout(5):
+            (message,) = read(await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big")))
+            return message.address
+
+    asyncio.run(scene())
+
+
+def test_ends_that_are_repeated_have_a_bound(path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_REPEATED", 3)
+
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, bridge, _):
+            engine.failing["submit"] = RefusedError("source", "There is no such clip: name another.")
+            for number in range(10):
+                client.send("generate", f"a{number}", "/v")
+                await client.hear("fail")
+            assert len(bridge._repeats) == 3
+
+    asyncio.run(scene())
+
+
+def test_a_second_bridge_does_not_take_the_first_ones_ledger(path):
+    with closing(Ledger(path)), pytest.raises(sqlite3.OperationalError, match="locked"):
+        Ledger(path)
