@@ -8,6 +8,7 @@ TensorRT-RTX its architectures.
 import importlib
 import multiprocessing
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -57,6 +58,26 @@ def library(flavour: Flavour) -> Any:
         ) from error
 
 
+def logger(trt: Any, least: Any, say: Callable[[str], None]) -> Any:
+    """A logger for either TensorRT, whose own writes to standard output, where a program's answers are read.
+
+    Args:
+        trt: as `library` gives it.
+        least: the `trt.ILogger.Severity` from which on a message is told.
+        say: is told it.
+    """
+
+    class Log(trt.ILogger):  # type: ignore[misc, name-defined]  # known when it is imported
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity <= least:
+                say(message)
+
+    return Log()
+
+
 def compile_apart(job: Job, target: Path) -> None:
     """Compile in a new process, which ends whenever this call does.
 
@@ -101,16 +122,7 @@ def compile_graph(job: Job, target: Path) -> None:
     """Compile in this process; as `compile_apart`."""
     trt = library(job.flavour)
     complaints: list[str] = []
-
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]  # known when it is imported
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= trt.ILogger.Severity.ERROR:
-                complaints.append(message)
-
-    log = Log()
+    log = logger(trt, trt.ILogger.Severity.ERROR, complaints.append)
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)

@@ -3,6 +3,7 @@
 import ast
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -61,6 +62,24 @@ def test_every_name_of_tensorrt_is_in_tensorrt_rtx() -> None:
     for holder, names in used.items():
         assert names
         assert [name for name in names if not hasattr(holder, name)] == []
+
+
+def test_what_tensorrt_says_leaves_standard_output_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """There a program reads answers (`--json`), and TensorRT's own logger writes there."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setattr(tensorrt, "library", lambda flavour: trt)
+    engine = tmp_path / "no.engine"
+    engine.write_bytes(b"RIFF" * 9999)
+    somewhere: Any = SimpleNamespace(name="a GPU", stream=0)
+    with pytest.raises(UserError, match="cannot load"):
+        tensorrt.TensorRtSession(engine, Flavour.TENSORRT, somewhere)
+    assert capfd.readouterr().out == ""
+    assert "header" in caplog.text
 
 
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")

@@ -15,7 +15,7 @@ import platformdirs
 
 from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.compiler import library
+from trt_engine.compiler import library, logger
 from trt_engine.runtime.device import Device, DeviceArray
 from trt_engine.runtime.session import Array
 from trt_engine.targets import Flavour
@@ -68,7 +68,7 @@ class TensorRtSession:
         trt = library(flavour)
         self._device = device
         self._trt = trt
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
+        self._runtime = trt.Runtime(logger(trt, trt.ILogger.Severity.WARNING, _log.warning))
         content = engine.read_bytes()
         self._engine = load_engine(trt, self._runtime, content, engine, flavour)
         self._cache: Any = None
