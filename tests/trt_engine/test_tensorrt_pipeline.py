@@ -5,6 +5,8 @@ writing to the addresses that it is given. What TensorRT itself does cannot be t
 """
 
 import ctypes
+import gc
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +120,7 @@ class GraphEngine:
 
 
 @pytest.fixture
-def stages(model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TensorRtPipeline:
+def open_stages(model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], TensorRtPipeline]:
     def graph_for(folder: Path, found: bundle.Bundle, stage: Stage, **kind: Any) -> bundle.Graph:
         return found.graphs[stage]
 
@@ -132,7 +134,13 @@ def stages(model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(tensorrt_pipeline, "cache_folder", lambda: tmp_path / "cache")
     host = open_pipeline(model, "onnxruntime")
     description = Description(host.name, host.identity, host.config, Backend.TENSORRT_RTX)
-    return TensorRtPipeline(description, model.folder, bundle.load(model.folder), Flavour.TENSORRT_RTX)
+    found = bundle.load(model.folder)
+    return lambda: TensorRtPipeline(description, model.folder, found, Flavour.TENSORRT_RTX)
+
+
+@pytest.fixture
+def stages(open_stages: Callable[[], TensorRtPipeline]) -> TensorRtPipeline:
+    return open_stages()
 
 
 def sampled(stages: Any, panorama: Path, seconds: float, report: Callable[[Report], None], **wishes: Any) -> Array:
@@ -169,6 +177,27 @@ def test_steps_are_kept_for_the_next_clip_of_the_same_sizes(stages: TensorRtPipe
     assert stages._sampler is kept
     sampled(stages, panorama, 3.0, lambda report: None, takes=2)
     assert stages._sampler is not kept
+
+
+def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline], panorama: Path) -> None:
+    """Not when the garbage collector comes: the next clip or model needs it."""
+    gc.collect()
+    gc.disable()
+    try:
+        stages = open_stages()
+        driver: Any = stages.device.driver
+        sampled(stages, panorama, 3.0, lambda report: None)
+        sampler = stages._sampler
+        assert sampler is not None
+        gone = weakref.ref(sampler)
+        del sampler
+        sampled(stages, panorama, 3.0, lambda report: None, takes=2)
+        assert gone() is None
+        assert driver._buffers
+        del stages
+        assert not driver._buffers
+    finally:
+        gc.enable()
 
 
 def test_what_a_report_raises_ends_the_sampling_within_a_step(stages: TensorRtPipeline, panorama: Path) -> None:

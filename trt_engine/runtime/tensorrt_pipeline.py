@@ -7,7 +7,6 @@ GPU; the arithmetic of its sampler is tested by `tests/trt_engine/test_update.py
 import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,21 +55,31 @@ class TensorRtPipeline(Described):
             UserError: no library, GPU or driver, or no engine in the bundle that loads here.
         """
         super().__init__(description)
-        version = library(flavour).__version__
+        self._folder, self._bundle, self._flavour = folder, bundle, flavour
+        self._version = library(flavour).__version__
         self.device = Device()
-        self._flavour = flavour
-
-        def load(stage: Stage) -> TensorRtSession:
-            found = engine_for(
-                folder, bundle, stage, flavour=flavour, version=version, architecture=self.device.architecture
-            )
-            return TensorRtSession(folder / found.file, flavour, self.device, captured=stage is Stage.VELOCITY)
-
-        self.session = cache(load)
+        # No cycle leads from these back to this object: the GPU's memory is free at once when it is let go.
+        self._sessions: dict[Stage, TensorRtSession] = {}
+        self._updates: dict[bool, TensorRtSession] = {}
+        self._sampler: StepSampler | None = None
         for stage in (Stage.CONDITIONER, Stage.VISION, Stage.VELOCITY, Stage.DECODER):
             self.session(stage)
-        self._update = cache(self._load_update)
-        self._sampler: StepSampler | None = None
+
+    def session(self, stage: Stage) -> TensorRtSession:
+        """One stage's engine, loaded when it is first needed."""
+        if stage not in self._sessions:
+            found = engine_for(
+                self._folder,
+                self._bundle,
+                stage,
+                flavour=self._flavour,
+                version=self._version,
+                architecture=self.device.architecture,
+            )
+            self._sessions[stage] = TensorRtSession(
+                self._folder / found.file, self._flavour, self.device, captured=stage is Stage.VELOCITY
+            )
+        return self._sessions[stage]
 
     def vision(self, inputs: Mapping[str, Array]) -> Arrays:
         """Pictures, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
@@ -132,10 +141,15 @@ class TensorRtPipeline(Described):
         """AmbiX sound (batch, 4, samples) to latents (batch, channels, frames)."""
         return self.session(Stage.ENCODER).run({"sound": foa})["latents"]
 
-    def _load_update(self, guided: bool) -> TensorRtSession:
+    def _update(self, guided: bool) -> TensorRtSession:
         """The step's own engine: a second of compilation, once a machine."""
+        if guided not in self._updates:
+            self._updates[guided] = self._load_update(guided)
+        return self._updates[guided]
+
+    def _load_update(self, guided: bool) -> TensorRtSession:
         content = update_graph(self.config.latent_channels, self.config.latent_frames, guided).SerializeToString()
-        version, architecture = library(self._flavour).__version__, self.device.architecture
+        version, architecture = self._version, self.device.architecture
         profile = update_profile(self.config, guided)
         kind = f"{self._flavour} {version} {architecture} {self.device.name} {profile}"
         key = hashlib.sha256(kind.encode() + content).hexdigest()[:24]
@@ -206,11 +220,12 @@ class StepSampler:
         # Once uncaptured, so that everything is compiled and allocated outside of the graph.
         device.write(self.x, np.zeros(self.x.shape, np.float32))
         device.write(self._t, np.ones(self._chunk, np.float32))
-        self._work()
+        work = self._work()
+        work()
         device.synchronize()
         self._velocity.keep_kernels()
         self._update.keep_kernels()
-        self._launch = device.capture(self._work)
+        self._launch = device.capture(work)
 
     def fits(self, windows: WindowPlan, takes: int, guidance: float | Float32) -> bool:
         """Whether it computes for this clip."""
@@ -238,16 +253,26 @@ class StepSampler:
         self._device.copy(self._t.address, self._times.address + number * nbytes, nbytes)
         self._launch()
 
-    def _work(self) -> None:
+    def _work(self) -> Callable[[], None]:
+        """What a step launches, by addresses alone: where it is kept, as pycuda's "graph", it keeps no memory."""
+        device, velocity, update = self._device, self._velocity, self._update
+        chunks = []
         for number, told in enumerate(self._told):
             offset = number * self._chunk * self._row_bytes
             addresses = {name: array.address for name, array in told.items()}
             addresses |= {"x": self._latents.address + offset, "t": self._t.address}
-            self._velocity.launch(addresses | {"velocity": self._velocities.address + offset})
-        addresses = {name: array.address for name, array in self._inputs.items()}
-        addresses |= {"velocity": self._velocities.address, "next_x": self._next_x.address}
-        self._update.launch(addresses | {"rows": self._latents.address})
-        self._device.copy(self.x.address, self._next_x.address, self.x.nbytes)
+            chunks.append(addresses | {"velocity": self._velocities.address + offset})
+        after = {name: array.address for name, array in self._inputs.items()}
+        after |= {"velocity": self._velocities.address, "next_x": self._next_x.address, "rows": self._latents.address}
+        copied = self.x.address, self._next_x.address, self.x.nbytes
+
+        def work() -> None:
+            for addresses in chunks:
+                velocity.launch(addresses)
+            update.launch(after)
+            device.copy(*copied)
+
+        return work
 
 
 def chunks_of_rows(rows: int, most: int, row_bytes: int) -> tuple[int, int]:
