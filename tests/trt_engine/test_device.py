@@ -82,6 +82,54 @@ def test_what_tensorrt_says_leaves_standard_output_alone(
     assert "header" in caplog.text
 
 
+class Context:
+    """An execution context that takes rows up to a number, and says which it was told last."""
+
+    rows = 0
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.rows = shape[0]
+        return shape[0] <= 4
+
+    def infer_shapes(self) -> list[str]:
+        return []
+
+    def update_device_memory_size_for_shapes(self) -> int:
+        return 100 * self.rows
+
+    def set_device_memory(self, address: int, nbytes: int) -> None:
+        assert nbytes >= 100 * self.rows
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return (self.rows,)
+
+
+def test_shapes_are_set_again_after_a_failure() -> None:
+    """Refused shapes, or too little memory for them, do not leave the session believing in the shapes before."""
+    context = Context()
+    session = object.__new__(tensorrt.TensorRtSession)
+    room = {"left": 2}
+
+    def empty(shape: tuple[int, ...], dtype: Any) -> Any:
+        if room["left"] == 0:
+            raise RuntimeError("cudaMalloc: out of memory")
+        room["left"] -= 1
+        return SimpleNamespace(address=256, nbytes=shape[0])
+
+    session.__dict__ |= {"_context": context, "_device": SimpleNamespace(empty=empty), "_shapes": {}, "_scratch": None}
+    session.inputs, session.outputs = ("x",), ("y",)
+    assert session.shape({"x": (2,)}) == {"y": (2,)}
+    with pytest.raises(ValueError, match="does not take x"):
+        session.shape({"x": (5,)})
+    assert session.shape({"x": (2,)}) == {"y": (2,)}
+    room["left"] = 0
+    with pytest.raises(RuntimeError, match="out of memory"):
+        session.shape({"x": (4,)})
+    room["left"] = 1
+    assert session.shape({"x": (2,)}) == {"y": (2,)}
+    assert session._scratch is not None
+
+
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
 def test_without_a_driver_there_is_a_sentence() -> None:
     with pytest.raises(UserError, match="install NVIDIA's driver") as raised:

@@ -107,6 +107,7 @@ class TensorRtSession:
         if set(shapes) != set(self.inputs):
             raise ValueError(f"the engine takes {sorted(self.inputs)}, not {sorted(shapes)}")
         if dict(shapes) != self._shapes:
+            self._shapes = {}  # what fails below leaves none that count as set
             for name, shape in shapes.items():
                 if not self._context.set_input_shape(name, shape):
                     raise ValueError(f"the engine does not take {name} of the shape {shape}")
