@@ -130,6 +130,20 @@ def test_shapes_are_set_again_after_a_failure() -> None:
     assert session._scratch is not None
 
 
+def test_memory_is_freed_when_what_reads_it_is_done() -> None:
+    """cudaFree alone only may wait (its documentation), and inputs are let go as soon as a run is enqueued."""
+    pytest.importorskip("cuda.bindings.runtime")
+    calls: list[tuple[str, int]] = []
+    driver = object.__new__(device._CudaBindings)
+    driver.stream = 7
+    driver._cuda = SimpleNamespace(
+        cudaStreamSynchronize=lambda stream: calls.append(("wait", stream)),
+        cudaFree=lambda address: calls.append(("free", address)),
+    )
+    driver.free(256)
+    assert calls == [("wait", 7), ("free", 256)]
+
+
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
 def test_without_a_driver_there_is_a_sentence() -> None:
     with pytest.raises(UserError, match="install NVIDIA's driver") as raised:

@@ -152,7 +152,10 @@ class _CudaBindings:
         return int(self._call(self._cuda.cudaMalloc, nbytes))
 
     def free(self, address: int) -> None:
-        self._cuda.cudaFree(address)  # at the end of the process it may fail, and nobody is there to be told
+        # What is under way may still read it, and cudaFree only "may" wait for that. At the end of the process both may
+        # fail, and nobody is there to be told.
+        self._cuda.cudaStreamSynchronize(self.stream)
+        self._cuda.cudaFree(address)
 
     def pinned(self, nbytes: int) -> Array:
         address = int(self._call(self._cuda.cudaMallocHost, nbytes))
