@@ -2,6 +2,9 @@
 
 import ast
 import inspect
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +145,39 @@ def test_memory_is_freed_when_what_reads_it_is_done() -> None:
     )
     driver.free(256)
     assert calls == [("wait", 7), ("free", 256)]
+
+
+def test_pycuda_leaves_no_context_behind(tmp_path: Path) -> None:
+    """With one on its stack it aborts the process at its end."""
+    (tmp_path / "pycuda").mkdir()
+    (tmp_path / "pycuda" / "__init__.py").touch()
+    (tmp_path / "pycuda" / "driver.py").write_text(
+        """
+import atexit
+stack = []
+atexit.register(lambda: print("left:", len(stack)))
+class Stream:
+    handle = 1
+class Context:
+    def push(self): stack.append(self)
+    def pop(self): stack.pop()
+class Device:
+    def __init__(self, number): pass
+    def retain_primary_context(self): return Context()
+def init(): pass
+""",
+        "utf-8",
+    )
+    program = "from trt_engine.runtime.device import _PyCuda; _PyCuda(); import pycuda.driver as d; print(len(d.stack))"
+    paths = os.pathsep.join([str(tmp_path), str(Path(device.__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1", "left:", "0"]
 
 
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")

@@ -7,6 +7,7 @@ None of this has been run on a GPU by the project's tests: they check that every
 what happens where there is no driver.
 """
 
+import atexit
 import ctypes
 import math
 import weakref
@@ -221,9 +222,11 @@ class _PyCuda:
 
         self._cuda = pycuda.driver
         self._cuda.init()
-        # TensorRT works in the primary context; it stays current as long as the process lives.
+        # TensorRT works in the primary context; it stays current as long as the process lives, and no longer: a context
+        # that is still current when pycuda is unloaded makes it abort the process.
         self._context = self._cuda.Device(0).retain_primary_context()
         self._context.push()
+        atexit.register(self._context.pop)
         self._stream = self._cuda.Stream()
         self.stream = int(self._stream.handle)
         self._allocations: dict[int, Any] = {}
