@@ -18,6 +18,7 @@ from osc_bridge.bridge import Bridge
 from osc_bridge.engine import ServiceEngine
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError
+from osc_bridge.packets import PacketError
 from osc_bridge.sender import Outcome, Sender
 from osc_bridge.transport import listen_tcp, listen_udp
 from trt_engine.client import Client, EngineError, default_folder, find
@@ -55,9 +56,15 @@ def osc(
     try:
         kept = Ledger(path)
     except (OSError, sqlite3.Error) as error:
-        raise UserError(f"{path} cannot be used ({error}): name another --ledger.", ExitCode.NOT_WRITABLE) from error
+        locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+        sentence = f"{path} cannot be used ({error}): name another --ledger."
+        if locked:
+            sentence = f"Another bridge runs with {path}: use that one, or name another --ledger and --port."
+        raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
     try:
-        asyncio.run(_listen(bind, port, Bridge(ServiceEngine(connect, allow_root or ()), kept, secret)))
+        # Not Windows' own loop: there, one datagram to a program that is gone ends the listening.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner.run(_listen(bind, port, Bridge(ServiceEngine(connect, allow_root or ()), kept, secret)))
     except OSError as error:
         raise UserError(f"Nothing can listen at {bind}:{port} ({error.strerror}): choose another --port.") from error
     finally:
@@ -73,26 +80,41 @@ def osc_send(
     port: Annotated[int, typer.Option(min=1, max=65535)] = PORT,
     result: Annotated[Path | None, typer.Option(help="A file that always holds the state as JSON.")] = None,
     patience: Annotated[float, typer.Option(min=1, help="Seconds without a word to wait for.")] = 30.0,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the request --id instead.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the request --id, and wait for its end.")] = False,
 ) -> None:
     """Ask the bridge for a generation and wait for it: prints the end as JSON."""
+    if cancel and request_id is None:
+        raise UserError("Nothing says what to cancel: name the request with --id.")
+    if not cancel and not video:
+        raise UserError("There is no clip: name its file.")
     name = request_id or uuid4().hex
 
     def report(outcome: Outcome) -> None:
-        if result is not None:
+        if result is None:
+            return
+        try:
             outcome.write(result)
+        except OSError as error:
+            sentence = f"{result} cannot be written ({error.strerror}): name another --result."
+            raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
 
     try:
         with Sender(host, port) as sender:
             if cancel:
-                sender.send("cancel", name)
-                return
-            outcome = sender.generate(name, str(Path(video).absolute()), options, patience, report)
+                outcome = sender.cancel(name, patience)
+            else:
+                outcome = sender.generate(name, str(Path(video).absolute()), options, patience, report)
     except RefusedError as refused:
         outcome = Outcome(name, "failed", code=refused.code, sentence=refused.sentence)
+        if not cancel:
+            report(outcome)
+    except PacketError as error:
+        raise UserError(f"This cannot be said in OSC ({error}): rename the clip, or ask for less.") from error
     except OSError as error:
         raise UserError(f"{host}:{port} cannot be reached ({error.strerror}): check --host and --port.") from error
-    report(outcome)
+    if cancel and outcome.code == "cancelled":
+        typer.echo(f"{name} is cancelled.")
+        return
     typer.echo(json.dumps({"request_id": name, "takes": outcome.takes}) if outcome.takes else outcome.sentence)
     if outcome.state == "failed":
         raise typer.Exit(ExitCode.CANCELLED if outcome.code == "cancelled" else ExitCode.FAILED)

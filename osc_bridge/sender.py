@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from osc_bridge.messages import PREFIX, RefusedError
 from osc_bridge.packets import LARGEST_PACKET, Argument, Message, PacketError, read, write
 
+READ_SECONDS = 2.0
+"""For so long a program that has the result file open may keep it from being replaced, as Windows lets it."""
 ASK_SECONDS = 1.0
 """After so long without a word the question is sent again: datagrams get lost, and a request id makes that safe."""
 
@@ -40,7 +43,16 @@ class Outcome:
         """Write it as JSON: whoever reads the file sees the old state or the new one, never a half."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        os.replace(partial, path)
+        deadline = time.monotonic() + READ_SECONDS
+        while True:
+            try:
+                os.replace(partial, path)
+                return
+            except PermissionError:
+                if time.monotonic() > deadline:
+                    partial.unlink(missing_ok=True)
+                    raise
+                time.sleep(0.01)
 
 
 class Sender:
@@ -48,9 +60,11 @@ class Sender:
 
     def __init__(self, host: str, port: int) -> None:
         """Raises OSError for a host that has no address."""
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        self._address = address[:2]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        # “localhost” is ::1 first on many systems, and the bridge listens at 127.0.0.1.
+        family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.connect(address)  # nobody else is listened to
 
     def __enter__(self) -> "Sender":
         return self
@@ -59,15 +73,18 @@ class Sender:
         self._socket.close()
 
     def send(self, verb: str, *arguments: Argument) -> None:
-        """Send one message."""
-        self._socket.sendto(write(Message(PREFIX + verb, arguments)), self._address)
+        """Send one message. Raises PacketError for what OSC cannot say."""
+        packet = write(Message(PREFIX + verb, arguments))
+        if len(packet) > LARGEST_PACKET:
+            raise PacketError(f"{len(packet)} bytes are too many")
+        with suppress(ConnectionError):  # the one before was refused: nobody listens there yet
+            self._socket.send(packet)
 
     def receive(self, seconds: float) -> Iterator[Message]:
         """The messages that come within so many seconds; ends with the first packet."""
         self._socket.settimeout(seconds)
         try:
-            packet, _ = self._socket.recvfrom(LARGEST_PACKET)
-            yield from read(packet)
+            yield from read(self._socket.recv(LARGEST_PACKET))
         except (TimeoutError, PacketError, ConnectionError):
             return  # a refused datagram: nobody listens there yet
 
@@ -81,18 +98,41 @@ class Sender:
             video: the clip's path on the bridge's machine.
             options: JSON, as `osc_bridge.messages.Options`.
             patience: seconds without a word after which the bridge is given up.
-            report: told of every change.
+            report: told of every change, and at the beginning.
 
         Raises:
             RefusedError: the bridge is silent.
+            PacketError: OSC cannot say this.
         """
         outcome = Outcome(request_id, wanted=_takes(options))
+        report(outcome)
+        self._ask(outcome, ("generate", request_id, video, options), patience, report)
+        self.send("ack", request_id)
+        return outcome
+
+    def cancel(self, request_id: str, patience: float) -> Outcome:
+        """End a request, and wait for its end: failed, with the code `cancelled`, or done where it was too late."""
+        outcome = Outcome(request_id)
+        self._ask(outcome, ("cancel", request_id), patience, lambda _: None)
+        return outcome
+
+    def _ask(
+        self,
+        outcome: Outcome,
+        question: tuple[str, *tuple[str, ...]],
+        patience: float,
+        report: Callable[[Outcome], None],
+    ) -> None:
+        """Ask until the request has ended: what was told meanwhile may be lost, or have gone elsewhere."""
+        request_id = outcome.request_id
         heard = asked = time.monotonic()
-        self.send("generate", request_id, video, options)
+        self.send(*question)
         while not outcome.ended:
             for message in self.receive(ASK_SECONDS):
+                if message.arguments[:1] != (request_id,):
+                    continue
                 heard = time.monotonic()
-                if _take_in(outcome, message):
+                if _take_in(outcome, message.address.removeprefix(PREFIX), message.arguments[1:]):
                     report(outcome)
             now = time.monotonic()
             if now - heard > patience:
@@ -102,18 +142,13 @@ class Sender:
                     request_id,
                 )
             if now - max(heard, asked) >= ASK_SECONDS:
-                self.send("generate", request_id, video, options)
+                self.send(*question)
                 asked = now
-        self.send("ack", request_id)
-        return outcome
 
 
-def _take_in(outcome: Outcome, message: Message) -> bool:
-    """Take a message into account; whether it was about this request."""
-    values = message.arguments
-    if values[:1] != (outcome.request_id,):
-        return False
-    match message.address.removeprefix(PREFIX), values[1:]:
+def _take_in(outcome: Outcome, verb: str, values: tuple[Argument, ...]) -> bool:
+    """Take a message about a request into account; whether it says something new."""
+    match verb, values:
         case "accepted", (str(),) if outcome.state == "sent":
             outcome.state = "accepted"
         case "progress", (float(fraction), str(stage), float(left)):
