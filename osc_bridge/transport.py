@@ -53,7 +53,8 @@ class UdpPeer:
 
     def send(self, message: Message) -> None:
         """Send one datagram, unless more wait than the system takes."""
-        if not self.transport.is_closing() and self.transport.get_write_buffer_size() < LARGEST_BACKLOG:
+        waiting = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]  # typeshed does not know it
+        if not self.transport.is_closing() and waiting < LARGEST_BACKLOG:
             self.transport.sendto(write(message), (self.host, self.port))
 
     def at(self, port: int) -> "UdpPeer":

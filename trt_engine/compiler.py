@@ -67,7 +67,7 @@ def logger(trt: Any, least: Any, say: Callable[[str], None]) -> Any:
         say: is told it.
     """
 
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]  # known when it is imported
+    class Log(trt.ILogger):  # type: ignore[misc]  # known when it is imported
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
