@@ -1,21 +1,26 @@
 """Generating in torch on the CPU: the code that runs on a GPU, but for the captured graph."""
 
+import gc
+import weakref
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from omniaudio import zoo
+from omniaudio import sampler, zoo
 from omniaudio.generator import SAMPLING, Generation, Settings
 from omniaudio.progress import Report
 from omniaudio.stills import read_still
+from omniaudio.windows import plan
 from trt_engine.bundle import Stage
 from trt_engine.runtime.session import Backend, Description
 
 torch = pytest.importorskip("torch")
 
-from trt_engine.runtime.torch import TensorStore, TorchPipeline  # noqa: E402 - where torch is
+from trt_engine.runtime.torch import CapturedFlow, TensorStore, TorchPipeline  # noqa: E402 - where torch is
 from trt_engine.stage_modules import load_parts  # noqa: E402
 
 
@@ -99,6 +104,55 @@ def test_conditions_are_overwritten_in_place(looked: Generation) -> None:
     for name, value in copied.read([1], repeat=1).items():
         np.testing.assert_array_equal(value, before[name] + 1)
     np.testing.assert_array_equal(store.read([0], repeat=1)["global"], before["global"])
+
+
+class Graph:
+    """In place of CUDA's: nothing is recorded, and what is done while it is captured is done at once."""
+
+    def wait_stream(self, other: "Graph") -> None: ...
+
+    def replay(self) -> None: ...
+
+
+def test_a_captured_flow_keeps_what_its_graph_reads(
+    stages: TorchPipeline, looked: Generation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph knows addresses alone: the windows' weights and the channels' guidance must stay where they are."""
+    for name in ("Stream", "current_stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, Graph)
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda of: nullcontext())
+    read: list[weakref.ref[torch.Tensor]] = []
+
+    def as_like(values: Any, like: torch.Tensor) -> torch.Tensor:
+        tensor = torch.tensor(values, dtype=like.dtype)
+        read.append(weakref.ref(tensor))
+        return tensor
+
+    monkeypatch.setattr(sampler, "as_like", as_like)
+    config = stages.config
+    guidance = np.full(config.latent_channels, 2, np.float32)
+    like = torch.zeros(1, config.latent_channels, looked.windows.frames)
+    with torch.inference_mode():
+        flow = CapturedFlow(stages, looked.windows, looked._conditions, guidance, like)
+    assert len(read) == len(looked.windows.windows) + 1
+    assert all(tensor() is not None for tensor in read)
+    assert flow.fits(looked.windows, 1, guidance)
+
+
+def test_a_pipeline_that_is_let_go_is_gone(model: zoo.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with it the device's memory, whatever flow it has kept; not when the garbage collector comes."""
+    gc.collect()
+    gc.disable()
+    try:
+        stages = open_torch(model, torch.bfloat16)
+        windows = plan(stages.config.latent_frames, stages.config.latent_frames, 0.1)
+        stages._captured = stages.flow(windows, TensorStore(), 2.0, torch.zeros(1), lambda rows: None)  # type: ignore[assignment]
+        gone = weakref.ref(stages)
+        del stages
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_every_stage_is_a_session(stages: TorchPipeline) -> None:

@@ -21,6 +21,7 @@ from trt_engine.runtime.session import Array, Described, Description, threads
 from trt_engine.stage_modules import Compute, Tensors, stage_functions
 
 Float32 = NDArray[np.float32]
+Velocity = Callable[[Tensor, Tensor, Tensors], Tensor]
 
 # What cuBLAS needs to give the same bits again; it is read when a CUDA device is first used.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -107,7 +108,6 @@ class TorchPipeline(Described):
         """
         super().__init__(description)
         self.device = device or best_device()
-        self._dtype = dtype
         model.to(self.device).eval().requires_grad_(False)
         if dtype != torch.float32:
             for module in model.dit.transformer.modules():
@@ -115,6 +115,7 @@ class TorchPipeline(Described):
                     module.to(dtype)
         functions = stage_functions(model, vision.to(self.device).eval())
         self._sessions = {stage: TorchSession(compute, self.device) for stage, compute in functions.items()}
+        self._velocity = _rounding(self._sessions[Stage.VELOCITY].compute, self.device, dtype)
         self._captured: CapturedFlow | None = None
 
     def session(self, stage: Stage) -> TorchSession:
@@ -200,11 +201,17 @@ class TorchPipeline(Described):
     def _tensor(self, array: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
-    def _velocity(self, x: Tensor, t: Tensor, conditions: Tensors) -> Tensor:
+
+def _rounding(compute: Compute, device: torch.device, dtype: torch.dtype) -> Velocity:
+    """The velocity as the sampler asks for it, under autocast where `dtype` is not float32. It knows no pipeline, so
+    that a captured flow that a pipeline keeps does not keep the pipeline."""
+
+    def velocity(x: Tensor, t: Tensor, conditions: Tensors) -> Tensor:
         # A captured graph keeps no cache of rounded matrices: they are rounded once, in the constructor.
-        rounded = self._dtype != torch.float32
-        with torch.autocast(self.device.type, self._dtype, enabled=rounded, cache_enabled=False):
-            return self._sessions[Stage.VELOCITY].compute({"x": x, "t": t, **conditions})["velocity"].float()
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
+            return compute({"x": x, "t": t, **conditions})["velocity"].float()
+
+    return velocity
 
 
 class CapturedFlow:
@@ -226,7 +233,8 @@ class CapturedFlow:
         self.conditions = conditions.copy()
         self._key = windows, len(like), np.asarray(guidance).tolist()
         self._x, self._t = torch.zeros_like(like), torch.ones_like(like[:, 0, 0])
-        flow = pipeline.flow(windows, self.conditions, guidance, like, lambda rows: None)
+        # Kept, because the graph reads its tensors, such as the windows' weights, where they lie.
+        self._flow = flow = pipeline.flow(windows, self.conditions, guidance, like, lambda rows: None)
         # Once uncaptured, on a stream of its own, so that libraries choose and allocate outside of the graph.
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
