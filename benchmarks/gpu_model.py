@@ -1,6 +1,7 @@
 """The released model's stages on a device in one precision, and ways to run them: compiled, as a CUDA graph, in fp8."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -127,7 +128,20 @@ def metaclip(device: torch.device, dtype: torch.dtype) -> MetaClip:
     return vision
 
 
-def captured(compute: Compute) -> Compute:
+@dataclass(frozen=True)
+class Replay:
+    """A CUDA graph of a stage, and the stage itself: its weights must stay where the graph reads them."""
+
+    compute: Compute
+    graph: torch.cuda.CUDAGraph
+    output: Tensor
+
+    def __call__(self) -> Tensor:
+        self.graph.replay()
+        return self.output
+
+
+def captured(compute: Compute) -> Replay:
     """A CUDA graph of a stage: all its kernels are started by one call. Its output is overwritten by each replay."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
@@ -138,12 +152,7 @@ def captured(compute: Compute) -> Compute:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         output = compute()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return output
-
-    return replay
+    return Replay(compute, graph, output)
 
 
 class Fp8Linear(nn.Module):

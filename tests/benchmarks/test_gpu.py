@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import weakref
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,27 @@ def test_a_record_comes_back_and_names_the_fastest(bench: Bench, tmp_path: Path)
 def test_without_a_gpu_every_row_says_not_run() -> None:
     text = markdown(not_run("no GPU here"))
     assert text.count("not run: no GPU here") == sum(map(len, ROWS.values()))
+
+
+class Graph:
+    """In place of CUDA's: nothing is recorded, and what is done while it is captured is done at once."""
+
+    def wait_stream(self, other: "Graph") -> None: ...
+
+    def replay(self) -> None: ...
+
+
+def test_a_graph_keeps_the_weights_that_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("Stream", "current_stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, Graph)
+    for name in ("stream", "graph"):
+        monkeypatch.setattr(torch.cuda, name, lambda of: nullcontext())
+    linear = nn.Linear(3, 2).requires_grad_(False)
+    weights = weakref.ref(linear.weight)
+    graph = captured(partial(linear, torch.ones(1, 3)))
+    del linear
+    assert weights() is not None
+    assert graph().shape == (1, 2)
 
 
 def test_fp8_keeps_two_digits() -> None:
