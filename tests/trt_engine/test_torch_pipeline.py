@@ -155,6 +155,13 @@ def test_a_pipeline_that_is_let_go_is_gone(model: zoo.Model, monkeypatch: pytest
         gc.enable()
 
 
+def test_float32_is_not_rounded_by_a_gpu(model: zoo.Model) -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    open_torch(model, torch.float32)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_every_stage_is_a_session(stages: TorchPipeline) -> None:
     sound = np.zeros((1, 4, 24 * stages.config.samples_per_latent), np.float32)
     assert stages.session(Stage.ENCODER).run({"sound": sound})["latents"].shape[-1] == 24

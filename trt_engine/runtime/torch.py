@@ -43,6 +43,8 @@ class TorchSession:
         # The same seed must give the same bits; where an operation cannot, torch says so.
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # fills every new tensor
+        # cuDNN's convolutions would round float32 to TF32's 10 bits; of matrices torch does not.
+        torch.backends.cudnn.allow_tf32 = False
         self.compute = torch.inference_mode()(compute)
         self._device = device
 
