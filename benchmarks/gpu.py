@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from benchmarks.gpu_engines import default_engine, open_engines
 from benchmarks.gpu_model import Compute, DeviceModel, Inputs, captured, metaclip, to_fp8, within
-from benchmarks.gpu_table import ROWS, Record, Row, Stage, Way, markdown
+from benchmarks.gpu_table import ENGINES, ROWS, Record, Row, Stage, Way, markdown
 from benchmarks.limits import Ceilings, count_flop, measure_ceilings, seconds
 from benchmarks.measure import Summary
 from benchmarks.model import RELEASED, random_model
@@ -47,6 +47,8 @@ class Bench:
     """All stages of one model on one device, and the rows so far."""
 
     def __init__(self, config: ModelConfig, device: torch.device, ceilings: Ceilings, rounds: int) -> None:
+        # Else cuDNN computes float32 convolutions in TF32, beyond float32's ceiling.
+        torch.backends.cudnn.allow_tf32 = False
         self.config, self.device, self.ceilings, self.rounds = config, device, ceilings, rounds
         self.inputs = Inputs(config, device)
         self.plain = DeviceModel(config, device, torch.float32)
@@ -81,7 +83,7 @@ class Bench:
             except Exception as error:  # whatever is missing or refused on this machine
                 failed[way] = _said(error)
                 continue
-            if self.device.type == "cuda":
+            if self.device.type == "cuda" and way not in ENGINES:  # whose memory torch does not count
                 peaks[way] = (torch.cuda.max_memory_allocated() - before) / 1e6
             if reference is None:
                 reference = output.clone()
@@ -98,7 +100,8 @@ class Bench:
                 continue
             ratio = None if way is first else Summary.of(a / b for a, b in zip(took[first], took[way], strict=True))
             dtype = torch.float32 if way in {Way.FP32, Way.CPU} else torch.bfloat16
-            limit = self.ceilings.least_seconds(flop, moved, dtype) if flop else None
+            # The ceilings know no fp8, which is faster than bfloat16.
+            limit = self.ceilings.least_seconds(flop, moved, dtype) if flop and way is not Way.FP8 else None
             self.rows.append(Row(stage, way, Summary.of(took[way]), ratio, limit, errors.get(way), peaks.get(way)))
             print(f"{stage}, {way}: {1e3 * Summary.of(took[way]).median:.2f} ms", flush=True)
 

@@ -79,6 +79,18 @@ def test_rows_are_measured_or_say_why_not(bench: Bench) -> None:
     assert "tensorrt" in rows[Stage.SAMPLER, Way.TENSORRT].reason.lower()
 
 
+def test_float32_is_not_tf32(bench: Bench) -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    Bench(bench.config, CPU, CEILINGS, rounds=1)
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_only_what_the_ceilings_know_has_a_limit(bench: Bench) -> None:
+    other = Bench(bench.config, CPU, CEILINGS, rounds=1)
+    other.measure(Stage.SAMPLER, {way: (lambda: lambda: torch.ones(1)) for way in (Way.BF16, Way.FP8)}, 1e9)
+    assert [row.limit for row in other.rows] == [0.25, None]
+
+
 def test_features_to_sound_depend_on_the_features(bench: Bench) -> None:
     whole = bench.ready[Stage.FEATURES_TO_SOUND, Way.FP32]
     first = whole().clone()
