@@ -200,6 +200,11 @@ def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline
         gc.enable()
 
 
+def test_more_than_the_step_is_compiled_for_is_a_sentence(stages: TensorRtPipeline, panorama: Path) -> None:
+    with pytest.raises(UserError, match="16 takes of 60 minutes"):
+        sampled(stages, panorama, 1.0, lambda report: None, takes=17)
+
+
 def test_what_a_report_raises_ends_the_sampling_within_a_step(stages: TensorRtPipeline, panorama: Path) -> None:
     def cancel(report: Report) -> None:
         if report.stage == SAMPLING and report.fraction > before:

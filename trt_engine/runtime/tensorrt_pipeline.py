@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omniaudio.delivery import replacing
+from omniaudio.errors import ExitCode, UserError
 from omniaudio.sampler import halves
 from omniaudio.windows import WindowPlan
 from trt_engine.bundle import PICTURE, Bundle, Stage, engine_for
 from trt_engine.compiler import Job, compile_graph, library
+from trt_engine.profiles import LONGEST_SECONDS
 from trt_engine.runtime.device import Device, DeviceArray
-from trt_engine.runtime.session import Array, Described, Description
+from trt_engine.runtime.session import Array, Backend, Described, Description
 from trt_engine.runtime.tensorrt import TensorRtSession, cache_folder
 from trt_engine.targets import Flavour
 from trt_engine.update import OUTPUTS, tables, update_graph, update_profile
@@ -110,7 +112,18 @@ class TensorRtPipeline(Described):
         steps: int,
         on_rows: Callable[[int], None],
     ) -> Float32:
-        """Noise to latents; a step is one captured graph, and `on_rows` is told once a step."""
+        """Noise to latents; a step is one captured graph, and `on_rows` is told once a step.
+
+        Raises:
+            UserError: more takes or a longer clip than the update's engine is made for.
+        """
+        most, _, longest = update_profile(self.config, halves(guidance) == 2)["x"].maximum
+        if len(start) > most or windows.frames > longest:
+            raise UserError(
+                f"{self._flavour.label} makes {most} takes of {LONGEST_SECONDS / 60:g} minutes at a time at most: ask for "
+                f"less, or choose --backend {Backend.ONNXRUNTIME}.",
+                ExitCode.BAD_RANGE,
+            )
         if self._sampler is None or not self._sampler.fits(windows, len(start), guidance):
             self._sampler = None  # its memory first
             self._sampler = StepSampler(
