@@ -120,8 +120,8 @@ class TensorRtPipeline(Described):
         most, _, longest = update_profile(self.config, halves(guidance) == 2)["x"].maximum
         if len(start) > most or windows.frames > longest:
             raise UserError(
-                f"{self._flavour.label} makes {most} takes of {LONGEST_SECONDS / 60:g} minutes at a time at most: ask for "
-                f"less, or choose --backend {Backend.ONNXRUNTIME}.",
+                f"{self._flavour.label} makes {most} takes of {LONGEST_SECONDS / 60:g} minutes at a time at most: ask "
+                f"for less, or choose --backend {Backend.ONNXRUNTIME}.",
                 ExitCode.BAD_RANGE,
             )
         if self._sampler is None or not self._sampler.fits(windows, len(start), guidance):
