@@ -147,6 +147,32 @@ def test_memory_is_freed_when_what_reads_it_is_done() -> None:
     assert calls == [("wait", 7), ("free", 256)]
 
 
+@pytest.mark.parametrize("status", ["cudaSuccess", "cudaErrorStreamCaptureInvalidated"])
+def test_a_capture_that_fails_says_why_and_is_closed(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """Why is what was launched, not that the capture is spoiled by it."""
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    calls: list[str] = []
+
+    def begin(stream: int, mode: Any) -> tuple[Any]:
+        return (runtime.cudaError_t.cudaSuccess,)
+
+    def end(stream: int) -> tuple[Any, int]:
+        calls.append("end")
+        return getattr(runtime.cudaError_t, status), 5
+
+    def refused() -> None:
+        raise RuntimeError("the engine could not be launched")
+
+    monkeypatch.setattr(runtime, "cudaStreamBeginCapture", begin)
+    monkeypatch.setattr(runtime, "cudaStreamEndCapture", end)
+    monkeypatch.setattr(runtime, "cudaGraphDestroy", lambda graph: calls.append(f"destroy {graph}"))
+    driver = object.__new__(device._CudaBindings)
+    driver._cuda, driver.stream = runtime, 7
+    with pytest.raises(RuntimeError, match="could not be launched"):
+        driver.capture(refused)
+    assert calls == (["end", "destroy 5"] if status == "cudaSuccess" else ["end"])
+
+
 def test_pycuda_leaves_no_context_behind(tmp_path: Path) -> None:
     """With one on its stack it aborts the process at its end."""
     (tmp_path / "pycuda").mkdir()

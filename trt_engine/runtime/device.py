@@ -196,8 +196,13 @@ class _CudaBindings:
         self._call(cuda.cudaStreamBeginCapture, self.stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeRelaxed)
         try:
             work()
-        finally:  # a capture that is left open would spoil the stream
-            graph = self._call(cuda.cudaStreamEndCapture, self.stream)
+        except BaseException:
+            # A capture that is left open would spoil the stream. What it complains of follows from what is raised.
+            status, graph = cuda.cudaStreamEndCapture(self.stream)
+            if status == cuda.cudaError_t.cudaSuccess:
+                cuda.cudaGraphDestroy(graph)
+            raise
+        graph = self._call(cuda.cudaStreamEndCapture, self.stream)
         executable = _Owned(self._call(cuda.cudaGraphInstantiate, graph, 0), cuda.cudaGraphExecDestroy)
         self._call(cuda.cudaGraphDestroy, graph)
         return lambda: self._call(cuda.cudaGraphLaunch, executable.handle, self.stream)
