@@ -75,7 +75,8 @@ class TensorRtSession:
         if flavour is Flavour.TENSORRT_RTX:
             key = hashlib.sha256(f"{trt.__version__} {device.name} ".encode() + content).hexdigest()[:24]
             self._cache_file = cache_folder() / f"{engine.stem}.{key}.kernels"
-            self._context = self._engine.create_execution_context(self._configure(captured))
+            self._config = self._configure(captured)  # kept: nothing says that the context does not borrow it
+            self._context = self._engine.create_execution_context(self._config)
         else:
             strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED
             self._context = self._engine.create_execution_context(strategy)
