@@ -46,10 +46,14 @@ class Settings(BaseModel):
     devices: tuple[Device, ...] = Field(
         default=("cpu",), min_length=1, description="one worker each: cpu, or cuda:0 and so on"
     )
-    idle_seconds: float = Field(default=600.0, gt=0, description="a worker without a job for so long is ended")
-    keep_days: float = Field(default=30.0, gt=0, description="ended jobs and uploads older than this are removed")
+    idle_seconds: float = Field(
+        default=600.0, gt=0, allow_inf_nan=False, description="a worker without a job for so long is ended"
+    )
+    keep_days: float = Field(
+        default=30.0, gt=0, le=36_500, description="ended jobs and uploads older than this are removed"
+    )
     most_queued: int = Field(default=200, ge=1)
-    most_seconds: float = Field(default=3600.0, gt=0, description="of sound a job")
+    most_seconds: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="of sound a job")
     most_body_bytes: int = Field(default=64 * 1024, ge=1024, description="of a request in JSON")
     most_media_bytes: int = Field(default=8 * 1024**3, ge=1, description="of one upload")
 

@@ -92,7 +92,10 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         ({"device": ["cpu", "cpu"]}, "a device is named once"),
         ({"idle_minutes": 0}, "Correct --idle-minutes: input should be greater than 0"),
         ({"most_minutes": -1}, "Correct --most-minutes: "),
+        ({"idle_minutes": float("inf")}, "Correct --idle-minutes: input should be a finite number"),
+        ({"most_minutes": float("inf")}, "Correct --most-minutes: input should be a finite number"),
         ({"keep_days": float("nan")}, "Correct --keep-days: "),
+        ({"keep_days": 1e6}, "Correct --keep-days: input should be less than or equal to 36500"),
         ({"allow_root": [Path("missing")]}, "There is no folder missing: name another one with --allow-root"),
     ],
 )
