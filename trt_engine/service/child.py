@@ -59,6 +59,7 @@ class Child:
         transport, protocol = await loop.subprocess_exec(
             lambda: _Pipes(LINE_BYTES, loop),
             sys.executable,
+            "-P",  # nothing from the current folder, which may be the one with the clips
             "-m",
             "trt_engine.service.worker",
             device,

@@ -1,8 +1,12 @@
 """What a worker process is given, and how its end is told."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 
-from trt_engine.service.child import _environment, _how
+from trt_engine.service import child
+from trt_engine.service.child import Child, _environment, _how
 
 
 @pytest.mark.parametrize(
@@ -27,6 +31,20 @@ def test_a_worker_sees_its_own_device_alone(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     environment = _environment(device)
     assert (environment["CUDA_VISIBLE_DEVICES"], environment["KEPT"]) == (seen, "as it is")
+
+
+def test_a_worker_imports_nothing_from_the_folder_that_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the one with the clips."""
+    (tmp_path / "filelock.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(child, "END_SECONDS", 120.0)
+
+    async def run() -> str:
+        return await (await Child.start("cpu", tmp_path)).end()
+
+    assert asyncio.run(run()) == "ended with the exit code 0"
 
 
 @pytest.mark.parametrize(
