@@ -1,5 +1,7 @@
 """What a client did or met: the API answers with it, a job that failed keeps it."""
 
+import re
+
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.service.models import Error, ErrorCode
 
@@ -16,6 +18,10 @@ _CODES = {
 }
 
 
+_OPTION = re.compile(r"`[^`]*`|(?<!\S)--(?=(?:start|duration|seed|takes|steps|guidance|rate|model|backend|force)\b)")
+"""One that is a field of a request here; in a command to be run, which stands in backticks, it stays one."""
+
+
 class ServiceError(Exception):
     """A request that cannot be met. `sentence` says what is wrong and what to do; `code` is for programs."""
 
@@ -27,4 +33,5 @@ class ServiceError(Exception):
 
 def as_error(error: UserError) -> Error:
     """An error of the command line as the service's clients are told it."""
-    return Error(code=_CODES[error.code], sentence=error.sentence)
+    sentence = _OPTION.sub(lambda found: found[0] if found[0].startswith("`") else "", error.sentence)
+    return Error(code=_CODES[error.code], sentence=sentence)

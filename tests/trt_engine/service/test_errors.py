@@ -1,0 +1,26 @@
+"""Errors of the command line, as clients are told them."""
+
+import pytest
+
+from omniaudio.errors import ExitCode, UserError
+from trt_engine.service.errors import as_error
+from trt_engine.service.models import Error, ErrorCode
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("a.png is a still picture; say how long with --duration.", "say how long with duration."),
+        ("Ask for less at a time with --start and --duration.", "with start and duration."),
+        (
+            "Run `omniaudio build --model a --target cpu`, or choose --backend torch.",
+            "a --target cpu`, or choose backend",
+        ),
+        ("The file a--start.mp4 is cut off.", "a--start.mp4"),
+        ("Start the service with --allow-root.", "with --allow-root."),
+    ],
+)
+def test_options_are_told_as_the_fields_that_they_are(said: str, told: str) -> None:
+    error = as_error(UserError(said, ExitCode.BAD_RANGE))
+    assert error == Error(code=ErrorCode.INVALID, sentence=error.sentence)
+    assert told in error.sentence
