@@ -498,7 +498,7 @@ class Client:
         try:
             try:
                 connection.request(method, f"/v{API_VERSION}{address}", body, {**own, **headers})
-            except OSError:
+            except ConnectionError:
                 # The service may have refused before it had read everything: then its answer is there.
                 if connection.sock is None:
                     raise

@@ -3,7 +3,10 @@
 import http.server
 import json
 import os
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 import tracemalloc
@@ -123,6 +126,25 @@ def test_another_api_and_another_service(edge: Edge) -> None:
     assert "same version" in broken("foreign", Client(edge.url).health)
     edge.answer = lambda handler: handler.say(200, {"service": "bakery", "api": 1, "version": "9"})
     broken("foreign", Client(edge.url).health)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost"]
+    made = ["openssl", "req", "-x509", "-nodes", *kind, "-keyout", key, "-out", certificate]
+    subprocess.run(made, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = Edge()
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    try:
+        sentence = broken("unreachable", Client(f"https://localhost:{server.server_port}").health)
+        assert "certificate verify failed" in sentence
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_no_redirect_is_followed(edge: Edge) -> None:
