@@ -37,6 +37,7 @@ from trt_engine.service.errors import as_error
 from trt_engine.service.folders import seal
 from trt_engine.service.messages import COMMANDS, Cancel, Done, Failed, Loaded, Progressed, Run, line
 from trt_engine.service.models import Error, ErrorCode, Progress, Result, ResultFile, TakeResult
+from trt_engine.targets import native_architecture
 
 KEPT = 2
 """Models that stay ready; the one that was not used for longest goes first."""
@@ -58,7 +59,8 @@ class JobCancelledError(Exception):
 class Worker:
     """One job after the other, with the models of the last ones kept ready."""
 
-    def __init__(self, commands: IO[bytes], events: IO[bytes]) -> None:
+    def __init__(self, device: str, commands: IO[bytes], events: IO[bytes]) -> None:
+        self._device = device
         self._commands = commands
         self._events = events
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
@@ -96,6 +98,13 @@ class Worker:
     def _attempt(self, run: Run) -> Done | Failed:
         """Carry out a job; whatever goes wrong becomes a sentence."""
         self._stage = OPENING
+        if not _answers(self._device):
+            sentence = (
+                f"The device {self._device} does not answer: start the service with one that nvidia-smi lists, with "
+                f"NVIDIA's driver and cuda-bindings installed, or with --device cpu."
+            )
+            # In this process CUDA would not look again.
+            return Failed(job=run.job, error=Error(code=ErrorCode.NO_BACKEND, sentence=sentence), broken=True)
         try:
             self._generate(run)
         except JobCancelledError:
@@ -245,6 +254,17 @@ def _no_room(run: Run, error: OSError) -> Error:
     return Error(code=ErrorCode.NO_ROOM, sentence=sentence)
 
 
+def _answers(device: str) -> bool:
+    """Whether a device is there; of the GPUs the process sees its own alone."""
+    if device == "cpu":
+        return True
+    try:
+        native_architecture()
+    except UserError:
+        return False
+    return True
+
+
 def _first_line(error: Exception) -> str:
     text = str(error).strip()
     return text.splitlines()[0][:200] if text else type(error).__name__
@@ -257,7 +277,7 @@ def main(device: str, lock: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    worker = Worker(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
+    worker = Worker(device, sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     threading.Thread(target=worker.listen, daemon=True).start()
     with FileLock(lock):

@@ -81,12 +81,12 @@ class Talk:
 
 
 @contextmanager
-def talking(folder: Path, code: str | None = None) -> Iterator[Talk]:
+def talking(folder: Path, code: str | None = None, device: str = "cpu") -> Iterator[Talk]:
     """A worker; `code` is what its process runs in place of the module."""
     arguments = ["-m", "trt_engine.service.worker"] if code is None else ["-c", code]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, *arguments, "cpu", str(folder / "lock")],
+            [sys.executable, *arguments, device, str(folder / "lock")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -247,6 +247,17 @@ def test_models_and_back_ends_that_are_not_there(shared_talk: Talk, still: Path)
     assert failed.error.code is ErrorCode.NO_BACKEND
     run = shared_talk.run(request(still), still)
     assert shared_talk.outcome() == Done(job=run.job)
+
+
+def test_a_device_that_is_not_there(tmp_path: Path, still: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not silently the processor; and the process goes, since CUDA does not look again."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with talking(tmp_path, device="cuda:7") as talk:
+        failed = talk.failure(request(still), still)
+        assert failed.error.code is ErrorCode.NO_BACKEND
+        assert failed.error.sentence.startswith("The device cuda:7 does not answer: ")
+        assert failed.broken
+        assert talk.process.wait(60) == 1
 
 
 def test_a_disk_that_is_full_or_fills_up(shared_talk: Talk, tmp_path: Path, still: Path) -> None:
