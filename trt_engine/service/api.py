@@ -156,6 +156,10 @@ async def health() -> Health:
 )
 async def create_job(request: JobRequest, response: Response, here: Here) -> Job:
     """Queue a job; the same request id again is the same job, answered with 200."""
+    # First of all: what was accepted once stays so, whatever has become of the clip.
+    if (known := here.supervisor.known(request)) is not None:
+        response.status_code = 200
+        return known
     most = here.settings.most_seconds
     if request.duration is not None and request.duration > most:
         raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: ask for parts of it.")

@@ -154,17 +154,8 @@ class Store:
                 ErrorCode.SOURCE, f"The name of {os.fspath(source)!a} is not in Unicode: rename it."
             ) from None
         with self._change() as database:
-            if request.request_id is not None:
-                known = database.execute("SELECT * FROM jobs WHERE request_id = ?", (request.request_id,)).fetchone()
-                if known is not None:
-                    job = _job(known)
-                    if job.request != request:
-                        raise ServiceError(
-                            ErrorCode.CONFLICT,
-                            f"The request id {request.request_id} belongs to another request, the job {job.id}: "
-                            f"take another one.",
-                        )
-                    return job, False
+            if (known := self.known(request)) is not None:
+                return known, False
             (queued,) = database.execute("SELECT count(*) FROM jobs WHERE state = ?", (JobState.QUEUED,)).fetchone()
             if queued >= self._most_queued:
                 raise ServiceError(
@@ -183,6 +174,21 @@ class Store:
                 ),
             ).fetchone()
             return _job(row), True
+
+    def known(self, request: JobRequest) -> Job | None:
+        """The job of a request's id, if there is one. Raises ServiceError (CONFLICT) where it is another request's."""
+        if request.request_id is None:
+            return None
+        row = self._database.execute("SELECT * FROM jobs WHERE request_id = ?", (request.request_id,)).fetchone()
+        if row is None:
+            return None
+        job = _job(row)
+        if job.request != request:
+            raise ServiceError(
+                ErrorCode.CONFLICT,
+                f"The request id {request.request_id} belongs to another request, the job {job.id}: take another one.",
+            )
+        return job
 
     def job(self, job_id: str) -> Job:
         """A job. Raises ServiceError (NOT_FOUND)."""
@@ -216,12 +222,14 @@ class Store:
         request = JobRequest.model_validate_json(row["request"])
         return Taken(row["id"], request, Path(row["source"]), row["starts"], row["crashes"])
 
-    def requeue(self, job_id: str, *, crashed: bool) -> None:
-        """A running job goes back to its place in the queue. Raises ServiceError (NO_ROOM)."""
+    def requeue(self, job_id: str, *, crashed: bool, counted: bool = True) -> None:
+        """A running job goes back to its place in the queue, and its start counts or not.
+
+        Raises ServiceError (NO_ROOM)."""
         with self._change() as database:
             database.execute(
-                "UPDATE jobs SET state = ?, crashes = crashes + ? WHERE id = ? AND state = ?",
-                (JobState.QUEUED, int(crashed), job_id, JobState.RUNNING),
+                "UPDATE jobs SET state = ?, crashes = crashes + ?, starts = starts - ? WHERE id = ? AND state = ?",
+                (JobState.QUEUED, int(crashed), int(not counted), job_id, JobState.RUNNING),
             )
 
     def finish(self, job_id: str, result: Result) -> bool:

@@ -104,7 +104,7 @@ class Supervisor:
     async def start(self) -> None:
         """Take up what an earlier service left, and begin to work. Raises UserError where the disk is full."""
         try:
-            self._take_up()
+            self._take_up(counted=True)
         except (ServiceError, OSError) as error:
             raise UserError(str(error), ExitCode.NOT_WRITABLE) from error
         self._tasks = [asyncio.create_task(self._serve(device)) for device in self._devices]
@@ -120,7 +120,7 @@ class Supervisor:
         for device in self._devices:
             device.child = None
         try:
-            self._take_up()
+            self._take_up(counted=False)
         except (ServiceError, OSError) as error:
             _log.error("%s The next start takes the jobs up.", error)
         for event in self._changes.values():
@@ -145,6 +145,11 @@ class Supervisor:
         if new:
             self._wake()
         return self._as_it_is(job), new
+
+    def known(self, request: JobRequest) -> Job | None:
+        """The job of a request's id, if there is one. Raises ServiceError (CONFLICT) where it is another request's."""
+        job = self._store.known(request)
+        return None if job is None else self._as_it_is(job)
 
     def job(self, job_id: str) -> Job:
         """A job as it is now. Raises ServiceError (NOT_FOUND)."""
@@ -181,11 +186,17 @@ class Supervisor:
         """Forget an ended job and delete its files.
 
         Raises:
-            ServiceError: NOT_FOUND; CONFLICT, it has not ended; NO_ROOM, the disk is full.
+            ServiceError: NOT_FOUND; CONFLICT, it has not ended; NO_ROOM, the disk is full or refuses.
         """
         if not self._store.job(job_id).state.ended:
             raise ServiceError(ErrorCode.CONFLICT, f"The job {job_id} has not ended: cancel it first.")
-        self._folders.discard(job_id)
+        try:
+            self._folders.discard(job_id)
+        except OSError as error:
+            raise ServiceError(
+                ErrorCode.NO_ROOM,
+                f"The service cannot delete the files of job {job_id} ({error.strerror}): look after its disk.",
+            ) from error
         self._store.remove(job_id)
 
     def workers(self) -> list[Worker]:
@@ -296,6 +307,9 @@ class Supervisor:
         device.breaks = device.breaks + 1 if isinstance(ended, _Died) or not device.alive else 0
         if isinstance(ended, Done):
             await self._write_down(lambda: self._adopt(taken.id))
+            if not self._has_ended(taken.id):
+                sentence = "The job's files vanished when they were whole: ask again, and let nothing else delete them."
+                await self._fail(taken, Error(code=ErrorCode.INTERNAL, sentence=sentence))
         elif isinstance(ended, Failed):
             await self._fail(taken, ended.error)
         elif taken.crashes + 1 < MOST_CRASHES:
@@ -375,12 +389,13 @@ class Supervisor:
 
     # --- Between the store and the files ------------------------------------------------------------------------
 
-    def _take_up(self) -> None:
-        """No worker is there: jobs whose files are whole are done, the others that were running are queued again."""
+    def _take_up(self, *, counted: bool) -> None:
+        """No worker is there: jobs whose files are whole are done, the others that were running are queued again;
+        `counted` as a start, or ended in good order."""
         self._folders.sweep()
         for job_id in self._store.live():
             if not self._adopt(job_id):
-                self._store.requeue(job_id, crashed=False)
+                self._store.requeue(job_id, crashed=False, counted=counted)
 
     def _adopt(self, job_id: str) -> bool:
         """Whether a job's files lie whole in its folder: then it is done, if it has not ended otherwise before."""

@@ -120,6 +120,20 @@ def test_creating_is_idempotent_by_the_request_id(client: Client, done: dict[str
     assert other.error[0] == "conflict"
 
 
+def test_a_request_id_is_known_though_its_clip_is_gone(client: Client, wish: dict[str, Any], panorama: Path) -> None:
+    """A client that never got the first answer asks again, whatever has become of the clip by then."""
+    clip = panorama.with_name("gone.png")
+    clip.write_bytes(b"clip")
+    asked = {**wish, "source": {"path": str(clip)}, "request_id": "the-clip-is-gone"}
+    created = client.ask("POST", "/v1/jobs", asked)
+    clip.unlink()
+    again = client.ask("POST", "/v1/jobs", asked)
+    assert (created.status, again.status) == (201, 200)
+    assert again.json["id"] == created.json["id"]
+    assert client.ask("POST", "/v1/jobs", {**asked, "seed": 1}).error[0] == "conflict"
+    assert client.ask("POST", "/v1/jobs", {**asked, "request_id": "another"}).error[0] == "source"
+
+
 def test_a_known_end_is_not_told_again(client: Client, done: dict[str, Any]) -> None:
     answer = client.ask("GET", f"/v1/jobs/{done['id']}/events", headers={"Last-Event-ID": done["last"]})
     assert (answer.status, answer.body) == (204, b"")

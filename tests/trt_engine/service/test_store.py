@@ -54,6 +54,16 @@ def test_the_same_request_id_is_the_same_job(store: Store) -> None:
     assert (again.id, again.state, new) == (job.id, JobState.DONE, False)
 
 
+def test_a_request_id_is_known_without_its_clip(store: Store) -> None:
+    assert store.known(request(CLIP, request_id="one")) is None
+    job, _ = store.create(request(CLIP, request_id="one"), CLIP)
+    assert store.known(request(CLIP, request_id="one")) == job
+    assert store.known(request(CLIP)) is None
+    with pytest.raises(ServiceError, match=job.id) as met:
+        store.known(request(CLIP, request_id="one", seed=1))
+    assert met.value.code is ErrorCode.CONFLICT
+
+
 def test_a_thousand_jobs_wait_and_no_more(store: Store) -> None:
     for number in range(1000):
         store.create(request(CLIP, request_id=str(number)), CLIP)
@@ -74,6 +84,10 @@ def test_jobs_are_taken_in_order_and_go_back_to_their_place(store: Store) -> Non
     again = store.take()
     assert again is not None
     assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1)
+    store.requeue(first.id, crashed=False, counted=False)
+    again = store.take()
+    assert again is not None
+    assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1), "an orderly end does not count"
     assert [job.id for job in store.jobs(None, 2)] == [ids[2], ids[1]]
     assert [job.id for job in store.jobs(JobState.RUNNING, 10)] == [ids[0]]
     assert store.live() == ids

@@ -15,6 +15,7 @@ from quick import ended, fill, long, request, sampling, small_disk, supervised, 
 from omniaudio import cli, zoo
 from omniaudio.errors import UserError
 from trt_engine.service.errors import ServiceError
+from trt_engine.service.folders import Folders
 from trt_engine.service.models import ErrorCode, JobState, WorkerState
 from trt_engine.service.settings import Settings
 from trt_engine.service.store import Store
@@ -253,6 +254,42 @@ def test_what_is_too_old_is_removed(tmp_path: Path, still: Path) -> None:
     assert (tmp_path / "results" / job.id).is_dir()
     assert asyncio.run(look(age)) == []
     assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_files_that_cannot_be_deleted_are_a_sentence(tmp_path: Path, still: Path) -> None:
+    async def run():
+        supervisor = Supervisor(Settings(folder=tmp_path))
+        job, _ = supervisor.submit(request(still), still)
+        supervisor.cancel(job.id)
+        (tmp_path / "results" / job.id).mkdir()
+        (tmp_path / "attempts").rmdir()
+        (tmp_path / "attempts").touch()
+        with pytest.raises(ServiceError, match="cannot delete the files") as met:
+            supervisor.remove(job.id)
+        assert met.value.code is ErrorCode.NO_ROOM
+        assert supervisor.job(job.id).state is JobState.CANCELLED, "it is not forgotten while its files are there"
+        (tmp_path / "attempts").unlink()
+        (tmp_path / "attempts").mkdir()
+        supervisor.remove(job.id)
+        assert list((tmp_path / "results").iterdir()) == []
+        await supervisor.stop()
+
+    asyncio.run(run())
+
+
+def test_files_that_vanish_before_they_are_looked_at_are_a_failed_job(
+    tmp_path: Path, still: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Folders, "publish", lambda folders, attempt, job_id: shutil.rmtree(attempt))
+
+    async def run():
+        async with supervised(tmp_path) as supervisor:
+            return await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+
+    job = asyncio.run(run())
+    assert job.state is JobState.FAILED
+    assert job.error is not None
+    assert "vanished" in job.error.sentence
 
 
 def test_a_result_that_was_not_written_down_is_taken_up(tmp_path: Path, still: Path) -> None:
