@@ -4,10 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+from xml.etree import ElementTree
 
 import pytest
 import soundfile
@@ -98,3 +100,29 @@ def test_supercollider(bridge, video, tmp_path):
         done = wait_for(log, "done: ")
     path = done.partition("done: ")[2].partition(" (4 channels)")[0]
     assert soundfile.info(path).channels == 4
+
+
+@needs("ardour7-lua")
+def test_ardour(bridge, video, tmp_path):
+    """The example itself, twice: in a session that it creates, and in the one that is there then. Ardour's own word
+    says that it has the regions; the sessions' file says of what they are made."""
+    program, folder = tmp_path / "omniaudio", tmp_path / "forest & sea"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m omniaudio.cli "$@"\n')
+    program.chmod(0o755)
+    command = ["ardour7-lua", EXAMPLES / "ardour.lua", folder, video, str(bridge.port), program]
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    for count in (1, 2):
+        log = tmp_path / f"ardour-{count}"
+        with started(command, log, env=environment, cwd=tmp_path):
+            done = wait_for(log, "done: ", seconds=120)
+        path = done.partition("done: ")[2].partition(" (4 channels, ")[0]
+        assert f"(4 channels, {soundfile.info(path).frames} samples)" in done
+        session = ElementTree.parse(folder / f"{folder.name}.ardour").getroot()
+        sources = {source.get("id"): source for source in session.iterfind("Sources/Source")}
+        regions = session.findall("Playlists/Playlist/Region")
+        assert len(regions) == count
+        (region,) = [region for region in regions if sources[region.get("source-0")].get("origin") == path]
+        used = [sources[region.get(f"source-{channel}")] for channel in range(4)]
+        assert [(source.get("origin"), source.get("channel")) for source in used] == [(path, str(n)) for n in range(4)]
+        assert session.get("sample-rate") == "48000"
+        assert soundfile.info(path).samplerate == 48000

@@ -70,7 +70,7 @@ reaper = {
 for _, name in ipairs({
   "Undo_BeginBlock", "Undo_EndBlock", "PreventUIRefresh", "TrackList_AdjustWindows", "UpdateArrange",
   "SetMediaTrackInfo_Value", "GetSetMediaTrackInfo_String", "SetMediaItemTake_Source", "SetMediaItemInfo_Value",
-  "GetSetMediaItemTakeInfo_String",
+  "GetSetMediaItemTakeInfo_String", "Main_OnCommand",
 }) do
   reaper[name] = function(...) print_call(name, ...) end
 end

@@ -2,13 +2,17 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
+
+from osc_bridge.packets import Message, read, write
 
 FOLDER = Path(__file__).parent
 SCRIPT = FOLDER.parents[2] / "osc_bridge" / "reaper" / "OmniAudio" / "omniaudio_Generate spatial audio.lua"
@@ -61,8 +65,46 @@ def test_the_result_lies_on_tracks_below_at_the_items_place_as_one_undo_step(bri
     assert [Path(source).parent for source in sources] == [clip.parent] * 2
     assert sources[0].endswith(".ambix.wav")
     assert sources[1].endswith(".ambix.preview.wav")
-    places = [call[2:] for call in calls if call[0] == "SetMediaItemInfo_Value"]
+    places = [call[2:] for call in calls if call[0] == "SetMediaItemInfo_Value" and call[2] != "B_LOOPSRC"]
     assert [[key, round(float(value), 4)] for key, value in places] == [["D_POSITION", 10.0], ["D_LENGTH", 0.6]] * 2
+
+
+def test_nothing_is_left_in_reapers_folder(bridge, clip, tmp_path):
+    run(clip, bridge, tmp_path, NO_SOCKET="1")
+    assert [path.name for path in tmp_path.glob("omniaudio-*")] == []
+
+
+def test_luasocket_is_found_where_reapack_puts_it(bridge, tmp_path):
+    folder = tmp_path / "Scripts" / "Mavriq ReaScript Repository" / "Various" / "Mavriq-Lua-Sockets"
+    folder.mkdir(parents=True)
+    (folder / "socket.lua").write_text('print("from ReaPack")\nerror("only looked for")\n')
+    calls = run("/etc/passwd", bridge, tmp_path, LUA_PATH="./?.lua", LUA_CPATH="./?.so")
+    assert calls[0] == ["from ReaPack"]
+
+
+def test_a_take_that_was_lost_is_waited_for_though_a_later_one_is_there(clip, tmp_path, way):
+    """The third of four `done` is lost at first; the bridge is one that loses it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lossy:
+        lossy.bind(("127.0.0.1", 0))
+        lossy.settimeout(20)
+        asked = []
+
+        def serve():
+            while True:
+                packet, address = lossy.recvfrom(65_535)
+                (message,) = read(packet)
+                if message.address == "/omniaudio/ack":
+                    return
+                asked.append(message)
+                for take in (1, 2, 4) if len(asked) == 1 else (3,):
+                    done = (message.arguments[0], take, str(clip), 4, 48000, "ambix", 0.6, "")
+                    lossy.sendto(write(Message("/omniaudio/done", done)), address)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        calls = run(clip, None, tmp_path, takes="4", port=lossy.getsockname()[1], **way)
+        thread.join()
+    assert [call[1] for call in calls if call[0] == "InsertTrackAtIndex"] == ["1", "2", "3", "4"]
 
 
 def test_takes_lie_on_tracks_of_their_own_and_the_first_is_heard(bridge, clip, tmp_path, way):
