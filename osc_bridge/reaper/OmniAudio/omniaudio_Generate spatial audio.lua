@@ -15,19 +15,13 @@
 local PREFIX = "/omniaudio/"
 local SECTION = "OmniAudio" -- of REAPER's extended state, where the dialog's last answers are kept
 local ASK_SECONDS = 1.0 -- a question without an answer is asked again: datagrams get lost
-local PATIENCE_SECONDS = 30.0
+local PATIENCE_SECONDS = 30.0 -- without a word
 local TITLE = "Generate spatial audio"
 
 ------------------------------------------------------------------------------------------------------------------------
--- JSON: what the dialog's answers become, and what osc-send's result file holds
+-- JSON: what osc-send's result file holds
 
 local json = {}
-
-local ESCAPES = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
-
-function json.text(value)
-  return '"' .. value:gsub('[%c"\\]', function(c) return ESCAPES[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
-end
 
 -- Values of a JSON text: tables, strings, numbers, booleans; null is nil. Errors where it is none.
 function json.read(text)
@@ -176,7 +170,10 @@ local function take_in(state, id, verb, values)
     state.state, state.fraction, state.stage, state.seconds_left = "running", values[2], values[3], values[4]
   elseif verb == "done" then
     state.takes[values[2]] = { path = values[3], duration = values[7], preview = values[8] }
-    if #state.takes == state.wanted then state.state = "done" end
+    for take = 1, state.wanted do -- they may come in any order, and one may be lost
+      if not state.takes[take] then return end
+    end
+    state.state = "done"
   elseif verb == "fail" then
     state.state, state.sentence = "failed", values[3]
   end
@@ -223,12 +220,21 @@ end
 
 local function by_program(request)
   local result = reaper.GetResourcePath() .. "/omniaudio-" .. request.id .. ".json"
+  local script = reaper.GetResourcePath() .. "/omniaudio-" .. request.id .. ".sh"
   local words = { request.program, "osc-send", "--id", request.id, "--port", tostring(math.tointeger(request.port)) }
   local function start(...)
     local line = {}
     for _, word in ipairs(words) do line[#line + 1] = quoted(word) end
     for _, word in ipairs({ ... }) do line[#line + 1] = quoted(word) end
-    reaper.ExecProcess(table.concat(line, " "), -1)
+    local command = table.concat(line, " ")
+    if not reaper.GetOS():find("^Win") then
+      -- How REAPER takes a line apart is its own; a shell's way is known, so the shell gets it in a file.
+      local file = assert(io.open(script, "wb"))
+      file:write("exec ", command, "\n")
+      file:close()
+      command = '/bin/sh "' .. script .. '"'
+    end
+    reaper.ExecProcess(command, -1)
   end
   start("--options", request.options, "--result", result, request.video)
   local began = reaper.time_precise()
@@ -250,7 +256,10 @@ local function by_program(request)
       for _, take in ipairs(told.takes) do state.takes[math.tointeger(take.take)] = take end
     end,
     cancel = function() start("--cancel") end,
-    close = function() os.remove(result) end,
+    close = function()
+      os.remove(result)
+      os.remove(script)
+    end,
   }
 end
 
@@ -331,7 +340,10 @@ local function new_request(wanted, answers)
   }
   if reaper.GetSetProjectInfo(0, "PROJECT_SRATE_USE", 0, false) == 0 then options[2] = nil end
   for _, key in ipairs({ "takes", "seed", "steps", "guidance" }) do
-    if answers[key] ~= "" then options[#options + 1] = ('"%s": %s'):format(key, answers[key]) end
+    local number = tonumber(answers[key])
+    if number then
+      options[#options + 1] = ('"%s": %s'):format(key, math.tointeger(number) or ("%.9g"):format(number))
+    end
   end
   return {
     id = "reaper-" .. reaper.genGuid(""):gsub("[^%w]", ""),
@@ -352,6 +364,7 @@ local function insert_file(track, path, position, length, name)
   reaper.SetMediaItemTake_Source(take, reaper.PCM_Source_CreateFromFile(path))
   reaper.SetMediaItemInfo_Value(item, "D_POSITION", position)
   reaper.SetMediaItemInfo_Value(item, "D_LENGTH", length)
+  reaper.SetMediaItemInfo_Value(item, "B_LOOPSRC", 0) -- the length, in 32 bits, may be some samples above the file's
   reaper.GetSetMediaItemTakeInfo_String(take, "P_NAME", name, true)
 end
 
@@ -385,6 +398,7 @@ local function insert(takes, wanted)
   reaper.PreventUIRefresh(-1)
   reaper.TrackList_AdjustWindows(false)
   reaper.UpdateArrange()
+  reaper.Main_OnCommand(40047, 0) -- build any missing peaks
   reaper.Undo_EndBlock(TITLE, -1)
 end
 
@@ -417,28 +431,33 @@ local function main()
   local request
   request, sentence = new_request(wanted, answers)
   if not request then return say(sentence) end
+  local sockets = reaper.GetResourcePath() .. "/Scripts/Mavriq ReaScript Repository/Various/Mavriq-Lua-Sockets/?."
+  package.path = package.path .. ";" .. sockets .. "lua"
+  package.cpath = package.cpath .. ";" .. sockets .. (reaper.GetOS():find("^Win") and "dll" or "so")
   local found, socket = pcall(require, "socket")
   local way = found and by_socket(socket, request) or by_program(request)
   local state = new_state(request.takes)
-  local cancelled = false
+  local cancelled -- when
   gfx.init(TITLE, 420, 120)
 
   local function finish()
     way.close()
     gfx.quit()
+    if cancelled then return end
     if state.state == "done" then
       insert(state.takes, wanted)
-    elseif not cancelled then
+    else
       say(state.sentence)
     end
   end
 
   local function step()
     way.poll(state)
-    if state.state == "done" or state.state == "failed" then return finish() end
+    local given_up = cancelled and reaper.time_precise() - cancelled > PATIENCE_SECONDS
+    if state.state == "done" or state.state == "failed" or given_up then return finish() end
     local key = gfx.getchar()
     if (key == 27 or key == -1) and not cancelled then
-      cancelled = true
+      cancelled = reaper.time_precise()
       way.cancel()
     end
     if not cancelled then draw(state) end
