@@ -14,7 +14,7 @@ from benchmarks import gpu_table, tables
 from benchmarks.machine import machine, versions
 from benchmarks.measure import Journal
 from benchmarks.page import facts, write_blocks
-from benchmarks.rows import LENGTHS, REPOSITORY, ROUNDS, measure_draft, measure_released, released_model
+from benchmarks.rows import LENGTHS, REPOSITORY, ROUNDS, measure_draft, measure_osc, measure_released, released_model
 from omniaudio.config import load_config
 
 PAGE = REPOSITORY / "docs" / "benchmarks.md"
@@ -37,6 +37,11 @@ DRAFT = (
     "`omniaudio generate` from a video file (1024×512) to the WAV with preview and map, whole processes. Start-up is "
     "the same command for a tenth of a second in one step: everything is opened and every stage runs once."
 )
+BRIDGE = (
+    "`omniaudio osc` and the service on the same two cores, while the draft makes a minute of sound: 60 requests one "
+    "after another by UDP, each from its datagram to its `accepted`, their median and the slowest one; then 1,000 "
+    "`status` calls sent at once over one TCP connection, to the last answer."
+)
 GPU = (
     "By `python -m benchmarks.gpu FOLDER` on a machine with an NVIDIA GPU: the released size, 10 s, 24 steps with "
     "guidance. “Limit” is what the arithmetic or the weights' bytes take at the speeds of a large bfloat16 (for "
@@ -53,6 +58,7 @@ def main() -> None:
     journal = Journal(CACHE / "journal.jsonl", identity)
     began = datetime.now(UTC)
     folder = released_model(CACHE)
+    measure_osc(journal, ROUNDS)
     measure_draft(journal, MODEL, ROUNDS, LENGTHS)
     measure_released(journal, folder, ROUNDS)
     steps = load_config(folder).omniaudio.steps
@@ -75,6 +81,7 @@ def blocks(journal: Journal, steps: int, gpu: gpu_table.Record, ran: Mapping[str
         "machine": f"## The machine\n\n{facts(ran)}\n\n{FIGURES}",
         "released size": f"## The released size on a CPU\n\n{RELEASED}\n\n{tables.released_table(journal, steps)}",
         "draft": f"## The draft on a CPU\n\n{DRAFT}\n\n{tables.draft_table(journal)}",
+        "osc": f"## The OSC bridge\n\n{BRIDGE}\n\n{tables.osc_table(journal)}",
         "gpu": f"## On a GPU\n\n{GPU}\n\n{gpu_table.markdown(gpu)}",
     }
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from benchmarks import generate
+from benchmarks import generate, osc
 from benchmarks.full_size import Task, Variant
 from benchmarks.machine import has_bf16
 from benchmarks.measure import Journal, NotRun, Process, measure_rounds, run_process
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PARTS, WHOLE, START_UP = "released size, parts", "released size, whole", "draft, start-up"
+OSC, BRIDGE = "OSC", "bridge"
 BACKENDS = ("onnxruntime", "openvino", "torch")
 AUTO = BACKENDS[0]
 """What `--backend auto` takes on a CPU."""
@@ -62,6 +63,11 @@ def measure_draft(journal: Journal, model: str, rounds: int, lengths: tuple[int,
         for seconds, backends, count in ((short, BACKENDS, rounds), (long, [AUTO], rounds), (longest, [AUTO], ONCE)):
             variants = {backend: generate.command(clip, model, backend, seconds) for backend in backends}
             measure_rounds(journal, clip_row(seconds), variants, count)
+
+
+def measure_osc(journal: Journal, rounds: int) -> None:
+    """The OSC bridge while the draft runs."""
+    measure_rounds(journal, OSC, {BRIDGE: osc.process()}, rounds)
 
 
 def released_model(cache: Path) -> Path:

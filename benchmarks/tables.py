@@ -3,11 +3,25 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from benchmarks import osc
 from benchmarks.full_size import Part, Variant
 from benchmarks.gpu_table import Record, Stage
 from benchmarks.measure import Journal, Run, Summary, ratios
 from benchmarks.page import figure, table
-from benchmarks.rows import AUTO, BACKENDS, LENGTHS, LONG, LONGEST, PARTS, SHORT, START_UP, WHOLE, clip_row
+from benchmarks.rows import (
+    AUTO,
+    BACKENDS,
+    BRIDGE,
+    LENGTHS,
+    LONG,
+    LONGEST,
+    OSC,
+    PARTS,
+    SHORT,
+    START_UP,
+    WHOLE,
+    clip_row,
+)
 
 SUM = "sum"
 
@@ -88,6 +102,16 @@ def draft_table(journal: Journal) -> str:
     return table(heads, rows)
 
 
+def osc_table(journal: Journal) -> str:
+    """The OSC bridge: each thing's milliseconds."""
+    rows = []
+    for what in (osc.ACCEPTED, osc.SLOWEST, osc.ANSWERED):
+        values = [1000 * seconds for seconds in seconds_of(journal.of(OSC), BRIDGE, what)]
+        reason = journal.reason(OSC, BRIDGE) or "the row has no run"
+        rows.append([what, figure(Summary.of(values)) if values else f"not run: {reason}"])
+    return table(["", "ms"], rows)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Something that was wanted, and whether a measured value has reached it."""
@@ -111,6 +135,8 @@ START = Wanted("Draft: start-up below 6 s", "s", lambda value: value < 6)
 PEAK = Wanted("Draft: peak memory below 1.2 GB", "MB", lambda value: value < 1200)
 CONSTANT = Wanted(f"Draft: {LONGEST} s in the memory of {LONG} s, within 10 %", "×", lambda value: value <= 1.1)
 LINEAR = Wanted(f"Draft: linear time, {LONGEST} s within 11 times the time of {LONG} s", "×", lambda value: value <= 11)
+ASKED = Wanted("OSC: from a datagram to `accepted` below 20 ms, while a job runs", "ms", lambda value: value < 20)
+QUEUED = Wanted("OSC: 1,000 queued `status` calls in a second", "ms", lambda value: value <= 1000)
 FEATURES = Wanted("H200: features to 10 s of sound in 0.10 s", "s", lambda value: value <= 0.1)
 VIDEO = Wanted("H200: video file to 10 s of sound in 0.5 s", "s", lambda value: value <= 0.5)
 
@@ -136,6 +162,9 @@ def wanted_table(journal: Journal, steps: int, gpu: Record) -> str:
         (LINEAR, _quotient(_median(seconds_of(longest, AUTO)), _median(seconds_of(long, AUTO)))),
     ):
         rows.append(wish.cells(value, AUTO if value is not None else "the row has no run"))
+    for wish, what in ((ASKED, osc.ACCEPTED), (QUEUED, osc.ANSWERED)):
+        value = _median(1000 * seconds for seconds in seconds_of(journal.of(OSC), BRIDGE, what))
+        rows.append(wish.cells(value, "median" if value is not None else "the row has no run"))
     for wish, stage in ((FEATURES, Stage.FEATURES_TO_SOUND), (VIDEO, Stage.VIDEO_TO_SOUND)):
         row = gpu.fastest(stage)
         rows.append(wish.cells(row.seconds.median if row and row.seconds else None, row.way if row else "no GPU here"))

@@ -7,14 +7,25 @@ from pathlib import Path
 import pytest
 from released import write_config
 
-from benchmarks import gpu_table, tables
+from benchmarks import gpu_table, osc, tables
 from benchmarks.__main__ import blocks
 from benchmarks.full_size import Part, Variant
 from benchmarks.gpu_table import Record, Row, Stage, Way
 from benchmarks.machine import has_bf16
 from benchmarks.measure import Journal, NotRun, Process, Run, Summary, run_process
 from benchmarks.page import write_blocks
-from benchmarks.rows import AUTO, PARTS, REPOSITORY, START_UP, WHOLE, clip_row, measure_draft, measure_released
+from benchmarks.rows import (
+    AUTO,
+    BRIDGE,
+    OSC,
+    PARTS,
+    REPOSITORY,
+    START_UP,
+    WHOLE,
+    clip_row,
+    measure_draft,
+    measure_released,
+)
 
 STEPS = 24
 
@@ -33,6 +44,8 @@ def journal(tmp_path: Path) -> Journal:
     for row, seconds, peak in ((START_UP, 2.0, 500.0), (clip_row(10), 2.5, 700.0), (clip_row(60), 20.0, 800.0)):
         for number in range(2):
             journal.add(Run(row, AUTO, number, {"total": seconds}, 2 * seconds, peak))
+    for number, took in enumerate((0.012, 0.018)):
+        journal.add(Run(OSC, BRIDGE, number, {osc.ACCEPTED: took, osc.SLOWEST: 0.03, osc.ANSWERED: 1.1}, 1.0, 100.0))
     journal.add(Run(clip_row(600), AUTO, 0, {"total": 230.0}, 460.0, 820.0))
     return journal
 
@@ -64,10 +77,16 @@ def test_verdicts_follow_the_measurements(journal: Journal) -> None:
         tables.PEAK.sentence: "reached",
         tables.CONSTANT.sentence: "reached",
         tables.LINEAR.sentence: "not reached",  # 11.5 times
+        tables.ASKED.sentence: "reached",  # 15 ms
+        tables.QUEUED.sentence: "not reached",  # 1.1 s
         tables.FEATURES.sentence: "reached",
         tables.VIDEO.sentence: "",
     }
     assert rows[tables.VIDEO.sentence][0].startswith("not run")
+
+
+def test_the_bridges_table_is_in_milliseconds(journal: Journal) -> None:
+    assert rows_of(tables.osc_table(journal))[osc.ACCEPTED] == ["15.0 (12.0–18.0)"]
 
 
 def test_nothing_measured_is_no_verdict(tmp_path: Path) -> None:
