@@ -162,7 +162,8 @@ def _fitting(name: str) -> str:
     room = _MOST_NAME_BYTES - len(suffix.encode())
     if room < 1:
         stem, suffix, room = stem + suffix, "", _MOST_NAME_BYTES
-    return stem.encode()[:room].decode(errors="ignore") + suffix
+    # What the cut leaves at the end may be what Windows takes away there.
+    return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
 
 
 def _no_upload(media_id: str) -> ServiceError:

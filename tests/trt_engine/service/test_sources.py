@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omniaudio.errors import UserError
@@ -232,6 +232,7 @@ def test_a_folder_that_takes_no_upload(tmp_path: Path, root: Path) -> None:
 
 
 @settings(deadline=None, max_examples=50)
+@example(name="a" * 119 + " b")
 @given(name=st.text(min_size=1, max_size=255) | st.text("./\\:\0#%" + string.ascii_letters, min_size=1))
 def test_any_name_becomes_one_that_every_system_takes(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("names")

@@ -188,10 +188,10 @@ def test_files_are_whole_or_not_there_whenever_the_service_is_killed(tmp_path: P
     chance = random.Random(int(os.environ.get("SURVIVAL_SEED", "0")))
     kills = 0
     for _ in range(5):
-        with service(tmp_path, still, 4) as process:
+        with service(tmp_path, still, 16) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-            time.sleep(chance.uniform(0.5, 4.0))
+            time.sleep(chance.uniform(0.5, 3.0))
             kills += process.poll() is None
             process.kill()
             process.wait()
@@ -200,7 +200,7 @@ def test_files_are_whole_or_not_there_whenever_the_service_is_killed(tmp_path: P
         assert done <= whole(tmp_path)
         assert sum(1 for _ in (tmp_path / "results").iterdir()) - len(done) in (0, 1)
     assert kills >= 1
-    with service(tmp_path, still, 4) as process:
+    with service(tmp_path, still, 16) as process:
         process.wait(120)
     final = rows(tmp_path)
     assert whole(tmp_path) == {row["id"] for row in final if row["state"] == "done"}
