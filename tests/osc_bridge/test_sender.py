@@ -35,9 +35,10 @@ def bridge(*answers):
                 verb = read(packet)[0].address.removeprefix("/omniaudio/")
                 if verb in ("ack", "end"):
                     return
-                for name, *arguments in answers[min(len(asked), len(answers) - 1)]:
-                    listening.sendto(write(Message(f"/omniaudio/{name}", tuple(arguments))), address)
+                # Before the answer, upon which the test goes on.
                 asked.append(verb)
+                for name, *arguments in answers[min(len(asked), len(answers)) - 1]:
+                    listening.sendto(write(Message(f"/omniaudio/{name}", tuple(arguments))), address)
 
         thread = threading.Thread(target=serve)
         thread.start()
