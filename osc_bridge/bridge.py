@@ -13,10 +13,11 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from osc_bridge.engine import POLL_SECONDS, Engine, JobView, Take
 from osc_bridge.ledger import Entry, Ledger, fingerprint
 from osc_bridge.messages import (
     PREFIX,
@@ -37,8 +38,6 @@ MOST_OPEN = 200
 MOST_SUBSCRIBERS = 32
 SUBSCRIPTION_SECONDS = 600.0
 MOST_LISTED = 50
-POLL_SECONDS = 0.25
-"""How often the engine is asked how far it is, while there is something to ask about."""
 PATIENCE_SECONDS = 600.0
 """How long an engine may be away before its requests are given up."""
 REPEATS = (1.0, 2.0, 4.0, 8.0)
@@ -52,51 +51,6 @@ _INTERNAL = ("internal", "The bridge failed at this: its log says why.")
 
 _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True)
-class Take:
-    """A take that lies where the client finds it. `duration` in seconds."""
-
-    number: int
-    path: str
-    channels: int
-    rate: int
-    duration: float
-    preview: str
-
-
-@dataclass(frozen=True)
-class JobView:
-    """A job of the engine: `state` is queued, running, done, failed or cancelled."""
-
-    job: str
-    state: str
-    stage: str = ""
-    fraction: float = 0.0
-    seconds_left: float = -1.0
-    code: str = ""
-    sentence: str = ""
-
-
-class Engine(Protocol):
-    """What the bridge needs of the engine; every call may take a while, and raises RefusedError."""
-
-    def submit(self, entry: Entry) -> str:
-        """Queue a job for a request, or find the one that it has; its id."""
-        ...
-
-    def look(self, jobs: list[str]) -> list[JobView]:
-        """How far jobs are; raises RefusedError while the engine cannot be reached."""
-        ...
-
-    def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done where the client finds them."""
-        ...
-
-    def cancel(self, job: str) -> JobView:
-        """End a job; how far it is then."""
-        ...
 
 
 class Bridge:

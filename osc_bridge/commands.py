@@ -15,11 +15,11 @@ import typer
 
 from omniaudio.errors import ExitCode, UserError
 from osc_bridge.bridge import Bridge
-from osc_bridge.engine import ServiceEngine
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError
 from osc_bridge.packets import PacketError
 from osc_bridge.sender import Outcome, Sender
+from osc_bridge.service_engine import ServiceEngine
 from osc_bridge.transport import listen_tcp, listen_udp
 from trt_engine.client import Client, EngineError, default_folder, find
 

@@ -1,155 +1,54 @@
-"""The engine as the bridge sees it: the service's client, on the machine whose files the DAW opens."""
+"""The engine as the bridge sees it: what it is asked, and what it answers."""
 
-import json
-import os
-import re
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Protocol
 
-from osc_bridge.bridge import POLL_SECONDS, JobView, Take
 from osc_bridge.ledger import Entry
-from osc_bridge.messages import RefusedError
-from trt_engine.client import Client, EngineError, Job, JobRequest, PathSource, ResultFile, TakeResult
 
-LOOKED_AT = 4
-"""Waiting jobs that are asked about at a time; those that run are all seen at once."""
-NAMESPACE = "osc:"
-"""Begins the bridge's request ids at the service, which other clients share."""
-CHANNELS = 4
-LONGEST_STEM = 100
-"""Bytes. The service takes so many characters, and file systems 255 bytes with the suffixes."""
-
-_Answer = TypeVar("_Answer")
+POLL_SECONDS = 0.25
+"""How often the engine is asked how far it is, while there is something to ask about."""
 
 
-class ServiceEngine:
-    """Jobs of a service, for files under allowed roots; the results are put beside the clip."""
+@dataclass(frozen=True)
+class Take:
+    """A take that lies where the client finds it. `duration` in seconds."""
 
-    def __init__(self, connect: Callable[[], Client], roots: Sequence[Path] = ()) -> None:
-        """
-        Args:
-            connect: the client of the service where it is now; asked at every call, since it may start again elsewhere.
-            roots: clips lie under one of these, links followed; none given, the service's own roots alone decide.
-        """
-        self._connect = connect
-        self._roots = tuple(root.resolve() for root in roots)
-        self._running: set[str] = set()
+    number: int
+    path: str
+    channels: int
+    rate: int
+    duration: float
+    preview: str
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job of the engine: `state` is queued, running, done, failed or cancelled."""
+
+    job: str
+    state: str
+    stage: str = ""
+    fraction: float = 0.0
+    seconds_left: float = -1.0
+    code: str = ""
+    sentence: str = ""
+
+
+class Engine(Protocol):
+    """What the bridge needs of the engine; every call may take a while, and raises RefusedError."""
 
     def submit(self, entry: Entry) -> str:
-        """Queue a request; one that is queued already has its job."""
-        options = entry.options
-        request = JobRequest(
-            source=PathSource(str(self._clip(entry.video))),
-            request_id=NAMESPACE + entry.request_id,
-            name=_stem(entry),
-            **options.model_dump(exclude={"secret"}),
-            map=False,
-        )
-        return self._ask(lambda client: client.create(request)).id
+        """Queue a job for a request, or find the one that it has; its id."""
+        ...
 
     def look(self, jobs: list[str]) -> list[JobView]:
-        """How far jobs are: those that run, those that did a moment ago, and a few of the others in turn."""
-        running = {job.id: job for job in self._ask(lambda client: client.jobs("running"))}
-        ended = [job for job in jobs if job in self._running and job not in running]
-        others = [job for job in jobs if job not in running and job not in self._running]
-        self._running = running.keys() & set(jobs)
-        turn = int(time.monotonic() / POLL_SECONDS) * LOOKED_AT
-        waiting = [others[(turn + place) % len(others)] for place in range(min(LOOKED_AT, len(others)))]
-        return [_view(running[job]) for job in jobs if job in running] + [self._see(job) for job in ended + waiting]
+        """How far jobs are; raises RefusedError while the engine cannot be reached."""
+        ...
+
+    def deliver(self, entry: Entry) -> list[Take]:
+        """Put the files of a job that is done where the client finds them."""
+        ...
 
     def cancel(self, job: str) -> JobView:
         """End a job; how far it is then."""
-        return _view(self._ask(lambda client: client.cancel(job)))
-
-    def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done beside its clip."""
-        job = self._ask(lambda client: client.job(entry.job))
-        if job.result is None:
-            raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
-        clip = self._clip(entry.video)
-        return [self._deliver(job, take, clip) for take in job.result.takes]
-
-    def _deliver(self, job: Job, take: TakeResult, clip: Path) -> Take:
-        folder = clip.parent
-        files = [file for file in (take.preview, take.sidecar, take.sound) if file is not None]
-        for file in files:
-            self._ask(partial(_fetch, job=job.id, file=file, folder=folder))
-        _relate(folder / take.sidecar.name, clip)
-        return Take(
-            number=take.take,
-            path=str(folder / take.sound.name),
-            channels=CHANNELS,
-            rate=take.rate,
-            duration=take.samples / take.rate,
-            preview=str(folder / take.preview.name) if take.preview else "",
-        )
-
-    def _see(self, job_id: str) -> JobView:
-        try:
-            return _view(self._ask(lambda client: client.job(job_id)))
-        except RefusedError as refused:
-            if refused.code != "not_found":
-                raise
-            return JobView(job_id, "failed", code=refused.code, sentence=refused.sentence)
-
-    def _ask(self, question: Callable[[Client], _Answer]) -> _Answer:
-        try:
-            return question(self._connect())
-        except EngineError as error:
-            raise RefusedError(error.code, error.sentence) from error
-
-    def _clip(self, video: str) -> Path:
-        """The clip's path as the service is to open it.
-
-        Raises:
-            RefusedError: no absolute path of this machine, or outside the roots. Nothing is opened for it.
-        """
-        if video[:2].replace("\\", "/") == "//" or not Path(video).is_absolute():
-            raise RefusedError("source", "The video is no absolute path of a file on this machine: give one.")
-        try:
-            path = Path(video).resolve()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise RefusedError("source", "The video is no path that can be followed: check it.") from error
-        if self._roots and not any(path.is_relative_to(root) for root in self._roots):
-            roots = ", ".join(map(str, self._roots))
-            sentence = f"The video does not lie in a folder that the bridge may use ({roots}): move it there."
-            raise RefusedError("source", sentence)
-        return path
-
-
-def _fetch(client: Client, job: str, file: ResultFile, folder: Path) -> None:
-    client.download(job, file, folder / file.name)
-
-
-def _stem(entry: Entry) -> str:
-    """The files' name: the clip's, shortened where the service or a file system asks for it, and the request's id, so
-    that two requests of one clip do not meet."""
-    ending = f".{entry.request_id.replace(':', '~')}.ambix"
-    clip = re.sub(r'[\x00-\x1f\x7f\\:*?"<>|#%]', "-", Path(entry.video).stem).lstrip(".") or "clip"
-    return clip.encode(errors="replace")[: LONGEST_STEM - len(ending)].decode(errors="ignore") + ending
-
-
-def _relate(sidecar: Path, clip: Path) -> None:
-    """Name the clip as seen from where the sidecar now lies."""
-    content = json.loads(sidecar.read_bytes())
-    content["input"] = os.path.relpath(clip, sidecar.parent).replace(os.sep, "/")
-    partial = sidecar.with_name(f".{sidecar.name}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, sidecar)
-
-
-def _view(job: Job) -> JobView:
-    progress, error = job.progress, job.error
-    left = None if progress is None else progress.seconds_left
-    return JobView(
-        job=job.id,
-        state=job.state,
-        stage=progress.stage if progress else "",
-        fraction=progress.fraction if progress else 0.0,
-        seconds_left=-1.0 if left is None else left,
-        code=error.code if error else "",
-        sentence=error.sentence if error else "",
-    )
+        ...

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from panoramas import write_panorama
 from PIL import Image
 from running import Running
 
@@ -98,12 +99,7 @@ class RunningBridge:
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A still panorama, in a folder that bridges may use."""
-    azimuth = np.linspace(np.pi, -np.pi, 1024, endpoint=False)
-    elevation = np.linspace(np.pi / 2, -np.pi / 2, 512)
-    waves = [np.cos(elevation)[:, None] * np.cos(azimuth + turn) for turn in (0.0, 1.0, 2.0)]
-    path = tmp_path_factory.mktemp("clips") / "hafen ä.png"
-    Image.fromarray(np.stack([127 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)).save(path)
-    return path
+    return write_panorama(tmp_path_factory.mktemp("clips") / "hafen ä.png")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from osc_bridge import bridge as module
-from osc_bridge.bridge import Bridge, JobView, Take
+from osc_bridge.bridge import Bridge
+from osc_bridge.engine import JobView, Take
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError
 from osc_bridge.packets import Message, read, write

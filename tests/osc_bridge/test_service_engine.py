@@ -2,9 +2,9 @@
 
 import pytest
 
-from osc_bridge.engine import LONGEST_STEM, ServiceEngine, _stem
 from osc_bridge.ledger import Entry
 from osc_bridge.messages import Options, RefusedError
+from osc_bridge.service_engine import LONGEST_STEM, ServiceEngine, _stem
 from trt_engine.service.models import JobRequest
 
 

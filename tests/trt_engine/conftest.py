@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from panoramas import write_panorama
 from running import Running
 
 from omniaudio import zoo
@@ -37,12 +36,7 @@ def model(request: pytest.FixtureRequest) -> zoo.Model:
 @pytest.fixture(scope="session")
 def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A still panorama whose edges meet."""
-    azimuth = np.linspace(np.pi, -np.pi, 1024, endpoint=False)
-    elevation = np.linspace(np.pi / 2, -np.pi / 2, 512)
-    waves = [np.cos(elevation)[:, None] * np.cos(azimuth + turn) for turn in (0.0, 1.0, 2.0)]
-    path = tmp_path_factory.mktemp("pictures") / "panorama.png"
-    Image.fromarray(np.stack([127 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)).save(path)
-    return path
+    return write_panorama(tmp_path_factory.mktemp("pictures") / "panorama.png")
 
 
 @pytest.fixture(scope="session")
