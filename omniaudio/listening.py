@@ -5,14 +5,37 @@ ear hears W + Y + Z + X, each channel through its filter, and the right ear W âˆ
 ambisonic file is the master: first-order filters say little of elevation.
 """
 
+from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from wave import open as open_wave
 
 import numpy as np
 import soxr
+from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio.ambisonics import CHANNELS, Sound, W, X, Y, Z, rotate, rotation_matrix
+from omniaudio.delivery import AmbixWriter
+from omniaudio.output import check_output
+from omniaudio.progress import Progress, Report, Task
+from omniaudio.sound_file import BLOCK, open_sound
+
+EARS = 2
+
+
+class Listen(BaseModel):
+    """What is wanted: `sound` (AmbiX) as a head hears it that is turned so, as `output` (a WAV of two channels).
+
+    Angles are degrees: yaw turns the head to the left, pitch lifts its nose, roll lifts its left ear."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sound: Path
+    output: Path
+    yaw: float = Field(default=0.0, allow_inf_nan=False)
+    pitch: float = Field(default=0.0, allow_inf_nan=False)
+    roll: float = Field(default=0.0, allow_inf_nan=False)
 
 
 class BinauralRenderer:
@@ -21,11 +44,11 @@ class BinauralRenderer:
     The filters' delay is taken out, so that the preview is as long as its source and in time with the picture: what
     `process` still owes at the end comes by `finish`."""
 
-    def __init__(self, rate: int, yaw: float = 0.0) -> None:
-        """`rate` is the sound's in Hz. `yaw` turns the listener's head to the left, in radians."""
+    def __init__(self, rate: int, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> None:
+        """`rate` is the sound's in Hz. The angles turn the listener's head, in radians: see `rotation_matrix`."""
         self._filters, self._delay = _filters(rate)
-        self._scene = rotation_matrix(yaw).T if yaw else None
-        self._tail: Sound = np.zeros((2, self._filters.shape[1] - 1), np.float32)
+        self._scene = rotation_matrix(yaw, pitch, roll).T if yaw or pitch or roll else None
+        self._tail: Sound = np.zeros((EARS, self._filters.shape[1] - 1), np.float32)
         self._skip = self._delay
 
     def process(self, foa: Sound) -> Sound:
@@ -54,6 +77,32 @@ def binaural(foa: Sound, rate: int, yaw: float = 0.0) -> Sound:
     `yaw` turns the listener's head to the left, in radians."""
     renderer = BinauralRenderer(rate, yaw)
     return np.concatenate([renderer.process(foa), renderer.finish()], axis=1)
+
+
+def listen(request: Listen, report: Callable[[Report], None]) -> Path:
+    """Write a binaural preview, as long as its sound and at its rate.
+
+    Args:
+        request: what is wanted.
+        report: told of every step; what it raises ends the work, and nothing half-written stays.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        UserError: the sound cannot be read, or the target not be written.
+    """
+    sound = open_sound(request.sound)
+    check_output(request.output, ".wav", request.sound)
+    renderer = BinauralRenderer(sound.rate, *np.radians([request.yaw, request.pitch, request.roll]))
+    progress = Progress(report, [Task("listen", -(-sound.samples // BLOCK), BLOCK / sound.rate / 100)])
+    progress.begin("listen")
+    with AmbixWriter(request.output, sound.rate, channels=EARS) as writer:
+        for block in sound.blocks():
+            writer.write(renderer.process(block))
+            progress.advance("listen")
+        writer.write(renderer.finish())
+    return request.output
 
 
 @cache
