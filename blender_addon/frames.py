@@ -28,6 +28,15 @@ class Placement:
         """The first frame after it."""
         return self.start + self.frames
 
+    def common(self, other: "Placement") -> "Placement":
+        """What lies in both; of no frames where nothing does."""
+        start = max(self.start, other.start)
+        return Placement(start, max(0, min(self.end, other.end) - start))
+
+    def moved(self, frames: int) -> "Placement":
+        """The same, so many frames later."""
+        return Placement(self.start + frames, self.frames)
+
 
 @dataclass(frozen=True)
 class FileSpan:
@@ -49,27 +58,30 @@ class MovieTiming:
     file_frames_cut: int  # from the file's beginning, before content_start
     file_frames_cut_end: int
 
-    def part_shown(self, scene_rate: Fraction) -> tuple[Placement, FileSpan]:
-        """Where on the timeline the strip shows moving pictures, and which part of the file that is.
-
-        Frames that only hold the first or the last picture are left out. Raises UserError if there are no others, or
-        if the file is not shown at its own speed: sound made for it would drift away from the picture.
-        """
-        playing = self.file_frames - self.file_frames_cut - self.file_frames_cut_end
-        seconds = playing / self.file_rate
+    def at_own_speed(self, scene_rate: Fraction) -> bool:
+        """Whether a second of the timeline shows a second of the file."""
         # Blender rounds the length of the content to whole frames, hence one frame of tolerance.
-        if abs(self.content_frames / scene_rate - seconds) * scene_rate > 1:
-            speed = float(seconds * scene_rate / self.content_frames)
-            raise UserError(
-                f"The strip plays its file at {speed:.3g} times its speed; set the scene's frame rate to "
-                f"{float(self.file_rate):.5g}, or add the movie again with 'Adjust Playback Rate' on."
-            )
+        playing = self.file_frames - self.file_frames_cut - self.file_frames_cut_end
+        return abs(self.content_frames - playing / self.file_rate * scene_rate) <= 1
+
+    def part_shown(self, scene_rate: Fraction) -> tuple[Placement, FileSpan]:
+        """Where on the timeline a strip that plays at its file's speed shows moving pictures, and which part of the
+        file that is.
+
+        Frames that only hold the first or the last picture are left out. Raises UserError if there are no others.
+        """
         start = max(self.shown.start, self.content_start)
         end = min(self.shown.end, self.content_start + self.content_frames)
         if end <= start:
             raise UserError("The strip shows none of its file's moving frames; move its handles.")
         in_file = self.file_frames_cut / self.file_rate + (start - self.content_start) / scene_rate
         return Placement(start, end - start), FileSpan(float(in_file), float((end - start) / scene_rate))
+
+
+def whole_file(seconds: Fraction, start: int, scene_rate: Fraction) -> tuple[Placement, FileSpan]:
+    """Where a file lies whose `seconds` begin at frame `start`: as many whole frames as it fills, one at least."""
+    count = max(1, int(seconds * scene_rate))
+    return Placement(start, count), FileSpan(0.0, float(min(seconds, count / scene_rate)))
 
 
 def free_channels(
@@ -95,3 +107,8 @@ def free_file(folder: Path, stem: str, suffix: str) -> Path:
         if not any(other.startswith(f"{name}.") for other in there):
             return folder / (name + suffix)
     raise UserError(f"The folder {folder} already holds {stem}_001 to {stem}_9999; choose another folder.")
+
+
+def shortened(name: str, most: int) -> str:
+    """The name, cut to at most `most` bytes of UTF-8 between two of its characters."""
+    return name.encode("utf-8")[:most].decode("utf-8", "ignore").rstrip()

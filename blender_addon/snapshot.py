@@ -1,84 +1,85 @@
-"""The settings of one job as plain data, so that nothing of Blender's is held while the job runs."""
+"""What is wanted, as plain data, so that nothing of Blender's is held while the work runs."""
 
+import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import bpy
 
-from . import engine, frames
+from . import frames
+from .blender_versions import sequencer_scene
 from .errors import UserError
+from .sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
+
+LONGEST_STEM = 100
+"""Bytes of a file's name: file systems allow 255, and the engine adds the take's number and the kind."""
 
 
 @dataclass(frozen=True)
-class Movie:
-    """Sound for what a movie strip shows."""
+class Wish:
+    """What the engine is asked for. An empty string or None leaves the choice to it."""
 
-    strip: str
-    file: Path
-    part: frames.FileSpan
-    place: frames.Placement
-
-
-@dataclass(frozen=True)
-class Panorama:
-    """Sound for the scene, which is rendered in 360° first: `width` pixels, every `frame_step`th frame."""
-
-    width: int
-    samples: int
-    frame_step: int
-    place: frames.Placement
+    model: str
+    backend: str
+    seed: int
+    takes: int
+    steps: int | None
+    guidance: float | None
+    preview: bool
+    map: bool
+    force: bool  # the picture is known to be a 360° one; do not let the engine judge
+    anchor: str  # CAMERA, or WORLD: turn the sound by the camera's orientation afterwards
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a job needs to know. `folder` is absolute and may not exist yet."""
+    """All that a generation needs to know. `folder` is absolute and may not exist yet."""
 
     scene: str
     rate: Fraction  # frames a second
-    source: Movie | Panorama
+    chosen: str  # STRIP, RANGE, SCENE or FILE
+    source: Footage | Panorama | Sequence
+    place: frames.Placement
+    title: str
+    under: PictureStrip | None
     folder: Path
     stem: str  # of the files' names
-    command: tuple[str, ...]
-    model: str
-    backend: str
-    seed: int
+    wish: Wish
 
 
-def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
-    """The scene whose sequence is edited: 5.0 and later let it differ from the window's scene, or be unset."""
-    return getattr(context, "sequencer_scene", None) or context.scene
+def take_snapshot(context: bpy.types.Context, scene: bpy.types.Scene | None = None) -> Snapshot:
+    """What the user asks for now: by the settings of `scene`, or else of the one whose sequence is edited.
 
-
-def show_sequence(context: bpy.types.Context) -> None:
-    """Has the sequencer show the scene that `sequencer_scene` fell back to, else new strips are not seen."""
-    if getattr(context.workspace, "sequencer_scene", context.scene) is None:
-        context.workspace.sequencer_scene = context.scene
-
-
-def take_snapshot(context: bpy.types.Context) -> Snapshot:
-    """The job that the user asks for now. Raises UserError where it cannot be done."""
-    scene = sequencer_scene(context)
+    Raises UserError where it cannot be done.
+    """
+    scene = scene or sequencer_scene(context)
     settings = scene.omniaudio
     preferences = context.preferences.addons[__package__].preferences
     rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
-    source: Movie | Panorama
-    if settings.source == "STRIP":
-        source = _movie(scene, rate)
-        stem = Path(source.file).stem
-    else:
-        source = _panorama(scene, settings, rate)
-        stem = Path(bpy.data.filepath).stem or bpy.path.clean_name(scene.name)
+    picture = choose_picture(scene, rate)
     return Snapshot(
         scene=scene.name,
         rate=rate,
-        source=source,
+        chosen=settings.source,
+        source=picture.source,
+        place=picture.place,
+        title=picture.title,
+        under=picture.under,
         folder=output_folder(settings.folder),
-        stem=stem,
-        command=tuple(engine.find_engine(preferences.engine)),
-        model=preferences.model.strip(),
-        backend="" if preferences.backend == "AUTO" else preferences.backend.lower(),
-        seed=settings.seed,
+        stem=_stem(scene, picture),
+        wish=Wish(
+            model=preferences.model.strip(),
+            backend="" if preferences.backend == "AUTO" else preferences.backend.lower(),
+            seed=settings.seed,
+            takes=settings.takes,
+            steps=settings.steps or None,
+            guidance=settings.guidance if settings.guidance_own else None,
+            preview=preferences.preview,
+            map=True,
+            force=isinstance(picture.source, Panorama),
+            anchor=settings.anchor,
+        ),
     )
 
 
@@ -90,51 +91,26 @@ def output_folder(setting: str) -> Path:
     return Path(bpy.path.abspath(setting or "//")).resolve()
 
 
-def _movie(scene: bpy.types.Scene, rate: Fraction) -> Movie:
-    editor = scene.sequence_editor
-    strip = editor.active_strip if editor else None
-    if strip is None or strip.type != "MOVIE":
-        raise UserError("Select a movie strip that shows a 360° video, or choose the scene as the source.")
-    if strip.parent_meta() is not None:
-        raise UserError(f"The strip {strip.name} is inside a meta strip; ungroup it first.")
-    if strip.use_reverse_frames or len(strip.retiming_keys) > 0:
-        raise UserError(f"The strip {strip.name} is retimed or reversed; clear that, or render it to a file first.")
-    if strip.use_flip_x or strip.use_flip_y:
-        raise UserError(f"The strip {strip.name} is mirrored; clear that, or render it to a file first.")
-    file = Path(bpy.path.abspath(strip.filepath)).resolve()
-    if not file.is_file():
+def usable_folder(folder: Path) -> Path:
+    """The folder, made if it was not there. Raises UserError where no file can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
         raise UserError(
-            f"The file of the strip {strip.name} is missing: {file}; find it again by File > External Data."
-        )
-    count, file_rate = _length_of(file)
-    timing = frames.MovieTiming(
-        content_start=round(strip.frame_start),
-        content_frames=strip.frame_duration,
-        shown=frames.Placement(strip.frame_final_start, strip.frame_final_duration),
-        file_frames=count,
-        file_rate=file_rate,
-        file_frames_cut=strip.animation_offset_start,
-        file_frames_cut_end=strip.animation_offset_end,
-    )
-    place, part = timing.part_shown(rate)
-    return Movie(strip.name, file, part, place)
+            f"No files can be written to the folder {folder} ({error.strerror}); choose another, or save the .blend "
+            "elsewhere."
+        ) from error
+    return folder
 
 
-def _length_of(file: Path) -> tuple[int, Fraction]:
-    """A video's frames and frames a second. The strip itself does not tell its file's length."""
-    try:
-        clip = bpy.data.movieclips.load(str(file))
-    except RuntimeError as error:
-        raise UserError(f"Blender cannot read the video {file}; convert it first.") from error
-    try:
-        return clip.frame_duration, frames.frame_rate(clip.fps)
-    finally:
-        bpy.data.movieclips.remove(clip)
-
-
-def _panorama(scene: bpy.types.Scene, settings: bpy.types.PropertyGroup, rate: Fraction) -> Panorama:
-    if scene.camera is None:
-        raise UserError(f"The scene {scene.name} has no camera; add one where the listener is.")
-    place = frames.Placement(scene.frame_start, scene.frame_end - scene.frame_start + 1)
-    step = max(1, int(rate / settings.pictures_per_second))
-    return Panorama(settings.width // 4 * 4, settings.samples, step, place)
+def _stem(scene: bpy.types.Scene, picture: Picture) -> str:
+    match picture.source:
+        case Footage(file):
+            stem = file.stem
+        case _ if picture.under is not None:
+            stem = bpy.path.clean_name(picture.under.name)
+        case _:
+            stem = Path(bpy.data.filepath).stem or bpy.path.clean_name(scene.name)
+    return frames.shortened(stem, LONGEST_STEM)

@@ -1,81 +1,59 @@
-"""The made sound in the sequencer: an AmbiX master that is kept, and a binaural preview that is heard."""
+"""The made sound in the sequencer.
 
-from dataclasses import dataclass
+All takes of a picture lie in one meta strip under it, each on channels of its own: an AmbiX master that is kept, and a
+binaural preview that is heard. A meta strip, because the master is locked: locked strips stay behind where their
+neighbours are moved, cut, copied or deleted, but what lies in a meta strip goes with it. So picture and sound are
+edited as one strip each, and the meta strip is connected to the picture's as Blender connects a movie to its own
+sound: a click selects both. Tab shows the takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import uuid4
 
 import bpy
 
-from . import engine, frames
+from . import frames, provenance
+from .blender_versions import content_of, editing, place_of, set_length
 from .errors import UserError
+from .provenance import Provenance
+from .sources import PictureStrip
+from .task import MadeTake
 
-MASTER_COLOUR, PREVIEW_COLOUR = "COLOR_05", "COLOR_04"
-PROPERTY = "omniaudio"  # of a strip: what made it
+GROUP_COLOUR, MASTER_COLOUR, PREVIEW_COLOUR = "COLOR_06", "COLOR_05", "COLOR_04"
+LONGEST_TITLE = 40
+"""Bytes of a strip's name, of which 4.5 keeps 63; what is added to the title has to be seen."""
 
 
 @dataclass(frozen=True)
-class Inserted:
-    """The names of the new strips, as Blender chose them."""
+class InsertedTake:
+    """The names of a take's strips, as Blender chose them."""
 
     master: str
     preview: str | None
 
 
-def insert_take(
+@dataclass(frozen=True)
+class Inserted:
+    """The name of the meta strip, and the takes that are new in it."""
+
+    group: str
+    takes: tuple[InsertedTake, ...]
+
+
+def insert_takes(
     scene: bpy.types.Scene,
-    take: engine.Take,
+    takes: Sequence[MadeTake],
     place: frames.Placement,
     title: str,
-    made_by: dict[str, str | int | float],
+    made_by: Provenance,
+    under: PictureStrip | None = None,
 ) -> Inserted:
-    """Places a take at `place`, on channels that are free now.
+    """Places takes at `place`: the first is heard, the others and those that were there before are muted.
 
-    Blender takes four channels for four loudspeakers, which ambisonics is not: the master is muted and locked, and
-    carries the sound unchanged; what is heard is the preview. `made_by` is kept on both. Raises UserError, with
-    nothing inserted, if a file is not what it should be or there is no room.
+    Where takes of the same picture lie at the same place they go to these, else to a new meta strip on a channel that
+    is free now. `under` is the picture's strip: if it was moved since, the sound lies under it all the same.
+    `made_by` is kept on the strips, with what each take has of its own. Raises UserError, with the sequence as it was,
+    if a file is not what it should be or there is no room.
     """
-    editor = scene.sequence_editor or scene.sequence_editor_create()
-    closed = frozenset(number for number, channel in enumerate(editor.channels) if channel.lock or channel.mute)
-    taken = [(s.channel, frames.Placement(s.frame_final_start, s.frame_final_duration)) for s in editor.strips]
-    files = [take.ambix] if take.preview is None else [take.preview, take.ambix]  # what is heard lies lower
-    channels = frames.free_channels(taken, place, len(files), closed)
-    new: list[bpy.types.Strip] = []
-    try:
-        for file, channel in zip(files, channels, strict=True):
-            is_master = file == take.ambix
-            kind = "AmbiX" if is_master else "preview"
-            strip = _new_sound(editor, f"{title} {kind}", file, channel, place)
-            new.append(strip)
-            _check(strip, "CHANNELS_4" if is_master else "STEREO", file)
-            strip.color_tag = MASTER_COLOUR if is_master else PREVIEW_COLOUR
-            strip[PROPERTY] = {**made_by, "role": "master" if is_master else "preview"}
-            if is_master:
-                strip.mute = strip.lock = True
-    except UserError:
-        for strip in new:
-            editor.strips.remove(strip)
-        raise
-    return Inserted(new[-1].name, new[0].name if len(new) > 1 else None)
-
-
-def _new_sound(
-    editor: bpy.types.SequenceEditor, name: str, file: Path, channel: int, place: frames.Placement
-) -> bpy.types.Strip:
-    strip = editor.strips.new_sound(name, blend_path(file), channel, place.start)
-    strip.frame_final_duration = min(strip.frame_final_duration, place.frames)
-    return strip
-
-
-def _check(strip: bpy.types.Strip, channels: str, file: Path) -> None:
-    """Blender makes a strip of any file, even of one that it cannot read."""
-    if strip.sound.channels != channels:
-        raise UserError(f"Blender does not read {file} as {channels.lower().replace('_', ' ')}; make the sound again.")
-
-
-def blend_path(file: Path) -> str:
-    """The path as the .blend keeps it: beginning with `//` where the .blend is saved and on the same drive."""
-    if not bpy.data.filepath:
-        return str(file)
-    try:
-        return bpy.path.relpath(str(file))
-    except ValueError:  # another drive of Windows
-        return str(file)

@@ -1,0 +1,95 @@
+"""What made a sound, as it is kept on its strips: enough to make it again after the file was reopened. Knows no bpy."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+PROPERTY = "omniaudio"
+"""The strip's custom property."""
+VERSION = 2
+
+GROUP, MASTER, PREVIEW = "group", "master", "preview"
+"""Roles of strips: the meta strip that holds all takes of a picture, a take's AmbiX sound, and what is heard of it."""
+
+_RENAMED = {"picture": "source", "picture_start": "source_start", "picture_duration": "source_duration"}
+"""Names of version 1."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a take, and what its strip is. Files are paths as the .blend keeps them, `//` where they can be.
+
+    Empty strings, 0 and None are what is not known, or was left to the engine.
+    """
+
+    role: str = ""
+    group: str = ""  # the same for all strips of a picture
+    source: str = ""  # STRIP, RANGE, SCENE or FILE: where the picture came from
+    title: str = ""  # the picture's name, which the strips are named after
+    picture: str = ""  # the file that the engine looked at ...
+    picture_start: float = 0.0  # ... from this second on
+    picture_duration: float = 0.0  # seconds
+    model: str = ""
+    backend: str = ""
+    seed: int = 0
+    take: int = 1  # the how-manieth of `takes`
+    takes: int = 1
+    steps: int | None = None
+    guidance: float | None = None
+    sidecar: str = ""
+    sound_map: str = ""
+    anchor: str = "CAMERA"  # what the sound that is placed follows: CAMERA or WORLD
+    camera_sound: str = ""  # the two sounds between which the anchor switches, and their previews
+    camera_preview: str = ""
+    world_sound: str = ""
+    world_preview: str = ""
+    again_sound: str = ""  # the take of which a part was made anew ...
+    again_start: float = 0.0  # ... from this second of it on
+    again_duration: float = 0.0
+    head_yaw: float = 0.0  # degrees to the left, of the head that the preview is made for
+    used: bool = False  # of a master: this take is the one to be heard and delivered
+    version: int = VERSION
+
+    def to_dict(self) -> dict[str, str | int | float | bool]:
+        """As a custom property takes it: without what is None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Provenance":
+        """What a strip has kept. Of older or newer versions, or edited by hand, as much as can be understood."""
+        values = {}
+        for field in fields(cls):
+            value = kept.get(field.name, kept.get(_RENAMED.get(field.name, "")))
+            understood = _as(str(field.type), value)
+            if understood is not None:
+                values[field.name] = understood
+        return cls(**values)
+
+
+def _as(kind: str, value: object) -> str | int | float | bool | None:
+    """A value as a field of this type has it; None where it is none."""
+    try:
+        match kind:
+            case "bool":
+                return bool(value) if isinstance(value, (bool, int, float)) else None
+            case "str":
+                return value if isinstance(value, str) else None
+            case "int" | "int | None":
+                return int(value) if isinstance(value, (int, float, str)) else None
+            case _:
+                return float(value) if isinstance(value, (int, float, str)) else None
+    except (ValueError, OverflowError):  # words, or a number that is none
+        return None
+
+
+def provenance_of(strip: Any) -> Provenance | None:
+    """What the strip has kept; None where nothing of ours is on it."""
+    kept = strip.get(PROPERTY)
+    if not hasattr(kept, "to_dict"):  # only a group of Blender's properties has it
+        return None
+    return Provenance.from_dict(kept.to_dict())
+
+
+def keep(strip: Any, provenance: Provenance) -> None:
+    """Keeps it on the strip."""
+    strip[PROPERTY] = provenance.to_dict()

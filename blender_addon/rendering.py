@@ -1,0 +1,85 @@
+"""A picture that has to be rendered first: the scene in 360°, or the sequence, as a video file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import bpy
+
+from .errors import CancelledError, UserError
+from .frames import Placement
+from .panorama_render import panorama_scene
+from .sequence_render import sequence_scene
+from .snapshot import Snapshot
+from .sources import Footage, Panorama
+
+
+def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable[[], bool]) -> Iterator[float]:
+    """Renders what `snapshot.source` asks for, which is no Footage, into the MP4 file `target`.
+
+    Yields the fraction that is done. Unless `blocking`, the render is Blender's own job, which the user ends by Esc,
+    and needs a window. `cancelled` is asked when it is over. Raises UserError if nothing was rendered, CancelledError.
+    """
+    assert not isinstance(snapshot.source, Footage)
+    while not blocking and bpy.app.is_job_running("RENDER"):  # the user's own; Blender does one at a time
+        yield 0.0
+    scene = bpy.data.scenes.get(snapshot.scene)
+    if scene is None:
+        raise UserError(f"The scene {snapshot.scene} is gone; nothing was rendered.")
+    set_up = panorama_scene if isinstance(snapshot.source, Panorama) else sequence_scene
+    unfinished = target.with_name(f"{target.stem}.unfinished.mp4")
+    try:
+        with set_up(scene, snapshot.source, snapshot.place, unfinished) as copy:
+            try:
+                yield from _render_blocking(copy) if blocking else _render_as_job(copy, snapshot.place)
+            except RuntimeError as error:
+                raise UserError(f"Blender could not render the picture: {str(error).strip()}") from error
+            if cancelled():
+                raise CancelledError
+        if not unfinished.is_file():
+            raise UserError("Blender rendered no picture; see its console for the reason.")
+        unfinished.replace(target)
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()
+
+
+def _render_blocking(scene: bpy.types.Scene) -> Iterator[float]:
+    yield 0.0
+    bpy.ops.render.render(animation=True, scene=scene.name)
+    yield 1.0
+
+
+def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
+    """Blender's own render job, watched through its handlers."""
+    name = scene.name
+    seen = {"fraction": 0.0, "cancelled": False, "over": False}
+
+    def on_frame(rendered: bpy.types.Scene, *_: object) -> None:
+        if rendered.name == name:
+            seen["fraction"] = (rendered.frame_current - place.start) / place.frames
+
+    def on_cancel(*_: object) -> None:
+        seen["cancelled"] = seen["over"] = True
+
+    def on_complete(*_: object) -> None:
+        seen["over"] = True
+
+    watches = [
+        (bpy.app.handlers.render_write, on_frame),
+        (bpy.app.handlers.render_cancel, on_cancel),
+        (bpy.app.handlers.render_complete, on_complete),
+    ]
+    for handlers, watch in watches:
+        handlers.append(watch)
+    try:
+        if "CANCELLED" in bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=name):
+            raise UserError("Blender does not render now; wait until its other work is done, then try again.")
+        # The handlers are called shortly before the job is over; touching its scene before would crash.
+        while not seen["over"] or bpy.app.is_job_running("RENDER"):
+            yield min(1.0, seen["fraction"])
+    finally:
+        for handlers, watch in watches:
+            handlers.remove(watch)
+    if seen["cancelled"]:
+        raise CancelledError
