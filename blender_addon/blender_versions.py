@@ -28,6 +28,14 @@ def place_of(strip: bpy.types.Strip) -> Placement:
     return Placement(getattr(strip, _name("frame_final_start")), getattr(strip, _name("frame_final_duration")))
 
 
+def shown_place(strip: bpy.types.Strip) -> Placement:
+    """Where something of the strip is seen or heard: between its handles and those of the meta strips around it."""
+    place, meta = place_of(strip), strip.parent_meta()
+    while meta is not None:
+        place, meta = place.common(place_of(meta)), meta.parent_meta()
+    return place
+
+
 def set_length(strip: bpy.types.Strip, frames: int) -> None:
     """Moves the right handle, so that the strip is shown for so long."""
     setattr(strip, _name("frame_final_duration"), frames)
@@ -46,6 +54,26 @@ def move_to(strip: bpy.types.Strip, frame: int) -> None:
 def cut_of(strip: bpy.types.Strip) -> tuple[int, int]:
     """How many frames of the file are cut off for good, at the beginning and at the end."""
     return getattr(strip, _name("animation_offset_start")), getattr(strip, _name("animation_offset_end"))
+
+
+def connected_to(strip: bpy.types.Strip) -> list[bpy.types.Strip]:
+    """The strips that are selected with this one by a click.
+
+    5.0 and earlier do not tell; there, those that Blender adds with a movie: its own sound, at the same place.
+    """
+    if hasattr(strip, "connections"):
+        return list(strip.connections)
+    if strip.type != "MOVIE":
+        return []
+    file = bpy.path.abspath(strip.filepath)
+    return [
+        other
+        for other in strip.id_data.sequence_editor.strips
+        if other.type == "SOUND"
+        and other.sound is not None
+        and bpy.path.abspath(other.sound.filepath) == file
+        and place_of(other).start == place_of(strip).start
+    ]
 
 
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:

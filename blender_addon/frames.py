@@ -85,18 +85,23 @@ def whole_file(seconds: Fraction, start: int, scene_rate: Fraction) -> tuple[Pla
 
 
 def free_channels(
-    taken: Iterable[tuple[int, Placement]], place: Placement, count: int, closed: frozenset[int] = frozenset()
+    taken: Iterable[tuple[int, Placement]],
+    place: Placement,
+    count: int,
+    closed: frozenset[int] = frozenset(),
+    near: int = 0,
 ) -> list[int]:
-    """The lowest `count` channels that nothing occupies at `place`; `taken` is (channel, where), `closed` unusable.
+    """The `count` channels that are nearest to `near`, rather below than above it, and that nothing occupies at
+    `place`; `taken` is (channel, where), `closed` unusable.
 
     Raises UserError if there are not that many.
     """
     occupied = set(closed)
-    occupied.update(channel for channel, other in taken if other.start < place.end and place.start < other.end)
+    occupied.update(channel for channel, other in taken if other.common(place).frames > 0)
     free = [channel for channel in range(1, LAST_CHANNEL + 1) if channel not in occupied]
     if len(free) < count:
         raise UserError(f"The sequencer has no {count} free channels at frame {place.start}; free some.")
-    return free[:count]
+    return sorted(free, key=lambda channel: (abs(channel - near), channel))[:count]
 
 
 def free_file(folder: Path, stem: str, suffix: str) -> Path:

@@ -26,19 +26,23 @@ def camera_orientations(
     """
     found: list[geometry.Orientation] = []
     with copy_of(scene) as copy:
-        name = copy.name
+        name = copy.name  # looked up at each frame: the user goes on working
         pause = time.monotonic() + MOST_SECONDS_A_STEP
         for frame in range(place.start, place.end):
             if time.monotonic() > pause:
                 yield len(found) / place.frames
                 pause = time.monotonic() + MOST_SECONDS_A_STEP
-                copy = bpy.data.scenes.get(name)
-                if copy is None:
-                    raise UserError("The scene changed while its camera was followed; try again.")
-            copy.frame_set(frame)
-            if copy.camera is None:
-                raise UserError(f"The scene {scene.name} has no camera at frame {frame}; add one.")
-            camera = copy.camera.evaluated_get(copy.view_layers[0].depsgraph)
-            before = found[-1] if found else None
-            found.append(geometry.orientation(float(len(found) / rate), camera.matrix_world.to_3x3(), before))
+            found.append(_at_frame(bpy.data.scenes.get(name), frame, float(len(found) / rate), found[-1:]))
     return tuple(found)
+
+
+def _at_frame(
+    scene: bpy.types.Scene | None, frame: int, seconds: float, before: list[geometry.Orientation]
+) -> geometry.Orientation:
+    if scene is None:
+        raise UserError("The scene changed while its camera was followed; try again.")
+    scene.frame_set(frame)
+    if scene.camera is None:
+        raise UserError(f"There is no camera at frame {frame}; add one where the listener is.")
+    camera = scene.camera.evaluated_get(scene.view_layers[0].depsgraph)
+    return geometry.orientation(seconds, camera.matrix_world.to_3x3(), *before)

@@ -1,4 +1,4 @@
-"""The scene as its camera's surroundings: a 360° picture, rendered by Cycles, by cameras at the places of the scene's."""
+"""The scene as its camera's surroundings: a 360° picture, rendered by Cycles from where the scene's cameras are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

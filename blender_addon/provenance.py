@@ -8,8 +8,8 @@ PROPERTY = "omniaudio"
 """The strip's custom property."""
 VERSION = 2
 
-GROUP, MASTER, PREVIEW = "group", "master", "preview"
-"""Roles of strips: the meta strip that holds all takes of a picture, a take's AmbiX sound, and what is heard of it."""
+PICTURE, GROUP, MASTER, PREVIEW = "picture", "group", "master", "preview"
+"""Roles of strips: the picture, the meta strip that holds its takes, a take's AmbiX sound, and what is heard of it."""
 
 _RENAMED = {"picture": "source", "picture_start": "source_start", "picture_duration": "source_duration"}
 """Names of version 1."""
@@ -24,6 +24,7 @@ class Provenance:
 
     role: str = ""
     group: str = ""  # the same for all strips of a picture
+    number: int = 0  # of the take in its group; a master and its preview have the same
     source: str = ""  # STRIP, RANGE, SCENE or FILE: where the picture came from
     title: str = ""  # the picture's name, which the strips are named after
     picture: str = ""  # the file that the engine looked at ...
@@ -57,7 +58,7 @@ class Provenance:
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Provenance":
         """What a strip has kept. Of older or newer versions, or edited by hand, as much as can be understood."""
-        values = {}
+        values: dict[str, Any] = {}
         for field in fields(cls):
             value = kept.get(field.name, kept.get(_RENAMED.get(field.name, "")))
             understood = _as(str(field.type), value)

@@ -1,4 +1,4 @@
-"""A copy of the scene to render from, so that the user's settings are never touched and there is nothing to put back."""
+"""A copy of the scene to render from: the user's settings are never touched, so there is nothing to put back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from . import frames
-from .blender_versions import content_of, cut_of, place_of
+from .blender_versions import content_of, cut_of, place_of, shown_place
 from .errors import UserError
 
 
@@ -88,7 +88,7 @@ def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
         raise UserError(
             f"The file of the strip {strip.name} is missing: {file}; find it again by File > External Data."
         )
-    place = place_of(strip)
+    place = shown_place(strip)
     if not _is_changed(scene, strip):
         if strip.type == "IMAGE":
             seconds = float(place.frames / rate)
@@ -97,10 +97,6 @@ def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
         if timing.at_own_speed(rate):
             place, part = timing.part_shown(rate)
             return Picture(Footage(file, part), place, strip.name, under)
-    meta = strip.parent_meta()
-    while meta is not None:
-        place = place.common(place_of(meta))
-        meta = meta.parent_meta()
     if place.frames == 0:
         raise UserError(f"The meta strip around {strip.name} shows nothing of it; move its handles.")
     return Picture(_rendered_sequence(scene, rate, strip.name), place, strip.name, under)
