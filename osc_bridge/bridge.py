@@ -25,6 +25,7 @@ from osc_bridge.messages import (
     About,
     Ask,
     Generate,
+    GenerateScene,
     RefusedError,
     asked_about,
     asked_port,
@@ -56,11 +57,18 @@ _Value = TypeVar("_Value")
 class Bridge:
     """Answers clients. `start` in a running loop, `handle` every message, `stop` in the end."""
 
-    def __init__(self, engine: Engine, ledger: Ledger, secret: str | None = None) -> None:
-        """`secret` is what a generation's options must name."""
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        secret: str | None = None,
+        on_said: Callable[[Message], None] | None = None,
+    ) -> None:
+        """`secret` is what a generation's options must name; `on_said` is told of every message to a client."""
         self._engine = engine
         self._ledger = ledger
         self._secret = secret
+        self._on_said = on_said
         self._open = {entry.request_id: entry for entry in ledger.open()}
         self._views: dict[str, JobView] = {}
         self._peers: dict[str, Peer] = {}
@@ -73,6 +81,7 @@ class Bridge:
         self._threads = ThreadPoolExecutor(4, "osc-bridge")
         self._verbs: dict[str, Callable[[Any, Peer], None]] = {
             "generate": self._generate,
+            "generate_scene": self._generate,
             "status": self._status,
             "cancel": self._cancel,
             "ack": self._ack,
@@ -107,12 +116,12 @@ class Bridge:
             verb, request = parse(message)
             self._verbs[verb](request, peer)
         except RefusedError as refused:
-            _send(peer, "fail", refused.request_id, refused.code, refused.sentence)
+            self._send(peer, "fail", refused.request_id, refused.code, refused.sentence)
         except Exception:
             _log.exception("%s could not be handled.", message.address)
-            _send(peer, "fail", asked_about(message), *_INTERNAL)
+            self._send(peer, "fail", asked_about(message), *_INTERNAL)
 
-    def _generate(self, request: Generate, peer: Peer) -> None:
+    def _generate(self, request: Generate | GenerateScene, peer: Peer) -> None:
         given = request.options.secret or ""
         if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
             sentence = "The bridge needs its secret: put it into the options as “secret”."
@@ -128,7 +137,8 @@ class Bridge:
         if len(self._open) >= MOST_OPEN:
             sentence = f"{MOST_OPEN} requests are waiting: ask again when some are done."
             raise RefusedError("queue_full", sentence, request.request_id)
-        entry = Entry(request.request_id, mark, request.video, request.options, peer.host, peer.port)
+        video = request.video if isinstance(request, Generate) else ""
+        entry = Entry(request.request_id, mark, video, request.options, peer.host, peer.port)
         try:
             self._ledger.put(entry)
         except sqlite3.Error as error:
@@ -157,14 +167,14 @@ class Bridge:
         for entry in entries:
             view = self._views.get(entry.job)
             fraction = 1.0 if entry.outcome else view.fraction if view else 0.0
-            _send(peer, "job", entry.request_id, self._state(entry), fraction)
-        _send(peer, "listed", len(entries))
+            self._send(peer, "job", entry.request_id, self._state(entry), fraction)
+        self._send(peer, "listed", len(entries))
 
     def _version(self, request: Ask, peer: Peer) -> None:
-        _send(peer, "version", version("omniaudio-blender"), PROTOCOL)
+        self._send(peer, "version", version("omniaudio-blender"), PROTOCOL)
 
     def _ping(self, request: Ask, peer: Peer) -> None:
-        _send(peer, "pong")
+        self._send(peer, "pong")
 
     def _subscribe(self, request: Ask, peer: Peer) -> None:
         now = time.monotonic()
@@ -172,11 +182,11 @@ class Bridge:
         if len(self._subscribers) >= MOST_SUBSCRIBERS and peer not in self._subscribers:
             raise RefusedError("queue_full", f"{MOST_SUBSCRIBERS} programs have subscribed: ask again in ten minutes.")
         self._subscribers[peer] = now + SUBSCRIPTION_SECONDS
-        _send(peer, "subscribed", SUBSCRIPTION_SECONDS)
+        self._send(peer, "subscribed", SUBSCRIPTION_SECONDS)
 
     def _unsubscribe(self, request: Ask, peer: Peer) -> None:
         self._subscribers.pop(peer, None)
-        _send(peer, "unsubscribed")
+        self._send(peer, "unsubscribed")
 
     async def _submit(self, entry: Entry) -> None:
         try:
@@ -233,7 +243,7 @@ class Bridge:
             self._end(entry, {"takes": [vars(take) for take in takes]})
         elif view.state in ("failed", "cancelled"):
             self._fail(entry, view.code or view.state, view.sentence)
-        elif view.state == "running" and view != before:
+        elif view.stage and view != before:
             progress = (view.fraction, view.stage, view.seconds_left)
             self._announce(entry, "progress", entry.request_id, *progress)
 
@@ -271,20 +281,20 @@ class Bridge:
             outcome = json.loads(entry.outcome)
             for take in (Take(**values) for values in outcome.get("takes", [])):
                 measures = (take.channels, take.rate, "ambix", take.duration, take.preview)
-                _send(peer, "done", entry.request_id, take.number, take.path, *measures)
+                self._send(peer, "done", entry.request_id, take.number, take.path, *measures)
             if "sentence" in outcome:
-                _send(peer, "fail", entry.request_id, outcome["code"], outcome["sentence"])
+                self._send(peer, "fail", entry.request_id, outcome["code"], outcome["sentence"])
             return
         if not entry.job:
             return  # `accepted` or `fail` comes as soon as the engine has answered
-        _send(peer, "accepted", entry.request_id, entry.job)
+        self._send(peer, "accepted", entry.request_id, entry.job)
         view = self._views.get(entry.job)
-        if view is not None and view.state == "running":
-            _send(peer, "progress", entry.request_id, view.fraction, view.stage, view.seconds_left)
+        if view is not None and view.stage:
+            self._send(peer, "progress", entry.request_id, view.fraction, view.stage, view.seconds_left)
 
     def _announce(self, entry: Entry, verb: str, *arguments: Argument) -> None:
         for peer in self._listeners(entry):
-            _send(peer, verb, *arguments)
+            self._send(peer, verb, *arguments)
 
     def _listeners(self, entry: Entry) -> list[Peer]:
         """Who asked, and who listens to everything."""
@@ -331,6 +341,16 @@ class Bridge:
         view = self._views.get(entry.job)
         return view.state if view else "queued"
 
+    def _send(self, peer: Peer, verb: str, *arguments: Argument) -> None:
+        message = Message(PREFIX + verb, arguments)
+        try:
+            peer.send(message)
+        except PacketError as error:
+            _log.warning("A client is not told: %s.", error)  # such as a folder whose name is no text
+        else:
+            if self._on_said is not None:
+                self._on_said(message)
+
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -350,10 +370,3 @@ class Bridge:
 def _never_begun(entry: Entry) -> bool:
     """Whether a request failed before the engine had it: sent again, it is tried again."""
     return bool(entry.outcome) and not entry.job
-
-
-def _send(peer: Peer, verb: str, *arguments: Argument) -> None:
-    try:
-        peer.send(Message(PREFIX + verb, arguments))
-    except PacketError as error:
-        _log.warning("A client is not told: %s.", error)  # such as a folder whose name is no text

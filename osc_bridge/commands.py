@@ -3,10 +3,12 @@
 import asyncio
 import ipaddress
 import json
+import os
 import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
@@ -15,6 +17,7 @@ import typer
 
 from omniaudio.errors import ExitCode, UserError
 from osc_bridge.bridge import Bridge
+from osc_bridge.console import Console, last_word, when_the_reader_goes
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError
 from osc_bridge.packets import PacketError
@@ -25,6 +28,7 @@ from trt_engine.client import Client, EngineError, default_folder, find
 
 PORT = 9000
 LEDGER = "osc.sqlite3"
+TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 
 
 def osc(
@@ -32,7 +36,12 @@ def osc(
     port: Annotated[int, typer.Option(min=1, max=65535, help="UDP and TCP.")] = PORT,
     bind: Annotated[str, typer.Option(help="The address to listen at; another needs --secret.")] = "127.0.0.1",
     engine: Annotated[str | None, typer.Option(help="The service's URL; else the one that runs here.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="The service's token; else the one that lies here.")] = None,
+    engine_folder: Annotated[
+        Path | None, typer.Option(help="The service that runs on this folder, also when it comes back elsewhere.")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(help=f"The service's token; else {TOKEN_VARIABLE} or the one that lies here.")
+    ] = None,
     allow_root: Annotated[
         list[Path] | None, typer.Option(help="Clips lie in this folder; may be given again. Else the service decides.")
     ] = None,
@@ -40,31 +49,55 @@ def osc(
         str | None, typer.Option(envvar="OMNIAUDIO_OSC_SECRET", help="What a generation's options must name.")
     ] = None,
     ledger: Annotated[Path | None, typer.Option(help="Where requests are kept; else with the user's data.")] = None,
+    child: Annotated[
+        bool, typer.Option("--child", help="For a program that starts it: lines of JSON; ends with standard input.")
+    ] = False,
 ) -> None:
     """Listen for OSC: DAWs ask for generations, the service makes them."""
+    try:
+        connect = _connect(engine, engine_folder, token_file)
+        kept = ledger or default_folder().parent / LEDGER
+        _serve(connect, bind=bind, port=port, roots=allow_root or [], secret=secret, ledger=kept, child=child)
+    except UserError as error:
+        if child:
+            last_word(error.sentence)
+        raise
+
+
+def _serve(
+    connect: Callable[[], Client],
+    *,
+    bind: str,
+    port: int,
+    roots: list[Path],
+    secret: str | None,
+    ledger: Path,
+    child: bool,
+) -> None:
+    """The bridge from its checks to its end."""
     try:
         loopback = ipaddress.ip_address(bind).is_loopback
     except ValueError as error:
         raise UserError(f"{bind!r} is no address: name one like 127.0.0.1.") from error
     if not loopback and not secret:
         raise UserError(f"{bind} is reached from other machines: choose a --secret, or listen at 127.0.0.1.")
-    for root in allow_root or []:
+    for root in roots:
         if not root.is_dir():
             raise UserError(f"There is no folder {root}: name another one with --allow-root.", ExitCode.NO_INPUT)
-    connect = _connect(engine, token_file)
-    path = ledger or default_folder().parent / LEDGER
     try:
-        kept = Ledger(path)
+        kept = Ledger(ledger)
     except (OSError, sqlite3.Error) as error:
         locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-        sentence = f"{path} cannot be used ({error}): name another --ledger."
+        sentence = f"{ledger} cannot be used ({error}): name another --ledger."
         if locked:
-            sentence = f"Another bridge runs with {path}: use that one, or name another --ledger and --port."
+            sentence = f"Another bridge runs with {ledger}: use that one, or name another --ledger and --port."
         raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
     try:
         # Not Windows' own loop: there, one datagram to a program that is gone ends the listening.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(_listen(bind, port, Bridge(ServiceEngine(connect, allow_root or ()), kept, secret)))
+            console = Console() if child else None
+            bridge = Bridge(ServiceEngine(connect, roots), kept, secret, console.said if console else None)
+            runner.run(_listen(bind, port, bridge, console))
     except OSError as error:
         raise UserError(f"Nothing can listen at {bind}:{port} ({error.strerror}): choose another --port.") from error
     finally:
@@ -74,6 +107,9 @@ def osc(
 def osc_send(
     *,
     video: Annotated[str, typer.Argument(help="The clip's path on the bridge's machine.")] = "",
+    scene: Annotated[
+        bool, typer.Option("--scene", help="The scene that is open in Blender, instead of a clip.")
+    ] = False,
     options: Annotated[str, typer.Option(help='JSON, such as {"seed": 3, "duration": 4}.')] = "{}",
     request_id: Annotated[str | None, typer.Option("--id", help="The request's; else a new one.")] = None,
     host: Annotated[str, typer.Option()] = "127.0.0.1",
@@ -85,8 +121,10 @@ def osc_send(
     """Ask the bridge for a generation and wait for it: prints the end as JSON."""
     if cancel and request_id is None:
         raise UserError("Nothing says what to cancel: name the request with --id.")
-    if not cancel and not video:
-        raise UserError("There is no clip: name its file.")
+    if not cancel and not video and not scene:
+        raise UserError("There is no clip: name its file, or ask for Blender's --scene.")
+    if video and scene:
+        raise UserError("A clip and a --scene are two requests: ask for one after the other.")
     name = request_id or uuid4().hex
 
     def report(outcome: Outcome) -> None:
@@ -103,7 +141,8 @@ def osc_send(
             if cancel:
                 outcome = sender.cancel(name, patience)
             else:
-                outcome = sender.generate(name, str(Path(video).absolute()), options, patience, report)
+                clip = None if scene else str(Path(video).absolute())
+                outcome = sender.generate(name, clip, options, patience, report)
     except RefusedError as refused:
         outcome = Outcome(name, "failed", code=refused.code, sentence=refused.sentence)
         if not cancel:
@@ -126,13 +165,13 @@ def register(app: typer.Typer) -> None:
     app.command(name="osc-send")(osc_send)
 
 
-def _connect(url: str | None, token_file: Path | None) -> Callable[[], Client]:
+def _connect(url: str | None, folder: Path | None, token_file: Path | None) -> Callable[[], Client]:
     """The service at a URL, or the one that was last started here: found anew each time, for it may come back."""
     if url is None:
-        return find
+        return partial(find, folder)
     try:
-        token = (token_file or default_folder() / "token").read_text("ascii").strip()
-        client = Client(url, token)
+        given = os.environ.get(TOKEN_VARIABLE, "").strip() if token_file is None else ""
+        client = Client(url, given or (token_file or default_folder() / "token").read_text("ascii").strip())
     except (OSError, UnicodeError) as error:
         raise UserError(f"The service's token cannot be read ({error}): name its file with --token-file.") from error
     except EngineError as error:
@@ -140,16 +179,20 @@ def _connect(url: str | None, token_file: Path | None) -> Callable[[], Client]:
     return lambda: client
 
 
-async def _listen(host: str, port: int, bridge: Bridge) -> None:
+async def _listen(host: str, port: int, bridge: Bridge, console: Console | None) -> None:
     """Until the process is told to end."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
     udp = await listen_udp(host, port, bridge.handle)
     tcp = await listen_tcp(host, port, bridge.handle)
     bridge.start(udp)
-    ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt there
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    typer.echo(f"OmniAudio's OSC bridge listens at {host}:{port}, UDP and TCP.")
+            loop.add_signal_handler(number, ended.set)
+    if console is None:
+        typer.echo(f"OmniAudio's OSC bridge listens at {host}:{port}, UDP and TCP.")
+    else:
+        console.listening(host, port)
+        when_the_reader_goes(lambda: loop.call_soon_threadsafe(ended.set))
     try:
         await ended.wait()
     finally:

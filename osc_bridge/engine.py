@@ -23,7 +23,8 @@ class Take:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job of the engine: `state` is queued, running, done, failed or cancelled."""
+    """A job of the engine: `state` is queued, running, done, failed or cancelled; `stage` is empty where there is no
+    progress to tell of."""
 
     job: str
     state: str
@@ -46,7 +47,7 @@ class Engine(Protocol):
         ...
 
     def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done where the client finds them."""
+        """Put the files of a job that is done where the client finds them; their folder and names are the engine's."""
         ...
 
     def cancel(self, job: str) -> JobView:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from osc_bridge.messages import Generate, Options
+from osc_bridge.messages import Generate, GenerateScene, Options, SceneOptions
 
 KEPT_ENDED = 1000
 """So many ended requests can be asked for again, the newest ones."""
@@ -27,20 +27,21 @@ CREATE TABLE IF NOT EXISTS entries (
 
 @dataclass(frozen=True)
 class Entry:
-    """A request: what it is about, who is answered where (no port: over a TCP connection, which may be gone), the
-    engine's job (empty until it has one), and how it ended (JSON; empty until it has)."""
+    """A request: what it is about (no video: the scene that is open in Blender), who is answered where (no port: over
+    a TCP connection, which may be gone), the engine's job (empty until it has one), and how it ended (JSON; empty until
+    it has)."""
 
     request_id: str
     fingerprint: str
     video: str
-    options: Options
+    options: Options | SceneOptions
     host: str
     port: int | None
     job: str = ""
     outcome: str = ""
 
 
-def fingerprint(request: Generate) -> str:
+def fingerprint(request: Generate | GenerateScene) -> str:
     """The same for the same wish: two requests of one id must have the same."""
     wish = request.model_dump_json(include={"video", "options"}, exclude={"options": {"secret"}})
     return hashlib.sha256(wish.encode()).hexdigest()
@@ -105,4 +106,5 @@ class Ledger:
 
 def _entry(row: tuple[str, str, str, str, str, int | None, str, str, float]) -> Entry:
     request_id, mark, video, options, host, port, job, outcome, _ = row
-    return Entry(request_id, mark, video, Options.model_validate_json(options), host, port, job, outcome)
+    wish = (Options if video else SceneOptions).model_validate_json(options)
+    return Entry(request_id, mark, video, wish, host, port, job, outcome)

@@ -1,9 +1,9 @@
 """What a client may ask the bridge, as pydantic models, and what it is answered: the messages below /omniaudio/."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from osc_bridge.packets import Argument, Message
 
@@ -43,11 +43,9 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Options(_Model):
-    """The JSON of a generation. What is left out is the model's or the clip's own."""
+class Wish(_Model):
+    """What the JSON of every generation may hold. What is left out is the model's own."""
 
-    start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
-    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
     seed: int = Field(default=0, ge=0, lt=2**53, description="what JSON carries as it is (RFC 7493)")
     takes: int = Field(default=1, ge=1, le=16)
     steps: int | None = Field(default=None, ge=1, le=1000)
@@ -56,8 +54,32 @@ class Options(_Model):
     model: str | None = Field(default=None, min_length=1, max_length=200)
     backend: str = Field(default="auto", min_length=1, max_length=200)
     preview: bool = True
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
     secret: str | None = Field(default=None, max_length=200, description="the bridge's, beyond loopback")
+
+
+class Options(Wish):
+    """The JSON of a generation for a clip."""
+
+    start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
+    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+
+
+Frame = Annotated[int, Field(ge=-1_048_574, le=1_048_574)]
+"""Of a scene: what Blender can count (MINAFRAME and MAXFRAME of its DNA_scene_types.h)."""
+
+
+class SceneOptions(Wish):
+    """The JSON of a generation for Blender's scene. Frames that are left out are the scene's own."""
+
+    frame_start: Frame | None = Field(default=None, description="the first frame")
+    frame_end: Frame | None = Field(default=None, description="the last frame, which is shown too")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.frame_start is not None and self.frame_end is not None and self.frame_end < self.frame_start:
+            raise ValueError(f"frame_end {self.frame_end} lies before frame_start {self.frame_start}")
+        return self
 
 
 class Generate(_Model):
@@ -66,6 +88,14 @@ class Generate(_Model):
     request_id: RequestId
     video: str = Field(min_length=1, max_length=4096)
     options: Options = Options()
+    reply_port: Port | None = None
+
+
+class GenerateScene(_Model):
+    """`/omniaudio/generate_scene s:request_id [s:options] [i:reply_port]`."""
+
+    request_id: RequestId
+    options: SceneOptions = SceneOptions()
     reply_port: Port | None = None
 
 
@@ -82,9 +112,10 @@ class Ask(_Model):
     reply_port: Port | None = None
 
 
-Request = Generate | About | Ask
-FORMS: dict[str, type[Generate] | type[About] | type[Ask]] = {
+Request = Generate | GenerateScene | About | Ask
+FORMS: dict[str, type[Generate] | type[GenerateScene] | type[About] | type[Ask]] = {
     "generate": Generate,
+    "generate_scene": GenerateScene,
     "status": About,
     "cancel": About,
     "ack": About,
@@ -116,7 +147,10 @@ def parse(message: Message) -> tuple[str, Request]:
     except ValidationError as error:
         # Without the input: what came off the wire is not sent back.
         faults = error.errors(include_input=False, include_url=False)
-        refused = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults[:MOST_FAULTS])
+        refused = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in faults[:MOST_FAULTS]
+        )
         more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
         sentence = f"{message.address}: {_printable(refused)}{more}."
         raise RefusedError("invalid", sentence, _about(request_id)) from error

@@ -89,14 +89,14 @@ class Sender:
             return  # a refused datagram: nobody listens there yet
 
     def generate(
-        self, request_id: str, video: str, options: str, patience: float, report: Callable[[Outcome], None]
+        self, request_id: str, video: str | None, options: str, patience: float, report: Callable[[Outcome], None]
     ) -> Outcome:
         """Ask for a generation and wait for its end.
 
         Args:
             request_id: the caller's own; asking again with it is the same request.
-            video: the clip's path on the bridge's machine.
-            options: JSON, as `osc_bridge.messages.Options`.
+            video: the clip's path on the bridge's machine; None means the scene that is open in Blender.
+            options: JSON, as `osc_bridge.messages.Options`, or `SceneOptions` for a scene.
             patience: seconds without a word after which the bridge is given up.
             report: told of every change, and at the beginning.
 
@@ -106,7 +106,8 @@ class Sender:
         """
         outcome = Outcome(request_id, wanted=_takes(options))
         report(outcome)
-        self._ask(outcome, ("generate", request_id, video, options), patience, report)
+        scene = ("generate_scene", request_id, options)
+        self._ask(outcome, scene if video is None else ("generate", request_id, video, options), patience, report)
         self.send("ack", request_id)
         return outcome
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from osc_bridge.messages import About, Ask, Generate, Options, RefusedError, parse
+from osc_bridge.messages import About, Ask, Generate, GenerateScene, Options, RefusedError, SceneOptions, parse
 from osc_bridge.packets import Message
 
 
@@ -29,6 +29,38 @@ def test_pure_data_knows_no_integers_and_may_leave_out_options():
 @pytest.mark.parametrize("options", ["", " ", "{}"])
 def test_empty_options_are_none(options):
     assert generate("a", "/b", options)[1].options == Options()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (("a",), GenerateScene(request_id="a")),
+        (("a", ""), GenerateScene(request_id="a")),
+        ((7.0, 9001.0), GenerateScene(request_id="7", reply_port=9001)),
+        (
+            ("a", '{"frame_start": -5, "frame_end": 48, "seed": 3}', 9001),
+            GenerateScene(request_id="a", options=SceneOptions(frame_start=-5, frame_end=48, seed=3), reply_port=9001),
+        ),
+    ],
+)
+def test_a_generation_for_blenders_scene(arguments, wanted):
+    assert parse(Message("/omniaudio/generate_scene", arguments)) == ("generate_scene", wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ('{"frame_start": 5, "frame_end": 4}', "options: frame_end 4 lies before frame_start 5"),
+        ('{"frame_start": 1.5}', "options.frame_start"),
+        ('{"frame_end": 1048575}', "options.frame_end"),
+        ('{"duration": 3}', "options.duration"),
+    ],
+)
+def test_each_refused_field_of_a_scene_is_named(options, named):
+    with pytest.raises(RefusedError) as caught:
+        parse(Message("/omniaudio/generate_scene", ("a", options)))
+    assert (caught.value.code, caught.value.request_id) == ("invalid", "a")
+    assert named in caught.value.sentence
 
 
 @pytest.mark.parametrize(("verb", "form"), [("status", About), ("cancel", About), ("ack", About)])

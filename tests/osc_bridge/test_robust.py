@@ -13,7 +13,7 @@ from osc_bridge import bridge as module
 from osc_bridge.bridge import Bridge
 from osc_bridge.engine import JobView, Take
 from osc_bridge.ledger import Ledger
-from osc_bridge.messages import RefusedError
+from osc_bridge.messages import RefusedError, SceneOptions
 from osc_bridge.packets import Message, read, write
 from osc_bridge.transport import listen_tcp, listen_udp
 
@@ -249,6 +249,44 @@ def test_ends_that_are_repeated_have_a_bound(path, monkeypatch):
                 client.send("generate", f"a{number}", "/v")
                 await client.hear("fail")
             assert len(bridge._repeats) == 3
+
+    asyncio.run(scene())
+
+
+def test_a_scene_is_a_request_like_others_and_none_of_a_clip(path):
+    async def scene():
+        engine = ToldEngine()
+        async with running(engine, path) as (client, _, _):
+            client.send("generate_scene", "a", '{"frame_end": 48}')
+            await client.hear("progress")
+            client.send("generate_scene", "a", '{"frame_end": 48}', client.port)
+            assert (await client.hear("accepted", "fail")) == ("a", "a")
+            for verb, *other in (("generate_scene", '{"frame_end": 49}'), ("generate", "/v"), ("generate_scene",)):
+                client.send(verb, "a", *other)
+                assert (await client.hear("fail"))[:2] == ("a", "conflict")
+            assert engine.calls.count("submit") == 1
+        # As after a bridge that was killed: the ledger knows that it was a scene, and which.
+        engine.states["a"] = "done"
+        async with running(engine, path) as (client, bridge, _):
+            assert bridge._open["a"].video == ""
+            assert bridge._open["a"].options == SceneOptions(frame_end=48)
+            client.send("generate_scene", "a", '{"frame_end": 48}')
+            assert (await client.hear("done", "fail"))[:2] == ("a", 1)
+
+    asyncio.run(scene())
+
+
+def test_what_happens_before_a_job_runs_is_told_too(path):
+    """As of a scene that Blender renders."""
+
+    class Rendering(ToldEngine):
+        def look(self, jobs):
+            return [JobView(job, "queued", "waiting for Blender", 0.0, -1.0) for job in jobs]
+
+    async def scene():
+        async with running(Rendering(), path) as (client, _, _):
+            client.send("generate_scene", "a")
+            assert (await client.hear("progress")) == ("a", 0.0, "waiting for Blender", -1.0)
 
     asyncio.run(scene())
 

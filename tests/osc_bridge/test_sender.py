@@ -62,6 +62,13 @@ def test_words_about_other_requests_do_not_keep_it_waiting():
         sender.generate("a", "/v", "{}", 1.0, lambda _: None)
 
 
+def test_a_scene_is_asked_for_without_a_clip():
+    with bridge([("done", "a", 1, *DONE)]) as (port, asked):
+        ran = CliRunner().invoke(app, ["osc-send", "--scene", "--id", "a", "--port", str(port)])
+        assert json.loads(ran.stdout)["takes"][0]["path"] == "/a.wav"
+        assert asked == ["generate_scene"]
+
+
 def test_localhost_is_where_the_bridge_listens():
     with bridge([("done", "a", 1, *DONE)]) as (port, _), Sender("localhost", port) as sender:
         assert sender.generate("a", "/v", "{}", 5.0, lambda _: None).state == "done"
@@ -115,7 +122,13 @@ def test_a_reader_that_has_the_file_open_is_waited_for(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [([], "name its file"), (["--cancel"], "--id"), (["/clip\udcff.mp4"], "rename the clip")]
+    ("arguments", "said"),
+    [
+        ([], "name its file"),
+        (["/clip.mp4", "--scene"], "two requests"),
+        (["--cancel"], "--id"),
+        (["/clip\udcff.mp4"], "rename the clip"),
+    ],
 )
 def test_what_cannot_be_asked_for_is_said(arguments, said):
     with bridge([]) as (port, _):
