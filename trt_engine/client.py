@@ -23,6 +23,7 @@ import os
 import re
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -31,7 +32,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import UnionType
-from typing import IO, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import IO, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
@@ -94,10 +95,28 @@ class MediaSource:
 
 
 @dataclass(frozen=True)
+class SceneSource:
+    """The scene that is open in a Blender that is connected, from its camera; None is the scene's own first or last
+    frame."""
+
+    frame_start: int | None = None
+    frame_end: int | None = None
+
+
+@dataclass(frozen=True)
+class Again:
+    """A take whose part is made anew, in seconds of `sound`, while everything outside stays as it is."""
+
+    sound: PathSource | MediaSource
+    start: float
+    duration: float
+
+
+@dataclass(frozen=True)
 class JobRequest:
     """A generation that is wanted; times in seconds. Where a value is None, the model's or the clip's own is taken."""
 
-    source: PathSource | MediaSource
+    source: PathSource | MediaSource | SceneSource
     request_id: str | None = None
     name: str | None = None
     model: str | None = None
@@ -112,6 +131,68 @@ class JobRequest:
     preview: bool = True
     map: bool = True
     force: bool = False
+    again: Again | None = None
+    kind: Literal["generate"] = "generate"
+
+
+@dataclass(frozen=True)
+class ListenRequest:
+    """A binaural preview that is wanted: an AmbiX sound as a head hears it that is turned so, in degrees: to the left,
+    nose up, left ear up."""
+
+    sound: PathSource | MediaSource
+    request_id: str | None = None
+    name: str | None = None
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    kind: Literal["listen"] = "listen"
+
+
+@dataclass(frozen=True)
+class TurnRequest:
+    """A sound that is wanted in the world's axes, which a turning camera took in its own; `orientations` is a JSON file
+    as `omniaudio turn` reads it: how the camera was turned when."""
+
+    sound: PathSource | MediaSource
+    orientations: PathSource | MediaSource
+    request_id: str | None = None
+    name: str | None = None
+    preview: bool = True
+    kind: Literal["turn"] = "turn"
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """A movie that is wanted: where a sound comes from, drawn over its panorama. The sound begins at `picture_start`
+    seconds of the picture."""
+
+    sound: PathSource | MediaSource
+    picture: PathSource | MediaSource
+    request_id: str | None = None
+    name: str | None = None
+    picture_start: float = 0.0
+    kind: Literal["map"] = "map"
+
+
+@dataclass(frozen=True)
+class DeliverRequest:
+    """A 360° video with spatial audio that is wanted: `codec` is pcm, opus or aac; `stereo` is mono, top-bottom or
+    side-by-side, or the picture's own."""
+
+    sound: PathSource | MediaSource
+    picture: PathSource | MediaSource
+    request_id: str | None = None
+    name: str | None = None
+    picture_start: float = 0.0
+    codec: str = "pcm"
+    stereo: str | None = None
+    force: bool = False
+    kind: Literal["deliver"] = "deliver"
+
+
+AnyRequest = JobRequest | ListenRequest | TurnRequest | MapRequest | DeliverRequest
+"""A job that is wanted, of any kind."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +206,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A file of a take: on the service's machine at `path`, to be downloaded by its `name`; `size` in bytes."""
+    """A file that a job has made: on the service's machine at `path`, to be downloaded by its `name`; `size` in
+    bytes."""
 
     name: str
     path: str
@@ -134,13 +216,14 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class TakeResult:
-    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D), four channels."""
+    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D), four channels. `seed` is None where no model
+    ran."""
 
     sound: ResultFile
     sidecar: ResultFile
     preview: ResultFile | None
     map: ResultFile | None
-    seed: int
+    seed: int | None
     take: int
     rate: int
     samples: int
@@ -150,20 +233,22 @@ class TakeResult:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job that is done has made."""
+    """What a job that is done has made: takes, or one file of another kind. `model` and `backend` are None where none
+    ran."""
 
-    model: str
-    backend: str
-    takes: tuple[TakeResult, ...]
+    model: str | None
+    backend: str | None
+    takes: tuple[TakeResult, ...] = ()
+    files: tuple[ResultFile, ...] = ()
 
 
 @dataclass(frozen=True)
 class Job:
-    """A generation and what has become of it. `state` is queued, running, done, failed or cancelled."""
+    """What is wanted and what has become of it. `state` is queued, running, done, failed or cancelled."""
 
     id: str
     state: str
-    request: JobRequest
+    request: AnyRequest
     created: datetime
     started: datetime | None = None
     ended: datetime | None = None
@@ -185,6 +270,44 @@ class JobList:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """What a Blender has rendered for a job: the source of which the sound is made; times in seconds."""
+
+    source: PathSource | MediaSource
+    start: float = 0.0
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a Blender does not render for a job, in a sentence that says what to do."""
+
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, and what it does where a request leaves it to the model; `ready` where it needs not be fetched first.
+    `native_seconds` it makes at once, longer clips in overlapping windows; `rate` in Hz."""
+
+    name: str
+    ready: bool
+    native_seconds: float
+    rate: int
+    steps: int
+    guidance: float
+    licence: str
+
+
+@dataclass(frozen=True)
+class ModelList:
+    """The models that the service knows; `default` is the one that is taken where a request names none."""
+
+    models: tuple[Model, ...]
+    default: str | None
+
+
+@dataclass(frozen=True)
 class Media:
     """An uploaded clip."""
 
@@ -195,7 +318,8 @@ class Media:
 
 @dataclass(frozen=True)
 class Worker:
-    """A device and its worker process: stopped, idle or busy; `loaded` are the models that are ready in it."""
+    """A device and its worker process, `sound` being the one of jobs without a model: stopped, idle or busy; `loaded`
+    are the models that are ready in it."""
 
     device: str
     state: str
@@ -235,7 +359,7 @@ def _parsed(kind: Any, value: Any) -> Any:
         return datetime.fromisoformat(value)
     elif kind is float and type(value) is int:
         return float(value)
-    elif type(value) is kind:
+    elif type(value) is kind or (get_origin(kind) is Literal and value in get_args(kind)):
         return value
     raise ValueError(f"{value!r} is no {kind}")
 
@@ -296,13 +420,18 @@ class Client:
             )
         return health
 
-    def create(self, request: JobRequest) -> Job:
+    def create(self, request: AnyRequest) -> Job:
         """Queue a job; one with the same request id is queued once. Where it has none, one is made."""
         if request.request_id is None:
             request = replace(request, request_id=uuid4().hex)
         wanted = {name: value for name, value in asdict(request).items() if value is not None}
         job: Job = self._call(Job, "POST", "/jobs", wanted)
         return job
+
+    def models(self) -> ModelList:
+        """The models that the service knows, and which it takes where a request names none."""
+        found: ModelList = self._call(ModelList, "GET", "/models")
+        return found
 
     def job(self, job_id: str) -> Job:
         """A job as it is now."""
@@ -334,6 +463,35 @@ class Client:
         found: WorkerList = self._call(WorkerList, "POST", "/workers/unload")
         return found.workers
 
+    def requests_for_blender(self, name: str, patience: float = PATIENCE_SECONDS) -> "RequestsForBlender":
+        """Be a Blender, as long as what is returned is iterated over: the jobs that wait for it to render its scene.
+
+        Args:
+            name: what is open in it, like `forest.blend`; for people.
+            patience: seconds that the service may stay away, as of `events`.
+        """
+        return RequestsForBlender(self, name, patience)
+
+    def rendering(self, job_id: str, progress: Progress) -> Job:
+        """Tell how far a Blender is with its rendering, whose fraction this is. The answer says whether it is still
+        wanted: the job may be `over`."""
+        job: Job = self._call(Job, "POST", _address("jobs", job_id, "rendering"), asdict(progress))
+        return job
+
+    def picture(
+        self, job_id: str, source: PathSource | MediaSource, start: float = 0.0, duration: float | None = None
+    ) -> Job:
+        """Give what a Blender has rendered for a job, which goes on with it."""
+        job: Job = self._call(
+            Job, "POST", _address("jobs", job_id, "picture"), asdict(Picture(source, start, duration))
+        )
+        return job
+
+    def refuse(self, job_id: str, sentence: str) -> Job:
+        """Say why a Blender does not render for a job, which fails with the sentence."""
+        job: Job = self._call(Job, "POST", _address("jobs", job_id, "refuse"), asdict(Refusal(sentence)))
+        return job
+
     def wait(self, job_id: str, patience: float = PATIENCE_SECONDS) -> Job:
         """The job when it has ended, however it did. Raises EngineError as `events` does."""
         for job in self.events(job_id, patience):
@@ -346,28 +504,11 @@ class Client:
         A service that goes away is asked again, and may start again meanwhile: its jobs outlive it. EngineError is
         raised where it stays away for longer than `patience` seconds, and where it refuses.
         """
-        known, pause, lost = "", _FIRST_PAUSE, time.monotonic()
-        while True:
-            reason: EngineError | None = None
-            try:
-                for event, job in self._stream(job_id, known):
-                    known, pause, lost = event, _FIRST_PAUSE, time.monotonic()
-                    if job is not None:
-                        yield job
-                        if job.over:
-                            return
-            except EngineError as error:
-                if error.code not in (UNREACHABLE, TIMEOUT):
-                    raise
-                reason = error
-            if time.monotonic() - lost > patience:
-                raise EngineError(
-                    UNREACHABLE,
-                    f"The service at {self.url} has been away for {patience:g} s: start it again, and it goes on with "
-                    f"job {job_id}.",
-                ) from reason
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+        address, what = _address("jobs", job_id, "events"), f"it goes on with job {job_id}"
+        for job in self._followed(address, patience, what, _Line(), partial(self.job, job_id)):
+            yield job
+            if job.over:
+                return
 
     def upload(self, path: Path, on_sent: Callable[[int, int], None] | None = None) -> Media:
         """Send a clip to a service that cannot read this machine's files; it is read from the disk while it is sent.
@@ -420,16 +561,55 @@ class Client:
             with suppress(OSError):
                 unfinished.unlink(missing_ok=True)
 
-    def _stream(self, job_id: str, known: str) -> Iterator[tuple[str, Job | None]]:
+    def _followed(
+        self,
+        address: str,
+        patience: float,
+        what: str,
+        line: "_Line",
+        end: Callable[[], Job] | None = None,
+    ) -> Iterator[Job]:
+        """The jobs of a stream of events, which is asked for again when it ends, until the line is closed.
+
+        Args:
+            address: the stream's.
+            patience: seconds that the service may be away.
+            what: happens when it is started again, for a sentence.
+            line: what may be closed meanwhile.
+            end: the job whose end is known, where the service says that there is no news.
+        """
+        known, pause, lost = "", _FIRST_PAUSE, time.monotonic()
+        while not line.closed.is_set():
+            reason: EngineError | None = None
+            try:
+                for event, job in self._stream(address, known, line, end):
+                    known, pause, lost = event, _FIRST_PAUSE, time.monotonic()
+                    if job is not None:
+                        yield job
+            except EngineError as error:
+                if error.code not in (UNREACHABLE, TIMEOUT):
+                    raise
+                reason = error
+            if time.monotonic() - lost > patience:
+                raise EngineError(
+                    UNREACHABLE,
+                    f"The service at {self.url} has been away for {patience:g} s: start it again, and {what}.",
+                ) from reason
+            line.closed.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _stream(
+        self, address: str, known: str, line: "_Line", end: Callable[[], Job] | None
+    ) -> Iterator[tuple[str, Job | None]]:
         """The events after the one that is known, each with its id; without a job where there is no news."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": known} if known else {})
         wait = max(self._timeout, _SILENCE_SECONDS)
-        with self._answer("GET", _address("jobs", job_id, "events"), headers=headers, timeout=wait) as response:
-            if response.status == http.HTTPStatus.NO_CONTENT:
-                yield known, self.job(job_id)
+        with self._answer("GET", address, headers=headers, timeout=wait, line=line) as response:
+            if response.status == http.HTTPStatus.NO_CONTENT and end is not None:
+                yield known, end()
             data: list[str] = []
-            while (line := response.readline(_MOST_LINE)).endswith(b"\n"):
-                name, colon, value = line.decode().rstrip("\r\n").partition(":")
+            while (said := response.readline(_MOST_LINE)).endswith(b"\n"):
+                name, colon, value = said.decode().rstrip("\r\n").partition(":")
                 if not name and colon:
                     yield known, None
                 elif not name and data:
@@ -439,7 +619,7 @@ class Client:
                     known = value.removeprefix(" ")
                 elif name == "data":
                     data.append(value.removeprefix(" "))
-            if len(line) == _MOST_LINE:
+            if len(said) == _MOST_LINE:
                 raise self._foreign()
 
     def _call(self, kind: Any, method: str, address: str, body: object = None) -> Any:
@@ -488,7 +668,9 @@ class Client:
         address: str,
         body: bytes | Iterator[bytes] | None = None,
         headers: Mapping[str, str] = {},
+        *,
         timeout: float | None = None,
+        line: "_Line | None" = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """A successful answer, to be read; everything else, and what goes wrong in between, is an EngineError."""
         seconds = self._timeout if timeout is None else timeout
@@ -502,6 +684,8 @@ class Client:
                 # The service may have refused before it had read everything: then its answer is there.
                 if connection.sock is None:
                     raise
+            if line is not None:
+                line.opened(connection.sock)
             response = connection.getresponse()
             if response.status >= http.HTTPStatus.MULTIPLE_CHOICES:
                 raise self._refusal(response)
@@ -547,6 +731,57 @@ class Client:
             f"{self.url} answers, but not as this version of OmniAudio's service does: check the address, and that "
             f"both sides are of the same version.",
         )
+
+
+class _Line:
+    """A connection that another thread may close, whoever waits for something to come by it."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self._connection: socket.socket | None = None
+
+    def opened(self, connection: socket.socket) -> None:
+        """A new connection takes the place of the one before."""
+        self._connection = connection
+        if self.closed.is_set():
+            self.close()
+
+    def close(self) -> None:
+        self.closed.set()
+        if self._connection is not None:
+            with suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
+
+
+class RequestsForBlender(Iterator[Job]):
+    """The jobs that wait for this Blender, each once, as they come; as long as this is not closed, it is connected.
+
+    One thread iterates, which waits in between; another one may `close` it. A service that goes away is asked again, as
+    `Client.events` does, and knows this Blender again by an id of its own."""
+
+    def __init__(self, client: Client, name: str, patience: float) -> None:
+        self._line = _Line()
+        self._told: set[str] = set()
+        address = f"/blenders/events?{urlencode({'name': name, 'blender': uuid4().hex}, errors='replace')}"
+        self._jobs = client._followed(address, patience, "Blender connects to it again", self._line)
+
+    def __next__(self) -> Job:
+        """The next job. Raises StopIteration once this is closed, EngineError as `Client.events`."""
+        try:
+            for job in self._jobs:
+                if job.id not in self._told:
+                    self._told.add(job.id)
+                    return job
+        except Exception:
+            # What reading raises from a connection that was closed meanwhile is of any kind, with TLS.
+            if not self._line.closed.is_set():
+                raise
+        raise StopIteration
+
+    def close(self) -> None:
+        """Leave the service, from any thread; who iterates comes to the end at once. Jobs that still wait for this
+        Blender fail."""
+        self._line.close()
 
 
 def find(folder: Path | None = None) -> Client:

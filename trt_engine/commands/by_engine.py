@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from omniaudio import takes
@@ -20,7 +21,6 @@ from trt_engine.client import (
     MediaSource,
     PathSource,
     Progress,
-    Result,
     ResultFile,
     TakeResult,
 )
@@ -34,9 +34,15 @@ UPLOAD_SHARE = 0.3
 Reporting = Callable[[Progress], None]
 
 
-def generate(
-    client: Client, request: takes.Request, model: str | None, backend: str, report: Reporting
-) -> tuple[Result, list[takes.Take]]:
+class Generated(NamedTuple):
+    """The takes that were delivered, and what made them."""
+
+    model: str
+    backend: str
+    takes: list[takes.Take]
+
+
+def generate(client: Client, request: takes.Request, model: str | None, backend: str, report: Reporting) -> Generated:
     """Let a service make the sound of a clip, and deliver it here.
 
     By the clip's path where the service is on this machine and may read it, else by upload. An interruption cancels the
@@ -50,7 +56,7 @@ def generate(
         report: told of every step.
 
     Returns:
-        What the service says, and the files that were delivered.
+        The files that were delivered, and what the service says of them.
 
     Raises:
         UserError: as `takes.generate`; and the service refuses, fails, or stays away.
@@ -83,7 +89,9 @@ def generate(
         numbered = zip(takes.paths(request), job.result.takes, strict=True)
         fetch = partial(client.download, job.id)
         made = [_delivered(take, path, request.input, input_sha256, fetch) for (_, path), take in numbered]
-    return job.result, made
+    assert job.result.model is not None
+    assert job.result.backend is not None
+    return Generated(job.result.model, job.result.backend, made)
 
 
 def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | None:
@@ -135,6 +143,7 @@ def _delivered(
 ) -> takes.Take:
     """A take's files, fetched to where they belong, together or not at all."""
     sidecar, preview, drawn = (path.with_suffix(ending) for ending in (".json", ".preview.wav", ".map.png"))
+    assert take.seed is not None
     files = [(take.sound, path), (take.sidecar, sidecar), (take.preview, preview), (take.map, drawn)]
     with takes.together(path.parent) as folder, user_errors():
         for file, target in files:

@@ -65,8 +65,8 @@ def generate(
             if engine is not None:
                 client = connect(engine, token_file)
                 with reporting(as_json) as report:
-                    result, made = by_engine.generate(client, request, model, backend or AUTO, report)
-                _say_done(made, result.model, result.backend, as_json)
+                    done = by_engine.generate(client, request, model, backend or AUTO, report)
+                _say_done(done.takes, done.model, done.backend, as_json)
                 return
             pipeline = open_pipeline(zoo.find_or_best(model), backend or AUTO)
         else:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.client import Client, Job, PathSource
+from trt_engine.client import Client, Job, JobRequest, MediaSource, PathSource, SceneSource
 from trt_engine.commands.bar import progress_bar
 from trt_engine.commands.engine import Engine, TokenFile, as_user_error, connect, user_errors
 
@@ -50,10 +50,10 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps({"jobs": [asdict(job) for job in found]}, default=datetime.isoformat))
         return
-    table = Table("job", "state", "clip", Column("created", no_wrap=True), Column("took", no_wrap=True), "what")
+    table = Table("job", "kind", "state", "clip", Column("created", no_wrap=True), Column("took", no_wrap=True), "what")
     for job in found:
         created = job.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(job.id[:SHOWN], job.state, _clip(job), created, _took(job), _what(job))
+        table.add_row(job.id[:SHOWN], job.request.kind, job.state, _clip(job), created, _took(job), _what(job))
     Console(markup=False, emoji=False).print(table)
 
 
@@ -123,7 +123,7 @@ def _show(job: Job, as_json: bool) -> None:
     table = Table.grid("", "", padding=(0, 2))
     table.add_row("job", job.id)
     table.add_row("state", job.state)
-    table.add_row("clip", job.request.source.path if isinstance(job.request.source, PathSource) else _clip(job))
+    table.add_row("clip", source.path if isinstance(source := _source(job), PathSource) else _clip(job))
     table.add_row("asked", ", ".join(f"{name} {value}" for name, value in asked.items() if name != "source"))
     table.add_row("took", _took(job))
     table.add_row("what", _what(job))
@@ -131,12 +131,24 @@ def _show(job: Job, as_json: bool) -> None:
         for file in (take.sound, take.preview, take.map, take.sidecar):
             if file is not None:
                 table.add_row(f"take {take.take}", file.path)
+    for file in job.result.files if job.result is not None else ():
+        table.add_row(job.request.kind, file.path)
     Console(markup=False, emoji=False).print(table)
 
 
 def _clip(job: Job) -> str:
-    source = job.request.source
-    return PurePath(source.path).name if isinstance(source, PathSource) else f"upload {source.media[:SHOWN]}"
+    match _source(job):
+        case PathSource(path):
+            return PurePath(path).name
+        case MediaSource(media):
+            return f"upload {media[:SHOWN]}"
+        case SceneSource():
+            return "Blender's scene"
+
+
+def _source(job: Job) -> PathSource | MediaSource | SceneSource:
+    """What a job is about."""
+    return job.request.source if isinstance(job.request, JobRequest) else job.request.sound
 
 
 def _took(job: Job) -> str:
@@ -147,7 +159,8 @@ def _what(job: Job) -> str:
     if job.error is not None:
         return job.error.sentence
     if job.result is not None:
-        return f"{len(job.result.takes)} by {job.result.model} on {job.result.backend}"
+        made = len(job.result.takes) + len(job.result.files)
+        return f"{made} by {job.result.model} on {job.result.backend}" if job.result.model else f"{made}"
     if job.progress is None:
         return ""
     left = "" if job.progress.seconds_left is None else f", {job.progress.seconds_left:.0f} s left"

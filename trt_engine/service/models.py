@@ -1,11 +1,14 @@
 """What the service is asked and what it answers: the API's schema is made of these models."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from omniaudio.container import Stereo
+from omniaudio.spatial_video import Codec
 from omniaudio.takes import HIGHEST_RATE, LOWEST_RATE
 
 API_VERSION = 1
@@ -13,6 +16,8 @@ API_VERSION = 1
 
 MOST_TAKES = 16
 MOST_STEPS = 1000
+FURTHEST_FRAME = 1_048_574
+"""Blender's own limit of a frame's number, to either side."""
 HIGHEST_SEED = 2**53 - 1
 """The largest integer that every program reads from JSON as it is (RFC 7493, section 2.2)."""
 
@@ -37,6 +42,8 @@ class ErrorCode(StrEnum):
     SOURCE = "source"
     NOT_FOUND = "not_found"
     CONFLICT = "conflict"
+    NO_BLENDER = "no_blender"
+    REFUSED = "refused"
     QUEUE_FULL = "queue_full"
     TOO_LARGE = "too_large"
     NO_MODEL = "no_model"
@@ -72,16 +79,38 @@ class MediaSource(_Record):
     media: MediaId = Field(description="an upload's id")
 
 
+Source = PathSource | MediaSource
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+Seconds = Annotated[float, Field(ge=0, le=360_000)]
+Length = Annotated[float, Field(gt=0, le=360_000)]
+
+
+class SceneSource(_Record):
+    """The scene that is open in a Blender that is connected, from its camera; None is the scene's own first or last
+    frame."""
+
+    frame_start: Annotated[int, Field(ge=-FURTHEST_FRAME, le=FURTHEST_FRAME)] | None
+    frame_end: Annotated[int, Field(ge=-FURTHEST_FRAME, le=FURTHEST_FRAME)] | None
+
+
+class Again(_Record):
+    """A take whose part is made anew, while everything outside stays as it is."""
+
+    sound: Source = Field(description="an AmbiX take of the same part of the same clip")
+    start: Seconds = Field(description="seconds of `sound`")
+    duration: Length = Field(description="seconds")
+
+
 class JobRequest(_Record):
     """A generation that is wanted. Where a value is left out, the model's or the clip's own is taken."""
 
-    source: PathSource | MediaSource
+    source: Source | SceneSource
     request_id: RequestId | None = Field(default=None, description="the caller's own: the same again is the same job")
     name: Stem | None = Field(default=None, description="the files' stem; else the source's own")
     model: Stem | None = Field(default=None, description="a name that `omniaudio models` lists; else the best one here")
     backend: Name = "auto"
-    start: float = Field(default=0.0, ge=0, le=360_000, description="seconds into the clip")
-    duration: float | None = Field(default=None, gt=0, le=360_000, description="seconds; else to the clip's end")
+    start: Seconds = Field(default=0.0, description="seconds into the clip")
+    duration: Length | None = Field(default=None, description="seconds; else to the clip's end")
     seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
     takes: int = Field(default=1, ge=1, le=MOST_TAKES)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
@@ -90,6 +119,94 @@ class JobRequest(_Record):
     preview: bool = True
     map: bool = True
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    again: Again | None = Field(default=None, description="make a part of this take anew, not the whole clip")
+    kind: Literal["generate"] = "generate"
+
+
+class ListenRequest(_Record):
+    """A binaural preview that is wanted: a sound as a head hears it that is turned so, in degrees."""
+
+    sound: Source = Field(description="AmbiX")
+    request_id: RequestId | None = None
+    name: Stem | None = None
+    yaw: Degrees = Field(default=0.0, description="to the left")
+    pitch: Degrees = Field(default=0.0, description="nose up")
+    roll: Degrees = Field(default=0.0, description="left ear up")
+    kind: Literal["listen"] = "listen"
+
+
+class TurnRequest(_Record):
+    """A sound that is wanted in the world's axes, which a turning camera took in its own."""
+
+    sound: Source = Field(description="AmbiX")
+    orientations: Source = Field(description="a JSON file as `omniaudio turn` reads it: how the camera was turned when")
+    request_id: RequestId | None = None
+    name: Stem | None = None
+    preview: bool = True
+    kind: Literal["turn"] = "turn"
+
+
+class MapRequest(_Record):
+    """A movie that is wanted: where a sound comes from, drawn over its panorama."""
+
+    sound: Source = Field(description="AmbiX")
+    picture: Source
+    request_id: RequestId | None = None
+    name: Stem | None = None
+    picture_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
+    kind: Literal["map"] = "map"
+
+
+class DeliverRequest(_Record):
+    """A 360° video with spatial audio that is wanted."""
+
+    sound: Source = Field(description="AmbiX")
+    picture: Source
+    request_id: RequestId | None = None
+    name: Stem | None = None
+    picture_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
+    codec: Codec = Codec.PCM
+    stereo: Stereo | None = Field(default=None, description="the picture's own where None")
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    kind: Literal["deliver"] = "deliver"
+
+
+KINDS = ("generate", "listen", "turn", "map", "deliver")
+
+
+def _kind(value: Any) -> str | None:
+    """Of a request; a generation need not say that it is one."""
+    given = value.get("kind", "generate") if isinstance(value, dict) else getattr(value, "kind", None)
+    return given if isinstance(given, str) else None
+
+
+AnyRequest = Annotated[
+    Annotated[JobRequest, Tag("generate")]
+    | Annotated[ListenRequest, Tag("listen")]
+    | Annotated[TurnRequest, Tag("turn")]
+    | Annotated[MapRequest, Tag("map")]
+    | Annotated[DeliverRequest, Tag("deliver")],
+    Discriminator(
+        _kind,
+        custom_error_type="kind",
+        custom_error_message=f"a request is an object, and its kind one of {', '.join(KINDS)}",
+    ),
+]
+"""A job that is wanted, of any kind."""
+
+
+def sources(request: AnyRequest) -> Mapping[str, Source]:
+    """The files that a request names, by the fields that name them; the scene of a Blender is none."""
+    match request:
+        case JobRequest():
+            clip = {} if isinstance(request.source, SceneSource) else {"source": request.source}
+            return clip if request.again is None else {**clip, "again.sound": request.again.sound}
+        case ListenRequest():
+            return {"sound": request.sound}
+        case TurnRequest():
+            return {"sound": request.sound, "orientations": request.orientations}
+        case MapRequest() | DeliverRequest():
+            return {"sound": request.sound, "picture": request.picture}
 
 
 class JobState(StrEnum):
@@ -116,7 +233,7 @@ class Progress(_Record):
 
 
 class ResultFile(_Record):
-    """A file of a take: on the service's machine at `path`, and to be downloaded by its `name`."""
+    """A file that a job has made: on the service's machine at `path`, and to be downloaded by its `name`."""
 
     name: str
     path: str
@@ -124,13 +241,14 @@ class ResultFile(_Record):
 
 
 class TakeResult(_Record):
-    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D), four channels."""
+    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D), four channels. `seed` is None where no model
+    ran."""
 
     sound: ResultFile
     sidecar: ResultFile
     preview: ResultFile | None
     map: ResultFile | None
-    seed: int
+    seed: int | None
     take: int
     rate: int
     samples: int
@@ -139,19 +257,21 @@ class TakeResult(_Record):
 
 
 class Result(_Record):
-    """What a job that is done has made."""
+    """What a job that is done has made: takes, or one file of another kind. `model` and `backend` are None where none
+    ran."""
 
-    model: str
-    backend: str
-    takes: tuple[TakeResult, ...]
+    model: str | None
+    backend: str | None
+    takes: tuple[TakeResult, ...] = ()
+    files: tuple[ResultFile, ...] = ()
 
 
 class Job(_Record):
-    """A generation and what has become of it."""
+    """What is wanted and what has become of it."""
 
     id: JobId
     state: JobState
-    request: JobRequest
+    request: AnyRequest
     created: datetime
     started: datetime | None = None
     ended: datetime | None = None
@@ -164,6 +284,39 @@ class JobList(_Record):
     """Jobs, the newest first."""
 
     jobs: tuple[Job, ...]
+
+
+class Picture(_Record):
+    """What a Blender has rendered for a job: the source of which the sound is made, as any other."""
+
+    source: Source
+    start: Seconds = Field(default=0.0, description="seconds into it")
+    duration: Length | None = Field(default=None, description="seconds; else to its end")
+
+
+class Refusal(_Record):
+    """Why a Blender does not render for a job, in a sentence that says what to do."""
+
+    sentence: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Model(_Record):
+    """A model, and what it does where a request leaves it to the model."""
+
+    name: str
+    ready: bool = Field(description="it is here; else `omniaudio models fetch NAME` brings it")
+    native_seconds: float = Field(description="as much it makes at once; longer clips are made in overlapping windows")
+    rate: int = Field(description="Hz")
+    steps: int
+    guidance: float
+    licence: str
+
+
+class ModelList(_Record):
+    """The models that the service knows; `default` is the one that is taken where a request names none."""
+
+    models: tuple[Model, ...]
+    default: str | None
 
 
 class Media(_Record):
@@ -183,7 +336,8 @@ class WorkerState(StrEnum):
 
 
 class Worker(_Record):
-    """A device and its worker process; `loaded` are the models that are ready in it."""
+    """A device and its worker process, `sound` being the one of jobs without a model; `loaded` are the models that are
+    ready in it."""
 
     device: str
     state: WorkerState
