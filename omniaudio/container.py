@@ -80,7 +80,7 @@ def timed_frames(path: Path, start: float) -> Iterator[tuple[float, av.VideoFram
     for seek in (True, False) if start > 0 else (False,):
         with open_file(path) as container:
             stream = video_stream(container, path)
-            unit, first = _clock(stream)
+            unit, first = clock(stream)
             if seek:
                 try:
                     container.seek(int(start / unit) + first, stream=stream)
@@ -106,7 +106,7 @@ def readable_end(path: Path, fps: Fraction) -> float:
     in its header, is read through, without decoding."""
     with open_file(path) as container:
         stream = video_stream(container, path)
-        unit, first = _clock(stream)
+        unit, first = clock(stream)
         in_stream = stream.duration is not None
         said = (stream.duration or 0) * unit if in_stream else Fraction(container.duration or 0, av.time_base)
         near = said - max(Fraction(1), 2 / fps)
@@ -123,7 +123,7 @@ def readable_end(path: Path, fps: Fraction) -> float:
 
 def _last_packet_end(container: av.container.InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:
     """The end of the last packet from here on, in seconds on the stream's own clock; 0 where there is none."""
-    unit, end, count = _clock(stream)[0], Fraction(0), 0
+    unit, end, count = clock(stream)[0], Fraction(0), 0
     with suppress(av.error.FFmpegError):
         for packet in container.demux(stream):
             if packet.size > 0:
@@ -133,8 +133,8 @@ def _last_packet_end(container: av.container.InputContainer, stream: av.VideoStr
     return end
 
 
-def _clock(stream: av.VideoStream) -> tuple[Fraction, int]:
-    """Seconds a tick, and the tick of the first picture."""
+def clock(stream: av.VideoStream) -> tuple[Fraction, int]:
+    """Seconds a tick of a stream's clock, and the tick of its first picture."""
     return stream.time_base or Fraction(1, 1000), stream.start_time or 0
 
 

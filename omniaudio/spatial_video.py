@@ -1,24 +1,31 @@
-"""A 360° video with spatial audio, as YouTube and headsets read it."""
+"""A 360° video with spatial audio, as YouTube and headsets read it: `../docs/delivery.md`."""
 
-from collections.abc import Callable
-from enum import StrEnum
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from heapq import merge
+from math import ceil
 from pathlib import Path
+from typing import Any
 
+import av
+import av.error
 from pydantic import BaseModel, ConfigDict, Field
 
-from omniaudio.container import Stereo
-from omniaudio.progress import Report
+from omniaudio import picture_track, sound_track, video
+from omniaudio.container import Stereo, open_file
+from omniaudio.delivery import replacing
+from omniaudio.mp4_boxes import mark_spatial
+from omniaudio.output import check_output
+from omniaudio.panorama import check_panorama
+from omniaudio.picture_track import NotCopyableError, Part, is_copyable
+from omniaudio.progress import Progress, Report, Task
+from omniaudio.sound_file import SoundFile, open_sound
+from omniaudio.sound_track import Codec
 
-
-class Codec(StrEnum):
-    """How the sound is delivered."""
-
-    PCM = "pcm"
-    """24 bit, exact, in a MOV."""
-    OPUS = "opus"
-    """512 kb/s, channel mapping family 2 (RFC 8486), in an MP4."""
-    AAC = "aac"
-    """512 kb/s, four channels, in an MP4."""
+_CONTAINER = {Codec.PCM: "mov", Codec.OPUS: "mp4", Codec.AAC: "mp4"}
+_STEPS_A_SECOND = 10
+"""How often a second of the film is reported."""
 
 
 class Deliver(BaseModel):
@@ -47,9 +54,87 @@ class Delivered(BaseModel):
     width: int
     height: int
     stereo: Stereo
-    seconds: float = Field(description="of the sound")
+    seconds: float
 
 
 def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
-    """Write a 360° video with spatial audio."""
-    raise NotImplementedError
+    """Write a 360° video with spatial audio.
+
+    The film is as long as the sound: a picture that goes on is cut, and of one that ends before the last picture stays.
+    The pictures are copied where the container takes their codec and a key frame lies at `picture_start`; else they are
+    encoded as H.264. Memory does not grow with the length; on the disk the film is there twice until it is whole.
+
+    Args:
+        request: what is wanted.
+        report: told of every step; what it raises ends the work, and nothing half-written stays.
+
+    Raises:
+        UserError: picture or sound cannot be read, the picture is no panorama or ends before `picture_start`, the sound
+            passes full scale, or the target cannot be written.
+    """
+    container = _CONTAINER[request.codec]
+    sound = open_sound(request.sound)
+    check_output(request.output, f".{container}", request.sound, request.picture)
+    info = video.probe(request.picture)
+    start, _ = video.time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
+    if not request.force:
+        check_panorama(video.frame_at(request.picture, start), info.projection)
+    stereo = request.stereo or info.stereo
+    with (
+        replacing(request.output) as partial,
+        tempfile.TemporaryDirectory(dir=request.output.parent, prefix=".omniaudio-") as folder,
+    ):
+        film = Path(folder) / request.output.name
+        part = Part(info, start, sound_track.length(sound) / sound_track.RATE)
+        copies = is_copyable(info, container)
+        if copies:
+            try:
+                _write(film, part, sound, request.codec, report, copies=True)
+            except NotCopyableError:
+                copies = False
+        if not copies:
+            _write(film, part, sound, request.codec, report, copies=False)
+        progress = Progress(report, [Task("index", film.stat().st_size, 1e-9)])
+        mark_spatial(film, partial, stereo, lambda copied: progress.advance("index", copied))
+    with open_file(request.output) as made:
+        pictures = made.streams.video[0].codec_context
+    return Delivered(
+        path=request.output,
+        codec=request.codec,
+        video_codec=pictures.name,
+        copied=copies,
+        width=pictures.width,
+        height=pictures.height,
+        stereo=stereo,
+        seconds=part.seconds,
+    )
+
+
+def _write(
+    film: Path, part: Part, sound: SoundFile, codec: Codec, report: Callable[[Report], None], *, copies: bool
+) -> None:
+    """The film without its boxes of 360°. Raises NotCopyableError where it was to be copied and cannot."""
+    progress = Progress(report, [Task("film", ceil(part.seconds * _STEPS_A_SECOND), 0.01)])
+    progress.begin("film")
+    # Lengths are said in samples: by default FFmpeg rounds them to milliseconds.
+    options = {"movie_timescale": str(sound_track.RATE)}
+    with ExitStack() as stack:
+        out = stack.enter_context(av.open(f"file:{film}", "w", format=_CONTAINER[codec], container_options=options))
+        if copies:
+            clip = stack.enter_context(open_file(part.info.path))
+            pictures = picture_track.copied(out, clip, part)
+        else:
+            pictures = picture_track.encoded(out, part)
+        sounds = sound_track.encoded(out, sound, codec)
+        tracks: tuple[Iterator[av.Packet[Any]], ...] = (pictures, sounds)
+        for packet in merge(*tracks, key=_time):
+            time = _time(packet)
+            out.mux(packet)
+            while progress.tasks[0].done < min(time * _STEPS_A_SECOND, progress.tasks[0].units):
+                progress.advance("film")
+
+
+def _time(packet: "av.Packet[Any]") -> float:
+    assert packet.dts is not None
+    assert packet.time_base is not None
+    return float(packet.dts * packet.time_base)

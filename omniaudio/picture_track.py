@@ -1,0 +1,189 @@
+"""The pictures of a film as packets: copied as they are, or encoded as H.264; streamed, in constant memory.
+
+Times are those of the film, whose first picture is the one nearest to `start` in the clip. The track is as long as
+wanted: of a clip that ends before, the last picture stays; of one that goes on, what follows is cut, but for a few
+pictures that the last ones are predicted from where packets are copied.
+"""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple, TypeAlias
+
+import av
+import av.container
+import numpy as np
+
+from omniaudio.container import clock, open_file, timed_frames, video_stream
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.h264 import PictureEncoder, even
+from omniaudio.panorama import Picture
+from omniaudio.stills import read_still, sequence_files
+from omniaudio.video import SEQUENCE_RATE, VideoInfo
+
+Packets: TypeAlias = "Iterator[av.Packet[av.VideoStream]]"
+TimedFrame = tuple[float, av.VideoFrame]
+
+COPIED = {
+    "mp4": frozenset({"h264", "hevc", "av1", "vp9"}),
+    "mov": frozenset({"h264", "hevc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "mpeg4"}),
+}
+"""Codecs that players expect in a container, by its name; FFmpeg would write more."""
+
+_LEAST_SHOWN = 1e-3
+"""Seconds; a picture that would be shown for less at the film's end is left out."""
+
+
+class Part(NamedTuple):
+    """A part of a clip, in seconds; it may end after the clip does."""
+
+    info: VideoInfo
+    start: float
+    seconds: float
+
+    @property
+    def half_a_picture(self) -> float:
+        """In seconds; the most by which the film may begin beside the wanted time."""
+        return float(Fraction(1, 2) / (self.info.fps or SEQUENCE_RATE))
+
+
+class NotCopyableError(Exception):
+    """The pictures have to be encoded: they cannot begin here or do not say their times."""
+
+
+def is_copyable(info: VideoInfo, container: str) -> bool:
+    """Whether a clip's packets may be copied to a container ("mp4" or "mov"), as far as the clip's kind tells."""
+    upright = info.rotation == 0 and not info.right_eye_first
+    return info.kind == "video" and upright and info.codec in COPIED[container]
+
+
+def copied(film: av.container.OutputContainer, clip: av.container.InputContainer, part: Part) -> Packets:
+    """Add a track to a film, and give its packets, taken from an open clip.
+
+    Raises NotCopyableError while they are read, the first one mostly, where no key frame lies at the part's start."""
+    source = video_stream(clip, part.info.path)
+    track = film.add_stream_from_template(source)
+    return _lasting(_copied(clip, source, track, part), part.seconds)
+
+
+def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
+    """Add a track to a film, and give its packets, encoded from a clip of any kind.
+
+    Raises UserError (BAD_RANGE), while they are read, where no picture can be decoded."""
+    info = part.info
+    lying = info.rotation % 180 != 0
+    width, height = (info.height, info.width) if lying else (info.width, info.height)
+    aspect = 1 / info.pixel_aspect if lying else info.pixel_aspect
+    size, rate = (even(width), even(height)), info.fps or SEQUENCE_RATE
+    if info.kind == "video":
+        with open_file(info.path) as clip:
+            encoder = PictureEncoder(film, size, rate, aspect, video_stream(clip, info.path))
+    else:
+        encoder = PictureEncoder(film, size, rate, aspect)
+    return _lasting(_encoded(encoder, part), part.seconds)
+
+
+def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av.VideoStream, part: Part) -> Packets:
+    unit, first = clock(source)
+    start, half = part.start, part.half_a_picture
+    end = (part.seconds - _LEAST_SHOWN) / unit
+    if start > half:
+        clip.seek(int((start + half) / unit) + first, stream=source)
+    begin: int | None = None
+    later: list[av.Packet[av.VideoStream]] = []
+    """Packets of pictures after the end, which a picture before it may still be predicted from."""
+    for packet in clip.demux(source):
+        if not packet.size:
+            continue
+        if packet.pts is None or packet.dts is None:
+            raise NotCopyableError
+        if begin is None:
+            if not packet.is_keyframe or abs((packet.pts - first) * unit - start) > half:
+                raise NotCopyableError
+            begin = packet.pts
+        if packet.pts < begin:
+            continue  # Shown before the key frame, and predicted from what lies before it.
+        packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, track
+        if packet.dts >= end:
+            return
+        later.append(packet)
+        if packet.pts < end:
+            yield from later
+            later = []
+
+
+def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
+    empty = True
+    for time, frame in _shown(_frames(part), part):
+        empty = False
+        yield from encoder.encode(frame, time)
+    if empty:
+        name = part.info.path.name
+        sentence = f"No picture of {name} from {part.start:g} s on can be decoded; choose another part of it."
+        raise UserError(sentence, ExitCode.BAD_RANGE)
+    yield from encoder.finish()
+
+
+def _lasting(packets: Packets, seconds: float) -> Packets:
+    """The packets, the last one's duration such that all of them together last so long."""
+    last = next(packets, None)
+    if last is None:
+        return
+    begin = last.dts or 0
+    for packet in packets:
+        yield last
+        last = packet
+    assert last.time_base is not None
+    assert last.dts is not None
+    last.duration = max(1, round(seconds / last.time_base) - (last.dts - begin))
+    yield last
+
+
+def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:
+    """Pictures with the film's times: from the last one that begins at its start, give or take half a picture."""
+    first: av.VideoFrame | None = None
+    for time, frame in timed:
+        if time - part.start < part.half_a_picture:
+            first = frame
+            continue
+        if first is not None:
+            yield 0.0, first
+            first = None
+        if time - part.start >= part.seconds - _LEAST_SHOWN:
+            return
+        yield time - part.start, frame
+    if first is not None:
+        yield 0.0, first
+
+
+def _frames(part: Part) -> Iterator[TimedFrame]:
+    """A clip's whole pictures, upright, the left eye first, with their times in the clip."""
+    info, start, seconds = part
+    if info.kind == "video":
+        for time, frame in timed_frames(info.path, start):
+            if info.rotation == 0 and not info.right_eye_first:
+                yield time, frame
+            else:
+                upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), info.rotation // 90)
+                yield time, _as_frame(_left_eye_first(upright, info))
+    elif info.kind == "still":
+        picture = _as_frame(read_still(info.path))
+        # Repeated, for players that seek by pictures; repetitions take next to no room.
+        for place in range(int(seconds * SEQUENCE_RATE) + 1):
+            yield start + float(place / SEQUENCE_RATE), picture
+    else:
+        assert info.fps is not None
+        for place, file in sequence_files(info.path):
+            time = float(place / info.fps)
+            if time - start < seconds:
+                yield time, _as_frame(read_still(file))
+
+
+def _left_eye_first(picture: Picture, info: VideoInfo) -> Picture:
+    if not info.right_eye_first:
+        return picture
+    axis = 0 if info.stereo == "top-bottom" else 1
+    return np.roll(picture, picture.shape[axis] // 2, axis)
+
+
+def _as_frame(picture: Picture) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
