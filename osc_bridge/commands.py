@@ -90,7 +90,7 @@ def _serve(
         locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
         sentence = f"{ledger} cannot be used ({error}): name another --ledger."
         if locked:
-            sentence = f"Another bridge runs with {ledger}: use that one, or name another --ledger and --port."
+            sentence = f"Another bridge runs with {ledger}: use that one, or choose another port and ledger."
         raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
     try:
         # Not Windows' own loop: there, one datagram to a program that is gone ends the listening.
@@ -99,7 +99,7 @@ def _serve(
             bridge = Bridge(ServiceEngine(connect, roots), kept, secret, console.said if console else None)
             runner.run(_listen(bind, port, bridge, console))
     except OSError as error:
-        raise UserError(f"Nothing can listen at {bind}:{port} ({error.strerror}): choose another --port.") from error
+        raise UserError(f"Nothing can listen at {bind}:{port} ({error.strerror}): choose another port.") from error
     finally:
         kept.close()
 

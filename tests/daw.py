@@ -1,0 +1,48 @@
+"""A DAW, as far as the OSC bridge meets it."""
+
+import socket
+import time
+
+from osc_bridge.packets import Argument, Message, read, write
+
+SECONDS = 60.0
+
+
+class Daw:
+    """A program that sends to a bridge and hears what comes back, as a DAW does."""
+
+    def __init__(self, port: int) -> None:
+        self.bridge = ("127.0.0.1", port)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+
+    @property
+    def port(self) -> int:
+        return int(self.socket.getsockname()[1])
+
+    def send(self, verb: str, *arguments: Argument) -> None:
+        self.socket.sendto(write(Message(f"/omniaudio/{verb}", arguments)), self.bridge)
+
+    def hear(self, *verbs: str, seconds: float = SECONDS) -> Message:
+        """The next message of one of these verbs; others are passed over."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            for message in read(self.socket.recv(65_535)):
+                if message.address.removeprefix("/omniaudio/") in verbs:
+                    return message
+        raise TimeoutError(f"no {' or '.join(verbs)} within {seconds} s")
+
+    def silent(self, seconds: float) -> bool:
+        self.socket.settimeout(seconds)
+        try:
+            self.socket.recv(65_535)
+        except TimeoutError:
+            return True
+        return False
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
