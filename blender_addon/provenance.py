@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
 PROPERTY = "omniaudio"
 """The strip's custom property."""
@@ -11,8 +11,8 @@ VERSION = 2
 PICTURE, GROUP, MASTER, PREVIEW = "picture", "group", "master", "preview"
 """Roles of strips: the picture, the meta strip that holds its takes, a take's AmbiX sound, and what is heard of it."""
 
-_RENAMED = {"picture": "source", "picture_start": "source_start", "picture_duration": "source_duration"}
-"""Names of version 1."""
+_OF_VERSION_1 = {"source": "picture", "source_start": "picture_start", "source_duration": "picture_duration"}
+"""Names that were other ones then."""
 
 
 @dataclass(frozen=True)
@@ -58,29 +58,29 @@ class Provenance:
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Provenance":
         """What a strip has kept. Of older or newer versions, or edited by hand, as much as can be understood."""
+        if "version" not in kept:
+            kept = {_OF_VERSION_1.get(name, name): value for name, value in kept.items()} | {"version": 1}
         values: dict[str, Any] = {}
         for field in fields(cls):
-            value = kept.get(field.name, kept.get(_RENAMED.get(field.name, "")))
-            understood = _as(str(field.type), value)
-            if understood is not None:
-                values[field.name] = understood
+            kind = (get_args(field.type) or (field.type,))[0]  # without the None that it may also be
+            value = _as(kind, kept.get(field.name))
+            if value is not None:
+                values[field.name] = value
         return cls(**values)
 
 
-def _as(kind: str, value: object) -> str | int | float | bool | None:
+def _as(kind: object, value: object) -> str | int | float | bool | None:
     """A value as a field of this type has it; None where it is none."""
+    if kind is str:
+        return value if isinstance(value, str) else None
     try:
-        match kind:
-            case "bool":
-                return bool(value) if isinstance(value, (bool, int, float)) else None
-            case "str":
-                return value if isinstance(value, str) else None
-            case "int" | "int | None":
-                return int(value) if isinstance(value, (int, float, str)) else None
-            case _:
-                return float(value) if isinstance(value, (int, float, str)) else None
+        if kind is bool:
+            return bool(value) if isinstance(value, (bool, int, float)) else None
+        if isinstance(value, (int, float, str)):
+            return int(value) if kind is int else float(value)
     except (ValueError, OverflowError):  # words, or a number that is none
-        return None
+        pass
+    return None
 
 
 def provenance_of(strip: Any) -> Provenance | None:

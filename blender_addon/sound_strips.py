@@ -48,6 +48,7 @@ def new_sound_strip(
     strip.color_tag = MASTER_COLOUR if kept.role == MASTER else PREVIEW_COLOUR
     strip.mute = kept.role == MASTER or not kept.used
     strip.lock = kept.role == MASTER
+    strip.select = False  # Blender selects what is new, and the next move of the user's would take it along
     keep(strip, kept)
     return strip
 

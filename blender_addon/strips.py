@@ -136,6 +136,7 @@ def _new_group(
     channel = free_channels(editor, place, 1, near)[0]
     group = editor.strips.new_meta(f"{_short(made_by.title)} sound", channel, place.start)
     group.color_tag = GROUP_COLOUR
+    group.select = False
     group.blend_type = "ALPHA_OVER"  # a meta strip without a picture hides nothing then
     keep(group, Provenance(role=GROUP, group=made_by.group, title=made_by.title, source=made_by.source))
     return group

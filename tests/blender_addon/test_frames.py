@@ -1,5 +1,6 @@
 """The arithmetic of placing a sound under a picture."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon.errors import UserError
-from blender_addon.frames import FileSpan, MovieTiming, Placement, frame_rate, free_channels, free_file
+from blender_addon.frames import (
+    FileSpan,
+    MovieTiming,
+    Placement,
+    frame_rate,
+    free_channels,
+    free_file,
+    shortened,
+    whole_file,
+)
 
 
 def timing(**changes: object) -> MovieTiming:
@@ -57,9 +67,96 @@ def test_a_movie_at_its_own_speed_in_a_scene_of_another_rate() -> None:
     assert part == FileSpan(0.5, 3.5)
 
 
-def test_a_movie_at_another_speed_is_refused_with_its_speed() -> None:
-    with pytest.raises(UserError, match=r"1\.2 times its speed; set the scene's frame rate to 25"):
-        timing().part_shown(Fraction(30))
+@pytest.mark.parametrize(
+    ("fps", "base", "rate"),
+    [
+        (24, 1.001, Fraction(24000, 1001)),
+        (24, 1.0, Fraction(24)),
+        (25, 1.0, Fraction(25)),
+        (30, 1.001, Fraction(30000, 1001)),
+        (30, 1.0, Fraction(30)),
+        (48, 1.0, Fraction(48)),
+        (50, 1.0, Fraction(50)),
+        (60, 1.001, Fraction(60000, 1001)),
+        (60, 1.0, Fraction(60)),
+        (120, 1.001, Fraction(120000, 1001)),
+        (120, 1.0, Fraction(120)),
+        (12, 0.5, Fraction(24)),
+    ],
+)
+def test_every_rate_that_blender_offers_is_a_fraction(fps: int, base: float, rate: Fraction) -> None:
+    in_single_precision = struct.unpack("f", struct.pack("f", base))[0]
+    assert frame_rate(fps, in_single_precision) == rate
+
+
+def test_a_movie_at_another_speed_is_told() -> None:
+    assert timing().at_own_speed(Fraction(25))
+    assert not timing().at_own_speed(Fraction(30))
+    assert not timing(content_frames=50).at_own_speed(Fraction(25))
+    assert not timing().at_own_speed(Fraction(24))
+
+
+RATES = [Fraction(24000, 1001), *map(Fraction, (24, 25, 30, 48, 50, 60, 120)), Fraction(60000, 1001)]
+
+
+@given(
+    st.tuples(st.sampled_from(RATES), st.sampled_from(RATES)),
+    st.integers(30, 5000),
+    st.integers(-1000, 1000),
+    st.tuples(st.integers(0, 10), st.integers(0, 10)),
+    st.tuples(st.integers(-50, 200), st.integers(1, 5000)),
+)
+def test_each_frame_of_the_part_shows_the_second_of_the_file_that_the_sound_has_there(
+    rates: tuple[Fraction, Fraction],
+    file_frames: int,
+    start: int,
+    cuts: tuple[int, int],
+    shown: tuple[int, int],
+) -> None:
+    """At the speed of the file, in a scene of any rate, with frames cut off and handles moved."""
+    scene_rate, file_rate = rates
+    playing = file_frames - sum(cuts)
+    content = max(1, round(playing / file_rate * scene_rate))
+    movie = timing(
+        content_start=start,
+        content_frames=content,
+        shown=Placement(start + shown[0], shown[1]),
+        file_frames=file_frames,
+        file_rate=file_rate,
+        file_frames_cut=cuts[0],
+        file_frames_cut_end=cuts[1],
+    )
+    assert movie.at_own_speed(scene_rate)
+    try:
+        place, part = movie.part_shown(scene_rate)
+    except UserError:
+        assert shown[0] >= content or shown[0] + shown[1] <= 0
+        return
+    assert place == movie.shown.common(Placement(start, content))
+    assert part.duration == pytest.approx(float(place.frames / scene_rate))
+    for frame in (place.start, place.end - 1):
+        in_sound = float((frame - place.start) / scene_rate)
+        in_file = float(Fraction(cuts[0]) / file_rate + (frame - start) / scene_rate)
+        assert part.start + in_sound == pytest.approx(in_file)
+    # Blender has rounded the content to whole frames; the part ends at most half a frame behind the file's.
+    assert part.start + part.duration <= float((file_frames - cuts[1]) / file_rate + Fraction(1, 2) / scene_rate) + 1e-9
+
+
+@given(st.fractions(Fraction(1, 1000), 4000, max_denominator=1001), st.sampled_from(RATES), st.integers(-500, 500))
+def test_a_whole_file_fills_whole_frames_and_no_more(seconds: Fraction, rate: Fraction, start: int) -> None:
+    place, part = whole_file(seconds, start, rate)
+    assert place.start == start
+    assert part.start == 0.0
+    assert 0 < part.duration <= float(seconds)
+    assert float(seconds) - part.duration <= 1 / float(rate)
+    assert place.frames == max(1, round(part.duration * float(rate)))
+
+
+@given(st.integers(-50, 50), st.integers(0, 60), st.integers(-50, 50), st.integers(0, 60))
+def test_what_two_places_have_in_common(a: int, b: int, c: int, d: int) -> None:
+    one, other = Placement(a, b), Placement(c, d)
+    common = one.common(other)
+    assert set(range(common.start, common.end)) == set(range(a, one.end)) & set(range(c, other.end))
 
 
 def test_a_strip_that_only_holds_a_picture_is_refused() -> None:
@@ -72,9 +169,10 @@ def test_a_strip_that_only_holds_a_picture_is_refused() -> None:
     st.integers(-50, 50),
     st.integers(1, 40),
     st.frozensets(st.integers(1, 8)),
+    st.integers(0, 10),
 )
-def test_free_channels_are_free_and_the_lowest(
-    taken: list[tuple[int, int, int]], start: int, frames: int, closed: frozenset[int]
+def test_free_channels_are_free_and_the_nearest(
+    taken: list[tuple[int, int, int]], start: int, frames: int, closed: frozenset[int], near: int
 ) -> None:
     place = Placement(start, frames)
     strips = [(channel, Placement(begin, length)) for channel, begin, length in taken]
@@ -83,8 +181,14 @@ def test_free_channels_are_free_and_the_lowest(
         there = {frame for c, p in strips if c == channel for frame in range(p.start, p.end)}
         return channel not in closed and there.isdisjoint(range(place.start, place.end))
 
-    channels = free_channels(strips, place, 2, closed)
-    assert channels == [channel for channel in range(1, 129) if is_free(channel)][:2]
+    channels = free_channels(strips, place, 2, closed, near)
+    free = [channel for channel in range(1, 129) if is_free(channel)]
+    assert set(channels) <= set(free)
+    assert sorted(abs(channel - near) for channel in channels) == sorted(abs(channel - near) for channel in free)[:2]
+
+
+def test_the_channel_below_is_preferred_to_the_one_above() -> None:
+    assert free_channels([(4, Placement(1, 10))], Placement(5, 1), 2, near=4) == [3, 5]
 
 
 def test_a_full_sequencer_is_refused() -> None:
@@ -98,3 +202,12 @@ def test_a_file_name_is_free_when_no_file_of_the_take_is_there(tmp_path: Path) -
     (tmp_path / "shot.v2_001.map.png").touch()
     (tmp_path / "shot.v2_0021.wav").touch()
     assert free_file(tmp_path, "shot.v2", ".wav") == tmp_path / "shot.v2_002.wav"
+
+
+@given(st.text(), st.integers(1, 40))
+def test_a_shortened_name_fits_and_is_the_beginning(name: str, most: int) -> None:
+    short = shortened(name, most)
+    assert len(short.encode()) <= most
+    assert name.startswith(short)
+    if len(name.encode()) <= most:
+        assert short == name.rstrip()

@@ -85,3 +85,24 @@ def write_wav(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path]) -> Callable[..., object]:
+    """A take as the engine makes it, of noise: `seconds` long, with other samples for each name."""
+
+    def make(seconds: float, name: str = "take_001", take: int = 1, preview: bool = True) -> object:
+        ambix = write_wav(f"{name}.wav", 4, seconds)
+        return module("task").MadeTake(
+            ambix=ambix,
+            preview=write_wav(f"{name}.preview.wav", 2, seconds) if preview else None,
+            sound_map=None,
+            sidecar=ambix.with_suffix(".json"),
+            seed=6 + take,
+            take=take,
+            rate=44100,
+            samples=round(seconds * 44100),
+            gain_db=0.0,
+        )
+
+    return make

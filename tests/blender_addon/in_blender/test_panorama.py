@@ -1,7 +1,8 @@
 """The scene rendered in 360°: directions, time, and the user's settings."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -40,10 +41,10 @@ def glow(name: str, colour: tuple[int, ...], place: Vector) -> None:
 
 def render_picture(module: Modules, scene: bpy.types.Scene, folder: Path, frame: int = 1) -> np.ndarray:
     """One picture of the panorama, (height, width, 3) from top to bottom, linear for what is fully on or off."""
-    settings = module("snapshot").Panorama(128, 4, 1, module("frames").Placement(frame, 1))
+    place, settings = module("frames").Placement(frame, 1), module("sources").Panorama(128, 4, 1)
     file = folder / f"picture_{frame:04d}.png"
     scene.view_settings.view_transform = "Standard"
-    with module("panorama_render").panorama_scene(scene, settings, file) as copy:
+    with module("panorama_render").panorama_scene(scene, settings, place, file) as copy:
         if hasattr(copy.render.image_settings, "media_type"):
             copy.render.image_settings.media_type = "IMAGE"
         copy.render.image_settings.file_format = "PNG"
@@ -106,6 +107,27 @@ def test_an_animated_camera_and_one_that_a_marker_chooses_are_followed(
         assert math.degrees(found.angle(Vector(wanted))) < 1.5, frame
 
 
+def test_a_camera_that_is_carried_aimed_and_scaled_is_followed(
+    module: Modules, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    """Its axes in the world are those that the constraints and the parent leave it with."""
+    glow("thing", (1, 0, 0), Vector((4, 3, 2)))
+    arm, aim = (bpy.data.objects.new(name, None) for name in ("arm", "aim"))
+    for thing in (arm, aim):
+        scene.collection.objects.link(thing)
+    arm.rotation_euler, arm.scale, arm.location = (0.3, -0.5, 1.1), (2, 2, 2), (1, 0, 0)
+    aim.location = (-3, 2, 1)
+    camera = scene.camera
+    camera.parent, camera.location = arm, (0, 0.5, 0)
+    constraint = camera.constraints.new("TRACK_TO")
+    constraint.target, constraint.track_axis, constraint.up_axis = aim, "TRACK_NEGATIVE_Z", "UP_Y"
+    found = direction_of(render_picture(module, scene, tmp_path), (1, 0, 0))
+    bpy.context.view_layer.update()
+    inside = camera.matrix_world.normalized().inverted() @ Vector((4, 3, 2))
+    wanted = Vector((-inside.z, -inside.x, inside.y))
+    assert math.degrees(found.angle(wanted)) < 1.5
+
+
 def everything(owner: object, path: str = "") -> dict[str, str]:
     """All plain properties of what a user sets for a render, by name."""
     values = {}
@@ -141,15 +163,34 @@ def with_a_user_s_settings(scene: bpy.types.Scene) -> None:
     scene.sequence_editor_create()
 
 
+def rendered(
+    module: Modules,
+    scene: bpy.types.Scene,
+    target: Path,
+    *,
+    frames: int = 2,
+    step: int = 1,
+    cancelled: bool = False,
+) -> Iterator[float]:
+    """The panorama from frame 5 on, rendered into a video."""
+    scene.omniaudio.source = "SCENE"
+    snapshot = replace(
+        module("snapshot").take_snapshot(bpy.context),
+        source=module("sources").Panorama(128, 1, step),
+        place=module("frames").Placement(5, frames),
+    )
+    return module("rendering").render(snapshot, target, True, lambda: cancelled)
+
+
 def test_the_video_has_the_scene_s_time_and_the_settings_are_as_before(
     module: Modules, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     scene.render.fps, scene.render.fps_base = 24, 1.001
     with_a_user_s_settings(scene)
+    scene.omniaudio.source = "SCENE"
     before = settings_of(scene)
-    settings = module("snapshot").Panorama(128, 1, 2, module("frames").Placement(5, 6))
     target = tmp_path / "panorama.mp4"
-    fractions = list(module("panorama_render").render_panorama(scene, settings, target, True, lambda: False))
+    fractions = list(rendered(module, scene, target, frames=6, step=2))
     assert fractions[-1] == 1.0
     assert settings_of(scene) == before
     assert scene.sequence_editor is not None
@@ -164,21 +205,35 @@ def test_the_settings_are_as_before_when_the_render_fails(
     module: Modules, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     with_a_user_s_settings(scene)
+    scene.omniaudio.source = "SCENE"
     before = settings_of(scene)
-    settings = module("snapshot").Panorama(128, 1, 1, module("frames").Placement(5, 2))
-    panorama_render = module("panorama_render")
     in_a_file = tmp_path / "file"
     in_a_file.write_text("not a folder")
     with pytest.raises(module("errors").UserError, match="render"):
-        list(panorama_render.render_panorama(scene, settings, in_a_file / "x.mp4", True, lambda: False))
+        list(rendered(module, scene, in_a_file / "x.mp4"))
     assert settings_of(scene) == before
-    with pytest.raises(ZeroDivisionError), panorama_render.panorama_scene(scene, settings, tmp_path / "x.mp4"):
-        1 / 0  # noqa: B018
+    settings, place = module("sources").Panorama(128, 1, 1), module("frames").Placement(5, 2)
+    with pytest.raises(ZeroDivisionError):
+        with module("panorama_render").panorama_scene(scene, settings, place, tmp_path / "x.mp4"):
+            1 / 0  # noqa: B018
     assert settings_of(scene) == before
 
 
 def test_a_cancelled_render_leaves_no_file(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
-    settings = module("snapshot").Panorama(128, 1, 1, module("frames").Placement(1, 2))
     with pytest.raises(module("errors").CancelledError):
-        list(module("panorama_render").render_panorama(scene, settings, tmp_path / "x.mp4", True, lambda: True))
+        list(rendered(module, scene, tmp_path / "x.mp4", cancelled=True))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scene_that_is_gone_is_a_sentence(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    steps = rendered(module, scene, tmp_path / "x.mp4")
+    scene.name = "another"
+    with pytest.raises(module("errors").UserError, match="The scene Scene is gone"):
+        next(steps)
+
+
+def test_of_one_frame_too_there_is_a_video(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    list(rendered(module, scene, tmp_path / "x.mp4", frames=1, step=3))
+    clip = bpy.data.movieclips.load(str(tmp_path / "x.mp4"))
+    assert clip.frame_duration == 1
+    bpy.data.movieclips.remove(clip)

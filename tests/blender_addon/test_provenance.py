@@ -1,0 +1,73 @@
+"""What strips keep: written and read again, of older versions, and edited by hand."""
+
+from dataclasses import fields
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from blender_addon.provenance import Provenance, keep, provenance_of
+
+
+class Group:
+    """A group of Blender's properties, as far as it is used here."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._values
+
+
+class Strip(dict[str, Any]):
+    """A strip of which only the custom properties matter."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, Group(value) if isinstance(value, dict) else value)
+
+
+anything = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()))
+KINDS: dict[object, st.SearchStrategy[Any]] = {
+    str: st.text(),
+    int: st.integers(-(2**31), 2**31 - 1),
+    int | None: st.none() | st.integers(1, 100),
+    float: st.floats(allow_nan=False),
+    float | None: st.none() | st.floats(0, 20),
+    bool: st.booleans(),
+}
+provenances = st.builds(Provenance, **{field.name: KINDS[field.type] for field in fields(Provenance)})
+
+
+@given(provenances)
+def test_what_is_kept_is_read_again(made_by: Provenance) -> None:
+    strip = Strip()
+    keep(strip, made_by)
+    assert provenance_of(strip) == made_by
+    assert None not in strip["omniaudio"].to_dict().values()  # Blender has no such property
+
+
+@given(st.dictionaries(st.sampled_from([field.name for field in fields(Provenance)]) | st.text(), anything))
+def test_whatever_stands_there_is_read_as_far_as_it_can_be(kept: dict[str, Any]) -> None:
+    found = Provenance.from_dict(kept)
+    for field in fields(Provenance):
+        assert type(getattr(found, field.name)) in (get_args(field.type) or (field.type,))
+
+
+def test_one_bad_value_does_not_spoil_the_others() -> None:
+    kept = {"version": 2, "seed": "seven", "model": "draft", "steps": "20", "guidance": [3], "of a later version": {}}
+    assert Provenance.from_dict(kept) == Provenance(model="draft", steps=20)
+
+
+def test_the_first_version_s_names_are_understood() -> None:
+    kept = {"source": "//film.mp4", "source_start": 2.0, "source_duration": 1.5, "seed": 5, "role": "master"}
+    found = Provenance.from_dict(kept)
+    assert (found.picture, found.picture_start, found.picture_duration) == ("//film.mp4", 2.0, 1.5)
+    assert (found.seed, found.role, found.version) == (5, "master", 1)
+    assert found.source == ""
+
+
+@pytest.mark.parametrize("kept", [None, 3, "omniaudio", [1, 2]])
+def test_what_is_no_group_of_properties_is_none_of_ours(kept: object) -> None:
+    assert provenance_of(Strip(omniaudio=kept)) is None
+    assert provenance_of(Strip()) is None
