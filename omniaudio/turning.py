@@ -1,13 +1,28 @@
-"""A recording camera's field turned into the world's: sound that a turning camera took stays where it was in the world."""
+"""A recording camera's field turned into the world's: sound that a turning camera took stays where it was in the world.
 
-from collections.abc import Callable
+The rotation is that of each sample's own time, so that there are no steps to hear. At first order it is exact: turned
+back by the inverse orientations, the field is what it was (Zotter and Frank, "Ambisonics", 2019, 5.2).
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from itertools import pairwise
 from math import hypot
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from omniaudio.progress import Report
+from omniaudio.ambisonics import XYZ, Floats, Sound
+from omniaudio.delivery import AmbixWriter, file_sha256, installed_versions, replacing
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.listening import EARS, BinauralRenderer
+from omniaudio.output import check_output
+from omniaudio.progress import Progress, Report, Task
+from omniaudio.sound_file import BLOCK, SoundFile, open_sound
+from omniaudio.takes import relative, together
 
 LENGTH_TOLERANCE = 1e-3
 """How far from 1 the length of a quaternion may be that was rounded on its way here."""
@@ -48,7 +63,7 @@ class Turn(BaseModel):
     @model_validator(mode="after")
     def _is_ascending(self) -> Self:
         times = [orientation.seconds for orientation in self.orientations]
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(times)):
             raise ValueError("the orientations' times ascend")
         return self
 
@@ -65,6 +80,134 @@ class Turned(BaseModel):
     true_peak_dbtp: float | None
 
 
+class TurnSidecar(BaseModel):
+    """Everything that it takes to turn a sound again, and what its file cannot say. Lies beside it as `.json`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal["omniaudio-turn-1"] = "omniaudio-turn-1"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
+    input: str = Field(description="the sound that was turned, as seen from here")
+    input_sha256: str
+    orientations: tuple[Orientation, ...]
+    gain_db: float = Field(le=0, description="what the true-peak guard took")
+    true_peak_dbtp: float | None = Field(description="of the file; null in silence")
+    versions: dict[str, str] = Field(default_factory=installed_versions)
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, whole or not at all."""
+        with replacing(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+class Turning:
+    """The rotation of a camera through time, carried out on its sound block by block."""
+
+    def __init__(self, orientations: Sequence[Orientation], rate: int) -> None:
+        """`orientations` as in `Turn`; `rate` is the sound's in Hz."""
+        # One orientation is held from its time on, and two are what interpolation takes.
+        held = (*orientations, orientations[-1].model_copy(update={"seconds": orientations[-1].seconds + 1}))
+        self._times = np.array([one.seconds for one in held])
+        quaternions = np.array([(one.w, one.x, one.y, one.z) for one in held])
+        quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
+        # q and -q are the same rotation; of the two ways from one to the next the short one is meant.
+        turns_back = np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0
+        quaternions[1:] *= np.where(np.cumsum(turns_back) % 2, -1, 1)[:, None]
+        self._quaternions = quaternions
+        steps, sums = np.diff(quaternions, axis=0), quaternions[1:] + quaternions[:-1]
+        self._angles = 2 * np.arctan2(np.linalg.norm(steps, axis=1), np.linalg.norm(sums, axis=1))
+        self._rate = rate
+        self._samples = 0
+
+    def process(self, foa: Sound) -> Sound:
+        """The next samples `(4, samples)` from the camera's axes to the world's."""
+        times = (self._samples + np.arange(foa.shape[1])) / self._rate
+        self._samples += foa.shape[1]
+        quaternions = self._at(times)
+        scalar, axis, dipoles = quaternions[:, :1], quaternions[:, 1:], foa[XYZ, :].T
+        # q·v·q⁻¹ for each sample; SciPy's interpolation and rotation take six times as long.
+        half_way = np.cross(axis, dipoles)
+        turned = np.array(foa, dtype=np.float32)
+        turned[XYZ, :] = (dipoles + 2 * (scalar * half_way + np.cross(axis, half_way))).T
+        return turned
+
+    def _at(self, times: Floats) -> Floats:
+        """The unit quaternions `(times, 4)`, by spherical linear interpolation (Shoemake, "Animating rotation with
+        quaternion curves", 1985)."""
+        before = np.clip(np.searchsorted(self._times, times, "right") - 1, 0, len(self._angles) - 1)
+        share = np.clip((times - self._times[before]) / np.diff(self._times)[before], 0, 1)
+        angle = self._angles[before] / np.pi
+        # sin(share·angle) / sin(angle), which has a limit where the angle is 0.
+        first, second = ((part * np.sinc(part * angle) / np.sinc(angle))[:, None] for part in (1 - share, share))
+        return np.asarray(first * self._quaternions[before] + second * self._quaternions[before + 1])
+
+
+def read_orientations(path: Path) -> tuple[Orientation, ...]:
+    """The orientations in a JSON file: a list of objects with seconds, w, x, y and z.
+
+    Raises UserError (NO_INPUT) where it is none."""
+    try:
+        return TypeAdapter(tuple[Orientation, ...]).validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the path.", ExitCode.NO_INPUT) from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "its form"
+        sentence = f"{path.name} holds no orientations ({where}: {fault['msg']}): give a JSON list of"
+        raise UserError(f"{sentence} {{seconds, w, x, y, z}}.", ExitCode.NO_INPUT) from error
+
+
 def turn(request: Turn, report: Callable[[Report], None]) -> Turned:
-    """Turn a camera's field to the world's axes."""
-    raise NotImplementedError
+    """Turn a camera's field to the world's axes: a WAV as long as its sound, its sidecar, and a binaural preview.
+
+    Args:
+        request: what is wanted.
+        report: told of every step; what it raises ends the work, and nothing half-written stays.
+
+    Raises:
+        UserError: the sound cannot be read, or the target not be written.
+    """
+    sound = open_sound(request.sound)
+    target = request.output
+    check_output(target, ".wav", request.sound)
+    preview, sidecar = target.with_suffix(".preview.wav"), target.with_suffix(".json")
+    with together(target.parent) as folder:
+        writer = _write(request, sound, folder, report)
+        TurnSidecar(
+            input=relative(request.sound, target.parent),
+            input_sha256=file_sha256(request.sound),
+            orientations=request.orientations,
+            gain_db=writer.gain_db,
+            true_peak_dbtp=writer.true_peak_dbtp,
+        ).write(folder / sidecar.name)
+    return Turned(
+        sound=target,
+        preview=preview if request.preview else None,
+        sidecar=sidecar,
+        rate=sound.rate,
+        samples=sound.samples,
+        gain_db=writer.gain_db,
+        true_peak_dbtp=writer.true_peak_dbtp,
+    )
+
+
+def _write(request: Turn, sound: SoundFile, folder: Path, report: Callable[[Report], None]) -> AmbixWriter:
+    """Master and preview, in one pass over the sound."""
+    turning, renderer = Turning(request.orientations, sound.rate), BinauralRenderer(sound.rate)
+    progress = Progress(report, [Task("turn", -(-sound.samples // BLOCK), BLOCK / sound.rate / 20)])
+    progress.begin("turn")
+    with ExitStack() as files:
+        master = files.enter_context(AmbixWriter(folder / request.output.name, sound.rate))
+        preview = AmbixWriter(folder / request.output.with_suffix(".preview.wav").name, sound.rate, EARS)
+        if request.preview:
+            files.enter_context(preview)
+        for block in sound.blocks():
+            turned = turning.process(block)
+            master.write(turned)
+            if request.preview:
+                preview.write(renderer.process(turned))
+            progress.advance("turn")
+        if request.preview:
+            preview.write(renderer.finish())
+    return master
