@@ -14,6 +14,7 @@ from typing import Annotated
 from uuid import uuid4
 
 import typer
+from platformdirs import user_music_path
 
 from omniaudio.errors import ExitCode, UserError
 from osc_bridge.bridge import Bridge
@@ -28,6 +29,8 @@ from trt_engine.client import Client, EngineError, default_folder, find
 
 PORT = 9000
 LEDGER = "osc.sqlite3"
+SCENES = "OmniAudio"
+"""In the user's music folder, where the sound of Blender's scenes goes."""
 TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 
 
@@ -48,6 +51,9 @@ def osc(
     secret: Annotated[
         str | None, typer.Option(envvar="OMNIAUDIO_OSC_SECRET", help="What a generation's options must name.")
     ] = None,
+    scenes: Annotated[
+        Path | None, typer.Option(help="Where the sound of Blender's scenes goes; else OmniAudio in your music folder.")
+    ] = None,
     ledger: Annotated[Path | None, typer.Option(help="Where requests are kept; else with the user's data.")] = None,
     child: Annotated[
         bool, typer.Option("--child", help="For a program that starts it: lines of JSON; ends with standard input.")
@@ -55,25 +61,20 @@ def osc(
 ) -> None:
     """Listen for OSC: DAWs ask for generations, the service makes them."""
     try:
-        connect = _connect(engine, engine_folder, token_file)
+        for root in allow_root or []:
+            if not root.is_dir():
+                raise UserError(f"There is no folder {root}: name another one with --allow-root.", ExitCode.NO_INPUT)
+        results = (scenes or user_music_path() / SCENES).absolute()
+        service = ServiceEngine(_connect(engine, engine_folder, token_file), results, allow_root or [])
         kept = ledger or default_folder().parent / LEDGER
-        _serve(connect, bind=bind, port=port, roots=allow_root or [], secret=secret, ledger=kept, child=child)
+        _serve(service, bind=bind, port=port, secret=secret, ledger=kept, child=child)
     except UserError as error:
         if child:
             last_word(error.sentence)
         raise
 
 
-def _serve(
-    connect: Callable[[], Client],
-    *,
-    bind: str,
-    port: int,
-    roots: list[Path],
-    secret: str | None,
-    ledger: Path,
-    child: bool,
-) -> None:
+def _serve(engine: ServiceEngine, *, bind: str, port: int, secret: str | None, ledger: Path, child: bool) -> None:
     """The bridge from its checks to its end."""
     try:
         loopback = ipaddress.ip_address(bind).is_loopback
@@ -81,9 +82,6 @@ def _serve(
         raise UserError(f"{bind!r} is no address: name one like 127.0.0.1.") from error
     if not loopback and not secret:
         raise UserError(f"{bind} is reached from other machines: choose a --secret, or listen at 127.0.0.1.")
-    for root in roots:
-        if not root.is_dir():
-            raise UserError(f"There is no folder {root}: name another one with --allow-root.", ExitCode.NO_INPUT)
     try:
         kept = Ledger(ledger)
     except (OSError, sqlite3.Error) as error:
@@ -96,7 +94,7 @@ def _serve(
         # Not Windows' own loop: there, one datagram to a program that is gone ends the listening.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             console = Console() if child else None
-            bridge = Bridge(ServiceEngine(connect, roots), kept, secret, console.said if console else None)
+            bridge = Bridge(engine, kept, secret, console.said if console else None)
             runner.run(_listen(bind, port, bridge, console))
     except OSError as error:
         raise UserError(f"Nothing can listen at {bind}:{port} ({error.strerror}): choose another port.") from error

@@ -5,14 +5,15 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from osc_bridge.engine import POLL_SECONDS, JobView, Take
 from osc_bridge.ledger import Entry
-from osc_bridge.messages import RefusedError
-from trt_engine.client import Client, EngineError, Job, JobRequest, PathSource, ResultFile, TakeResult
+from osc_bridge.messages import RefusedError, SceneOptions
+from trt_engine.client import Client, EngineError, Job, JobRequest, PathSource, ResultFile, SceneSource, TakeResult
 
 LOOKED_AT = 4
 """Waiting jobs that are asked about at a time; those that run are all seen at once."""
@@ -26,28 +27,33 @@ _Answer = TypeVar("_Answer")
 
 
 class ServiceEngine:
-    """Jobs of a service, for files under allowed roots; the results are put beside the clip."""
+    """Jobs of a service, for files under allowed roots, whose results are put beside the clip, and for the scene that
+    is open in Blender, whose results are put into a folder of their own."""
 
-    def __init__(self, connect: Callable[[], Client], roots: Sequence[Path] = ()) -> None:
+    def __init__(self, connect: Callable[[], Client], scenes: Path, roots: Sequence[Path] = ()) -> None:
         """
         Args:
             connect: the client of the service where it is now; asked at every call, since it may start again elsewhere.
+            scenes: where the results of scenes go: the picture may lie on another machine. Made when it is needed.
             roots: clips lie under one of these, links followed; none given, the service's own roots alone decide.
         """
         self._connect = connect
+        self._scenes = scenes
         self._roots = tuple(root.resolve() for root in roots)
         self._running: set[str] = set()
 
     def submit(self, entry: Entry) -> str:
         """Queue a request; one that is queued already has its job."""
         options = entry.options
-        request = JobRequest(
-            source=PathSource(str(self._clip(entry.video))),
-            request_id=NAMESPACE + entry.request_id,
-            name=_stem(entry),
-            **options.model_dump(exclude={"secret"}),
-            map=False,
-        )
+        wish = options.model_dump(exclude={"secret", "frame_start", "frame_end"})
+        source: PathSource | SceneSource
+        if isinstance(options, SceneOptions):
+            source = SceneSource(options.frame_start, options.frame_end)
+            wish["force"] = True  # Blender knows what it renders
+        else:
+            source = PathSource(str(self._clip(entry.video)))
+        name = NAMESPACE + entry.request_id
+        request = JobRequest(source, request_id=name, name=_stem(entry), **wish, map=False)
         return self._ask(lambda client: client.create(request)).id
 
     def look(self, jobs: list[str]) -> list[JobView]:
@@ -65,19 +71,18 @@ class ServiceEngine:
         return _view(self._ask(lambda client: client.cancel(job)))
 
     def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done beside its clip."""
+        """Put the files of a job that is done beside its clip, or into the folder of scenes."""
         job = self._ask(lambda client: client.job(entry.job))
         if job.result is None:
             raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
-        clip = self._clip(entry.video)
-        return [self._deliver(job, take, clip) for take in job.result.takes]
+        folder = self._clip(entry.video).parent if entry.video else self._made_scenes()
+        return [self._deliver(job, take, folder) for take in job.result.takes]
 
-    def _deliver(self, job: Job, take: TakeResult, clip: Path) -> Take:
-        folder = clip.parent
+    def _deliver(self, job: Job, take: TakeResult, folder: Path) -> Take:
         files = [file for file in (take.preview, take.sidecar, take.sound) if file is not None]
         for file in files:
             self._ask(partial(_fetch, job=job.id, file=file, folder=folder))
-        _relate(folder / take.sidecar.name, clip)
+        _relate(folder / take.sidecar.name, Path(take.sidecar.path).parent)
         return Take(
             number=take.take,
             path=str(folder / take.sound.name),
@@ -86,6 +91,14 @@ class ServiceEngine:
             duration=take.samples / take.rate,
             preview=str(folder / take.preview.name) if take.preview else "",
         )
+
+    def _made_scenes(self) -> Path:
+        try:
+            self._scenes.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            sentence = f"The folder {self._scenes} cannot be made ({error.strerror}): name another with --scenes."
+            raise RefusedError("file", sentence) from error
+        return self._scenes
 
     def _see(self, job_id: str) -> JobView:
         try:
@@ -128,14 +141,17 @@ def _stem(entry: Entry) -> str:
     """The files' name: the clip's, shortened where the service or a file system asks for it, and the request's id, so
     that two requests of one clip do not meet."""
     ending = f".{entry.request_id.replace(':', '~')}.ambix"
-    clip = re.sub(r'[\x00-\x1f\x7f\\:*?"<>|#%]', "-", Path(entry.video).stem).lstrip(".") or "clip"
+    clip = re.sub(r'[\x00-\x1f\x7f\\:*?"<>|#%]', "-", Path(entry.video or "scene").stem).lstrip(".") or "clip"
     return clip.encode(errors="replace")[: LONGEST_STEM - len(ending)].decode(errors="ignore") + ending
 
 
-def _relate(sidecar: Path, clip: Path) -> None:
-    """Name the clip as seen from where the sidecar now lies."""
+def _relate(sidecar: Path, before: Path) -> None:
+    """Name the picture as seen from where the sidecar now lies; `before` is the folder that it came from."""
     content = json.loads(sidecar.read_bytes())
-    content["input"] = os.path.relpath(clip, sidecar.parent).replace(os.sep, "/")
+    picture = os.path.normpath(before.resolve() / content["input"])
+    with suppress(ValueError):  # on another drive of Windows: there is no way from here
+        picture = os.path.relpath(picture, sidecar.parent.resolve())
+    content["input"] = picture.replace(os.sep, "/")
     partial = sidecar.with_name(f".{sidecar.name}.partial")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, sidecar)

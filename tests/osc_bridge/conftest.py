@@ -25,7 +25,8 @@ class RunningBridge:
         url = find(service.folder).url
         self._log = folder / "bridge.log"
         self._command = [sys.executable, "-m", "omniaudio.cli", "osc", "--port", str(self.port), "--engine", url]
-        self._command += ["--token-file", str(service.folder / "token"), "--ledger", str(folder / "osc.sqlite3"), *more]
+        self._command += ["--token-file", str(service.folder / "token"), "--ledger", str(folder / "osc.sqlite3")]
+        self._command += ["--scenes", str(folder / "scenes"), *more]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Daw:

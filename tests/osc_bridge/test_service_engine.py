@@ -46,9 +46,9 @@ def test_requests_of_one_clip_never_meet():
 
 
 @pytest.mark.parametrize("video", [r"/\host\share\a.mp4", r"\/host/share/a.mp4", "//host/a.mp4", r"\\?\C:\a.mp4"])
-def test_a_share_in_any_spelling_is_not_even_followed(video):
+def test_a_share_in_any_spelling_is_not_even_followed(video, tmp_path):
     def connect():
         raise AssertionError("the service was asked")
 
     with pytest.raises(RefusedError, match="absolute path"):
-        ServiceEngine(connect).submit(entry(video))
+        ServiceEngine(connect, tmp_path).submit(entry(video))
