@@ -2,15 +2,17 @@
 
 
 class UserError(Exception):
-    """An error that its reader can mend; `sentence` says what is wrong and what to do."""
+    """An error that its reader can mend: `sentence` says what is wrong and what to do; `code` names the kind of error
+    where a program can offer the remedy, as the engine's codes do."""
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, code: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.code = code
 
 
 class CancelledError(UserError):
     """The user ended the job."""
 
     def __init__(self) -> None:
-        super().__init__("Cancelled; the sequencer is as it was.")
+        super().__init__("Cancelled; the sequencer is as it was.", "cancelled")

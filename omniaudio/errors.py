@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     NOT_WRITABLE = 7
     NO_MODEL = 8
     NO_BACKEND = 9
+    IN_USE = 10
     CANCELLED = 130
 
 
