@@ -130,11 +130,14 @@ def _timing_of(strip: bpy.types.Strip, file: Path) -> frames.MovieTiming:
 
 def _length_of(file: Path) -> tuple[int, Fraction]:
     """A video's frames and frames a second. A strip does not tell its file's length."""
+    unreadable = UserError(f"Blender cannot read the video {file}; convert it first.")
     try:
         clip = bpy.data.movieclips.load(str(file))
     except RuntimeError as error:
-        raise UserError(f"Blender cannot read the video {file}; convert it first.") from error
+        raise unreadable from error
     try:
+        if not (clip.fps > 0 and clip.frame_duration > 0):
+            raise unreadable
         return clip.frame_duration, frames.frame_rate(clip.fps)
     finally:
         bpy.data.movieclips.remove(clip)
@@ -145,7 +148,8 @@ def _rendered_sequence(scene: bpy.types.Scene, rate: Fraction, strip: str | None
 
 
 def _frame_step(scene: bpy.types.Scene, rate: Fraction) -> int:
-    return max(1, int(rate / scene.omniaudio.pictures_per_second))
+    # A little fewer will do, so that every third frame of 23.976 is 8 a second.
+    return max(1, int(float(rate) / scene.omniaudio.pictures_per_second + 0.01))
 
 
 def _of_sequence(scene: bpy.types.Scene, rate: Fraction) -> Picture:

@@ -106,3 +106,28 @@ def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path
         )
 
     return make
+
+
+@pytest.fixture
+def numbered_pictures(tmp_path: Path) -> Callable[..., list[Path]]:
+    """Writes 64 x 32 pictures whose grey says their number, and whose left quarter is black."""
+    import bpy
+    import numpy as np
+
+    def write(count: int) -> list[Path]:
+        files = []
+        for number in range(count):
+            pixels = np.ones((32, 64, 4), np.float32)
+            pixels[:, :, :3] = (number + 2) / (count + 2)
+            pixels[:, :16, :3] = 0
+            file = tmp_path / f"numbered_{number:03d}.png"
+            image = bpy.data.images.new("numbered", 64, 32)
+            image.pixels.foreach_set(pixels.ravel())
+            image.filepath_raw = str(file)
+            image.file_format = "PNG"
+            image.save()
+            bpy.data.images.remove(image)
+            files.append(file)
+        return files
+
+    return write

@@ -1,0 +1,247 @@
+"""Which picture is meant: the strip with its trims, offsets and speed; the range; the scene; a file."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import bpy
+import pytest
+
+Modules = Callable[[str], ModuleType]
+Numbered = Callable[..., list[Path]]
+
+FILM = (
+    Path(__file__).resolve().parents[4] / "shared" / "media" / "ricoh_360_mono.mp4"
+).resolve()  # 1202 frames at 30 a second
+
+
+@pytest.fixture
+def film(scene: bpy.types.Scene) -> bpy.types.Strip:
+    """Real footage as the active strip, from frame 11, in a scene of its own rate."""
+    if not FILM.exists():
+        pytest.skip("needs the folder ../shared with reference material")
+    scene.render.fps = 30
+    editor = scene.sequence_editor_create()
+    strip = editor.strips.new_movie("film", str(FILM), 1, 11)
+    editor.active_strip = strip
+    return strip
+
+
+def chosen(module: Modules, source: str = "STRIP") -> object:
+    bpy.context.scene.omniaudio.source = source
+    return module("snapshot").take_snapshot(bpy.context)
+
+
+def says(module: Modules, sentence: str, source: str = "STRIP") -> None:
+    with pytest.raises(module("errors").UserError, match=sentence) as error:
+        chosen(module, source)
+    assert error.value.sentence.endswith(".")
+
+
+def add_effect(scene: bpy.types.Scene, kind: str, strip: bpy.types.Strip | None = None) -> bpy.types.Strip:
+    length = {"length" if bpy.app.version >= (5, 0) else "frame_end": 100}
+    first = {} if strip is None else {"input1": strip}
+    channel = 1 + max((s.channel for s in scene.sequence_editor.strips), default=0)
+    return scene.sequence_editor.strips.new_effect(kind.lower(), kind, channel, 11, **length, **first)
+
+
+def test_a_movie_strip_is_the_part_of_its_file_that_it_shows(module: Modules, film: bpy.types.Strip) -> None:
+    film.frame_offset_start, film.frame_offset_end = 60, 1202 - 60 - 45
+    snapshot = chosen(module)
+    assert snapshot.source == module("sources").Footage(FILM, module("frames").FileSpan(2.0, 1.5))
+    assert (snapshot.place, snapshot.rate) == (module("frames").Placement(71, 45), Fraction(30))
+    assert (snapshot.title, snapshot.chosen, snapshot.stem) == ("film", "STRIP", FILM.stem)
+    assert snapshot.under == module("sources").PictureStrip("film", 11)
+    film.animation_offset_start = 30  # cut off for good
+    assert chosen(module).source.part.start == 3.0
+
+
+def test_a_strip_of_one_frame(module: Modules, film: bpy.types.Strip) -> None:
+    film.frame_offset_end = 1201
+    snapshot = chosen(module)
+    assert (snapshot.place.frames, snapshot.source.part.duration) == (1, pytest.approx(1 / 30))
+
+
+def in_a_meta_strip(scene: bpy.types.Scene, film: bpy.types.Strip) -> None:
+    film.move_to_meta(scene.sequence_editor.strips.new_meta("scene 1", 2, 11))
+    scene.sequence_editor.strips["scene 1"].frame_final_duration = 100
+
+
+CHANGES = {
+    "another speed": lambda scene, film: setattr(scene.render, "fps", 24),
+    "reversed": lambda scene, film: setattr(film, "use_reverse_frames", True),
+    "mirrored": lambda scene, film: setattr(film, "use_flip_x", True),
+    "upside down": lambda scene, film: setattr(film.transform, "rotation", 3.14159),
+    "a speed effect": lambda scene, film: add_effect(scene, "SPEED", film),
+    "in a meta strip": in_a_meta_strip,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_plays_otherwise_than_its_file_is_rendered(
+    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, change: str
+) -> None:
+    CHANGES[change](scene, film)
+    scene.sequence_editor.active_strip = film
+    snapshot = chosen(module)
+    step = int(scene.render.fps / 8)
+    assert snapshot.source == module("sources").Sequence("film", 1024, step)
+    assert snapshot.place == module("frames").Placement(11, 100 if change == "in a meta strip" else 1202)
+    assert snapshot.stem == "film"
+
+
+def test_a_retimed_movie_is_rendered(module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip) -> None:
+    """By the operator: `retiming_keys.add` crashes 4.5 and 5.0 without a window."""
+    with module("blender_versions").editing(scene):
+        if not bpy.ops.sequencer.retiming_segment_speed_set.poll():
+            pytest.skip("this Blender retimes in a window alone")
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=200, keep_retiming=True)
+    snapshot = chosen(module)
+    assert isinstance(snapshot.source, module("sources").Sequence)
+    assert snapshot.place.frames == pytest.approx(601, abs=1)
+
+
+def test_a_meta_strip_that_hides_the_movie_is_a_sentence(
+    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip
+) -> None:
+    in_a_meta_strip(scene, film)
+    film.frame_start = 5000
+    scene.sequence_editor.active_strip = film
+    says(module, "The meta strip around film shows nothing of it")
+
+
+def test_an_image_strip_is_its_picture_and_a_sequence_of_images_is_rendered(
+    module: Modules, scene: bpy.types.Scene, numbered_pictures: Numbered
+) -> None:
+    files = numbered_pictures(3)
+    editor = scene.sequence_editor_create()
+    still = editor.strips.new_image("still", str(files[1]), 1, 5)
+    still.frame_final_duration = 48
+    editor.active_strip = still
+    snapshot = chosen(module)
+    assert snapshot.source == module("sources").Footage(files[1], module("frames").FileSpan(0.0, 2.0))
+    assert snapshot.place == module("frames").Placement(5, 48)
+    for file in files[2:]:
+        still.elements.append(file.name)
+    assert isinstance(chosen(module).source, module("sources").Sequence)
+
+
+def test_strips_that_cannot_be_used_are_sentences(
+    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, tmp_path: Path
+) -> None:
+    film.filepath = "//gone.mp4"
+    says(module, r"The file of the strip film is missing: .*gone\.mp4")
+    text = tmp_path / "text.mp4"
+    text.write_text("no video")
+    film.filepath = str(text)
+    says(module, r"cannot read the video .*text\.mp4")
+    scene.sequence_editor.active_strip = add_effect(scene, "COLOR")
+    says(module, "Select a movie or image strip")
+    scene.sequence_editor.active_strip = None
+    says(module, "Select a movie or image strip")
+    scene.sequence_editor_clear()
+    says(module, "Select a movie or image strip")
+
+
+def test_the_range_is_the_preview_range_or_else_the_scene_s(
+    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip
+) -> None:
+    scene.frame_start, scene.frame_end = 1, 60
+    snapshot = chosen(module, "RANGE")
+    assert snapshot.source == module("sources").Sequence(None, 1024, 3)
+    assert (snapshot.place, snapshot.title, snapshot.under) == (module("frames").Placement(1, 60), "Scene", None)
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 20, 20
+    assert chosen(module, "RANGE").place == module("frames").Placement(20, 1)
+    scene.frame_preview_start = scene.frame_preview_end = 5
+    says(module, "shows no picture from frame 5 to 5", "RANGE")
+    scene.use_preview_range = False
+    film.mute = True
+    says(module, "shows no picture", "RANGE")
+    scene.sequence_editor_clear()
+    says(module, "shows no picture", "RANGE")
+
+
+def test_the_scene_is_rendered_over_its_range(module: Modules, scene: bpy.types.Scene) -> None:
+    scene.frame_start, scene.frame_end = 3, 50
+    scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 517, 4, 12
+    snapshot = chosen(module, "SCENE")
+    assert snapshot.source == module("sources").Panorama(516, 4, 2)
+    assert snapshot.place == module("frames").Placement(3, 48)
+    assert snapshot.wish.force
+    scene.camera = None
+    says(module, "has no camera", "SCENE")
+
+
+def test_each_scene_has_its_own_picture(module: Modules, scene: bpy.types.Scene) -> None:
+    other = bpy.data.scenes.new("other")
+    other.render.fps, other.frame_start, other.frame_end = 60, 1, 10
+    other.omniaudio.source, other.camera = "SCENE", scene.camera
+    scene.omniaudio.source = "SCENE"
+    first, second = (module("snapshot").take_snapshot(bpy.context, wanted) for wanted in (None, other))
+    assert (first.scene, first.rate, first.place.frames) == ("Scene", 24, 250)
+    assert (second.scene, second.rate, second.place.frames, second.source.frame_step) == ("other", 60, 10, 7)
+
+
+def test_a_file_lies_at_the_current_frame(
+    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, numbered_pictures: Numbered
+) -> None:
+    scene.render.fps = 24
+    scene.frame_set(40)
+    scene.omniaudio.file = str(FILM)
+    snapshot = chosen(module, "FILE")
+    assert snapshot.place == module("frames").Placement(40, 961)  # 1202 frames at 30 a second are 961.6
+    assert snapshot.source == module("sources").Footage(FILM, module("frames").FileSpan(0.0, 961 / 24))
+    assert (snapshot.title, snapshot.under) == (FILM.stem, None)
+    (picture,) = numbered_pictures(1)
+    scene.omniaudio.file = str(picture)
+    snapshot = chosen(module, "FILE")
+    assert snapshot.place == module("frames").Placement(40, 211)  # to the end of the scene
+    assert snapshot.source.part == module("frames").FileSpan(0.0, 211 / 24)
+    scene.omniaudio.file = "//gone.mp4"
+    says(module, r"The file .*gone\.mp4 is missing", "FILE")
+    scene.omniaudio.file = " "
+    says(module, "Choose the file", "FILE")
+
+
+def test_the_wish_is_what_the_panel_says(module: Modules, scene: bpy.types.Scene, installed: str) -> None:
+    settings = scene.omniaudio
+    settings.seed, settings.takes, settings.anchor = 7, 3, "WORLD"
+    wish = chosen(module, "SCENE").wish
+    assert (wish.seed, wish.takes, wish.anchor, wish.steps, wish.guidance) == (7, 3, "WORLD", None, None)
+    assert (wish.model, wish.backend, wish.preview, wish.map) == ("", "", True, True)
+    settings.steps, settings.guidance_own, settings.guidance = 12, True, 2.5
+    wish = chosen(module, "SCENE").wish
+    assert (wish.steps, wish.guidance) == (12, 2.5)
+
+
+def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(
+    module: Modules, scene: bpy.types.Scene, tmp_path: Path, installed: str
+) -> None:
+    unsaved = chosen(module, "SCENE")
+    assert unsaved.folder == Path(bpy.utils.extension_path_user(installed, path="unsaved"))
+    assert unsaved.stem == "Scene"
+    scene.omniaudio.folder = str(tmp_path / "elsewhere")
+    assert chosen(module, "SCENE").folder == tmp_path / "elsewhere"
+    name = "Überflug 森" * 12
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / f"{name}.blend"))
+    scene.omniaudio.folder = "//sound"
+    saved = chosen(module, "SCENE")
+    assert saved.folder == tmp_path / "sound"
+    assert name.startswith(saved.stem)
+    assert 95 < len(saved.stem.encode()) <= 100
+
+
+def test_a_folder_that_takes_no_files_is_a_sentence(module: Modules, tmp_path: Path) -> None:
+    usable = module("snapshot").usable_folder
+    assert usable(tmp_path / "new" / "sound").is_dir()
+    file = tmp_path / "file"
+    file.touch()
+    closed = [file / "sound"]
+    read_only = Path("/proc/1")  # for everybody, whatever the user may do
+    if read_only.is_dir():
+        closed.append(read_only)
+    for folder in closed:
+        with pytest.raises(module("errors").UserError, match="choose another"):
+            usable(folder)
+    assert list((tmp_path / "new" / "sound").iterdir()) == []
