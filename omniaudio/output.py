@@ -14,7 +14,7 @@ def check_output(output: Path, suffix: str, *inputs: Path) -> None:
     folder = output.parent
     if output.suffix.lower() != suffix:
         better = output.with_suffix(suffix) if output.name else f"OUT{suffix}"
-        raise UserError(f"A {suffix} is made here: name {better}, not {output}.", ExitCode.NOT_WRITABLE)
+        raise UserError(f"The output is a {suffix} file: name {better}, not {output}.", ExitCode.NOT_WRITABLE)
     if any(output.resolve() == path.resolve() for path in inputs):
         raise UserError(f"{output} is the input itself: name another output with -o.", ExitCode.NOT_WRITABLE)
     if output.is_dir() or not folder.is_dir():

@@ -62,7 +62,7 @@ def copied(film: av.container.OutputContainer, clip: av.container.InputContainer
     Raises NotCopyableError while they are read, the first one mostly, where no key frame lies at the part's start."""
     source = video_stream(clip, part.info.path)
     track = film.add_stream_from_template(source)
-    return _lasting(_copied(clip, source, track, part), part.seconds)
+    return lasting(_copied(clip, source, track, part), part.seconds)
 
 
 def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
@@ -79,7 +79,7 @@ def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
             encoder = PictureEncoder(film, size, rate, aspect, video_stream(clip, info.path))
     else:
         encoder = PictureEncoder(film, size, rate, aspect)
-    return _lasting(_encoded(encoder, part), part.seconds)
+    return lasting(_encoded(encoder, part), part.seconds)
 
 
 def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av.VideoStream, part: Part) -> Packets:
@@ -123,7 +123,7 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
     yield from encoder.finish()
 
 
-def _lasting(packets: Packets, seconds: float) -> Packets:
+def lasting(packets: Packets, seconds: float) -> Packets:
     """The packets, the last one's duration such that all of them together last so long."""
     last = next(packets, None)
     if last is None:

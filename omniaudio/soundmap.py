@@ -74,13 +74,9 @@ class SoundMap:
         return _draw(panorama, self.histogram, np.array(self._segments).reshape(-1, 4), self._samples / self.rate)
 
     def _count(self, segment: Sound) -> None:
-        field = spectral_field(segment, self.rate, smooth=_SMOOTH_FRAMES)
-        flow = field.intensity.reshape(-1, 3)
-        u, v = to_uv(flow)
-        column = np.clip((u * COLUMNS).astype(int), 0, COLUMNS - 1)
-        row = np.clip(((1 - v) * ROWS).astype(int), 0, ROWS - 1)
-        np.add.at(self.histogram, (row, column), np.linalg.norm(flow, axis=1))
-        self._segments.append(np.append(flow.sum(axis=0), field.energy.sum()))
+        histogram, sums = directions(segment, self.rate)
+        self.histogram += histogram
+        self._segments.append(sums)
         self._samples += segment.shape[1]
 
 
@@ -91,11 +87,50 @@ def draw(panorama: Picture, foa: Sound, rate: int) -> Image.Image:
     return sound_map.draw(panorama)
 
 
-def smooth(histogram: Floats) -> Floats:
-    """Density on the sphere of energy in the cells of a panorama `(ROWS, COLUMNS)`, relative to its largest value."""
+def directions(segment: Sound, rate: int) -> tuple[Floats, Floats]:
+    """Where a short sound `(4, samples)` comes from.
+
+    Returns:
+        The energy that has a direction, in the cells of a panorama `(ROWS, COLUMNS)`; and the sums `(4,)` of intensity
+        (x, y, z) and of energy.
+    """
+    field = spectral_field(segment, rate, smooth=_SMOOTH_FRAMES)
+    flow = field.intensity.reshape(-1, 3)
+    u, v = to_uv(flow)
+    column = np.clip((u * COLUMNS).astype(int), 0, COLUMNS - 1)
+    row = np.clip(((1 - v) * ROWS).astype(int), 0, ROWS - 1)
+    cells = np.bincount(row * COLUMNS + column, np.linalg.norm(flow, axis=1), ROWS * COLUMNS).astype(np.float64)
+    return cells.reshape(ROWS, COLUMNS), np.append(flow.sum(axis=0), field.energy.sum())
+
+
+def density(histogram: Floats) -> Floats:
+    """Density on the sphere of energy in the cells of a panorama `(ROWS, COLUMNS)`: what lies within a few degrees."""
     spectrum = np.fft.rfft(histogram, axis=1)
-    density = np.fft.irfft(np.einsum("ijk,jk->ik", _kernel(), spectrum), COLUMNS, axis=1).clip(min=0)
-    return np.asarray(density / density.max()) if density.max() > 0 else density
+    return np.fft.irfft(np.einsum("ijk,jk->ik", _kernel(), spectrum), COLUMNS, axis=1).clip(min=0)
+
+
+def smooth(histogram: Floats) -> Floats:
+    """The density relative to its largest value."""
+    dense = density(histogram)
+    return np.asarray(dense / dense.max()) if dense.max() > 0 else dense
+
+
+def stepped_back(panorama: Picture, height: int) -> npt.NDArray[np.float32]:
+    """The picture at a height, half way to its own grey and darker, so that colour means sound: `(height, 2·height,
+    3)`, 0 to 255."""
+    own, others = 0.4, 0.1
+    mix = (own, others, others, 0, others, own, others, 0, others, others, own, 0)
+    dark = Image.fromarray(resize(panorama, height, 2 * height)).convert("RGB", mix)
+    return np.asarray(dark).astype(np.float32)
+
+
+def paint(picture: npt.NDArray[np.float32], relative: Floats) -> None:
+    """Colour a picture `(height, 2·height, 3)`, in place, by the density relative to the loudest `(ROWS, COLUMNS)`."""
+    fine = _enlarge(relative, picture.shape[0])
+    seen = fine > 10 ** (-RANGE_DB / 10)
+    share = np.clip(1 + 10 * np.log10(fine[seen]) / RANGE_DB, 0, 1)
+    opacity = (_FAINTEST * np.clip(6 * share, 0, 1) + (_LOUDEST - _FAINTEST) * share)[:, None]
+    picture[seen] += opacity * (_colour(share) - picture[seen])
 
 
 @cache
@@ -108,22 +143,15 @@ def _kernel() -> npt.NDArray[np.complex128]:
 
 def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float) -> Image.Image:
     height = WIDTH // 2
-    picture = resize(panorama, height, WIDTH).astype(np.float32)
-    # The picture steps back, half way to its own grey and darker, so that colour means sound.
-    picture = picture @ (0.3 * np.eye(3, dtype=np.float32) + 0.1)
-
-    with np.errstate(divide="ignore"):
-        level = 10 * np.log10(_enlarge(smooth(histogram), height))
-    share = np.clip(1 + level / RANGE_DB, 0, 1)
-    opacity = (_FAINTEST * np.clip(6 * share, 0, 1) + (_LOUDEST - _FAINTEST) * share)[..., None]
-    picture += opacity * (_colour(share) - picture)
+    picture = stepped_back(panorama, height)
+    paint(picture, smooth(histogram))
 
     image = Image.new("RGB", (WIDTH * _FINE, (height + _FOOTER) * _FINE), _PAPER)
     # Repeated pixels come back as they were when the whole is scaled down; only what is drawn over them is smoothed.
     base = Image.fromarray(picture.round().astype(np.uint8))
     image.paste(base.resize((WIDTH * _FINE, height * _FINE), Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(image, "RGBA")
-    _graticule(pen, height)
+    _draw_graticule(pen, height)
     _path(pen, segments, seconds, height)
     energy = segments[:, 3].sum()
     diffuse = 1 - np.linalg.norm(segments[:, :3], axis=1).sum() / energy if energy > 0 else None
@@ -157,18 +185,27 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size * _FINE)
 
 
-def _graticule(pen: ImageDraw.ImageDraw, height: int) -> None:
+@cache
+def graticule(height: int) -> Image.Image:
+    """Meridians and parallels with their names, to lie over a panorama: RGBA, `(height, 2·height)`."""
+    image = Image.new("RGBA", (2 * height * _FINE, height * _FINE))
+    _draw_graticule(ImageDraw.Draw(image), height)
+    return image.reduce(_FINE)
+
+
+def _draw_graticule(pen: ImageDraw.ImageDraw, height: int) -> None:
+    width = 2 * height
     names = {0: "front", 90: "left", -90: "right"}
     for azimuth in range(-135, 180, 45):
-        x = (0.5 - azimuth / 360) * WIDTH * _FINE
+        x = (0.5 - azimuth / 360) * width * _FINE
         pen.line([(x, 0), (x, height * _FINE)], fill=(255, 255, 255, 60), width=_FINE)
         label = f"{names[azimuth]} {azimuth}°" if azimuth in names else f"{azimuth}°"
         _label(pen, (x, (height - 16) * _FINE), label, "mm", _INK)
-    for side, anchor in ((8, "lm"), (WIDTH - 8, "rm")):
+    for side, anchor in ((8, "lm"), (width - 8, "rm")):
         _label(pen, (side * _FINE, (height - 16) * _FINE), "back", anchor, _INK)
     for elevation in (-45, 0, 45):
         y = (0.5 - elevation / 180) * height * _FINE
-        pen.line([(0, y), (WIDTH * _FINE, y)], fill=(255, 255, 255, 60), width=_FINE)
+        pen.line([(0, y), (width * _FINE, y)], fill=(255, 255, 255, 60), width=_FINE)
         _label(pen, (8 * _FINE, y - 12 * _FINE), f"{elevation}°", "lm", _INK)
 
 

@@ -70,12 +70,12 @@ def test_turned_there_and_back_is_as_before(path: list[np.ndarray]) -> None:
     np.testing.assert_allclose(Turning(back, RATE).process(Turning(there, RATE).process(sound)), sound, atol=2e-7)
 
 
-@given(paths, st.integers(1, 5000))
+@given(paths, st.integers(100, 3000))
 @settings(max_examples=20, deadline=None)
 def test_blocks_do_not_show(path: list[np.ndarray], size: int) -> None:
-    sound, taken = noise(10_000), orientations(path)
+    sound, taken = noise(3_000), orientations(path)
     turning = Turning(taken, RATE)
-    blocks = [turning.process(sound[:, start : start + size]) for start in range(0, 10_000, size)]
+    blocks = [turning.process(sound[:, start : start + size]) for start in range(0, 3_000, size)]
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), Turning(taken, RATE).process(sound))
 
 
