@@ -286,6 +286,21 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Blender:
+    """A Blender that is connected: the id that it has made up, and what is open in it."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class BlenderList:
+    """The Blenders that are connected, who came last as the last one."""
+
+    blenders: tuple[Blender, ...]
+
+
+@dataclass(frozen=True)
 class Model:
     """A model, and what it does where a request leaves it to the model; `ready` where it needs not be fetched first.
     `native_seconds` it makes at once, longer clips in overlapping windows; `rate` in Hz."""
@@ -463,14 +478,23 @@ class Client:
         found: WorkerList = self._call(WorkerList, "POST", "/workers/unload")
         return found.workers
 
-    def requests_for_blender(self, name: str, patience: float = PATIENCE_SECONDS) -> "RequestsForBlender":
+    def requests_for_blender(
+        self, name: str, patience: float = PATIENCE_SECONDS, blender: str | None = None
+    ) -> "RequestsForBlender":
         """Be a Blender, as long as what is returned is iterated over: the jobs that wait for it to render its scene.
 
         Args:
             name: what is open in it, like `forest.blend`; for people.
             patience: seconds that the service may stay away, as of `events`.
+            blender: its id, 32 hexadecimal digits of its own making: by the same one it is known again, and its jobs
+                still wait for it. Where None one is made.
         """
-        return RequestsForBlender(self, name, patience)
+        return RequestsForBlender(self, name, patience, blender or uuid4().hex)
+
+    def blenders(self) -> tuple[Blender, ...]:
+        """Those that are connected."""
+        found: BlenderList = self._call(BlenderList, "GET", "/blenders")
+        return found.blenders
 
     def rendering(self, job_id: str, progress: Progress) -> Job:
         """Tell how far a Blender is with its rendering, whose fraction this is. The answer says whether it is still
@@ -757,12 +781,12 @@ class RequestsForBlender(Iterator[Job]):
     """The jobs that wait for this Blender, each once, as they come; as long as this is not closed, it is connected.
 
     One thread iterates, which waits in between; another one may `close` it. A service that goes away is asked again, as
-    `Client.events` does, and knows this Blender again by an id of its own."""
+    `Client.events` does, and knows this Blender again by its id."""
 
-    def __init__(self, client: Client, name: str, patience: float) -> None:
+    def __init__(self, client: Client, name: str, patience: float, blender: str) -> None:
         self._line = _Line()
         self._told: set[str] = set()
-        address = f"/blenders/events?{urlencode({'name': name, 'blender': uuid4().hex}, errors='replace')}"
+        address = f"/blenders/events?{urlencode({'name': name, 'blender': blender}, errors='replace')}"
         self._jobs = client._followed(address, patience, "Blender connects to it again", self._line)
 
     def __next__(self) -> Job:
