@@ -127,14 +127,19 @@ def find_or_best(name: str | None) -> Model:
     """
     if name is not None:
         return find(name)
-    released = next(model for model in models() if model.name == RELEASED)
-    if released.ready:
-        return released
-    _log.warning(
-        "The draft model is used: small, trained on free sounds. The released one is not here; "
-        "`omniaudio models fetch omniaudio` brings it."
-    )
-    return find(DRAFT)
+    model = best()
+    if model is None or model.name == DRAFT:
+        _log.warning(
+            "The draft model is used: small, trained on free sounds. The released one is not here; "
+            "`omniaudio models fetch omniaudio` brings it."
+        )
+    return model or find(DRAFT)
+
+
+def best() -> Model | None:
+    """The model that is used where none is named: the released one, else the draft; None where neither is here."""
+    here = {model.name: model for model in models() if model.ready}
+    return here.get(RELEASED) or here.get(DRAFT)
 
 
 def _model(name: str) -> Model:

@@ -23,7 +23,7 @@ assert all(0 <= fraction <= 1 for fraction in fractions)
 service.download(job.id, job.result.takes[0].sound, target)
 assert target.stat().st_size == job.result.takes[0].sound.size
 assert job in service.jobs("done")
-assert [worker.device for worker in service.workers()] == ["cpu"]
+assert [worker.device for worker in service.workers()] == ["cpu", "sound"]
 service.remove(job.id)
 service.remove_upload(media.id)
 try:

@@ -14,6 +14,7 @@ _OPTIONS = {
     "idle_seconds": "idle-minutes",
     "keep_days": "keep-days",
     "most_seconds": "most-minutes",
+    "linger_seconds": "linger",
 }
 """Settings that their options name otherwise."""
 
@@ -38,6 +39,10 @@ def serve(
     idle_minutes: Annotated[float, typer.Option(help="A worker without a job for so long gives its memory back.")] = 10,
     keep_days: Annotated[float, typer.Option(help="Jobs and uploads are deleted after so long.")] = 30,
     most_minutes: Annotated[float, typer.Option(help="Of sound, in one job.")] = 60,
+    linger: Annotated[
+        float | None,
+        typer.Option(help="End when for so many seconds no job waits or runs and no Blender is connected."),
+    ] = None,
 ) -> None:
     """Keep a service running that makes sound for others, until Ctrl-C."""
     try:
@@ -56,6 +61,7 @@ def serve(
             idle_seconds=60 * idle_minutes,
             keep_days=keep_days,
             most_seconds=60 * most_minutes,
+            linger_seconds=linger,
         )
     except ValidationError as error:
         fault = error.errors()[0]

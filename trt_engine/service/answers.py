@@ -1,6 +1,6 @@
 """How the service refuses: every error is an `ErrorAnswer`, whoever of the layers below it was that refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +13,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.models import Error, ErrorAnswer, ErrorCode
+from trt_engine.service.models import KINDS, Error, ErrorAnswer, ErrorCode
 
 Responses = dict[int | str, dict[str, Any]]
 """Answers of a route beside its main one, as FastAPI takes them."""
@@ -25,6 +25,7 @@ _STATUS = {
     ErrorCode.SOURCE: HTTPStatus.NOT_FOUND,
     ErrorCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorCode.CONFLICT: HTTPStatus.CONFLICT,
+    ErrorCode.NO_BLENDER: HTTPStatus.CONFLICT,
     ErrorCode.QUEUE_FULL: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorCode.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorCode.NO_ROOM: HTTPStatus.INSUFFICIENT_STORAGE,
@@ -69,10 +70,16 @@ async def service_error(request: Request, error: Exception) -> JSONResponse:
 async def invalid(request: Request, error: Exception) -> JSONResponse:
     """What does not fit the schema, as a response that names each refused field, and repeats no value."""
     assert isinstance(error, RequestValidationError)
-    faults = {".".join(map(str, fault["loc"]))[:100]: fault["msg"] for fault in error.errors()}
+    faults = {_field(fault["loc"]): fault["msg"] for fault in error.errors()}
     named = [f"{field} ({message.lower()})" for field, message in faults.items()]
     more = f" and {len(named) - _MOST_FIELDS} more" if len(named) > _MOST_FIELDS else ""
     return answer(ErrorCode.INVALID, f"Correct {', '.join(named[:_MOST_FIELDS])}{more}.")
+
+
+def _field(place: Sequence[int | str]) -> str:
+    """Where in a request something is, without the request's kind, which is no field on the way there."""
+    named = [str(part) for number, part in enumerate(place) if not (number == 1 and part in KINDS)]
+    return ".".join(named)[:100]
 
 
 async def http_error(request: Request, error: Exception) -> Response:

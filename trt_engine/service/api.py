@@ -1,12 +1,11 @@
 """The HTTP API over the supervisor. Who may ask is decided in security.py, what may be read in sources.py."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path as FilePath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,46 +14,40 @@ from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from trt_engine.service import answers
+from trt_engine.service import answers, scenes
 from trt_engine.service.answers import Responses, documented
+from trt_engine.service.catalogue import model_list
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.models import (
     API_VERSION,
+    AnyRequest,
     ErrorAnswer,
     ErrorCode,
     Health,
     Job,
-    JobId,
     JobList,
     JobRequest,
     JobState,
     Media,
     MediaId,
-    MediaSource,
+    ModelList,
     WorkerList,
+    sources,
 )
 from trt_engine.service.settings import Settings
-from trt_engine.service.sources import Sources
+from trt_engine.service.shared import EVENTS, PREFIX, Here, JobPath, Shared, event, until
 from trt_engine.service.supervisor import Supervisor
 
-PREFIX = f"/v{API_VERSION}"
 MOST_LISTED = 1000
 
 _HOUR = 3600.0
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
-_MEDIA_TYPES = {".wav": "audio/wav", ".json": "application/json", ".png": "image/png"}
-_EVENTS: dict[str, Any] = {
-    "text/event-stream": {
-        "itemSchema": {
-            "required": ["data", "id"],
-            "properties": {
-                "data": {
-                    "contentMediaType": "application/json",
-                    "contentSchema": {"$ref": "#/components/schemas/Job"},
-                },
-            },
-        }
-    }
+_MEDIA_TYPES = {
+    ".wav": "audio/wav",
+    ".json": "application/json",
+    ".png": "image/png",
+    ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
 }
 _FILES: Responses = {
     200: {"content": {**dict.fromkeys(_MEDIA_TYPES.values(), _BINARY), "application/json": {}}},
@@ -64,33 +57,11 @@ _FILES: Responses = {
     },
 }
 _KNOWN_JOB: Responses = {200: {"model": Job, "description": "The job of this request id"}}
-_KNOWN_END: Responses = {200: {"content": _EVENTS}, 204: {"description": "The job's end is known"}}
-T = TypeVar("T")
-
-
-class _Shared:
-    """What the routes share."""
-
-    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
-        self.settings = settings
-        self.supervisor = supervisor
-        self.sources = Sources(settings)
-        self.ending = asyncio.Event()
-
-
-async def _shared(request: Request) -> _Shared:
-    shared: _Shared = request.app.state.shared
-    return shared
-
-
-Here = Annotated[_Shared, Depends(_shared)]
-JobPath = Annotated[JobId, Path(description="a job's id")]
-
+_KNOWN_END: Responses = {200: {"content": EVENTS}, 204: {"description": "The job's end is known"}}
 # The token is checked in front of the application (security.Guard); this writes it into the schema.
 _token = Depends(HTTPBearer(auto_error=False, description="what the file `token` in the service's folder holds"))
 _open = APIRouter(prefix=PREFIX, responses={403: {"model": ErrorAnswer}, 500: {"model": ErrorAnswer}})
-_router = APIRouter(prefix=PREFIX, responses=documented(401, 403, 500), dependencies=[_token])
-_uploads = APIRouter(prefix=PREFIX, responses=documented(401, 403, 500), dependencies=[_token])
+_router, _uploads = APIRouter(), APIRouter()
 
 
 def create_api(settings: Settings, supervisor: Supervisor) -> FastAPI:
@@ -118,22 +89,25 @@ def create_api(settings: Settings, supervisor: Supervisor) -> FastAPI:
             Exception: answers.fault,
         },
     )
-    api.state.shared = _Shared(settings, supervisor)
+    api.state.shared = Shared(settings, supervisor)
     api.include_router(_open)
-    api.include_router(_router)
-    api.include_router(_uploads, max_body_size=settings.most_media_bytes)
+    refusals = documented(401, 403, 500)
+    for router in (_router, scenes.router):
+        api.include_router(router, prefix=PREFIX, responses=refusals, dependencies=[_token])
+    most = settings.most_media_bytes
+    api.include_router(_uploads, prefix=PREFIX, responses=refusals, dependencies=[_token], max_body_size=most)
     return api
 
 
 def end_streams(api: FastAPI) -> None:
     """End the streams of events, which would hold up the server's end."""
-    shared: _Shared = api.state.shared
+    shared: Shared = api.state.shared
     shared.ending.set()
 
 
 @asynccontextmanager
 async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
-    shared: _Shared = api.state.shared
+    shared: Shared = api.state.shared
     await shared.supervisor.start()
     expiring = asyncio.create_task(_expire_uploads(shared))
     try:
@@ -154,17 +128,18 @@ async def health() -> Health:
     status_code=201,
     responses=_KNOWN_JOB | documented(400, 404, 409, 413, 422, 429, 507),
 )
-async def create_job(request: JobRequest, response: Response, here: Here) -> Job:
+async def create_job(request: AnyRequest, response: Response, here: Here) -> Job:
     """Queue a job; the same request id again is the same job, answered with 200."""
     # First of all: what was accepted once stays so, whatever has become of the clip.
     if (known := here.supervisor.known(request)) is not None:
         response.status_code = 200
         return known
     most = here.settings.most_seconds
-    if request.duration is not None and request.duration > most:
+    if isinstance(request, JobRequest) and request.duration is not None and request.duration > most:
         raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: ask for parts of it.")
-    source = await asyncio.to_thread(here.sources.find, request.source)
-    job, new = here.supervisor.submit(request, source)
+    named = sources(request)
+    files = {field: await asyncio.to_thread(here.sources.find, source) for field, source in named.items()}
+    job, new = here.supervisor.submit(request, files)
     if not new:
         response.status_code = 200
     return job
@@ -202,11 +177,11 @@ async def _changes(
     last_event_id: Annotated[str | None, Header(description="of the last event that is known")] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     job = here.supervisor.job(job_id)
-    if job.state.ended and last_event_id == _event(job).id:
+    if job.state.ended and last_event_id == event(job).id:
         raise HTTPException(204)  # which tells a browser to ask no more
     changes = here.supervisor.changes(job_id)
-    events = (_event(job) async for job in _until(here.ending, changes))
-    return (event async for event in events if event.id != last_event_id)
+    events = (event(job) async for job in until(here.ending, changes))
+    return (one async for one in events if one.id != last_event_id)
 
 
 @_router.get(
@@ -218,8 +193,8 @@ async def follow_job(
     events: Annotated[AsyncIterator[ServerSentEvent], Depends(_changes)],
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow a job to its end: each event is the job as it is by then."""
-    async for event in events:
-        yield event
+    async for one in events:
+        yield one
 
 
 @_router.get(
@@ -230,8 +205,7 @@ async def follow_job(
 async def read_file(job_id: JobPath, name: Annotated[str, Path(max_length=255)], here: Here) -> FileResponse:
     """Download a file of a job, or ranges of it."""
     job = here.supervisor.job(job_id)
-    takes = () if job.result is None else job.result.takes
-    files = [file for take in takes for file in (take.sound, take.sidecar, take.preview, take.map) if file is not None]
+    files = () if job.result is None else job.result.all_files
     path = next((FilePath(file.path) for file in files if file.name == name), None)
     if path is None or not path.is_file():
         raise ServiceError(ErrorCode.NOT_FOUND, f"The job {job_id}, which is {job.state}, has no file of this name.")
@@ -259,9 +233,15 @@ async def upload_media(
 @_router.delete("/media/{media_id}", status_code=204, responses=documented(404, 409, 422))
 async def remove_media(media_id: Annotated[MediaId, Path(description="an upload's id")], here: Here) -> None:
     """Delete an upload."""
-    if media_id in _media_in_use(here.supervisor):
+    if media_id in here.sources.uploads(here.supervisor.files_in_use()):
         raise ServiceError(ErrorCode.CONFLICT, "A job that has not ended wants this upload: cancel the job first.")
     await asyncio.to_thread(here.sources.remove, media_id)
+
+
+@_router.get("/models")
+async def list_models() -> ModelList:
+    """List the models that are here or can be fetched."""
+    return await asyncio.to_thread(model_list)
 
 
 @_router.get("/workers")
@@ -277,34 +257,7 @@ async def unload_workers(here: Here) -> WorkerList:
     return WorkerList(workers=tuple(here.supervisor.workers()))
 
 
-def _event(job: Job) -> ServerSentEvent:
-    """A job's state; its id is the same for the same state, also in the next service on the folder."""
-    data = job.model_dump_json()
-    return ServerSentEvent(raw_data=data, id=hashlib.sha256(data.encode()).hexdigest()[:32])
-
-
-async def _until(ending: asyncio.Event, items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """What comes before an end."""
-    end = asyncio.ensure_future(ending.wait())
-    item = asyncio.ensure_future(anext(items, None))
-    try:
-        while True:
-            await asyncio.wait({end, item}, return_when=asyncio.FIRST_COMPLETED)
-            if not item.done() or (value := item.result()) is None:
-                return
-            yield value
-            item = asyncio.ensure_future(anext(items, None))
-    finally:
-        end.cancel()
-        item.cancel()
-
-
-def _media_in_use(supervisor: Supervisor) -> set[str]:
-    live = [job for state in (JobState.QUEUED, JobState.RUNNING) for job in supervisor.jobs(state, MOST_LISTED)]
-    return {job.request.source.media for job in live if isinstance(job.request.source, MediaSource)}
-
-
-async def _expire_uploads(shared: _Shared) -> None:
+async def _expire_uploads(shared: Shared) -> None:
     while True:
-        await asyncio.to_thread(shared.sources.expire, _media_in_use(shared.supervisor))
+        await asyncio.to_thread(shared.sources.expire, shared.sources.uploads(shared.supervisor.files_in_use()))
         await asyncio.sleep(_HOUR)

@@ -64,7 +64,7 @@ class Child:
             "trt_engine.service.worker",
             device,
             str(folder / f"{name}.lock"),
-            env=_environment(device),
+            env=environment(device),
             start_new_session=True,
         )
         process = asyncio.subprocess.Process(transport, protocol, loop)
@@ -121,8 +121,8 @@ class Child:
         self._log.close()
 
 
-def _environment(device: str) -> dict[str, str]:
-    """The worker sees its own device and no other."""
+def environment(device: str) -> dict[str, str]:
+    """Of a process that sees its own device and no other."""
     kind, _, index = device.partition(":")
     seen = ""
     if kind == "cuda":

@@ -1,5 +1,6 @@
 """The files of jobs: each is made in `attempts/<random>/`, sealed there, and renamed to `results/<job id>/`."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -46,18 +47,24 @@ class Folders:
             return None
 
     def discard(self, job_id: str) -> None:
-        """A job's folder, if it is there, vanishes at once and is then deleted."""
+        """A job's folder, if it is there, vanishes at once, and is then deleted in a thread of the running loop's: that
+        may take a while. Raises OSError."""
         leftover = self._attempts / uuid4().hex
         try:
             self.results(job_id).rename(leftover)
         except FileNotFoundError:
             return
-        shutil.rmtree(leftover, ignore_errors=True)
+        asyncio.get_running_loop().run_in_executor(None, delete, leftover)
 
     def sweep(self) -> None:
         """Delete all attempts."""
         for leftover in self._attempts.iterdir():
-            shutil.rmtree(leftover, ignore_errors=True)
+            delete(leftover)
+
+
+def delete(folder: Path) -> None:
+    """Delete what can be deleted of a folder."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def seal(attempt: Path, result: Result) -> None:

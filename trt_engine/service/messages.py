@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from trt_engine.service.models import Error, JobRequest, Progress
+from trt_engine.service.models import AnyRequest, Error, Progress
 
 
 class _Message(BaseModel):
@@ -15,11 +15,13 @@ class _Message(BaseModel):
 
 
 class Run(_Message):
-    """To the worker: carry out a job, in the folder `attempt`, whose files will lie in `results` in the end."""
+    """To the worker: carry out a job, in the folder `attempt`, whose files will lie in `results` in the end.
+
+    `files` are the paths of its sources, by the fields that name them."""
 
     kind: Literal["run"] = "run"
-    request: JobRequest
-    source: Path
+    request: AnyRequest
+    files: dict[str, Path]
     attempt: Path
     results: Path
     most_seconds: float

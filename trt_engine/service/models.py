@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from omniaudio.container import Stereo
-from omniaudio.spatial_video import Codec
+from omniaudio.sound_track import Codec
 from omniaudio.takes import HIGHEST_RATE, LOWEST_RATE
 
 API_VERSION = 1
@@ -265,6 +265,12 @@ class Result(_Record):
     takes: tuple[TakeResult, ...] = ()
     files: tuple[ResultFile, ...] = ()
 
+    @property
+    def all_files(self) -> tuple[ResultFile, ...]:
+        """Those of the takes among them."""
+        of_takes = [file for take in self.takes for file in (take.sound, take.sidecar, take.preview, take.map)]
+        return (*(file for file in of_takes if file is not None), *self.files)
+
 
 class Job(_Record):
     """What is wanted and what has become of it."""
@@ -298,6 +304,19 @@ class Refusal(_Record):
     """Why a Blender does not render for a job, in a sentence that says what to do."""
 
     sentence: Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Blender(_Record):
+    """A Blender that is connected: the id that it has made up, and what is open in it."""
+
+    id: str
+    name: str
+
+
+class BlenderList(_Record):
+    """The Blenders that are connected, who came last as the last one."""
+
+    blenders: tuple[Blender, ...]
 
 
 class Model(_Record):

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omniaudio.delivery import replacing
 from omniaudio.errors import UserError
+from trt_engine.service import gpu
 from trt_engine.service.answers import JsonErrors
 from trt_engine.service.api import create_api, end_streams
 from trt_engine.service.security import Guard, bracketed, token
@@ -32,6 +34,7 @@ MOST_HEAD_BYTES = 32 * 1024
 STALLED_SECONDS = 60.0
 """A client that for so long neither sends the rest of its request nor takes its answer is dropped."""
 
+_TICKS_A_SECOND = 10
 _KEPT_ALIVE_SECONDS = 30
 _ENDING_SECONDS = 5
 """For so long downloads go on when the service ends."""
@@ -47,11 +50,14 @@ class Service(uvicorn.Server):
         """Take the folder and the port.
 
         Raises:
-            UserError: another service has one of them, they cannot be used, a root is no folder, the token is not
-                private, or none is wanted where others reach the service.
+            UserError: a device does not answer; another service has the folder or the port, or they cannot be used; a
+                root is no folder; the token is not private, or none is wanted where others reach the service.
         """
         self._settings = settings
-        self.api = create_api(settings, Supervisor(settings))
+        for device in settings.devices:
+            gpu.check(device)
+        self._supervisor = Supervisor(settings)
+        self.api = create_api(settings, self._supervisor)
         secret = token(settings.folder) if settings.token_required else None
         self._socket = _listen(settings)
         own_name = () if settings.host in _ANY_ADDRESS else (settings.host,)
@@ -71,6 +77,7 @@ class Service(uvicorn.Server):
             h11_max_incomplete_event_size=MOST_HEAD_BYTES,
         )
         super().__init__(config)
+        self._last_used, self._requests = time.monotonic(), 0
 
     @property
     def url(self) -> str:
@@ -93,9 +100,26 @@ class Service(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup([self._socket])
+        self._last_used = time.monotonic()
         address = {"url": self.url, "pid": os.getpid(), "version": version("omniaudio-blender")}
         with replacing(self._settings.folder / ADDRESS) as partial:
             partial.write_text(json.dumps(address) + "\n", encoding="utf-8")
+
+    async def on_tick(self, counter: int) -> bool:
+        """Every tenth of a second: whether the service is to end."""
+        ended = await super().on_tick(counter)
+        return ended or (counter % _TICKS_A_SECOND == 0 and self._has_lingered())
+
+    def _has_lingered(self) -> bool:
+        """Whether for so long as is wanted no job was there, and nobody asked for anything; a Blender that is connected
+        asks for the jobs that it is to render."""
+        linger = self._settings.linger_seconds
+        if linger is None:
+            return False
+        now, requests = time.monotonic(), self.server_state.total_requests
+        if self.server_state.tasks or requests != self._requests or self._supervisor.working:
+            self._last_used, self._requests = now, requests
+        return now - self._last_used >= linger
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         (self._settings.folder / ADDRESS).unlink(missing_ok=True)

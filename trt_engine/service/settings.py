@@ -57,6 +57,15 @@ class Settings(BaseModel):
     most_body_bytes: int = Field(default=64 * 1024, ge=1024, description="of a request in JSON")
     most_media_bytes: int = Field(default=8 * 1024**3, ge=1, description="of one upload")
 
+    linger_seconds: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="without work and clients for so long, the service ends"
+    )
+
+    @field_validator("folder")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
     @field_validator("devices")
     @classmethod
     def _once(cls, devices: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,12 +3,13 @@
 A path is refused before anything of it is opened: links are followed first, and where it then leads has to lie under an
 allowed root. Whether something is there is only said of what lies under one."""
 
+import asyncio
 import os
 import re
 import shutil
 import stat
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from uuid import uuid4
@@ -116,7 +117,7 @@ class Sources:
                 ErrorCode.NO_ROOM, f"The service cannot keep the upload ({error.strerror}): make room on its disk."
             ) from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
         return Media(id=media_id, name=file_name, size=size)
 
     def remove(self, media_id: str) -> None:
@@ -137,6 +138,10 @@ class Sources:
             with suppress(FileNotFoundError):  # deleted meanwhile
                 if time.time() - folder.stat().st_mtime > kept and folder.name not in in_use:
                     shutil.rmtree(folder, ignore_errors=True)
+
+    def uploads(self, files: Iterable[Path]) -> set[str]:
+        """The ids of the uploads that are among some files."""
+        return {file.parent.name for file in files if file.parent.parent == self._media}
 
     def _uploaded(self, media_id: str) -> Path:
         try:

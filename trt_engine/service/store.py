@@ -4,26 +4,37 @@ Every change is one transaction that is on the disk when the method returns (wri
 each is guarded by the state it starts from, so that a job ends once: what ends it first stays.
 """
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+from pydantic import TypeAdapter
 
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.models import Error, ErrorCode, Job, JobRequest, JobState, Result
+from trt_engine.service.models import (
+    AnyRequest,
+    Error,
+    ErrorCode,
+    Job,
+    JobRequest,
+    JobState,
+    Picture,
+    Result,
+    SceneSource,
+)
 from trt_engine.service.settings import DATABASE, LOCK
 
-SCHEMA = 1
-"""The version of the tables, kept in `user_version`."""
-
-_TABLES = """
+_VERSIONS = (
+    """
 CREATE TABLE jobs (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -40,16 +51,42 @@ CREATE TABLE jobs (
     error TEXT
 );
 CREATE INDEX jobs_by_state ON jobs (state, place);
-"""
+""",
+    """
+ALTER TABLE jobs RENAME COLUMN source TO files;
+UPDATE jobs SET files = json_object('source', files);
+ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT 'model';
+ALTER TABLE jobs ADD COLUMN blender TEXT;
+ALTER TABLE jobs ADD COLUMN picture TEXT;
+DROP INDEX jobs_by_state;
+CREATE INDEX jobs_by_state ON jobs (state, lane, place);
+""",
+)
+"""What makes the tables of a version from those of the one before."""
+SCHEMA = len(_VERSIONS)
+"""The version of the tables, kept in `user_version`."""
 _LIVE = (JobState.QUEUED, JobState.RUNNING)
+_REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
+
+
+class Lane(StrEnum):
+    """Who is to carry a job out next."""
+
+    MODEL = "model"
+    SOUND = "sound"
+    BLENDER = "blender"
 
 
 class Taken(NamedTuple):
-    """A job that has been given to a worker; `starts` counts this time too, `crashes` the workers that it cost."""
+    """A job that has been given to a worker; `starts` counts this time too, `crashes` the workers that it cost.
+
+    `request` has the picture that a Blender has rendered in the place of the scene; `files` are the paths of its
+    sources, by the fields that name them."""
 
     id: str
-    request: JobRequest
-    source: Path
+    request: AnyRequest
+    rendered: bool
+    files: Mapping[str, Path]
     starts: int
     crashes: int
 
@@ -72,7 +109,9 @@ class Store:
             self._lock.acquire(blocking=False)
         except Timeout:
             raise UserError(
-                f"Another service already uses {folder}: use that one, end it, or start this one with another --folder."
+                f"Another service already uses {folder}: use that one, end it, or start this one with another "
+                f"--folder.",
+                ExitCode.IN_USE,
             ) from None
         except OSError as error:
             raise UserError(
@@ -97,8 +136,8 @@ class Store:
                 )
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
-            if version == 0:
-                database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={SCHEMA}; COMMIT;")
+            for number, change in enumerate(_VERSIONS[version:], version + 1):
+                database.executescript(f"BEGIN; {change} PRAGMA user_version={number}; COMMIT;")
         except sqlite3.Error as error:
             if database is not None:
                 database.close()
@@ -138,8 +177,13 @@ class Store:
                 f"The service cannot write to {self._path} ({error}): make room there, and let nothing else use it.",
             ) from error
 
-    def create(self, request: JobRequest, source: Path) -> tuple[Job, bool]:
+    def create(self, request: AnyRequest, files: Mapping[str, Path], blender: str | None = None) -> tuple[Job, bool]:
         """Queue a job; the same request id again is the same job.
+
+        Args:
+            request: what is wanted.
+            files: its sources, by the fields that name them.
+            blender: the one that is to render, where the source is a scene.
 
         Returns:
             The job, and whether it is new.
@@ -147,12 +191,7 @@ class Store:
         Raises:
             ServiceError: CONFLICT, QUEUE_FULL, NO_ROOM, or SOURCE for a name that is no text.
         """
-        try:
-            os.fspath(source).encode()
-        except UnicodeEncodeError:
-            raise ServiceError(
-                ErrorCode.SOURCE, f"The name of {os.fspath(source)!a} is not in Unicode: rename it."
-            ) from None
+        paths = _paths(files)
         with self._change() as database:
             if (known := self.known(request)) is not None:
                 return known, False
@@ -162,20 +201,22 @@ class Store:
                     ErrorCode.QUEUE_FULL, f"{queued} jobs are waiting, the most that this service takes: ask later."
                 )
             row = database.execute(
-                "INSERT INTO jobs (id, request_id, request, source, state, created) VALUES (?, ?, ?, ?, ?, ?) "
-                "RETURNING *",
+                "INSERT INTO jobs (id, request_id, request, files, lane, blender, state, created) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
                 (
                     uuid4().hex,
                     request.request_id,
                     request.model_dump_json(),
-                    os.fspath(source),
+                    paths,
+                    _lane(request),
+                    blender,
                     JobState.QUEUED,
                     _now(),
                 ),
             ).fetchone()
             return _job(row), True
 
-    def known(self, request: JobRequest) -> Job | None:
+    def known(self, request: AnyRequest) -> Job | None:
         """The job of a request's id, if there is one. Raises ServiceError (CONFLICT) where it is another request's."""
         if request.request_id is None:
             return None
@@ -189,6 +230,47 @@ class Store:
                 f"The request id {request.request_id} belongs to another request, the job {job.id}: take another one.",
             )
         return job
+
+    def waiting(self, blender: str | None = None) -> list[tuple[str, Job]]:
+        """The jobs that wait for a Blender, or for any of them, each with who is to render it; the oldest first."""
+        rows = self._database.execute(
+            "SELECT * FROM jobs WHERE state = ? AND lane = ? AND (?3 IS NULL OR blender = ?3) ORDER BY place",
+            (JobState.QUEUED, Lane.BLENDER, blender),
+        )
+        return [(row["blender"], _job(row)) for row in rows]
+
+    def waits(self, job_id: str) -> bool:
+        """Whether a job waits for a Blender to render its scene."""
+        row = self._database.execute(
+            "SELECT 1 FROM jobs WHERE id = ? AND state = ? AND lane = ?", (job_id, JobState.QUEUED, Lane.BLENDER)
+        ).fetchone()
+        return row is not None
+
+    def picture(self, job_id: str) -> Picture | None:
+        """What a Blender has rendered for a job, if one has."""
+        row = self._database.execute("SELECT picture FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return None if row is None or row["picture"] is None else Picture.model_validate_json(row["picture"])
+
+    def give(self, job_id: str, picture: Picture, path: Path) -> bool:
+        """A job goes on with what a Blender has rendered; whether it waited for that.
+
+        Raises:
+            ServiceError: NO_ROOM, or SOURCE for a name that is no text.
+        """
+        with self._change() as database:
+            changed = database.execute(
+                "UPDATE jobs SET lane = ?, picture = ?, files = json_patch(files, ?) "
+                "WHERE id = ? AND state = ? AND lane = ?",
+                (
+                    Lane.MODEL,
+                    picture.model_dump_json(),
+                    _paths({"source": path}),
+                    job_id,
+                    JobState.QUEUED,
+                    Lane.BLENDER,
+                ),
+            )
+            return changed.rowcount == 1
 
     def job(self, job_id: str) -> Job:
         """A job. Raises ServiceError (NOT_FOUND)."""
@@ -209,18 +291,26 @@ class Store:
         rows = self._database.execute("SELECT id FROM jobs WHERE state IN (?, ?) ORDER BY place", _LIVE)
         return [row["id"] for row in rows]
 
-    def take(self) -> Taken | None:
-        """The oldest queued job, which is running from now on. Raises ServiceError (NO_ROOM)."""
+    def files_in_use(self) -> set[Path]:
+        """The sources of all jobs that have not ended."""
+        rows = self._database.execute("SELECT files FROM jobs WHERE state IN (?, ?)", _LIVE)
+        return {Path(path) for row in rows for path in json.loads(row["files"]).values()}
+
+    def take(self, lane: Lane) -> Taken | None:
+        """The oldest queued job of a lane, which is running from now on. Raises ServiceError (NO_ROOM)."""
         with self._change() as database:
             row = database.execute(
                 "UPDATE jobs SET state = ?, started = coalesce(started, ?), starts = starts + 1 WHERE place = "
-                "(SELECT min(place) FROM jobs WHERE state = ?) RETURNING *",
-                (JobState.RUNNING, _now(), JobState.QUEUED),
+                "(SELECT min(place) FROM jobs WHERE state = ? AND lane = ?) RETURNING *",
+                (JobState.RUNNING, _now(), JobState.QUEUED, lane),
             ).fetchone()
         if row is None:
             return None
-        request = JobRequest.model_validate_json(row["request"])
-        return Taken(row["id"], request, Path(row["source"]), row["starts"], row["crashes"])
+        request = _REQUESTS.validate_json(row["request"])
+        if row["picture"] is not None:
+            request = request.model_copy(update=dict(Picture.model_validate_json(row["picture"])))
+        files = {field: Path(path) for field, path in json.loads(row["files"]).items()}
+        return Taken(row["id"], request, row["picture"] is not None, files, row["starts"], row["crashes"])
 
     def requeue(self, job_id: str, *, crashed: bool, counted: bool = True) -> None:
         """A running job goes back to its place in the queue, and its start counts or not.
@@ -271,6 +361,24 @@ class Store:
             database.execute("DELETE FROM jobs WHERE id = ? AND state NOT IN (?, ?)", (job_id, *_LIVE))
 
 
+def _lane(request: AnyRequest) -> Lane:
+    if not isinstance(request, JobRequest):
+        return Lane.SOUND
+    return Lane.BLENDER if isinstance(request.source, SceneSource) else Lane.MODEL
+
+
+def _paths(files: Mapping[str, Path]) -> str:
+    """As JSON. Raises ServiceError (SOURCE) for a name that is no text."""
+    for path in files.values():
+        try:
+            os.fspath(path).encode()
+        except UnicodeEncodeError:
+            raise ServiceError(
+                ErrorCode.SOURCE, f"The name of {os.fspath(path)!a} is not in Unicode: rename it."
+            ) from None
+    return json.dumps({field: os.fspath(path) for field, path in files.items()})
+
+
 def _now() -> str:
     return _text(datetime.now(UTC))
 
@@ -284,7 +392,7 @@ def _job(row: sqlite3.Row) -> Job:
     return Job(
         id=row["id"],
         state=JobState(row["state"]),
-        request=JobRequest.model_validate_json(row["request"]),
+        request=_REQUESTS.validate_json(row["request"]),
         created=datetime.fromisoformat(row["created"]),
         started=row["started"] and datetime.fromisoformat(row["started"]),
         ended=row["ended"] and datetime.fromisoformat(row["ended"]),

@@ -22,27 +22,21 @@ import signal
 import sys
 import tempfile
 import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import IO
 
 from filelock import FileLock
 
-from omniaudio import takes, video, zoo
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generator import Stages
 from omniaudio.progress import Report
-from trt_engine.pipeline import open_pipeline
+from omniaudio.stills import is_sequence
+from trt_engine.service import gpu
 from trt_engine.service.errors import as_error
 from trt_engine.service.folders import seal
 from trt_engine.service.messages import COMMANDS, Cancel, Done, Failed, Loaded, Progressed, Run, line
-from trt_engine.service.models import Error, ErrorCode, Progress, Result, ResultFile, TakeResult
-from trt_engine.targets import native_architecture
+from trt_engine.service.models import Error, ErrorCode, Progress
+from trt_engine.service.work import Models, carry_out
 
-KEPT = 2
-"""Models that stay ready; the one that was not used for longest goes first."""
-STEM_BYTES = 200
-"""Of a file's name: endings and the names of unfinished files fit into the 255 that file systems take."""
 OPENING = "opening"
 """The stage before the generator's own: the model is made ready."""
 
@@ -65,7 +59,8 @@ class Worker:
         self._events = events
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
-        self._pipelines: OrderedDict[tuple[Path, str], Stages] = OrderedDict()
+        self._models = Models(lambda names: self._send(Loaded(job=self._job, models=names)))
+        self._job = ""
         self._stage = OPENING
 
     def serve(self) -> None:
@@ -97,16 +92,13 @@ class Worker:
 
     def _attempt(self, run: Run) -> Done | Failed:
         """Carry out a job; whatever goes wrong becomes a sentence."""
-        self._stage = OPENING
-        if not _answers(self._device):
-            sentence = (
-                f"The device {self._device} does not answer: start the service with one that nvidia-smi lists, with "
-                f"NVIDIA's driver and cuda-bindings installed, or with --device cpu."
-            )
+        self._job, self._stage = run.job, OPENING
+        if not gpu.answers(self._device):
+            silent = Error(code=ErrorCode.NO_BACKEND, sentence=gpu.silence(self._device))
             # In this process CUDA would not look again.
-            return Failed(job=run.job, error=Error(code=ErrorCode.NO_BACKEND, sentence=sentence), broken=True)
+            return Failed(job=run.job, error=silent, broken=True)
         try:
-            self._generate(run)
+            self._carry_out(run)
         except JobCancelledError:
             return Failed(job=run.job, error=Error(code=ErrorCode.CANCELLED, sentence="The job was cancelled."))
         except UserError as error:
@@ -123,17 +115,18 @@ class Worker:
             return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence), broken=True)
         if isinstance(error, OSError) and error.errno in _FULL:
             return Failed(job=run.job, error=_no_room(run, error))
-        if isinstance(error, OSError) and not run.source.exists():
-            sentence = f"{run.source} vanished while it was read: put it back, and ask again."
+        gone = next((file for file in run.files.values() if not is_sequence(file) and not file.exists()), None)
+        if isinstance(error, OSError) and gone is not None:
+            sentence = f"{gone} vanished while it was read: put it back, and ask again."
             return Failed(job=run.job, error=Error(code=ErrorCode.SOURCE, sentence=sentence))
         sentence = (
-            f"The generation broke off while {self._stage} ({_first_line(error)}): ask again, and with another "
+            f"The job broke off while {self._stage} ({_first_line(error)}): ask again, and with another "
             f"back-end if that does not help; the service's log says more."
         )
         # What a back-end is worth after it failed, a lost GPU above all, nobody knows.
         return Failed(job=run.job, error=Error(code=ErrorCode.INTERNAL, sentence=sentence), broken=True)
 
-    def _generate(self, run: Run) -> None:
+    def _carry_out(self, run: Run) -> None:
         def report(done: Report) -> None:
             self._stage = done.stage
             self._check(run)
@@ -143,101 +136,12 @@ class Worker:
             self._send(Progressed(job=run.job, progress=progress))
 
         self._check(run)
-        _check_length(run)
         self._send(Progressed(job=run.job, progress=Progress(stage=OPENING, fraction=0.0, seconds_left=None)))
-        pipeline = self._pipeline(run)
-        self._check(run)
-        wanted = run.request
-        request = takes.Request(
-            input=run.source,
-            output=run.attempt / f"{stem(run)}.wav",
-            start=wanted.start,
-            duration=wanted.duration,
-            seed=wanted.seed,
-            takes=wanted.takes,
-            steps=wanted.steps,
-            guidance=wanted.guidance,
-            rate=wanted.rate,
-            preview=wanted.preview,
-            map=wanted.map,
-            force=wanted.force,
-        )
-        made = takes.generate(request, pipeline, report)
-        seal(run.attempt, _result(run, pipeline, made))
+        seal(run.attempt, carry_out(run, self._models, report))
 
     def _check(self, run: Run) -> None:
         if run.job in self._cancelled:
             raise JobCancelledError
-
-    def _pipeline(self, run: Run) -> Stages:
-        """The model of a job, ready; opened where it is not yet."""
-        name = run.request.model
-        if name is not None and name not in (known := [model.name for model in zoo.models()]):
-            # Clients do not open folders of this machine as models.
-            raise UserError(f"There is no model {name!r}: name one of {', '.join(known)}.", ExitCode.NO_MODEL)
-        model = zoo.find_or_best(name)
-        key = (model.folder, run.request.backend)
-        if key not in self._pipelines:
-            while len(self._pipelines) >= KEPT:
-                self._pipelines.popitem(last=False)
-            self._pipelines[key] = open_pipeline(model, run.request.backend)
-            self._send(Loaded(job=run.job, models=tuple(dict.fromkeys(p.name for p in self._pipelines.values()))))
-        self._pipelines.move_to_end(key)
-        return self._pipelines[key]
-
-
-def stem(run: Run) -> str:
-    """The name of a job's files without their endings: as asked for, else `CLIP.ambix`."""
-    name = run.request.name
-    if name is None:
-        # What numbers the pictures of a sequence means something else in an address.
-        own = run.source.stem.translate(dict.fromkeys(map(ord, "#%"))).strip(". _-") or "clip"
-        name = f"{_cut(own, STEM_BYTES - len('.ambix'))}.ambix"
-    return _cut(name, STEM_BYTES)
-
-
-def _cut(text: str, length: int) -> str:
-    """As many characters as fit into so many bytes."""
-    return text.encode()[:length].decode(errors="ignore")
-
-
-def _check_length(run: Run) -> None:
-    """Raises UserError where the clip is missing or no clip, or more sound is asked for than the service makes."""
-    _, seconds = video.time_range(video.probe(run.source), run.request.start, run.request.duration)
-    if seconds * run.request.takes > run.most_seconds:
-        count = f"{run.request.takes} takes of " if run.request.takes > 1 else ""
-        raise UserError(
-            f"This service makes {run.most_seconds:g} s of sound a job at most, not {count}{seconds:g} s: ask for less "
-            f"at a time with start and duration.",
-            ExitCode.BAD_RANGE,
-        )
-
-
-def _result(run: Run, pipeline: Stages, made: list[takes.Take]) -> Result:
-    """What was made, by the paths at which it will lie."""
-
-    def at_the_end(path: Path) -> ResultFile:
-        return ResultFile(name=path.name, path=str(run.results / path.name), size=path.stat().st_size)
-
-    return Result(
-        model=pipeline.name,
-        backend=str(pipeline.backend),
-        takes=tuple(
-            TakeResult(
-                sound=at_the_end(take.sound),
-                sidecar=at_the_end(take.sidecar),
-                preview=None if take.preview is None else at_the_end(take.preview),
-                map=None if take.map is None else at_the_end(take.map),
-                seed=take.seed,
-                take=take.take,
-                rate=take.rate,
-                samples=take.samples,
-                gain_db=take.gain_db,
-                true_peak_dbtp=take.true_peak_dbtp,
-            )
-            for take in made
-        ),
-    )
 
 
 def _explained(error: UserError, run: Run) -> Error:
@@ -252,17 +156,6 @@ def _no_room(run: Run, error: OSError) -> Error:
     places = f"{run.attempt.parent} and in {tempfile.gettempdir()}"
     sentence = f"The service cannot write its files ({error.strerror}): make room in {places}."
     return Error(code=ErrorCode.NO_ROOM, sentence=sentence)
-
-
-def _answers(device: str) -> bool:
-    """Whether a device is there; of the GPUs the process sees its own alone."""
-    if device == "cpu":
-        return True
-    try:
-        native_architecture()
-    except UserError:
-        return False
-    return True
 
 
 def _first_line(error: Exception) -> str:

@@ -14,7 +14,7 @@ from quick import ended, request, supervised
 async def main(folder: Path, source: Path, count: int, steps: int) -> None:
     async with supervised(folder, devices=("cpu",)) as supervisor:
         wanted = [request(source, request_id=str(number), seed=number, steps=steps) for number in range(count)]
-        jobs = [supervisor.submit(one, source)[0] for one in wanted]
+        jobs = [supervisor.submit(one, {"source": source})[0] for one in wanted]
         print("ready", flush=True)
         for job in jobs:
             last = await ended(supervisor, job.id, 600)

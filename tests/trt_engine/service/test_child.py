@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trt_engine.service import child
-from trt_engine.service.child import Child, _environment, _how
+from trt_engine.service.child import Child, _how, environment
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ def test_a_worker_sees_its_own_device_alone(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
-    environment = _environment(device)
-    assert (environment["CUDA_VISIBLE_DEVICES"], environment["KEPT"]) == (seen, "as it is")
+    given_to_it = environment(device)
+    assert (given_to_it["CUDA_VISIBLE_DEVICES"], given_to_it["KEPT"]) == (seen, "as it is")
 
 
 def test_a_worker_imports_nothing_from_the_folder_that_it_is_started_in(

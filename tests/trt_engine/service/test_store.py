@@ -14,9 +14,10 @@ from omniaudio.errors import UserError
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.models import Error, ErrorCode, JobState, Result
 from trt_engine.service.settings import DATABASE
-from trt_engine.service.store import SCHEMA, Store
+from trt_engine.service.store import SCHEMA, Lane, Store
 
 CLIP = Path("/clips/clip.mp4")
+FILES = {"source": CLIP}
 RESULT = Result(model="draft", backend="onnxruntime", takes=())
 
 
@@ -29,34 +30,34 @@ def store(tmp_path: Path):
 
 def test_jobs_outlive_the_store(tmp_path: Path) -> None:
     first = Store(tmp_path, 10)
-    job, new = first.create(request(CLIP, seed=7, name="Ä 🌍"), CLIP)
+    job, new = first.create(request(CLIP, seed=7, name="Ä 🌍"), FILES)
     assert new
     first.close()
     again = Store(tmp_path, 10)
     assert again.job(job.id) == job
-    taken = again.take()
+    taken = again.take(Lane.MODEL)
     assert taken is not None
-    assert (taken.id, taken.request, taken.source, taken.starts, taken.crashes) == (job.id, job.request, CLIP, 1, 0)
+    assert (taken.id, taken.request, taken.files, taken.starts, taken.crashes) == (job.id, job.request, FILES, 1, 0)
     again.close()
 
 
 def test_the_same_request_id_is_the_same_job(store: Store) -> None:
-    job, new = store.create(request(CLIP, request_id="one"), CLIP)
+    job, new = store.create(request(CLIP, request_id="one"), FILES)
     assert new
-    assert store.create(request(CLIP, request_id="one"), CLIP) == (job, False)
+    assert store.create(request(CLIP, request_id="one"), FILES) == (job, False)
     with pytest.raises(ServiceError, match=job.id) as met:
-        store.create(request(CLIP, request_id="one", seed=1), CLIP)
+        store.create(request(CLIP, request_id="one", seed=1), FILES)
     assert met.value.code is ErrorCode.CONFLICT
-    assert store.create(request(CLIP), CLIP)[0].id != store.create(request(CLIP), CLIP)[0].id
-    store.take()
+    assert store.create(request(CLIP), FILES)[0].id != store.create(request(CLIP), FILES)[0].id
+    store.take(Lane.MODEL)
     store.finish(job.id, RESULT)
-    again, new = store.create(request(CLIP, request_id="one"), CLIP)
+    again, new = store.create(request(CLIP, request_id="one"), FILES)
     assert (again.id, again.state, new) == (job.id, JobState.DONE, False)
 
 
 def test_a_request_id_is_known_without_its_clip(store: Store) -> None:
     assert store.known(request(CLIP, request_id="one")) is None
-    job, _ = store.create(request(CLIP, request_id="one"), CLIP)
+    job, _ = store.create(request(CLIP, request_id="one"), FILES)
     assert store.known(request(CLIP, request_id="one")) == job
     assert store.known(request(CLIP)) is None
     with pytest.raises(ServiceError, match=job.id) as met:
@@ -66,26 +67,26 @@ def test_a_request_id_is_known_without_its_clip(store: Store) -> None:
 
 def test_a_thousand_jobs_wait_and_no_more(store: Store) -> None:
     for number in range(1000):
-        store.create(request(CLIP, request_id=str(number)), CLIP)
+        store.create(request(CLIP, request_id=str(number)), FILES)
     with pytest.raises(ServiceError, match="1000 jobs are waiting") as met:
-        store.create(request(CLIP), CLIP)
+        store.create(request(CLIP), FILES)
     assert met.value.code is ErrorCode.QUEUE_FULL
-    assert not store.create(request(CLIP, request_id="999"), CLIP)[1], "a known one is answered all the same"
-    assert store.take() is not None
-    assert store.create(request(CLIP), CLIP)[1]
+    assert not store.create(request(CLIP, request_id="999"), FILES)[1], "a known one is answered all the same"
+    assert store.take(Lane.MODEL) is not None
+    assert store.create(request(CLIP), FILES)[1]
 
 
 def test_jobs_are_taken_in_order_and_go_back_to_their_place(store: Store) -> None:
-    ids = [store.create(request(CLIP), CLIP)[0].id for _ in range(3)]
-    first = store.take()
+    ids = [store.create(request(CLIP), FILES)[0].id for _ in range(3)]
+    first = store.take(Lane.MODEL)
     assert first is not None
     assert first.id == ids[0]
     store.requeue(first.id, crashed=True)
-    again = store.take()
+    again = store.take(Lane.MODEL)
     assert again is not None
     assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1)
     store.requeue(first.id, crashed=False, counted=False)
-    again = store.take()
+    again = store.take(Lane.MODEL)
     assert again is not None
     assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1), "an orderly end does not count"
     assert [job.id for job in store.jobs(None, 2)] == [ids[2], ids[1]]
@@ -95,7 +96,7 @@ def test_jobs_are_taken_in_order_and_go_back_to_their_place(store: Store) -> Non
 
 def test_a_job_ends_once(store: Store) -> None:
     error = Error(code=ErrorCode.INTERNAL, sentence="No.")
-    job, _ = store.create(request(CLIP), CLIP)
+    job, _ = store.create(request(CLIP), FILES)
     assert store.cancel(job.id)
     assert not store.cancel(job.id)
     assert not store.finish(job.id, RESULT)
@@ -105,11 +106,11 @@ def test_a_job_ends_once(store: Store) -> None:
     assert (kept.state, kept.result) == (JobState.CANCELLED, None)
     assert kept.error is not None
     assert kept.error.code is ErrorCode.CANCELLED
-    assert store.take() is None
+    assert store.take(Lane.MODEL) is None
 
 
 def test_only_what_has_ended_is_removed(store: Store) -> None:
-    job, _ = store.create(request(CLIP, request_id="one"), CLIP)
+    job, _ = store.create(request(CLIP, request_id="one"), FILES)
     store.remove(job.id)
     assert store.job(job.id) == job
     store.cancel(job.id)
@@ -119,7 +120,7 @@ def test_only_what_has_ended_is_removed(store: Store) -> None:
     with pytest.raises(ServiceError, match="There is no job") as met:
         store.job(job.id)
     assert met.value.code is ErrorCode.NOT_FOUND
-    assert store.create(request(CLIP, request_id="one"), CLIP)[1], "its request id is free again"
+    assert store.create(request(CLIP, request_id="one"), FILES)[1], "its request id is free again"
 
 
 def test_one_service_a_folder(store: Store, tmp_path: Path) -> None:
@@ -151,19 +152,19 @@ def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path
 
 def test_a_name_that_is_no_text_is_refused(store: Store) -> None:
     with pytest.raises(ServiceError, match="not in Unicode"):
-        store.create(request(CLIP), Path("/clips/\udcff.mp4"))
+        store.create(request(CLIP), {"source": Path("/clips/\udcff.mp4")})
     assert store.live() == []
 
 
 def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "1m") as disk:
         store = Store(disk / "service", 1000)
-        known, _ = store.create(request(CLIP), CLIP)
+        known, _ = store.create(request(CLIP), FILES)
         filler = fill(disk)
         created = 1
         for _ in range(1000):
             try:
-                store.create(request(CLIP), CLIP)
+                store.create(request(CLIP), FILES)
             except ServiceError as error:
                 met = error
                 break
@@ -173,5 +174,5 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
         assert len(store.live()) == created
         assert store.job(known.id) == known
         filler.unlink()
-        assert store.create(request(CLIP), CLIP)[1]
+        assert store.create(request(CLIP), FILES)[1]
         store.close()

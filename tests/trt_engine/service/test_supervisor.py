@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_bits_as_the_command(
     async def through_the_service():
         async with supervised(folder) as supervisor:
             wanted = request(still, seed=11, takes=2, preview=True, map=True, rate=48000, backend="onnxruntime")
-            job, _ = supervisor.submit(wanted, still)
+            job, _ = supervisor.submit(wanted, {"source": still})
             return await ended(supervisor, job.id)
 
     job = asyncio.run(through_the_service())
@@ -71,18 +71,19 @@ def test_a_queue_with_all_that_goes_wrong(tmp_path: Path, still: Path) -> None:
                 (request(still, backend="nonsense"), still, ErrorCode.NO_BACKEND),
                 (request(still, request_id="last"), still, None),
             ]
-            jobs = [supervisor.submit(job, source)[0] for job, source, _ in wanted]
+            jobs = [supervisor.submit(job, {"source": source})[0] for job, source, _ in wanted]
             assert [job.progress.stage for job in jobs if job.progress] == ["waiting"] * len(jobs)
             gone.unlink()
             for job, (_, _, code) in zip(jobs, wanted, strict=True):
                 last = await ended(supervisor, job.id)
                 assert last.state is (JobState.DONE if code is None else JobState.FAILED), last
                 assert (last.error and last.error.code) == code
-            again, new = supervisor.submit(wanted[-1][0], still)
+            again, new = supervisor.submit(wanted[-1][0], {"source": still})
             assert (again, new) == (last, False)
             assert [job.id for job in supervisor.jobs(None, 100)] == [job.id for job in reversed(jobs)]
             assert len(supervisor.jobs(JobState.FAILED, 100)) == 5
-            (worker,) = supervisor.workers()
+            worker, sound = supervisor.workers()
+            assert (sound.device, sound.state) == ("sound", WorkerState.STOPPED)
             assert (worker.device, worker.state, worker.loaded) == ("cpu", WorkerState.IDLE, ("draft",))
         folders = sorted(path.name for path in (tmp_path / "service" / "results").iterdir())
         assert folders == sorted([jobs[0].id, jobs[-1].id])
@@ -94,9 +95,9 @@ def test_a_queue_with_all_that_goes_wrong(tmp_path: Path, still: Path) -> None:
 def test_cancelling(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
-            running, _ = supervisor.submit(long(still), still)
-            waiting, _ = supervisor.submit(request(still), still)
-            after, _ = supervisor.submit(request(still), still)
+            running, _ = supervisor.submit(long(still), {"source": still})
+            waiting, _ = supervisor.submit(request(still), {"source": still})
+            after, _ = supervisor.submit(request(still), {"source": still})
             with pytest.raises(ServiceError, match="cancel it first") as met:
                 supervisor.remove(running.id)
             assert met.value.code is ErrorCode.CONFLICT
@@ -130,7 +131,7 @@ def test_cancelling(tmp_path: Path, still: Path) -> None:
 def test_who_does_not_read_misses_and_delays_nothing(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
-            job, _ = supervisor.submit(request(still, steps=100), still)
+            job, _ = supervisor.submit(request(still, steps=100), {"source": still})
             slow = supervisor.changes(job.id)
             assert (await anext(slow)).state is JobState.QUEUED
             seen = [job async for job in supervisor.changes(job.id)]
@@ -145,12 +146,12 @@ def test_who_does_not_read_misses_and_delays_nothing(tmp_path: Path, still: Path
 def test_idle_workers_end_by_a_call_and_by_themselves(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path, idle_seconds=1.0) as supervisor:
-            await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
             assert len(worker_processes(tmp_path)) == 1
             await supervisor.unload()
             assert worker_processes(tmp_path) == []
             assert supervisor.workers()[0].state is WorkerState.STOPPED
-            running, _ = supervisor.submit(long(still), still)
+            running, _ = supervisor.submit(long(still), {"source": still})
             await sampling(supervisor, running.id)
             await supervisor.unload()
             assert len(worker_processes(tmp_path)) == 1, "one that works is left alone"
@@ -166,7 +167,7 @@ def test_idle_workers_end_by_a_call_and_by_themselves(tmp_path: Path, still: Pat
 def test_stopping_queues_the_running_job_again_and_leaves_no_child(tmp_path: Path, still: Path) -> None:
     async def first():
         async with supervised(tmp_path) as supervisor:
-            job, _ = supervisor.submit(request(still, steps=60), still)
+            job, _ = supervisor.submit(request(still, steps=60), {"source": still})
             reader = supervisor.changes(job.id)
             await anext(reader)
             await sampling(supervisor, job.id)
@@ -196,8 +197,8 @@ def test_a_failed_back_end_costs_its_worker_and_not_the_next_job(
 
     async def run():
         async with supervised(folder) as supervisor:
-            damaged, _ = supervisor.submit(request(still, model="damaged", backend="onnxruntime"), still)
-            good, _ = supervisor.submit(request(still), still)
+            damaged, _ = supervisor.submit(request(still, model="damaged", backend="onnxruntime"), {"source": still})
+            good, _ = supervisor.submit(request(still), {"source": still})
             await sampling(supervisor, damaged.id)
             (before,) = worker_processes(folder)
             failed = await ended(supervisor, damaged.id)
@@ -216,7 +217,7 @@ def test_a_failed_back_end_costs_its_worker_and_not_the_next_job(
 def test_a_full_disk_is_a_failed_job_and_the_next_one_runs(tmp_path: Path, still: Path) -> None:
     async def run(disk: Path):
         async with supervised(disk / "service") as supervisor:
-            job, _ = supervisor.submit(request(still, steps=200), still)
+            job, _ = supervisor.submit(request(still, steps=200), {"source": still})
             await sampling(supervisor, job.id)
             filler = fill(disk)
             async with asyncio.timeout(60):
@@ -230,7 +231,7 @@ def test_a_full_disk_is_a_failed_job_and_the_next_one_runs(tmp_path: Path, still
             assert failed.error is not None
             assert failed.error.code is ErrorCode.NO_ROOM
             filler.unlink()
-            again, _ = supervisor.submit(request(still), still)
+            again, _ = supervisor.submit(request(still), {"source": still})
             assert (await ended(supervisor, again.id)).state is JobState.DONE
 
     with small_disk(tmp_path / "disk", "4m") as disk:
@@ -240,7 +241,7 @@ def test_a_full_disk_is_a_failed_job_and_the_next_one_runs(tmp_path: Path, still
 def test_what_is_too_old_is_removed(tmp_path: Path, still: Path) -> None:
     async def make():
         async with supervised(tmp_path) as supervisor:
-            return await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            return await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
 
     async def look(days: float) -> list[str]:
         async with supervised(tmp_path, keep_days=days) as supervisor:
@@ -259,7 +260,7 @@ def test_what_is_too_old_is_removed(tmp_path: Path, still: Path) -> None:
 def test_files_that_cannot_be_deleted_are_a_sentence(tmp_path: Path, still: Path) -> None:
     async def run():
         supervisor = Supervisor(Settings(folder=tmp_path))
-        job, _ = supervisor.submit(request(still), still)
+        job, _ = supervisor.submit(request(still), {"source": still})
         supervisor.cancel(job.id)
         (tmp_path / "results" / job.id).mkdir()
         (tmp_path / "attempts").rmdir()
@@ -284,7 +285,7 @@ def test_files_that_vanish_before_they_are_looked_at_are_a_failed_job(
 
     async def run():
         async with supervised(tmp_path) as supervisor:
-            return await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            return await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
 
     job = asyncio.run(run())
     assert job.state is JobState.FAILED
@@ -297,7 +298,7 @@ def test_a_result_that_was_not_written_down_is_taken_up(tmp_path: Path, still: P
 
     async def make():
         async with supervised(tmp_path) as supervisor:
-            return await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            return await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
 
     done = asyncio.run(make())
     before = (tmp_path / "results" / done.id).stat()

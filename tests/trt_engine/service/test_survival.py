@@ -72,7 +72,7 @@ def gone(folder: Path, seconds: float) -> float:
 def test_a_killed_worker_costs_its_job_one_more_try(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
-            job, _ = supervisor.submit(request(still, steps=150), still)
+            job, _ = supervisor.submit(request(still, steps=150), {"source": still})
             await sampling(supervisor, job.id)
             (worker,) = worker_processes(tmp_path)
             worker.kill()
@@ -90,8 +90,8 @@ def test_a_killed_worker_costs_its_job_one_more_try(tmp_path: Path, still: Path)
 def test_a_job_that_kills_two_workers_fails_with_the_reason(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
-            job, _ = supervisor.submit(long(still), still)
-            following, _ = supervisor.submit(request(still), still)
+            job, _ = supervisor.submit(long(still), {"source": still})
+            following, _ = supervisor.submit(request(still), {"source": still})
             for number in (signal.SIGABRT, signal.SIGKILL):
                 await sampling(supervisor, job.id)
                 (worker,) = worker_processes(tmp_path)
@@ -114,14 +114,14 @@ def test_a_job_that_kills_two_workers_fails_with_the_reason(tmp_path: Path, stil
 def test_an_idle_worker_that_was_killed_costs_no_job(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
-            await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
             (worker,) = worker_processes(tmp_path)
             worker.kill()
             async with asyncio.timeout(10):
                 while supervisor.workers()[0].state is not WorkerState.STOPPED:
                     await asyncio.sleep(0.02)
             assert supervisor.workers()[0].loaded == ()
-            await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
 
     asyncio.run(run())
     assert [(row["state"], row["starts"]) for row in rows(tmp_path)] == [("done", 1)] * 2
@@ -213,7 +213,7 @@ def test_files_are_whole_or_not_there_whenever_the_service_is_killed(tmp_path: P
 def test_a_job_is_begun_five_times_at_most(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
-            return await ended(supervisor, supervisor.submit(request(still), still)[0].id)
+            return await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
 
     asyncio.run(run())
     with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:

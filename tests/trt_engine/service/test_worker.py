@@ -23,7 +23,7 @@ from omniaudio import zoo
 from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.messages import EVENTS, Cancel, Done, Event, Failed, Loaded, Progressed, Run, line
 from trt_engine.service.models import ErrorCode, JobRequest, Result
-from trt_engine.service.worker import STEM_BYTES, stem
+from trt_engine.service.work import STEM_BYTES, stem
 
 
 class Talk:
@@ -44,7 +44,7 @@ class Talk:
         run = Run(
             job=job,
             request=wanted,
-            source=source,
+            files={"source": source},
             attempt=attempt,
             results=self.folder / "results" / job,
             most_seconds=most_seconds,
@@ -139,13 +139,14 @@ def test_what_libraries_print_does_not_break_the_protocol(tmp_path: Path, still:
     code = """
 import os, sys
 from pathlib import Path
+from omniaudio import takes
 from trt_engine.service import worker
-generate = worker.takes.generate
+generate = takes.generate
 def loud(*arguments):
     print("printed", flush=True)
     os.write(1, b'{"kind": "done", "job": "x"}\\n')
     return generate(*arguments)
-worker.takes.generate = loud
+takes.generate = loud
 worker.main(sys.argv[1], Path(sys.argv[2]))
 """
     with talking(tmp_path, code) as talk:
@@ -298,7 +299,7 @@ def test_a_back_end_that_fails_in_the_middle(
         failed = talk.failure(request(still, model="damaged", backend="onnxruntime"), still)
         assert failed.broken
         assert failed.error.code is ErrorCode.INTERNAL
-        assert failed.error.sentence.startswith("The generation broke off while")
+        assert failed.error.sentence.startswith("The job broke off while")
         assert "Traceback" not in failed.error.sentence
         assert talk.process.wait(timeout=10) == 1
     assert "Traceback" in (tmp_path / "log").read_text()
@@ -341,4 +342,5 @@ def test_what_it_cannot_understand_ends_it(talk: Talk) -> None:
 def test_names(tmp_path: Path, name: str | None, source: str, expected: str) -> None:
     path = tmp_path / source
     wanted = request(path, name=name)
-    assert stem(Run(job="x", request=wanted, source=path, attempt=path, results=path, most_seconds=1)) == expected
+    run = Run(job="x", request=wanted, files={"source": path}, attempt=path, results=path, most_seconds=1)
+    assert stem(run) == expected

@@ -1,0 +1,246 @@
+"""A device, which takes jobs of its lane from the store and lets its worker process carry them out, one at a time."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from trt_engine.service.blenders import after_rendering
+from trt_engine.service.child import Child
+from trt_engine.service.errors import ServiceError
+from trt_engine.service.folders import Folders, delete
+from trt_engine.service.live import STARTING, Live
+from trt_engine.service.messages import Cancel, Done, Failed, Loaded, Progressed, Run
+from trt_engine.service.models import Error, ErrorCode, Worker, WorkerState
+from trt_engine.service.settings import WORKERS, Settings
+from trt_engine.service.store import Lane, Store, Taken
+
+MOST_STARTS = 5
+"""Of a job, whatever ended the others."""
+MOST_CRASHES = 2
+"""Workers that a job may cost."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds until a worker is started after one has broken; twice as long after each further one in a row."""
+STUCK_SECONDS = 120.0
+"""A worker that a cancellation does not reach within so long is killed: a step takes less on any machine."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Died:
+    """The worker ended during a job; `how` goes on after “The worker process”."""
+
+    how: str
+
+
+class Work(NamedTuple):
+    """What devices share; `requeued` is told that a job waits again."""
+
+    settings: Settings
+    store: Store
+    folders: Folders
+    live: Live
+    requeued: Callable[[], None]
+
+
+class Device:
+    """A device of a lane; all of it on one asyncio loop."""
+
+    def __init__(self, name: str, lane: Lane, work: Work) -> None:
+        self._name = name
+        self._lane = lane
+        self._settings, self._store, self._folders, self._live, self._requeued = work
+        self._child: Child | None = None
+        self._children: set[Child] = set()
+        self._job: str | None = None
+        self._breaks = 0
+        """Workers in a row that have ended by themselves."""
+        self._wake = asyncio.Event()
+
+    @property
+    def worker(self) -> Worker:
+        """The worker process, as clients see it."""
+        state = WorkerState.BUSY if self._job else WorkerState.IDLE if self._alive else WorkerState.STOPPED
+        loaded = self._child.models if self._child is not None and self._alive else ()
+        return Worker(device=self._name, state=state, loaded=loaded)
+
+    def wake(self) -> None:
+        """There may be a job."""
+        self._wake.set()
+
+    def cancel(self, job_id: str) -> None:
+        """Leave a job, if it is the one that is worked on: within one step of the sampler."""
+        if self._job == job_id and self._child is not None:
+            self._child.send(Cancel(job=job_id))
+            asyncio.get_running_loop().call_later(STUCK_SECONDS, self._kill_stuck, job_id)
+
+    async def unload(self) -> None:
+        """End an idle worker, which gives its memory back."""
+        if self._job is None:
+            await self._end()
+
+    async def end(self) -> None:
+        """End every worker, whatever it does; `serve` has been cancelled before."""
+        await asyncio.gather(*(child.end() for child in self._children))
+        self._child = None
+
+    @property
+    def _alive(self) -> bool:
+        return self._child is not None and self._child.alive
+
+    def _kill_stuck(self, job_id: str) -> None:
+        if self._job == job_id and self._child is not None:
+            _log.warning("The worker of %s does not react: it is killed.", self._name)
+            self._child.kill()
+
+    async def serve(self) -> None:
+        """Work through the queue."""
+        while True:
+            try:
+                taken = self._store.take(self._lane)
+            except ServiceError as error:
+                _log.error(error.sentence)
+                await asyncio.sleep(LONGEST_PAUSE)
+                continue
+            if taken is None:
+                await self._rest()
+                continue
+            self._job = taken.id
+            self._live.report(taken.id, after_rendering(STARTING) if taken.rendered else STARTING)
+            try:
+                await self._carry_out(taken)
+            except Exception:
+                _log.exception("Job %s", taken.id)
+                sentence = "The service failed at this job: ask again; its log says more."
+                await self._fail(taken, Error(code=ErrorCode.INTERNAL, sentence=sentence))
+            finally:
+                self._job = None
+                self._live.left(taken.id)
+            if self._breaks:
+                await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._breaks - 1)))
+
+    async def _rest(self) -> None:
+        """Until there may be a job; the worker is ended when that takes long."""
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(self._settings.idle_seconds if self._alive else None):
+                await self._wake.wait()
+        except TimeoutError:
+            await self._end()
+
+    async def _carry_out(self, taken: Taken) -> None:
+        if taken.starts > MOST_STARTS:
+            sentence = f"The job was begun {MOST_STARTS} times and never came to an end: ask again for less at a time."
+            await self._fail(taken, Error(code=ErrorCode.CRASHED, sentence=sentence))
+            return
+        attempt: Path | None = None
+        ended: Done | Failed | _Died
+        try:
+            attempt = self._folders.attempt()
+            ended = await self._attempt(taken, attempt)
+            if isinstance(ended, Done) and not self._has_ended(taken.id):
+                self._folders.publish(attempt, taken.id)
+        except OSError as error:
+            sentence = f"The service cannot write to its folder ({error.strerror}): make room there."
+            ended = Failed(job=taken.id, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence))
+        finally:
+            # On a full disk this makes the room that the next lines take.
+            if attempt is not None:
+                await asyncio.to_thread(delete, attempt)
+        await self._conclude(taken, ended)
+
+    async def _conclude(self, taken: Taken, ended: Done | Failed | _Died) -> None:
+        """Write down how an attempt ended; a job that was cancelled or removed meanwhile stays so."""
+        self._breaks = self._breaks + 1 if isinstance(ended, _Died) or not self._alive else 0
+        if isinstance(ended, Done):
+            await self._write_down(lambda: adopt(taken.id, self._store, self._folders))
+            if not self._has_ended(taken.id):
+                sentence = "The job's files vanished when they were whole: ask again, and let nothing else delete them."
+                await self._fail(taken, Error(code=ErrorCode.INTERNAL, sentence=sentence))
+        elif isinstance(ended, Failed):
+            await self._fail(taken, ended.error)
+        elif taken.crashes + 1 < MOST_CRASHES:
+            _log.warning("Job %s is tried again: the worker process %s.", taken.id, ended.how)
+            await self._write_down(lambda: self._store.requeue(taken.id, crashed=True))
+            self._requeued()
+        else:
+            sentence = (
+                f"The worker process {ended.how}; it was the second one that this job cost: ask for a shorter part or "
+                f"for fewer takes, with more memory free."
+            )
+            await self._fail(taken, Error(code=ErrorCode.CRASHED, sentence=sentence))
+
+    async def _fail(self, taken: Taken, error: Error) -> None:
+        await self._write_down(lambda: self._store.fail(taken.id, error))
+
+    async def _write_down(self, change: Callable[[], object]) -> None:
+        """Change the store, however long that takes on a full disk: what has happened is no longer to be refused."""
+        while True:
+            try:
+                change()
+                return
+            except ServiceError as error:
+                _log.error(error.sentence)
+                await asyncio.sleep(FIRST_PAUSE)
+
+    async def _attempt(self, taken: Taken, attempt: Path) -> Done | Failed | _Died:
+        """Let the device's worker carry out a job, in a folder of its own."""
+        if not self._alive:
+            await self._end()
+            try:
+                self._child = await Child.start(self._name, self._settings.folder / WORKERS)
+            except OSError as error:
+                return _Died(f"could not be started ({error.strerror})")
+            self._children.add(self._child)
+        child = self._child
+        assert child is not None
+        run = Run(
+            job=taken.id,
+            request=taken.request,
+            files=dict(taken.files),
+            attempt=attempt,
+            results=self._folders.results(taken.id),
+            most_seconds=self._settings.most_seconds,
+        )
+        child.send(run)
+        if self._has_ended(taken.id):  # cancelled while the worker was started
+            child.send(Cancel(job=taken.id))
+        while (event := await child.event()) is not None:
+            if isinstance(event, Loaded):
+                child.models = event.models
+            elif isinstance(event, Progressed):
+                progress = after_rendering(event.progress) if taken.rendered else event.progress
+                self._live.report(taken.id, progress)
+            else:
+                if isinstance(event, Failed) and event.broken:
+                    await self._end()
+                return event
+        return _Died(await self._end())
+
+    def _has_ended(self, job_id: str) -> bool:
+        try:
+            return self._store.job(job_id).state.ended
+        except ServiceError:
+            return True
+
+    async def _end(self) -> str:
+        """End a device's worker, if there is one; says how it ended."""
+        child, self._child = self._child, None
+        if child is None:
+            return "was not there"
+        how = await child.end()
+        self._children.discard(child)
+        return how
+
+
+def adopt(job_id: str, store: Store, folders: Folders) -> bool:
+    """Whether a job's files lie whole in its folder: then it is done, if it has not ended otherwise before.
+
+    Raises ServiceError (NO_ROOM) and OSError."""
+    result = folders.result(job_id)
+    if result is None or not store.finish(job_id, result):
+        folders.discard(job_id)
+    return result is not None

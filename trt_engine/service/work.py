@@ -1,0 +1,203 @@
+"""What a worker does for a job, by the kind of its request: files in the attempt's folder, and what they are."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from omniaudio import takes, video, zoo
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.generator import Stages
+from omniaudio.listening import Listen, listen
+from omniaudio.map_movie import MapMovie, draw_movie
+from omniaudio.progress import Report
+from omniaudio.sound_track import Codec
+from omniaudio.spatial_video import Deliver, deliver
+from omniaudio.turning import Turn, Turned, read_orientations, turn
+from trt_engine.pipeline import open_pipeline
+from trt_engine.service.messages import Run
+from trt_engine.service.models import (
+    AnyRequest,
+    DeliverRequest,
+    JobRequest,
+    ListenRequest,
+    MapRequest,
+    Result,
+    ResultFile,
+    TakeResult,
+    TurnRequest,
+)
+
+KEPT = 2
+"""Models that stay ready; the one that was not used for longest goes first."""
+STEM_BYTES = 200
+"""Of a file's name: endings and the names of unfinished files fit into the 255 that file systems take."""
+_SUFFIXES = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
+
+Reporting = Callable[[Report], None]
+
+
+class Models:
+    """The models of the last jobs, ready; the pipeline of each is opened where it is not yet."""
+
+    def __init__(self, on_loaded: Callable[[tuple[str, ...]], None]) -> None:
+        """`on_loaded` is told the names of those that are ready, when another one is."""
+        self._on_loaded = on_loaded
+        self._pipelines: OrderedDict[tuple[Path, str], Stages] = OrderedDict()
+
+    def get(self, name: str | None, backend: str) -> Stages:
+        """A model on a back-end; the best model where the name is None. Raises UserError."""
+        if name is not None and name not in (known := [model.name for model in zoo.models()]):
+            # Clients do not open folders of this machine as models.
+            raise UserError(f"There is no model {name!r}: name one of {', '.join(known)}.", ExitCode.NO_MODEL)
+        model = zoo.find_or_best(name)
+        key = (model.folder, backend)
+        if key not in self._pipelines:
+            while len(self._pipelines) >= KEPT:
+                self._pipelines.popitem(last=False)
+            self._pipelines[key] = open_pipeline(model, backend)
+            self._on_loaded(tuple(dict.fromkeys(pipeline.name for pipeline in self._pipelines.values())))
+        self._pipelines.move_to_end(key)
+        return self._pipelines[key]
+
+
+def carry_out(run: Run, models: Models, report: Reporting) -> Result:
+    """Do what a request wants.
+
+    Args:
+        run: the job; its files are made in `run.attempt`.
+        models: where models come from.
+        report: told of every step; what it raises ends the work.
+
+    Returns:
+        What was made, by the paths at which it will lie.
+
+    Raises:
+        UserError: it cannot be done.
+    """
+    match run.request:
+        case JobRequest() as wanted:
+            return _generate(run, wanted, models, report)
+        case TurnRequest() as wanted:
+            turned = turn(_turning(run, wanted), report)
+            return Result(model=None, backend=None, takes=(_result(run, turned, None, 1, None),))
+        case ListenRequest() as wanted:
+            output = run.attempt / f"{stem(run)}.wav"
+            angles = {"yaw": wanted.yaw, "pitch": wanted.pitch, "roll": wanted.roll}
+            made = listen(Listen(sound=run.files["sound"], output=output, **angles), report)
+        case MapRequest() as wanted:
+            output = run.attempt / f"{stem(run)}.mp4"
+            movie = MapMovie(**run.files, output=output, picture_start=wanted.picture_start)
+            made = draw_movie(movie, report)
+        case DeliverRequest() as wanted:
+            delivery = Deliver(
+                **run.files,
+                output=run.attempt / f"{stem(run)}{_SUFFIXES[wanted.codec]}",
+                codec=wanted.codec,
+                picture_start=wanted.picture_start,
+                stereo=wanted.stereo,
+                force=wanted.force,
+            )
+            made = deliver(delivery, report).path
+    return Result(model=None, backend=None, files=(_at_the_end(run, made),))
+
+
+def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -> Result:
+    _check_length(run, wanted)
+    pipeline = models.get(wanted.model, wanted.backend)
+    request = takes.Request(
+        input=run.files["source"],
+        output=run.attempt / f"{stem(run)}.wav",
+        start=wanted.start,
+        duration=wanted.duration,
+        seed=wanted.seed,
+        takes=wanted.takes,
+        steps=wanted.steps,
+        guidance=wanted.guidance,
+        rate=wanted.rate,
+        preview=wanted.preview,
+        map=wanted.map,
+        force=wanted.force,
+    )
+    made = takes.generate(request, pipeline, report)
+    return Result(
+        model=pipeline.name,
+        backend=str(pipeline.backend),
+        takes=tuple(_result(run, take, take.seed, take.take, take.map) for take in made),
+    )
+
+
+def _turning(run: Run, wanted: TurnRequest) -> Turn:
+    path = run.files["orientations"]
+    orientations = read_orientations(path)
+    output = run.attempt / f"{stem(run)}.wav"
+    try:
+        return Turn(sound=run.files["sound"], output=output, orientations=orientations, preview=wanted.preview)
+    except ValidationError as error:
+        sentence = f"{path.name} holds no course of orientations ({error.errors()[0]['msg']}): export it again."
+        raise UserError(sentence, ExitCode.NO_INPUT) from error
+
+
+def stem(run: Run) -> str:
+    """The name of a job's files without their endings: as asked for, else after the clip or the sound, and what is made
+    of it, like `CLIP.ambix`."""
+    name = run.request.name
+    if name is None:
+        source, ending = _named_after(run.request)
+        # What numbers the pictures of a sequence means something else in an address.
+        own = run.files[source].stem.translate(dict.fromkeys(map(ord, "#%"))).strip(". _-") or "clip"
+        name = f"{_cut(own, STEM_BYTES - len(ending))}{ending}"
+    return _cut(name, STEM_BYTES)
+
+
+def _named_after(request: AnyRequest) -> tuple[str, str]:
+    """The source that a job's files are named after, and what is added."""
+    match request:
+        case JobRequest():
+            return "source", ".ambix"
+        case ListenRequest():
+            return "sound", ".headphones"
+        case TurnRequest():
+            return "sound", ".world"
+        case MapRequest():
+            return "sound", ".map"
+        case DeliverRequest():
+            return "picture", ".spatial"
+
+
+def _cut(text: str, length: int) -> str:
+    """As many characters as fit into so many bytes."""
+    return text.encode()[:length].decode(errors="ignore")
+
+
+def _check_length(run: Run, wanted: JobRequest) -> None:
+    """Raises UserError where the clip is missing or no clip, or more sound is asked for than the service makes."""
+    _, seconds = video.time_range(video.probe(run.files["source"]), wanted.start, wanted.duration)
+    if seconds * wanted.takes > run.most_seconds:
+        count = f"{wanted.takes} takes of " if wanted.takes > 1 else ""
+        raise UserError(
+            f"This service makes {run.most_seconds:g} s of sound a job at most, not {count}{seconds:g} s: ask for less "
+            f"at a time with start and duration.",
+            ExitCode.BAD_RANGE,
+        )
+
+
+def _result(run: Run, made: takes.Take | Turned, seed: int | None, number: int, drawn: Path | None) -> TakeResult:
+    return TakeResult(
+        sound=_at_the_end(run, made.sound),
+        sidecar=_at_the_end(run, made.sidecar),
+        preview=None if made.preview is None else _at_the_end(run, made.preview),
+        map=None if drawn is None else _at_the_end(run, drawn),
+        seed=seed,
+        take=number,
+        rate=made.rate,
+        samples=made.samples,
+        gain_db=made.gain_db,
+        true_peak_dbtp=made.true_peak_dbtp,
+    )
+
+
+def _at_the_end(run: Run, path: Path) -> ResultFile:
+    """A file that was made, by the path at which it will lie."""
+    return ResultFile(name=path.name, path=str(run.results / path.name), size=path.stat().st_size)
