@@ -1,49 +1,77 @@
-"""The add-on's preferences, and the settings that each scene keeps."""
+"""The add-on's preferences: which engine, which model, and what a new generation starts with."""
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+
+from . import blender_engine
+
+PACKAGE = __package__
+"""What Blender calls this extension."""
+
+
+def preferences(context: bpy.types.Context | None = None) -> "OmniAudioPreferences":
+    """The preferences of this extension."""
+    return (context or bpy.context).preferences.addons[PACKAGE].preferences
+
+
+def model_names(_context: bpy.types.Context) -> list[str]:
+    """The models that the engine knows; none before it has answered for the first time."""
+    return [model.name for model in blender_engine.engine().state.models]
+
+
+def _choice_changed(_preferences: "OmniAudioPreferences", _context: bpy.types.Context) -> None:
+    blender_engine.configure()
 
 
 class OmniAudioPreferences(bpy.types.AddonPreferences):
-    """How to reach the engine."""
+    """How to reach the engine, and the defaults."""
 
-    bl_idname = __package__
+    bl_idname = PACKAGE
 
-    engine: StringProperty(
+    connection: EnumProperty(
         name="Engine",
-        description="The command 'omniaudio', or the Python in which it is installed. "
+        description="Where the sound is computed",
+        items=[
+            ("START", "Start It for Me", "The engine is started on this computer when it is first needed"),
+            ("CONNECT", "Connect to Address", "An engine that runs already, here or on another computer"),
+        ],
+        update=_choice_changed,
+    )
+    program: StringProperty(
+        name="Program",
+        description="The command 'omniaudio', the Python in which it is installed, or a folder with either. "
         "Empty: what OMNIAUDIO_PYTHON names, then 'omniaudio' on the search path",
         subtype="FILE_PATH",
+        update=_choice_changed,
     )
-    model: StringProperty(name="Model", description="A model's name or folder. Empty: the best that is installed")
+    address: StringProperty(
+        name="Address", description="Of the engine, like http://192.168.1.20:4360", update=_choice_changed
+    )
+    token: StringProperty(
+        name="Token",
+        description="What the engine asks for: the text in the file 'token' of its folder",
+        subtype="PASSWORD",
+        update=_choice_changed,
+    )
+    model: StringProperty(
+        name="Model",
+        description="A model's name. Empty: the best that is installed",
+        search=lambda _self, context, _text: model_names(context),
+    )
     backend: EnumProperty(
         name="Back-end",
         description="What computes the model",
         items=[
-            ("AUTO", "Automatic", "The fastest that is installed"),
-            ("ONNXRUNTIME", "ONNX Runtime", ""),
-            ("OPENVINO", "OpenVINO", ""),
-            ("TORCH", "PyTorch", ""),
+            ("AUTO", "Automatic", "The fastest that works on the engine's computer"),
+            ("TENSORRT", "TensorRT", "NVIDIA cards"),
+            ("TENSORRT_RTX", "TensorRT for RTX", "NVIDIA RTX cards"),
+            ("ONNXRUNTIME", "ONNX Runtime", "Processors"),
+            ("OPENVINO", "OpenVINO", "Processors, fast on those with bfloat16"),
+            ("TORCH", "PyTorch", "Processors and graphics cards, if it is installed"),
         ],
     )
-
-    def draw(self, _context: bpy.types.Context) -> None:
-        for name in ("engine", "model", "backend"):
-            self.layout.prop(self, name)
-
-
-class OmniAudioSettings(bpy.types.PropertyGroup):
-    """What to generate, kept with the scene."""
-
-    source: EnumProperty(
-        name="Source",
-        description="The picture that the sound is made for",
-        items=[
-            ("STRIP", "Active strip", "The active movie strip, which shows a 360° video"),
-            ("SCENE", "Scene in 360°", "The scene, rendered from its camera in all directions by Cycles"),
-        ],
-    )
-    seed: IntProperty(name="Seed", description="Another seed gives another take", min=0)
+    steps: IntProperty(name="Steps", description="Of the sampler. 0 leaves it to the model", min=0, max=1000)
+    takes: IntProperty(name="Takes", description="How many different sounds to make at once", default=1, min=1, max=16)
     folder: StringProperty(
         name="Folder",
         description="Where the files go; // is the folder of the .blend",
@@ -51,29 +79,38 @@ class OmniAudioSettings(bpy.types.PropertyGroup):
         default="//",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
-    width: IntProperty(
-        name="Width", description="Of the 360° picture, in pixels", subtype="PIXEL", default=1024, min=256, max=8192
-    )
-    samples: IntProperty(name="Samples", description="Of Cycles, for each pixel", default=16, min=1)
-    pictures_per_second: FloatProperty(
-        name="Pictures per second",
-        description="How many pictures to render for each second of sound; more show faster movement",
-        default=8.0,
-        min=1.0,
-        max=120.0,
+    preview: BoolProperty(
+        name="Preview",
+        description="Make a strip that is heard at once, on headphones, beside the ambisonic one",
+        default=True,
     )
 
+    def draw(self, context: bpy.types.Context) -> None:
+        from .panels.engine import draw_engine  # noqa: PLC0415 (it draws by these preferences)
 
-CLASSES = (OmniAudioPreferences, OmniAudioSettings)
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        column.prop(self, "connection")
+        if self.connection == "START":
+            column.prop(self, "program")
+        else:
+            column.prop(self, "address")
+            column.prop(self, "token")
+        draw_engine(layout, context)
+        column = layout.column(heading="Sound")
+        column.prop(self, "model")
+        column.prop(self, "backend")
+        column.prop(self, "steps")
+        column.prop(self, "takes")
+        column.prop(self, "folder")
+        column.prop(self, "preview")
 
 
 def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-    bpy.types.Scene.omniaudio = PointerProperty(type=OmniAudioSettings)
+    bpy.utils.register_class(OmniAudioPreferences)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.omniaudio
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+    bpy.utils.unregister_class(OmniAudioPreferences)

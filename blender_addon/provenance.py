@@ -39,6 +39,7 @@ class Provenance:
     guidance: float | None = None
     sidecar: str = ""
     sound_map: str = ""
+    force: bool = False  # the picture was said to be a 360° one, whatever it looks like
     anchor: str = "CAMERA"  # what the sound that is placed follows: CAMERA or WORLD
     camera_sound: str = ""  # the two sounds between which the anchor switches, and their previews
     camera_preview: str = ""

@@ -10,6 +10,7 @@ import bpy
 from . import frames
 from .blender_versions import sequencer_scene
 from .errors import UserError
+from .preferences import preferences
 from .sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
 
 LONGEST_STEM = 100
@@ -48,36 +49,38 @@ class Snapshot:
     wish: Wish
 
 
-def take_snapshot(context: bpy.types.Context, scene: bpy.types.Scene | None = None) -> Snapshot:
-    """What the user asks for now: by the settings of `scene`, or else of the one whose sequence is edited.
+def take_snapshot(context: bpy.types.Context, scene: bpy.types.Scene | None = None, chosen: str = "") -> Snapshot:
+    """What the user asks for now: by the settings of `scene`, or else of the one whose sequence is edited. `chosen` is
+    STRIP, RANGE, SCENE or FILE where it is another one than the settings choose.
 
     Raises UserError where it cannot be done.
     """
     scene = scene or sequencer_scene(context)
     settings = scene.omniaudio
-    preferences = context.preferences.addons[__package__].preferences
+    defaults = preferences(context)
+    chosen = chosen or settings.source
     rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
-    picture = choose_picture(scene, rate)
+    picture = choose_picture(scene, rate, chosen)
     return Snapshot(
         scene=scene.name,
         rate=rate,
-        chosen=settings.source,
+        chosen=chosen,
         source=picture.source,
         place=picture.place,
         title=picture.title,
         under=picture.under,
-        folder=output_folder(settings.folder),
+        folder=output_folder(settings.folder or defaults.folder),
         stem=_stem(scene, picture),
         wish=Wish(
-            model=preferences.model.strip(),
-            backend="" if preferences.backend == "AUTO" else preferences.backend.lower(),
+            model=settings.model.strip() or defaults.model.strip(),
+            backend="" if defaults.backend == "AUTO" else defaults.backend.lower().replace("_", "-"),
             seed=settings.seed,
             takes=settings.takes,
             steps=settings.steps or None,
             guidance=settings.guidance if settings.guidance_own else None,
-            preview=preferences.preview,
+            preview=defaults.preview,
             map=True,
-            force=isinstance(picture.source, Panorama),
+            force=settings.force or isinstance(picture.source, Panorama),
             anchor=settings.anchor,
         ),
     )

@@ -58,9 +58,9 @@ class Picture:
     under: PictureStrip | None = None
 
 
-def choose_picture(scene: bpy.types.Scene, rate: Fraction) -> Picture:
-    """The picture that the scene's settings choose. Raises UserError where there is none."""
-    match scene.omniaudio.source:
+def choose_picture(scene: bpy.types.Scene, rate: Fraction, chosen: str) -> Picture:
+    """The picture that is chosen: STRIP, RANGE, SCENE or FILE. Raises UserError where there is none."""
+    match chosen:
         case "STRIP":
             return _of_active_strip(scene, rate)
         case "RANGE":

@@ -14,13 +14,17 @@ def build_addon(folder: Path) -> Path:
     manifest = tomllib.loads((SOURCE / "blender_manifest.toml").read_text("utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{manifest['id']}-{manifest['version']}.zip"
-    files = [SOURCE / "blender_manifest.toml", *sorted(SOURCE.glob("*.py")), REPOSITORY / "LICENSE"]
+    files = [SOURCE / "blender_manifest.toml", *sorted(SOURCE.rglob("*.py")), REPOSITORY / "LICENSE"]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in files:
-            entry = zipfile.ZipInfo(file.name)  # dated 1980, so that no clock changes the bytes
+            entry = zipfile.ZipInfo(_name_in_zip(file))  # dated 1980, so that no clock changes the bytes
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, file.read_bytes())
     return target
+
+
+def _name_in_zip(file: Path) -> str:
+    return file.relative_to(SOURCE).as_posix() if file.is_relative_to(SOURCE) else file.name
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""The one engine of this Blender, as the preferences want it."""
+
+import atexit
+from pathlib import Path
+
+import bpy
+
+from .engine import Engine, EngineChoice
+
+REDRAW_SECONDS = 0.25
+
+_engine: Engine | None = None
+
+
+def engine() -> Engine:
+    """It is not started by being asked for: its `wake` and `client` do that."""
+    global _engine  # noqa: PLW0603 (nothing is done at import)
+    if _engine is None:
+        _engine = Engine(Path(bpy.utils.extension_path_user(__package__, path="engine", create=True)))
+        atexit.register(stop)  # where Blender ends without unregistering
+        configure()
+    return _engine
+
+
+def configure() -> None:
+    """Has the engine be the one that the preferences choose; another one is let go of."""
+    if _engine is None:
+        return
+    chosen = bpy.context.preferences.addons[__package__].preferences
+    if chosen.connection == "CONNECT":
+        _engine.configure(EngineChoice(address=chosen.address.strip(), token=chosen.token.strip()))
+    else:
+        _engine.configure(EngineChoice(program=bpy.path.abspath(chosen.program.strip())))
+
+
+def restart() -> None:
+    """Starts it, or starts it anew; an engine that others use too goes on as it is."""
+    stop()
+    engine().wake()
+    watch()
+
+
+def watch() -> None:
+    """Has the panels show what becomes of an engine that starts."""
+    if not bpy.app.background and not bpy.app.timers.is_registered(_show):
+        bpy.app.timers.register(_show, first_interval=REDRAW_SECONDS)
+
+
+def stop() -> None:
+    """Lets go of it; it ends if this Blender started it and no other one uses it. Returns in bounded time."""
+    if _engine is not None:
+        _engine.stop()
+
+
+def unregister() -> None:
+    global _engine  # noqa: PLW0603
+    if bpy.app.timers.is_registered(_show):
+        bpy.app.timers.unregister(_show)
+    stop()
+    atexit.unregister(stop)
+    _engine = None
+
+
+def redraw() -> None:
+    """Has everything be drawn anew that shows works or the engine."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in ("SEQUENCE_EDITOR", "PROPERTIES", "PREFERENCES"):
+                area.tag_redraw()
+
+
+def _show() -> float | None:
+    redraw()
+    if _engine is not None and _engine.state.kind in ("starting", "waiting"):
+        return REDRAW_SECONDS
+    return None

@@ -1,0 +1,49 @@
+"""Which take an operator works on: by the active strip of the sequence."""
+
+from pathlib import Path
+
+import bpy
+
+from ..blender_versions import sequencer_scene
+from ..errors import UserError
+from ..takes import TakeStrips, takes_of
+
+
+def active_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
+    """Of the sequence that is edited."""
+    editor = sequencer_scene(context).sequence_editor
+    return editor.active_strip if editor else None
+
+
+def all_takes(context: bpy.types.Context) -> list[TakeStrips]:
+    """The takes that the active strip belongs to, or has; empty where there are none."""
+    return takes_of(sequencer_scene(context), active_strip(context))
+
+
+def chosen_take(context: bpy.types.Context, master: str = "") -> TakeStrips:
+    """The take of this master; else the one whose own strip is active; else the one that is heard.
+
+    Raises UserError where there is none.
+    """
+    takes, strip = all_takes(context), active_strip(context)
+    if not takes:
+        raise UserError("Select a strip that has takes: a picture with generated sound, or that sound.")
+    wanted = master or (strip.name if strip is not None else "")
+    own = [take for take in takes if wanted in (take.master, take.preview)]
+    if master and not own:
+        raise UserError(f"The take {master} is gone; select another.")
+    used = [take for take in takes if take.used]
+    return (own or used or takes)[0]
+
+
+def has_takes(context: bpy.types.Context) -> bool:
+    """For `poll`."""
+    return bool(all_takes(context))
+
+
+def kept_file(kept: str, what: str) -> Path:
+    """A file as a strip has kept it. Raises UserError if it is missing."""
+    file = Path(bpy.path.abspath(kept)).resolve() if kept else None
+    if file is None or not file.is_file():
+        raise UserError(f"{what} is missing ({file or 'none is kept on the strip'}); put it back there.")
+    return file

@@ -1,0 +1,62 @@
+"""Exporting a 360° video with spatial audio."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+
+from .. import frames
+from ..blender_versions import sequencer_scene
+from ..preferences import preferences
+from ..snapshot import LONGEST_STEM, Snapshot, output_folder, take_snapshot
+from ..sources import Panorama, Sequence
+from ..takes import TakeStrips
+from ..work import Work
+from ..works.deliver import Delivery, deliver
+from .choice import chosen_take, has_takes, kept_file
+from .pump import WorkOperator
+
+
+class OMNIAUDIO_OT_deliver(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Write the picture and the take as one file that YouTube and headsets play as 360° video with spatial audio"""
+
+    bl_idname = "omniaudio.deliver"
+    bl_label = "Export 360° Video"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_takes(context)
+
+    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
+        scene, take = sequencer_scene(context), chosen_take(context)
+        settings, kept = scene.omniaudio, take.provenance
+        picture: Path | Snapshot
+        if settings.deliver_picture == "FILE":
+            picture = kept_file(kept.picture, f"The picture that {take.master} was made for")
+        else:
+            picture = _render_of(context, scene, take)
+        delivery = Delivery(
+            sound=kept_file(str(take.ambix), f"The sound of {take.master}"),
+            picture=picture,
+            start=kept.picture_start if settings.deliver_picture == "FILE" else 0.0,
+            codec=settings.codec.lower(),
+            force=kept.force or settings.force or settings.deliver_picture == "SCENE",
+            folder=output_folder(settings.folder or preferences(context).folder),
+            stem=frames.shortened(bpy.path.clean_name(kept.title or take.master), LONGEST_STEM) + "_360",
+        )
+        return Work(f"Export {take.master}", lambda cancelled: deliver(delivery, blocking, cancelled))
+
+
+def _render_of(context: bpy.types.Context, scene: bpy.types.Scene, take: TakeStrips) -> Snapshot:
+    """Every frame of the take's time, to be rendered as the settings say. Raises UserError where it cannot be done."""
+    settings = scene.omniaudio
+    chosen = take_snapshot(context, scene, settings.deliver_picture)
+    width = settings.deliver_width // 4 * 4
+    if settings.deliver_picture == "SCENE":
+        source: Panorama | Sequence = Panorama(width, settings.deliver_samples, frame_step=1)
+    else:
+        source = Sequence(None, width, frame_step=1)
+    return replace(chosen, source=source, place=take.content)
+
+
+CLASSES = (OMNIAUDIO_OT_deliver,)

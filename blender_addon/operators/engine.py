@@ -1,0 +1,72 @@
+"""The engine: start it anew, read what it says, find its preferences."""
+
+from collections import deque
+from pathlib import Path
+
+import bpy
+
+from .. import blender_engine
+from ..preferences import PACKAGE
+
+LINES_SHOWN = 25
+POPUP_WIDTH = 900
+
+
+class OMNIAUDIO_OT_restart_engine(bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Start the engine, or start it anew; jobs that it works on go on afterwards"""
+
+    bl_idname = "omniaudio.restart_engine"
+    bl_label = "Restart Engine"
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        blender_engine.restart()
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
+    """Show what the engine says of its troubles"""
+
+    bl_idname = "omniaudio.show_log"
+    bl_label = "Engine's Log"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return blender_engine.engine().log.is_file()
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_popup(self, width=POPUP_WIDTH)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        log = blender_engine.engine().log
+        row = self.layout.row()
+        row.label(text=str(log), icon="TEXT")
+        row.operator("wm.path_open", text="Open", icon="FILE_FOLDER").filepath = str(log)
+        column = self.layout.column(align=True)
+        for line in last_lines(log):
+            column.label(text=line)
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        print(*last_lines(blender_engine.engine().log), sep="\n")
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_show_preferences(bpy.types.Operator):  # noqa: N801
+    """Open the preferences of this extension"""
+
+    bl_idname = "omniaudio.show_preferences"
+    bl_label = "Preferences"
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        return bpy.ops.preferences.addon_show("INVOKE_DEFAULT", module=PACKAGE)
+
+
+def last_lines(log: Path) -> list[str]:
+    """Of a log; the newest last."""
+    try:
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            return [line.rstrip() for line in deque(lines, LINES_SHOWN)]
+    except OSError as error:
+        return [f"The log cannot be read ({error.strerror})."]
+
+
+CLASSES = (OMNIAUDIO_OT_restart_engine, OMNIAUDIO_OT_show_log, OMNIAUDIO_OT_show_preferences)

@@ -1,0 +1,88 @@
+"""An operator that carries out a work: modal with a window, so that it stays alive, and blocking without one."""
+
+import time
+
+import bpy
+
+from .. import blender_engine
+from ..errors import UserError
+from ..work import Work, works
+
+TICK = 0.1
+"""Seconds between two steps in a window."""
+
+
+class WorkOperator:
+    """What such an operator shares. With UNDO among its options all that it does is one undo step."""
+
+    _timer: bpy.types.Timer | None = None
+    _work: Work | None = None
+
+    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
+        """What is to be done, by what is chosen now. `blocking`: a step may take as long as a render, because nobody
+        looks. Raises UserError where it cannot be done."""
+        raise NotImplementedError
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if bpy.app.background or context.window is None:
+            return self.execute(context)
+        if not self._start(context, blocking=False):
+            return {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(TICK, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        assert self._work is not None
+        if event.type == "ESC" and event.value == "PRESS" and works.newest() is self._work:
+            self._work.cancel()
+            return {"RUNNING_MODAL"}  # the older works go on
+        if event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        over = self._work.step()
+        blender_engine.redraw()
+        if not over:
+            return {"PASS_THROUGH"}
+        self._remove_timer(context)
+        return self._result(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not self._start(context, blocking=True):
+            return {"CANCELLED"}
+        assert self._work is not None
+        try:
+            while not self._work.step():
+                time.sleep(TICK / 10)
+        finally:
+            self._work.close()  # by Ctrl C
+        return self._result(context)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends the operator itself: another file is loaded, or Blender quits."""
+        self._remove_timer(context)
+        if self._work is not None:
+            self._work.close()
+
+    def _start(self, context: bpy.types.Context, blocking: bool) -> bool:
+        try:
+            self._work = self.work(context, blocking)
+        except UserError as error:
+            self.report({"ERROR"}, error.sentence)
+            return False
+        works.add(self._work)
+        return True
+
+    def _result(self, context: bpy.types.Context) -> set[str]:
+        assert self._work is not None
+        if self._work.outcome is not None:
+            self.report({"INFO"}, self._work.outcome.sentence)
+            return {"FINISHED"}
+        assert self._work.error is not None
+        cancelled = self._work.state == "cancelled"
+        self.report({"WARNING" if cancelled else "ERROR"}, self._work.error.sentence)
+        return {"CANCELLED"}
+
+    def _remove_timer(self, context: bpy.types.Context) -> None:
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None

@@ -1,0 +1,72 @@
+"""Which take is heard, and what its sound follows."""
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ..blender_versions import sequencer_scene
+from ..errors import UserError
+from ..settings import ANCHORS
+from ..takes import use_take
+from ..work import Work
+from ..works.anchor import set_anchor
+from .choice import all_takes, chosen_take, has_takes
+from .pump import WorkOperator
+
+
+class OMNIAUDIO_OT_use_take(bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Hear this take; the others of the picture are muted"""
+
+    bl_idname = "omniaudio.use_take"
+    bl_label = "Use This Take"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    master: StringProperty(
+        name="Take", description="The name of its ambisonic strip. Empty: the active one", options={"SKIP_SAVE"}
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_takes(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            use_take(sequencer_scene(context), chosen_take(context, self.master).master)
+        except UserError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_set_anchor(WorkOperator, bpy.types.Operator):  # noqa: N801
+    """Have all takes of the picture follow the camera, or stay where they are in the world while it turns"""
+
+    bl_idname = "omniaudio.set_anchor"
+    bl_label = "Sound Follows"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    anchor: EnumProperty(
+        name="Sound Follows",
+        description="What the sound is fixed to",
+        items=[item[:3] for item in ANCHORS],
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_takes(context)
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return next(item[2] for item in ANCHORS if item[0] == properties.anchor)
+
+    def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
+        scene, takes, anchor = sequencer_scene(context).name, all_takes(context), self.anchor
+        if not takes:
+            raise UserError("Select a strip that has takes: a picture with generated sound, or that sound.")
+        if anchor == "WORLD" and sequencer_scene(context).camera is None:
+            raise UserError("The scene has no camera whose motion could be followed; add one.")
+        title = f"{takes[0].provenance.title}: follow the {anchor.lower()}"
+        return Work(title, lambda cancelled: set_anchor(scene, takes, anchor, cancelled))
+
+
+CLASSES = (OMNIAUDIO_OT_use_take, OMNIAUDIO_OT_set_anchor)

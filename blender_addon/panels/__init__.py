@@ -1,0 +1,17 @@
+"""The panels, by subject."""
+
+import bpy
+
+from . import generate, jobs, properties, takes
+
+CLASSES = tuple(cls for module in (generate, takes, jobs, properties) for cls in module.CLASSES)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

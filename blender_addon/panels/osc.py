@@ -1,0 +1,56 @@
+"""The panel of the OSC bridge."""
+
+import textwrap
+
+import bpy
+
+from .. import osc
+from ..preferences import preferences
+
+_ICONS = {"off": "UNLINKED", "starting": "SORTTIME", "listening": "LINKED", "failed": "ERROR"}
+_COLUMNS = 44
+
+
+class OMNIAUDIO_PT_osc(bpy.types.Panel):  # noqa: N801 (Blender's own form)
+    """DAWs ask for sound."""
+
+    bl_label = "OSC Bridge"
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Spatial Audio"
+    bl_parent_id = "OMNIAUDIO_PT_generate"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender's own form)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        draw_osc(self.layout)
+
+
+def draw_osc(layout: bpy.types.UILayout) -> None:
+    """The bridge's settings, the button, its state, and what it said last."""
+    settings, state = preferences().osc, osc.state()
+    runs = state.kind in ("starting", "listening")
+    column = layout.column()
+    column.enabled = not runs
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.prop(settings, "port")
+    column.label(text="DAWs may name clips in", icon="FILE_FOLDER")
+    for index, folder in enumerate(settings.folders):
+        row = column.row(align=True)
+        row.use_property_split = False
+        row.prop(folder, "path", text="")
+        row.operator("omniaudio.osc_folder_remove", text="", icon="X").index = index
+    row = column.row(align=True)
+    if not settings.folders:
+        row.label(text="your home folder")
+    row.operator("omniaudio.osc_folder_add", text="", icon="ADD")
+    layout.operator("omniaudio.osc_stop" if runs else "omniaudio.osc_start", icon="PAUSE" if runs else "PLAY")
+    text = {"listening": f"Listens at port {state.port}", "starting": "Starting", "off": "Off", "failed": "Failed"}
+    layout.label(text=text[state.kind], icon=_ICONS[state.kind])
+    box = layout.column(align=True)
+    for said in filter(None, (state.sentence, state.last)):
+        for line in textwrap.wrap(said, _COLUMNS):
+            box.label(text=line)
+
+
+CLASSES = (OMNIAUDIO_PT_osc,)

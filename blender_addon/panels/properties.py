@@ -1,0 +1,53 @@
+"""The short panels in the properties of the camera and of the render: the scene in 360°, without the sequencer."""
+
+import bpy
+
+from ..work import works
+from .generate import draw_render
+from .jobs import draw_running
+
+
+class ScenePanel:
+    """What the two share; both generate for the scene of the properties."""
+
+    bl_label = "Spatial Audio"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender's own form)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        scene = context.scene
+        if scene.camera is None:
+            layout.label(text="The scene has no camera", icon="ERROR")
+        else:
+            layout.label(text=f"In 360° from {scene.camera.name}", icon="CAMERA_DATA")
+        draw_render(layout, scene, samples=True)
+        row = layout.row(align=True)
+        row.prop(scene.omniaudio, "seed")
+        row.operator("omniaudio.roll_seed", text="", icon="FILE_3D").scene = scene.name
+        layout.operator("omniaudio.generate", icon="SPEAKER").source = "SCENE"
+        for index, work in enumerate(works):
+            if not work.over:
+                draw_running(layout, work, index)
+
+
+class OMNIAUDIO_PT_camera(ScenePanel, bpy.types.Panel):  # noqa: N801
+    """At the camera that hears."""
+
+    bl_context = "data"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.camera is not None
+
+
+class OMNIAUDIO_PT_render(ScenePanel, bpy.types.Panel):  # noqa: N801
+    """At the render."""
+
+    bl_context = "render"
+
+
+CLASSES = (OMNIAUDIO_PT_camera, OMNIAUDIO_PT_render)

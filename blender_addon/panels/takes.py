@@ -1,0 +1,130 @@
+"""The takes of the active strip: which is heard, again, in part, for a turned head, as a map, as a 360° video."""
+
+import bpy
+
+from ..blender_versions import sequencer_scene
+from ..errors import UserError
+from ..operators.choice import all_takes, chosen_take, has_takes
+from ..operators.generate import part_of
+from .text import draw_sentence
+
+
+class TakesPanel:
+    """A part of the panel that is there where the active strip has takes."""
+
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Spatial Audio"
+    bl_parent_id = "OMNIAUDIO_PT_generate"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_takes(context)
+
+
+class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's own form)
+    """Which take is heard, and what made it."""
+
+    bl_label = "Takes"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        chosen = chosen_take(context)
+        column = layout.column(align=True)
+        for take in all_takes(context):
+            text = f"{take.provenance.number}: seed {take.provenance.seed}"
+            if take.provenance.takes > 1:
+                text += f", take {take.provenance.take}"
+            if take.provenance.again_sound:
+                text += ", part made again"
+            button = column.operator(
+                "omniaudio.use_take", text=text, icon="RADIOBUT_ON" if take.used else "RADIOBUT_OFF"
+            )
+            button.master = take.master
+        row = layout.row(align=True)
+        row.label(text="Sound Follows")
+        for anchor, text in (("CAMERA", "Camera"), ("WORLD", "World")):
+            pressed = chosen.provenance.anchor == anchor
+            row.operator("omniaudio.set_anchor", text=text, depress=pressed).anchor = anchor
+        kept = chosen.provenance
+        how = [kept.model, kept.backend, f"{kept.steps} steps" if kept.steps else ""]
+        row = layout.row()
+        row.active = False
+        row.label(text=", ".join(filter(None, how)))
+        column = layout.column(align=True)
+        column.operator("omniaudio.generate_again", text="Another Take", icon="ADD").new_seed = True
+        column.operator("omniaudio.generate_again", icon="FILE_REFRESH").new_seed = False
+        column.operator("omniaudio.change_and_generate", icon="GREASEPENCIL")
+
+
+class OMNIAUDIO_PT_part(TakesPanel, bpy.types.Panel):  # noqa: N801
+    """A part of the take anew."""
+
+    bl_label = "Generate a Part Again"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        scene = sequencer_scene(context)
+        settings = scene.omniaudio
+        layout.prop(settings, "part")
+        if settings.part == "MARKED":
+            column = layout.column(align=True)
+            for end in ("start", "end"):
+                row = column.row(align=True)
+                row.prop(settings, f"part_{end}")
+                row.operator("omniaudio.mark_part", text="", icon="TRACKING").end = end.upper()
+        try:
+            place = part_of(scene, chosen_take(context))
+        except UserError as error:
+            draw_sentence(layout, context, error.sentence, "INFO")
+        else:
+            layout.operator(
+                "omniaudio.generate_part", text=f"Generate Frames {place.start} to {place.end - 1}", icon="SPEAKER"
+            )
+
+
+class OMNIAUDIO_PT_listen(TakesPanel, bpy.types.Panel):  # noqa: N801
+    """What a turned head hears, and where sound comes from."""
+
+    bl_label = "Listen and See"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        take = chosen_take(context)
+        layout.prop(sequencer_scene(context).omniaudio, "head_yaw", slider=True)
+        layout.operator("omniaudio.listen", icon="PLAY_SOUND")
+        row = layout.row()
+        row.active = False
+        row.label(text=f"The preview is for a head that is turned by {take.provenance.head_yaw:.0f}°")
+        row = layout.row(align=True)
+        row.operator("omniaudio.sound_map", icon="FILE_MOVIE")
+        row.operator("omniaudio.sound_map_picture", icon="FILE_IMAGE")
+
+
+class OMNIAUDIO_PT_deliver(TakesPanel, bpy.types.Panel):  # noqa: N801
+    """A 360° video with spatial audio."""
+
+    bl_label = "Export 360° Video with Spatial Audio"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        settings = sequencer_scene(context).omniaudio
+        layout.prop(settings, "deliver_picture")
+        if settings.deliver_picture != "FILE":
+            layout.prop(settings, "deliver_width")
+        if settings.deliver_picture == "SCENE":
+            layout.prop(settings, "deliver_samples")
+        layout.prop(settings, "codec")
+        layout.operator("omniaudio.deliver", icon="EXPORT")
+
+
+CLASSES = (OMNIAUDIO_PT_takes, OMNIAUDIO_PT_part, OMNIAUDIO_PT_listen, OMNIAUDIO_PT_deliver)

@@ -1,0 +1,167 @@
+"""Sound for a picture: rendered first where it has to be, made by the engine, placed under the picture."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bpy
+
+from .. import frames, strips
+from ..client import Again, JobRequest, PathSource
+from ..errors import CancelledError, UserError
+from ..provenance import Provenance
+from ..rendering import render
+from ..snapshot import Snapshot, Wish, usable_folder
+from ..sound_strips import blend_path
+from ..sources import Footage, PictureStrip
+from ..task import Made
+from ..work import Cancelled, Outcome, Progress, Steps
+from .anchor import Heard, follow_world, turned_to_world
+from .following import blender_is_free, made_by_engine, scene_named
+
+
+@dataclass(frozen=True)
+class Part:
+    """A take of which a part is made anew: seconds of `sound`, the camera's."""
+
+    sound: Path
+    start: float
+    duration: float
+
+
+@dataclass(frozen=True)
+class Order:
+    """A generation whose picture is there. `part` of the picture belongs to `place` of the scene named `scene`."""
+
+    scene: str
+    picture: Path
+    part: frames.FileSpan
+    place: frames.Placement
+    wish: Wish
+    title: str
+    chosen: str  # as of Snapshot
+    folder: Path
+    stem: str
+    under: PictureStrip | None = None
+    group: str = ""  # of the takes that these go to; empty for new ones
+    again: Part | None = None
+
+    def request(self) -> JobRequest:
+        """What the engine is asked for."""
+        wish = self.wish
+        again = None
+        if self.again is not None:
+            again = Again(PathSource(str(self.again.sound)), self.again.start, self.again.duration)
+        return JobRequest(
+            source=PathSource(str(self.picture)),
+            name=self.stem,
+            model=wish.model or None,
+            backend=wish.backend or "auto",
+            start=self.part.start,
+            duration=self.part.duration,
+            seed=wish.seed,
+            takes=wish.takes,
+            steps=wish.steps,
+            guidance=wish.guidance,
+            preview=wish.preview,
+            map=wish.map,
+            force=wish.force,
+            again=again,
+        )
+
+    def files(self) -> dict[str, Path]:
+        """The files that the request names, by its fields."""
+        again = {} if self.again is None else {"again.sound": self.again.sound}
+        return {"source": self.picture, **again}
+
+    def provenance(self, made: Made) -> Provenance:
+        """What the strips keep, but for what each take has of its own."""
+        wish = self.wish
+        kept = Provenance(
+            group=self.group,
+            source=self.chosen,
+            title=self.title,
+            picture=blend_path(self.picture),
+            picture_start=self.part.start,
+            picture_duration=self.part.duration,
+            model=made.model or wish.model,
+            backend=made.backend or wish.backend,
+            seed=wish.seed,
+            takes=wish.takes,
+            steps=wish.steps,
+            guidance=wish.guidance,
+            force=wish.force,
+        )
+        if self.again is None:
+            return kept
+        part = self.again
+        return replace(kept, again_sound=blend_path(part.sound), again_start=part.start, again_duration=part.duration)
+
+
+def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
+    """From what the panel says to strips in the sequencer. Raises UserError and CancelledError."""
+    folder = usable_folder(snapshot.folder)
+    if isinstance(snapshot.source, Footage):
+        return (yield from carry_out(_order(snapshot, snapshot.source.file, snapshot.source.part), cancelled))
+    picture = frames.free_file(folder, snapshot.stem, ".mp4")
+    for fraction in render(snapshot, picture, blocking, cancelled):
+        yield Progress("rendering in 360° (Esc ends it)", fraction)
+    part = frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate))
+    try:
+        return (yield from carry_out(_order(snapshot, picture, part), cancelled))
+    except UserError as error:  # the render may have taken hours
+        error.sentence += f" The rendered picture is kept: {picture}"
+        raise
+
+
+def _order(snapshot: Snapshot, picture: Path, part: frames.FileSpan) -> Order:
+    return Order(
+        scene=snapshot.scene,
+        picture=picture,
+        part=part,
+        place=snapshot.place,
+        wish=snapshot.wish,
+        title=snapshot.title,
+        chosen=snapshot.chosen,
+        folder=snapshot.folder,
+        stem=snapshot.stem,
+        under=snapshot.under,
+    )
+
+
+def carry_out(order: Order, cancelled: Cancelled) -> Steps:
+    """From a picture that is there to strips in the sequencer. Raises UserError and CancelledError.
+
+    Where the sound cannot be turned to the world it is placed as the camera hears it, and the outcome says why.
+    """
+    usable_folder(order.folder)
+    made = yield from made_by_engine(order.request(), order.files(), order.folder, order.stem, cancelled)
+    worlds: list[Heard] = []
+    trouble = ""
+    if order.wish.anchor == "WORLD":
+        sounds = [Heard(take.ambix, take.preview) for take in made.takes]
+        try:
+            worlds = yield from turned_to_world(order.scene, order.place, sounds, order.folder, cancelled)
+        except CancelledError:
+            raise
+        except UserError as error:
+            trouble = f" It follows the camera: {error.sentence}"
+    yield from blender_is_free(cancelled)
+    scene = scene_named(order.scene, order.folder)
+    inserted = strips.insert_takes(
+        scene, made.takes, order.place, order.title, order.provenance(made), under=order.under
+    )
+    for take, new, world in zip(made.takes, inserted.takes, worlds, strict=False):
+        follow_world(scene, new.master, Heard(take.ambix, take.preview), world)
+    if order.under is None:
+        _make_active(scene, inserted.group)
+    count = len(inserted.takes)
+    what = inserted.takes[0].master if count == 1 else f"{count} takes in {inserted.group}"
+    return Outcome(f"Placed {what}.{trouble}", order.folder)
+
+
+def _make_active(scene: bpy.types.Scene, group: str) -> None:
+    """As Blender does with strips that are added; sound that belongs to a strip leaves that one active."""
+    editor = scene.sequence_editor
+    for strip in editor.strips:
+        strip.select = strip.name == group
+    editor.active_strip = editor.strips[group]
