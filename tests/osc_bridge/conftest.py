@@ -26,7 +26,8 @@ class RunningBridge:
         self._log = folder / "bridge.log"
         self._command = [sys.executable, "-m", "omniaudio.cli", "osc", "--port", str(self.port), "--engine", url]
         self._command += ["--token-file", str(service.folder / "token"), "--ledger", str(folder / "osc.sqlite3")]
-        self._command += ["--scenes", str(folder / "scenes"), *more]
+        self.scenes = folder / "scenes"
+        self._command += ["--scenes", str(self.scenes), *more]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Daw:

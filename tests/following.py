@@ -1,0 +1,40 @@
+"""A program that is connected to a service as a Blender is: it waits for jobs to render a scene for."""
+
+import queue
+import threading
+import time
+
+from trt_engine.client import Client, Job
+
+SECONDS = 60.0
+
+
+class Following:
+    """Connected for as long as it is used as a context manager."""
+
+    def __init__(self, client: Client, name: str = "hafen.blend") -> None:
+        self.client = client
+        self._name = name
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._requests = client.requests_for_blender(name)
+        self._thread = threading.Thread(target=self._follow)
+
+    def __enter__(self) -> "Following":
+        self._thread.start()
+        deadline = time.monotonic() + SECONDS
+        while all(one.name != self._name for one in self.client.blenders()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._requests.close()
+        self._thread.join(SECONDS)
+
+    def asked(self) -> Job:
+        """The next job that it is to render for."""
+        return self._jobs.get(timeout=SECONDS)
+
+    def _follow(self) -> None:
+        for job in self._requests:
+            self._jobs.put(job)
