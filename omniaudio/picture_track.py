@@ -6,11 +6,14 @@ pictures that the last ones are predicted from where packets are copied.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple, TypeAlias
 
 import av
 import av.container
+import av.error
 import numpy as np
 
 from omniaudio.container import clock, open_file, timed_frames, video_stream
@@ -29,6 +32,8 @@ COPIED = {
 }
 """Codecs that players expect in a container, by its name; FFmpeg would write more."""
 
+_MOST_REORDERED = 32
+"""Pictures; H.264 and HEVC allow 16 between decoding and showing."""
 _LEAST_SHOWN = 1e-3
 """Seconds; a picture that would be shown for less at the film's end is left out."""
 
@@ -91,10 +96,9 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
     begin: int | None = None
     later: list[av.Packet[av.VideoStream]] = []
     """Packets of pictures after the end, which a picture before it may still be predicted from."""
-    for packet in clip.demux(source):
-        if not packet.size:
-            continue
-        if packet.pts is None or packet.dts is None:
+    for packet in _with_decoding_times(clip, source):
+        assert packet.dts is not None
+        if packet.pts is None:
             raise NotCopyableError
         if begin is None:
             if not packet.is_keyframe or abs((packet.pts - first) * unit - start) > half:
@@ -111,6 +115,28 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
             later = []
 
 
+def _with_decoding_times(clip: av.container.InputContainer, source: av.VideoStream) -> Packets:
+    """A stream's packets. Where containers do not say when the first ones are decoded, as Matroska's, they come at even
+    steps before those that follow."""
+    waiting: list[av.Packet[av.VideoStream]] = []
+    with suppress(av.error.FFmpegError):  # A file may just end.
+        for packet in clip.demux(source):
+            if not packet.size:
+                continue
+            waiting.append(packet)
+            if packet.dts is None:
+                if len(waiting) > _MOST_REORDERED:
+                    raise NotCopyableError
+                continue
+            for later, earlier in pairwise(reversed(waiting)):
+                assert later.dts is not None
+                earlier.dts = later.dts - max(1, packet.duration or 1)
+            yield from waiting
+            waiting = []
+    if waiting:
+        raise NotCopyableError
+
+
 def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
     empty = True
     for time, frame in _shown(_frames(part), part):
@@ -124,18 +150,24 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
 
 
 def lasting(packets: Packets, seconds: float) -> Packets:
-    """The packets, the last one's duration such that all of them together last so long."""
-    last = next(packets, None)
-    if last is None:
-        return
-    begin = last.dts or 0
+    """The packets with durations such that the pictures end so long after the film's beginning."""
+    last: av.Packet[av.VideoStream] | None = None
     for packet in packets:
-        yield last
+        if last is not None:
+            left = _left(last, seconds)
+            last.duration = min(last.duration or left, left)
+            yield last
         last = packet
-    assert last.time_base is not None
-    assert last.dts is not None
-    last.duration = max(1, round(seconds / last.time_base) - (last.dts - begin))
-    yield last
+    if last is not None:
+        last.duration = _left(last, seconds)
+        yield last
+
+
+def _left(packet: "av.Packet[av.VideoStream]", seconds: float) -> int:
+    """From a picture's time to the film's end, in ticks; at least one."""
+    assert packet.time_base is not None
+    assert packet.pts is not None
+    return max(1, round(seconds / packet.time_base) - packet.pts)
 
 
 def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:

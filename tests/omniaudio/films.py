@@ -1,0 +1,46 @@
+"""Pictures and sounds of known content, for what makes films of them."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+RATE = 48_000
+LEVELS = np.array([0.2, 0.1, 0.05, 0.025])
+"""Of the four channels, so that an exchanged one shows."""
+
+
+def write_sound(path: Path, seconds: float, rate: int = RATE, subtype: str = "PCM_24") -> NDArray[np.float32]:
+    """Noise `(4, samples)`, low-passed so that lossy codecs keep its waveform; as it reads back from the file."""
+    samples = round(seconds * rate)
+    raw = np.random.default_rng(3).normal(0, 1, (4, samples + 63))
+    window = np.hanning(64) / np.hanning(64).sum()
+    smooth = np.stack([np.convolve(channel, window, "valid") for channel in raw])
+    smooth *= (LEVELS / smooth.std(axis=1))[:, None]
+    soundfile.write(path, np.clip(smooth, -1, 1).T, rate, subtype=subtype)
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+
+
+def numbered(number: int, width: int = 128, height: int = 64) -> NDArray[np.uint8]:
+    """A panorama whose grey tells its number (0 to 29) however it is compressed."""
+    return np.full((height, width, 3), 20 + 7 * number, np.uint8)
+
+
+def number_of(frame: av.VideoFrame) -> int:
+    """Which `numbered` picture it is."""
+    return round((float(frame.to_ndarray(format="rgb24").mean()) - 20) / 7)
+
+
+def write_film(path: Path, pictures: int, codec: str = "libx264", rate: int = 10, **options: Any) -> None:
+    """Numbered pictures; key frames every ten, and pictures predicted from both sides where the codec has them."""
+    pix_fmt = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+    with av.open(str(path), "w") as film:
+        stream = film.add_stream(codec, rate=Fraction(rate), options={"g": "10", **options})
+        stream.width, stream.height, stream.pix_fmt = 128, 64, pix_fmt
+        for number in range(pictures):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(number), format="rgb24")))
+        film.mux(stream.encode(None))

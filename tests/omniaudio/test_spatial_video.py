@@ -1,0 +1,301 @@
+"""A 360° video with spatial audio: its sound, its pictures and its boxes, as other programs read them."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import films
+import numpy as np
+import pytest
+import soundfile
+from films import RATE, number_of, numbered, write_film, write_sound
+from numpy.typing import NDArray
+from PIL import Image
+
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.progress import Report
+from omniaudio.sound_track import Codec
+from omniaudio.spatial_video import Deliver, Delivered, deliver
+
+SUFFIX = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
+Deliverer = Callable[..., Delivered]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Deliverer:
+    def run(picture: Path, codec: Codec = Codec.PCM, **options: object) -> Delivered:
+        output = tmp_path / f"out{SUFFIX[codec]}"
+        asked = {"picture": picture, "sound": tmp_path / "foa.wav", "output": output, "codec": codec, "force": True}
+        return deliver(Deliver.model_validate(asked | options), lambda report: None)
+
+    return run
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    write_film(tmp_path / "clip.mp4", 30)
+    return tmp_path / "clip.mp4"
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"needs the program {name}")
+    return found
+
+
+def decoded(path: Path) -> NDArray[np.float32]:
+    """The sound of a film by FFmpeg's program, in the channels' own order: `(4, samples)`."""
+    command = [
+        program("ffmpeg"),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-map",
+        "0:a:0",
+        "-c:a",
+        "pcm_s32le",
+        "-f",
+        "s32le",
+        "-",
+    ]
+    raw = subprocess.run(command, check=True, capture_output=True).stdout
+    return (np.frombuffer(raw, "<i4").reshape(-1, 4).T / 2**31).astype(np.float32)
+
+
+def shown(path: Path) -> list[tuple[float, int]]:
+    """Times and numbers of a film's pictures."""
+    with av.open(str(path)) as film:
+        return [(round(float(frame.time or 0), 3), number_of(frame)) for frame in film.decode(video=0)]
+
+
+def tracks(path: Path) -> dict[str, dict[str, str]]:
+    """What ffprobe says of picture and sound."""
+    command = [program("ffprobe"), "-v", "error", "-of", "json", "-show_streams", str(path)]
+    streams = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["streams"]
+    assert len(streams) == 2
+    return {stream["codec_type"]: stream for stream in streams}
+
+
+# --- The sound -------------------------------------------------------------------------------------------------------
+
+
+def test_pcm_is_exact(clip: Path, tmp_path: Path, run: Deliverer) -> None:
+    sound = write_sound(tmp_path / "foa.wav", 3)
+    np.testing.assert_array_equal(decoded(run(clip).path), sound)
+
+
+@pytest.mark.parametrize("codec", [Codec.OPUS, Codec.AAC])
+def test_lossy_codecs_keep_order_time_and_level(clip: Path, tmp_path: Path, run: Deliverer, codec: Codec) -> None:
+    sound = write_sound(tmp_path / "foa.wav", 3)
+    heard = decoded(run(clip, codec).path)
+    assert 0 <= heard.shape[1] - sound.shape[1] < 1100  # A player cuts a codec's last block by the track's length.
+    error = heard[:, : sound.shape[1]] - sound
+    assert (error.std(axis=1) / sound.std(axis=1)).max() < 0.1
+    assert tracks(tmp_path / "out.mp4")["audio"]["duration_ts"] == sound.shape[1]
+
+
+@pytest.mark.parametrize("rate", [44_100, 96_000])
+def test_other_rates_become_48_khz(clip: Path, tmp_path: Path, run: Deliverer, rate: int) -> None:
+    times = np.arange(rate * 2) / rate
+    tone = 0.3 * np.sin(2 * np.pi * 1000 * times)
+    soundfile.write(tmp_path / "foa.wav", np.outer(tone, [1, 0.5, 0.25, 0.125]), rate, subtype="PCM_24")
+    heard = decoded(run(clip).path)
+    assert heard.shape == (4, 2 * RATE)
+    expected = 0.3 * np.sin(2 * np.pi * 1000 * np.arange(2 * RATE) / RATE)
+    inside = slice(1000, -1000)
+    np.testing.assert_allclose(heard[0, inside], expected[inside], atol=1e-5)
+    assert tracks(tmp_path / "out.mov")["audio"]["sample_rate"] == "48000"
+
+
+def test_a_sound_beyond_full_scale_is_refused(clip: Path, tmp_path: Path, run: Deliverer) -> None:
+    soundfile.write(tmp_path / "foa.wav", np.full((RATE, 4), 1.5), RATE, subtype="FLOAT")
+    with pytest.raises(UserError, match="lower its level"):
+        run(clip)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "foa.wav"]
+
+
+# --- The pictures ----------------------------------------------------------------------------------------------------
+
+
+def packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as film:
+        return [bytes(packet) for packet in film.demux(video=0) if packet.size]
+
+
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mkv"), ("libx265", "a.mp4"), ("prores_ks", "a.mov")])
+def test_pictures_are_copied(tmp_path: Path, run: Deliverer, codec: str, name: str) -> None:
+    write_film(tmp_path / name, 20, codec)
+    write_sound(tmp_path / "foa.wav", 2)
+    made = run(tmp_path / name)
+    assert made.copied
+    assert shown(made.path) == [(i / 10, i) for i in range(20)]
+    if name != "a.mkv":  # Matroska's are cut out of their container a little otherwise.
+        assert packets(made.path) == packets(tmp_path / name)
+
+
+def test_pictures_that_an_mp4_does_not_take_are_encoded(tmp_path: Path, run: Deliverer) -> None:
+    write_film(tmp_path / "clip.mov", 20, "prores_ks")
+    write_sound(tmp_path / "foa.wav", 2)
+    made = run(tmp_path / "clip.mov", Codec.AAC)
+    assert (made.copied, made.video_codec) == (False, "h264")
+    assert shown(made.path) == [(i / 10, i) for i in range(20)]
+
+
+@pytest.mark.parametrize(("start", "copied"), [(1.0, True), (0.999, True), (0.7, False), (2.3, False)])
+def test_the_film_begins_where_the_sound_does(
+    clip: Path, tmp_path: Path, run: Deliverer, start: float, copied: bool
+) -> None:
+    """By copying where a key frame lies there: every tenth picture is one."""
+    write_sound(tmp_path / "foa.wav", 0.5)
+    made = run(clip, picture_start=start)
+    assert made.copied is copied
+    first = round(start * 10)
+    times, numbers = zip(*shown(made.path), strict=True)
+    assert numbers[:5] == tuple(range(first, first + 5))
+    assert times[0] == 0
+    np.testing.assert_allclose(np.diff(times), 0.1, atol=2e-3)
+    assert len(numbers) <= 5 + (3 if copied else 0)
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_the_last_picture_stays_to_the_end_of_the_sound(
+    clip: Path, tmp_path: Path, run: Deliverer, copied: bool
+) -> None:
+    write_sound(tmp_path / "foa.wav", 4.567)
+    made = run(clip, picture_start=0.0 if copied else 0.1)
+    assert made.copied is copied
+    of = tracks(made.path)
+    for kind in ("video", "audio"):
+        assert float(of[kind]["start_time"]) == 0
+        assert float(of[kind]["duration"]) == pytest.approx(4.567, abs=1e-3)
+    assert shown(made.path)[-1][1] == 29
+
+
+def test_a_still_lasts_as_long_as_the_sound(tmp_path: Path, run: Deliverer) -> None:
+    Image.fromarray(numbered(7, 130, 65)).save(tmp_path / "still.png")
+    write_sound(tmp_path / "foa.wav", 1.3)
+    made = run(tmp_path / "still.png")
+    assert (made.width, made.height, made.video_codec, made.copied) == (130, 64, "h264", False)
+    assert {number for _, number in shown(made.path)} == {7}
+    assert float(tracks(made.path)["video"]["duration"]) == pytest.approx(1.3, abs=1e-3)
+
+
+def test_an_image_sequence_plays_with_its_gaps(tmp_path: Path, run: Deliverer) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in (0, 1, 2, 5, 6):
+        Image.fromarray(numbered(number)).save(tmp_path / "frames" / f"{number:04}.png")
+    write_sound(tmp_path / "foa.wav", 7 / 24)
+    assert shown(run(tmp_path / "frames").path) == [(round(i / 24, 3), i) for i in (0, 1, 2, 5, 6)]
+
+
+def test_colours_stay(tmp_path: Path, run: Deliverer) -> None:
+    """A still's, through BT.709 and back by the decoder that is told so."""
+    colours = np.repeat(np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [120, 120, 120]], np.uint8), 32, axis=0)
+    picture = np.broadcast_to(colours[None], (64, 128, 3))
+    Image.fromarray(np.ascontiguousarray(picture)).save(tmp_path / "still.png")
+    write_sound(tmp_path / "foa.wav", 0.2)
+    with av.open(str(run(tmp_path / "still.png").path)) as film:
+        seen = next(film.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    np.testing.assert_allclose(seen[32, 16::32], picture[32, 16::32], atol=4)
+
+
+# --- The boxes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_ffprobe_reads_the_boxes(clip: Path, tmp_path: Path, run: Deliverer, codec: Codec) -> None:
+    write_sound(tmp_path / "foa.wav", 1)
+    of = tracks(run(clip, codec, stereo="top-bottom").path)
+    # Of AAC it tells the codec's own layout.
+    assert of["audio"]["channel_layout"] == ("4.0" if codec is Codec.AAC else "ambisonic 1")
+    side = {data["side_data_type"]: data for data in of["video"]["side_data_list"]}  # type: ignore[index]
+    assert side["Spherical Mapping"]["projection"] == "equirectangular"  # type: ignore[index]
+    assert side["Stereo 3D"]["type"] == "top and bottom"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_mediainfo_reads_the_sound_as_ambisonics(clip: Path, tmp_path: Path, run: Deliverer, codec: Codec) -> None:
+    reader = program("mediainfo")
+    write_sound(tmp_path / "foa.wav", 1)
+    answer = subprocess.run([reader, "--Output=JSON", run(clip, codec).path], check=True, capture_output=True).stdout
+    (audio,) = [track for track in json.loads(answer)["media"]["track"] if track["@type"] == "Audio"]
+    assert audio["ChannelLayout"].startswith("Ambisonics")
+
+
+@pytest.mark.parametrize("stereo", ["mono", "top-bottom", "side-by-side"])
+def test_exiftool_reads_both_versions_of_the_picture(clip: Path, tmp_path: Path, run: Deliverer, stereo: str) -> None:
+    names = {
+        "mono": ("Monoscopic", "mono"),
+        "top-bottom": ("Stereoscopic Top-Bottom", "top-bottom"),
+        "side-by-side": ("Stereoscopic Left-Right", "left-right"),
+    }
+    reader = program("exiftool")
+    write_sound(tmp_path / "foa.wav", 1)
+    path = run(clip, stereo=stereo).path
+    answer = subprocess.run([reader, "-j", "-G1", path], check=True, capture_output=True).stdout
+    said = json.loads(answer)[0]
+    assert [said[f"Track1:ProjectionBounds{side}"] for side in ("Top", "Bottom", "Left", "Right")] == [0, 0, 0, 0]
+    assert said["XMP-GSpherical:ProjectionType"] == "equirectangular"
+    assert (said["Track1:Stereoscopic3D"], said["XMP-GSpherical:StereoMode"]) == names[stereo]
+
+
+def test_the_index_comes_first(clip: Path, tmp_path: Path, run: Deliverer) -> None:
+    write_sound(tmp_path / "foa.wav", 1)
+    data = run(clip).path.read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+# --- What is refused, and what is left behind -------------------------------------------------------------------------
+
+
+def test_a_flat_picture_is_refused_unless_forced(tmp_path: Path, run: Deliverer) -> None:
+    Image.fromarray(numbered(7, 128, 96)).save(tmp_path / "still.png")
+    write_sound(tmp_path / "foa.wav", 0.2)
+    with pytest.raises(UserError) as caught:
+        run(tmp_path / "still.png", force=False)
+    assert caught.value.code is ExitCode.NOT_360
+    assert run(tmp_path / "still.png").height == 96
+
+
+def test_impossible_requests(clip: Path, tmp_path: Path, run: Deliverer) -> None:
+    write_sound(tmp_path / "foa.wav", 0.2)
+    soundfile.write(tmp_path / "stereo.wav", np.zeros((100, 2)), RATE)
+    for options, code in (
+        ({"picture_start": 3.5}, ExitCode.BAD_RANGE),
+        ({"sound": tmp_path / "none.wav"}, ExitCode.NO_INPUT),
+        ({"sound": tmp_path / "stereo.wav"}, ExitCode.NO_INPUT),
+        ({"sound": clip}, ExitCode.NO_INPUT),
+        ({"output": tmp_path / "out.mp4"}, ExitCode.NOT_WRITABLE),
+        ({"output": tmp_path / "none" / "out.mov"}, ExitCode.NOT_WRITABLE),
+        ({"codec": Codec.AAC, "output": clip}, ExitCode.NOT_WRITABLE),
+    ):
+        with pytest.raises(UserError) as caught:
+            run(clip, **options)
+        assert caught.value.code is code
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "foa.wav", "stereo.wav"]
+
+
+def test_a_delivery_that_is_cancelled_leaves_nothing(clip: Path, tmp_path: Path) -> None:
+    write_sound(tmp_path / "foa.wav", 3)
+    (tmp_path / "out.mov").write_text("as it was")
+
+    def cancel(report: Report) -> None:
+        if report.fraction > 0.5:
+            raise KeyboardInterrupt
+
+    request = Deliver(picture=clip, sound=tmp_path / "foa.wav", output=tmp_path / "out.mov", force=True)
+    with pytest.raises(KeyboardInterrupt):
+        deliver(request, cancel)
+    assert (tmp_path / "out.mov").read_text() == "as it was"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "foa.wav", "out.mov"]
+
+
+def test_a_clip_that_is_real(shared: Path, tmp_path: Path, run: Deliverer) -> None:
+    write_sound(tmp_path / "foa.wav", 5)
+    made = run(shared / "media" / "ricoh_360_mono.mp4", force=False)
+    assert (made.copied, made.stereo, films.RATE * made.seconds) == (True, "mono", 5 * RATE)
