@@ -1,62 +1,25 @@
 """The one engine of this Blender: started or found in the background, watched, and started again. Knows no bpy.
 
 The service's folder and its lock say who runs, so that however many Blenders start one at once, one engine is there,
-and a Blender that comes back after a crash finds the one that it had. As long as a Blender uses an engine it reads the
-engine's stream of requests to render a scene, by which the engine knows that it is there.
+and a Blender that comes back after a crash finds the one that it had.
 """
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-from . import engine_process
-from .client import FOREIGN, TIMEOUT, UNREACHABLE, Client, EngineError, Health, Job, Model, ModelList, find
-from .engine_process import ENGINE_FAILED, IN_USE, NO_PROGRAM, EngineProcess, find_program
+from .client import Client, Job
+from .engine_process import log_of
+from .engine_watch import EngineChoice, EngineState, EngineWatch
 from .errors import UserError
 
-PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Between a failure and the next attempt, by how many failures there have been in a row."""
-STEADY_SECONDS = 30.0
-"""An engine that has lived for so long has not failed in a row."""
-START_SECONDS = 120.0
-"""So long an engine may take until it answers: on a cold disk Python reads its libraries for a minute."""
-STOP_SECONDS = 10.0
-
-_ASK_SECONDS = 0.1
-_ANSWER_SECONDS = 10.0
-"""For so long the engine may take over an answer."""
-_AWAY_SECONDS = 2.0
-"""An engine whose stream is interrupted for longer has gone."""
-_MENDED_BY_THE_USER = ("unauthorized", "forbidden", FOREIGN, NO_PROGRAM)
-"""Codes of what another attempt does not change; a foreign service in the own folder may make room, though."""
-
-
-@dataclass(frozen=True)
-class EngineChoice:
-    """Which engine: the one at `address`, with its `token`; or, where that is empty, one that is started here by
-    `program` (see `engine_process.find_program`)."""
-
-    address: str = ""
-    token: str = ""
-    program: str = ""
-
-
-@dataclass(frozen=True)
-class EngineState:
-    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `sentence`
-    says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
-    that it takes where none is named, `started_here` whether this Blender has started it."""
-
-    kind: str = "off"
-    sentence: str = ""
-    code: str = ""
-    version: str = ""
-    models: tuple[Model, ...] = ()
-    default: str | None = None
-    started_here: bool = False
+STOP_SECONDS = 12.0
+"""`stop` returns after so long, whatever the engine does: a bit more than it is given to end orderly."""
+_CANCEL_SECONDS = 3.0
+_LONGEST_NAME = 255
 
 
 class Engine:
@@ -72,39 +35,120 @@ class Engine:
         """
         self._folder = folder
         self._on_scene_job = on_scene_job or _refuse
-        self._choice = EngineChoice()
+        self._id = uuid4().hex
         self._name = "untitled"
+        self._choice = EngineChoice()
         self._changed = threading.Condition()
-        self._watch: _Watch | None = None
-        self._state = EngineState()
-        self._child: EngineProcess | None = None
+        self._watch: EngineWatch | None = None
+        self._thread: threading.Thread | None = None
+        self._alone = threading.Lock()  # held by the watch that runs: the next one may need its folder
+        self._users: dict[object, Callable[[], None]] = {}
 
     @property
     def state(self) -> EngineState:
         """As it is now."""
-        child = self._child
-        return replace(self._state, started_here=child is not None and child.exit_code is None)
+        watch = self._watch
+        return EngineState() if watch is None else watch.state
 
     @property
     def log(self) -> Path:
         """What an engine that was started here says of its troubles; it may not be there yet."""
-        return engine_process.log_of(self._folder)
+        return log_of(self._folder)
 
     def configure(self, choice: EngineChoice) -> None:
-        """Use this engine from now on. Another one is let go of; the new one is looked for once it is needed."""
+        """Use this engine from now on. Another one is let go of, as by `stop`; the new one is looked for once it is
+        needed."""
+        with self._changed:
+            if choice != self._choice:
+                self._choice = choice
+                self._let_go()
 
     def announce(self, name: str) -> None:
-        """What is open in this Blender, like `forest.blend`, for who asks the engine for a sound of the scene."""
+        """What is open in this Blender, like `forest.blend`, for who asks the engine for the sound of its scene."""
+        with self._changed:
+            self._name = name[:_LONGEST_NAME] or "untitled"
+            if self._watch is not None:
+                self._watch.announce(self._name)
 
     def wake(self) -> None:
         """Start or find it in the background, where that is not done. After a failure this is a new attempt."""
+        with self._changed:
+            self._woken()
 
     def client(self) -> Client:
         """The engine's client, when it answers; not to be called where waiting is not allowed.
 
         Raises:
-            UserError: it cannot be reached, after one attempt from now on; with the code of `state`.
+            UserError: the next attempt to reach it fails, with the code of `state`; or it is let go of meanwhile.
         """
+        with self._changed:
+            watch = self._woken()
+            failures = watch.failures
+            while self._watch is watch:
+                if (client := watch.client) is not None:
+                    return client
+                if watch.failures > failures:
+                    raise UserError(watch.state.sentence, watch.state.code)
+                self._changed.wait()
+        raise UserError("The engine was changed or stopped meanwhile; try again.", "cancelled")
+
+    @contextmanager
+    def using(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """While this lasts, the engine has work for somebody, whom `stop` tells to cancel it, and waits for."""
+        user = object()
+        with self._changed:
+            self._users[user] = cancel
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._users[user]
+                self._changed.notify_all()
 
     def stop(self) -> None:
-        """Let go of it, and end it if this Blender has started it and no other one uses it: within `STOP_SECONDS`."""
+        """Let go of it, with all that it does for this Blender; it ends if this Blender has started it and nobody else
+        needs it. Returns within `STOP_SECONDS`."""
+        deadline = time.monotonic() + STOP_SECONDS
+        with self._changed:
+            for cancel in self._users.values():
+                cancel()
+            self._changed.wait_for(lambda: not self._users, _CANCEL_SECONDS)
+            self._let_go()
+            thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _woken(self) -> EngineWatch:
+        """The watch over the engine, which runs; called with the lock."""
+        if self._watch is None or self._watch.state.kind == "failed":
+            watch = EngineWatch(
+                choice=self._choice,
+                folder=self._folder,
+                blender_id=self._id,
+                name=self._name,
+                on_scene_job=self._on_scene_job,
+                on_change=self._notify,
+            )
+            self._watch = watch
+            self._thread = threading.Thread(target=self._run, args=(watch,), name="omniaudio engine", daemon=True)
+            self._thread.start()
+        return self._watch
+
+    def _run(self, watch: EngineWatch) -> None:
+        with self._alone:
+            watch.run()
+
+    def _let_go(self) -> None:
+        """Called with the lock."""
+        if self._watch is not None:
+            self._watch.release()
+            self._watch = None
+            self._changed.notify_all()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+def _refuse(client: Client, job: Job) -> None:
+    client.refuse(job.id, "This Blender does not render for others: open the scene in one with a window.")

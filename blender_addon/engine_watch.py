@@ -1,0 +1,233 @@
+"""An engine from its first need until it is let go of: found or started, watched, started again. Knows no bpy.
+
+As long as it is watched, its stream of requests to render a scene is read: by this it knows that a Blender needs it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .client import (
+    FOREIGN,
+    TOKEN,
+    UNREACHABLE,
+    Client,
+    EngineError,
+    Job,
+    Model,
+    RequestsForBlender,
+    find,
+)
+from .engine_process import ENGINE_FAILED, IN_USE, NO_PROGRAM, EngineProcess, find_program, log_of
+from .errors import UserError
+
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Between a failure and the next attempt, by how many failures there were in a row before it."""
+STEADY_SECONDS = 30.0
+"""What fails after it has lived for so long is not one more failure in a row."""
+START_SECONDS = 120.0
+"""For so long an engine may take to its first answer: from a cold disk Python may read its libraries for a minute."""
+
+_ASK_SECONDS = 0.1
+_GONE_SECONDS, _GONE_REMOTE_SECONDS = 2.0, 30.0
+"""An engine whose stream is interrupted for longer has gone: one here, which is started again, or one elsewhere."""
+_NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM)
+_QUESTION_SECONDS = 2.0
+"""For an answer when Blender ends, and waits for it."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Which engine: the one at `address`, with its `token`; or, where that is empty, one that is started here by
+    `program` (see `engine_process.find_program`)."""
+
+    address: str = ""
+    token: str = ""
+    program: str = ""
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `sentence`
+    says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
+    that it takes where none is named, `started_here` whether this Blender has started it."""
+
+    kind: str = "off"
+    sentence: str = ""
+    code: str = ""
+    version: str = ""
+    models: tuple[Model, ...] = ()
+    default: str | None = None
+    started_here: bool = False
+
+
+class EngineWatch:
+    """One engine by one choice, in a thread of its own. `on_change` is called in that thread after every change."""
+
+    def __init__(
+        self,
+        *,
+        choice: EngineChoice,
+        folder: Path,
+        blender_id: str,
+        name: str,
+        on_scene_job: Callable[[Client, Job], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        """Nothing is started yet. `folder` and `on_scene_job` are as of `Engine`, id and name are this Blender's."""
+        self.client: Client | None = None
+        """While it is ready."""
+        self.failures = 0
+        """How many attempts have failed, or engines were lost."""
+        self._choice = choice
+        self._folder = folder
+        self._id = blender_id
+        self._name = name
+        self._on_scene_job = on_scene_job
+        self._on_change = on_change
+        self._state = EngineState("starting")
+        self._child: EngineProcess | None = None
+        self._released = threading.Event()
+        self._lock = threading.Lock()  # of the name and the stream
+        self._stream: RequestsForBlender | None = None
+        self._told: set[str] = set()
+
+    @property
+    def state(self) -> EngineState:
+        """As it is now."""
+        return replace(self._state, started_here=self._started_here())
+
+    def run(self) -> None:
+        """Watch it until it is released, or no further attempt makes sense; then `state` is "failed"."""
+        try:
+            self._run()
+        finally:
+            self._end()
+
+    def _run(self) -> None:
+        in_a_row = 0
+        while not self._released.is_set():
+            begin = time.monotonic()
+            try:
+                self._tell(EngineState("starting"))
+                error = self._use(self._start_or_find())
+            except EngineError as refusal:
+                error = UserError(refusal.sentence, refusal.code)
+            except UserError as failure:
+                error = failure
+            if time.monotonic() - begin > STEADY_SECONDS and self.client is not None:
+                in_a_row = 0
+            self.client = None
+            self.failures += 1
+            remote = bool(self._choice.address)
+            hopeless = error.code in _NOT_MENDED_BY_WAITING or (remote and error.code == FOREIGN)
+            if hopeless or (in_a_row == len(PAUSES_SECONDS) and not remote):
+                self._tell(EngineState("failed", error.sentence, error.code))
+                return
+            self._tell(EngineState("waiting", error.sentence, error.code))
+            self._released.wait(PAUSES_SECONDS[min(in_a_row, len(PAUSES_SECONDS) - 1)])
+            in_a_row += 1
+
+    def announce(self, name: str) -> None:
+        """The Blender is called otherwise from now on."""
+        with self._lock:
+            if name != self._name:
+                self._name = name
+                if self._stream is not None:
+                    self._stream.close()  # there is another one then
+
+    def release(self) -> None:
+        """Have `run` come to its end, with the engine if it was started here and no other Blender uses it."""
+        self._released.set()
+        with self._lock:
+            if self._stream is not None:
+                self._stream.close()
+
+    def _start_or_find(self) -> Client:
+        if self._choice.address:
+            client = Client(self._choice.address, self._choice.token or None)
+            client.health()
+            return client
+        with suppress(EngineError):
+            return self._found()
+        self._child = child = EngineProcess(find_program(self._choice.program), self._folder)
+        silence = EngineError(UNREACHABLE, "")
+        deadline = time.monotonic() + START_SECONDS
+        while not self._released.wait(_ASK_SECONDS) and time.monotonic() < deadline:
+            code = child.exit_code
+            if code not in (None, IN_USE):
+                raise child.epitaph()
+            try:
+                return self._found()
+            except EngineError as error:
+                silence = error
+            if code == IN_USE and silence.code == FOREIGN:
+                raise silence  # it has the folder, and is of another version
+        child.stop()
+        raise UserError(
+            f"The OmniAudio engine does not answer after {START_SECONDS:.0f} s: look at its log {log_of(self._folder)}."
+            f" {silence.sentence}".rstrip(),
+            ENGINE_FAILED,
+        )
+
+    def _found(self) -> Client:
+        """The engine that has the folder, if it answers."""
+        client = find(self._folder)
+        # After a power cut its port may be somebody else's, who need not be told the token.
+        Client(client.url).health()
+        return client
+
+    def _use(self, client: Client) -> UserError:
+        """Be connected to an engine until it goes, or is released; what to say of it then."""
+        version, known = client.health().version, client.models()
+        self.client = client
+        self._tell(EngineState("ready", version=version, models=known.models, default=known.default))
+        patience = _GONE_REMOTE_SECONDS if self._choice.address else _GONE_SECONDS
+        gone = UserError(f"The OmniAudio engine at {client.url} has ended.", UNREACHABLE)
+        try:
+            while (stream := self._connected(client, patience)) is not None:
+                for job in stream:
+                    if job.id not in self._told:
+                        self._told.add(job.id)
+                        self._on_scene_job(client, job)
+        except EngineError as error:
+            gone = UserError(error.sentence, error.code)
+        if self._child is not None and self._child.exit_code is not None:
+            code, log = self._child.exit_code, log_of(self._folder)
+            gone = UserError(
+                f"The OmniAudio engine ended by itself (exit code {code}); its log is {log}.", ENGINE_FAILED
+            )
+        return gone
+
+    def _connected(self, client: Client, patience: float) -> RequestsForBlender | None:
+        """A stream that `announce` and `release` will close; None once this is released."""
+        with self._lock:
+            if self._released.is_set():
+                return None
+            self._stream = client.requests_for_blender(self._name, patience, self._id)
+            return self._stream
+
+    def _started_here(self) -> bool:
+        child = self._child
+        return child is not None and child.exit_code is None
+
+    def _end(self) -> None:
+        """End the engine if it was started here and nobody else needs it; else it ends by itself in time."""
+        if self._child is None or not self._started_here():
+            return
+        try:
+            client = find(self._folder)
+            client = Client(client.url, (self._folder / TOKEN).read_text("ascii").strip(), _QUESTION_SECONDS)
+            others = any(blender.id != self._id for blender in client.blenders())
+            if others or client.jobs("queued", 1) or client.jobs("running", 1):
+                return
+        except (EngineError, OSError):
+            pass  # who does not answer does not work for anybody
+        self._child.stop()
+
+    def _tell(self, state: EngineState) -> None:
+        self._state = state
+        self._on_change()
