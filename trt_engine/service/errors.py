@@ -9,7 +9,7 @@ _CODES = {
     ExitCode.FAILED: ErrorCode.INVALID,
     ExitCode.NO_INPUT: ErrorCode.SOURCE,
     ExitCode.NOT_A_VIDEO: ErrorCode.SOURCE,
-    ExitCode.NOT_360: ErrorCode.SOURCE,
+    ExitCode.NOT_360: ErrorCode.NOT_360,
     ExitCode.BAD_RANGE: ErrorCode.INVALID,
     ExitCode.NOT_WRITABLE: ErrorCode.NO_ROOM,
     ExitCode.NO_MODEL: ErrorCode.NO_MODEL,

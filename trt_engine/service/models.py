@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     REFUSED = "refused"
     QUEUE_FULL = "queue_full"
     TOO_LARGE = "too_large"
+    NOT_360 = "not_360"
     NO_MODEL = "no_model"
     NO_BACKEND = "no_backend"
     NO_ROOM = "no_room"
