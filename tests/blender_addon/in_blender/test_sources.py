@@ -96,7 +96,7 @@ def test_a_retimed_movie_is_rendered(module: Modules, scene: bpy.types.Scene, fi
     with module("blender_versions").editing(scene):
         if not bpy.ops.sequencer.retiming_segment_speed_set.poll():
             pytest.skip("this Blender retimes in a window alone")
-        bpy.ops.sequencer.retiming_segment_speed_set(speed=200, keep_retiming=True)
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=200)
     snapshot = chosen(module)
     assert isinstance(snapshot.source, module("sources").Sequence)
     assert snapshot.place.frames == pytest.approx(601, abs=1)
