@@ -1,24 +1,39 @@
 """OmniAudio for Blender: spatial audio for 360° pictures, in the sequencer.
 
-`client`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`, `fixes` and `errors` know no
-bpy and are tested as plain Python; the others live in Blender.
+`client`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`, `osc_process`, `scene_asked`,
+`fixes` and `errors` know no bpy and are tested as plain Python; the others live in Blender.
 """
 
 
 def register() -> None:
-    from . import operators, panels, preferences, settings  # noqa: PLC0415 (nothing is done at import; no bpy, no harm)
+    # Nothing is done at import; no bpy, no harm.
+    from . import operators, osc_settings, panels, preferences, scene_requests, settings  # noqa: PLC0415
 
+    osc_settings.register()
     preferences.register()
     settings.register()
     operators.register()
     panels.register()
+    scene_requests.register()
 
 
 def unregister() -> None:
-    from . import blender_engine, operators, panels, preferences, settings  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        blender_engine,
+        blender_osc,
+        operators,
+        osc_settings,
+        panels,
+        preferences,
+        scene_requests,
+        settings,
+    )
 
+    scene_requests.unregister()
     panels.unregister()
     operators.unregister()
     settings.unregister()
     preferences.unregister()
+    osc_settings.unregister()
+    blender_osc.unregister()
     blender_engine.unregister()

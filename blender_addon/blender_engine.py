@@ -5,9 +5,12 @@ from pathlib import Path
 
 import bpy
 
+from . import scene_requests
 from .engine import Engine, EngineChoice
 
 REDRAW_SECONDS = 0.25
+
+_NAME_CHANGES = (bpy.app.handlers.load_post, bpy.app.handlers.save_post)
 
 _engine: Engine | None = None
 
@@ -16,10 +19,19 @@ def engine() -> Engine:
     """It is not started by being asked for: its `wake` and `client` do that."""
     global _engine  # noqa: PLW0603 (nothing is done at import)
     if _engine is None:
-        _engine = Engine(Path(bpy.utils.extension_path_user(__package__, path="engine", create=True)))
+        # Without a window nothing takes requests up: they are refused then.
+        _engine = Engine(folder(), None if bpy.app.background else scene_requests.asked)
         atexit.register(stop)  # where Blender ends without unregistering
+        for handlers in _NAME_CHANGES:
+            handlers.append(_announce)
+        _announce()
         configure()
     return _engine
+
+
+def folder() -> Path:
+    """Of an engine that is started here."""
+    return Path(bpy.utils.extension_path_user(__package__, path="engine", create=True))
 
 
 def configure() -> None:
@@ -56,6 +68,9 @@ def unregister() -> None:
     global _engine  # noqa: PLW0603
     if bpy.app.timers.is_registered(_show):
         bpy.app.timers.unregister(_show)
+    for handlers in _NAME_CHANGES:
+        if _announce in handlers:
+            handlers.remove(_announce)
     stop()
     atexit.unregister(stop)
     _engine = None
@@ -67,6 +82,13 @@ def redraw() -> None:
         for area in window.screen.areas:
             if area.type in ("SEQUENCE_EDITOR", "PROPERTIES", "PREFERENCES"):
                 area.tag_redraw()
+
+
+@bpy.app.handlers.persistent
+def _announce(*_: object) -> None:
+    """Tells what is open here, for whom asks the engine for a sound of the scene."""
+    if _engine is not None:
+        _engine.announce(Path(bpy.data.filepath).name or "untitled")
 
 
 def _show() -> float | None:

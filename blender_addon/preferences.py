@@ -1,9 +1,10 @@
 """The add-on's preferences: which engine, which model, and what a new generation starts with."""
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from . import blender_engine
+from .osc_settings import OmniAudioOsc
 
 PACKAGE = __package__
 """What Blender calls this extension."""
@@ -84,6 +85,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         description="Make a strip that is heard at once, on headphones, beside the ambisonic one",
         default=True,
     )
+    osc: PointerProperty(type=OmniAudioOsc)
 
     def draw(self, context: bpy.types.Context) -> None:
         from .panels.engine import draw_engine  # noqa: PLC0415 (it draws by these preferences)

@@ -3,9 +3,11 @@
 import bpy
 
 from ..work import works
-from . import deliver, engine, generate, jobs, listen, takes
+from . import deliver, engine, generate, jobs, listen, osc, request, takes
 
-CLASSES = tuple(cls for module in (generate, takes, listen, deliver, jobs, engine) for cls in module.CLASSES)
+CLASSES = tuple(
+    cls for module in (generate, takes, listen, deliver, jobs, engine, osc, request) for cls in module.CLASSES
+)
 
 
 def register() -> None:

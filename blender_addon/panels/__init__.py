@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import generate, jobs, properties, takes
+from . import generate, jobs, osc, properties, takes
 
-CLASSES = tuple(cls for module in (generate, takes, jobs, properties) for cls in module.CLASSES)
+CLASSES = tuple(cls for module in (generate, takes, jobs, osc, properties) for cls in module.CLASSES)
 
 
 def register() -> None:

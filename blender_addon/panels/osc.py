@@ -1,14 +1,12 @@
 """The panel of the OSC bridge."""
 
-import textwrap
-
 import bpy
 
-from .. import osc
+from .. import blender_osc
 from ..preferences import preferences
+from .text import draw_sentence
 
 _ICONS = {"off": "UNLINKED", "starting": "SORTTIME", "listening": "LINKED", "failed": "ERROR"}
-_COLUMNS = 44
 
 
 class OMNIAUDIO_PT_osc(bpy.types.Panel):  # noqa: N801 (Blender's own form)
@@ -21,13 +19,13 @@ class OMNIAUDIO_PT_osc(bpy.types.Panel):  # noqa: N801 (Blender's own form)
     bl_parent_id = "OMNIAUDIO_PT_generate"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender's own form)
 
-    def draw(self, _context: bpy.types.Context) -> None:
-        draw_osc(self.layout)
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_osc(self.layout, context)
 
 
-def draw_osc(layout: bpy.types.UILayout) -> None:
+def draw_osc(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The bridge's settings, the button, its state, and what it said last."""
-    settings, state = preferences().osc, osc.state()
+    settings, state = preferences(context).osc, blender_osc.state()
     runs = state.kind in ("starting", "listening")
     column = layout.column()
     column.enabled = not runs
@@ -47,10 +45,8 @@ def draw_osc(layout: bpy.types.UILayout) -> None:
     layout.operator("omniaudio.osc_stop" if runs else "omniaudio.osc_start", icon="PAUSE" if runs else "PLAY")
     text = {"listening": f"Listens at port {state.port}", "starting": "Starting", "off": "Off", "failed": "Failed"}
     layout.label(text=text[state.kind], icon=_ICONS[state.kind])
-    box = layout.column(align=True)
     for said in filter(None, (state.sentence, state.last)):
-        for line in textwrap.wrap(said, _COLUMNS):
-            box.label(text=line)
+        draw_sentence(layout, context, said)
 
 
 CLASSES = (OMNIAUDIO_PT_osc,)

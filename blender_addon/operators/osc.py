@@ -1,0 +1,69 @@
+"""The OSC bridge: its start and its end, and the folders that DAWs may name clips in."""
+
+import bpy
+from bpy.props import IntProperty
+
+from .. import blender_osc
+from ..errors import UserError
+from ..preferences import preferences
+
+
+class OMNIAUDIO_OT_osc_start(bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Let DAWs on this machine ask for sound by OSC, for clips and for the scene that is open"""
+
+    bl_idname = "omniaudio.osc_start"
+    bl_label = "Start OSC Bridge"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return blender_osc.state().kind in ("off", "failed")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        try:
+            blender_osc.start()
+        except UserError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_osc_stop(bpy.types.Operator):  # noqa: N801
+    """End the bridge; what DAWs have asked for goes on, and they are told when it is started again"""
+
+    bl_idname = "omniaudio.osc_stop"
+    bl_label = "Stop OSC Bridge"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return blender_osc.state().kind in ("starting", "listening")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        blender_osc.stop()
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_osc_folder_add(bpy.types.Operator):  # noqa: N801
+    """Let DAWs name clips in one more folder"""
+
+    bl_idname = "omniaudio.osc_folder_add"
+    bl_label = "Add Folder"
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        preferences().osc.folders.add()
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_osc_folder_remove(bpy.types.Operator):  # noqa: N801
+    """Let DAWs name no more clips in this folder"""
+
+    bl_idname = "omniaudio.osc_folder_remove"
+    bl_label = "Remove Folder"
+
+    index: IntProperty(min=0, options={"SKIP_SAVE"})
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        preferences().osc.folders.remove(self.index)
+        return {"FINISHED"}
+
+
+CLASSES = (OMNIAUDIO_OT_osc_start, OMNIAUDIO_OT_osc_stop, OMNIAUDIO_OT_osc_folder_add, OMNIAUDIO_OT_osc_folder_remove)

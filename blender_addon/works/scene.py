@@ -1,0 +1,85 @@
+"""Sound for the scene that somebody has asked the engine for: rendered here, made there, placed here as any other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import bpy
+
+from .. import frames
+from ..client import Job, JobRequest, SceneSource
+from ..errors import UserError
+from ..rendering import render
+from ..scene_asked import Asked, frames_asked
+from ..snapshot import Snapshot, take_snapshot, usable_folder
+from ..work import Cancelled, Progress, Steps
+from .generate import Order, carry_out
+
+
+@dataclass(frozen=True)
+class SceneOrder(Order):
+    """A generation that the engine has as a job of its own: all that it waits for is the picture."""
+
+    job: Job = field(kw_only=True)
+
+    def request(self) -> Job:
+        """The engine's job."""
+        return self.job
+
+    def files(self) -> Mapping[str, Path]:
+        """What is handed over."""
+        return {"picture": self.picture}
+
+
+def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -> Snapshot:
+    """What the job asks for, of the scene as it is now: how it is rendered, where files go and what the sound follows
+    say its settings. Raises UserError where it cannot be rendered."""
+    request = job.request
+    assert isinstance(request, JobRequest)
+    assert isinstance(request.source, SceneSource)
+    own = take_snapshot(context, scene, "SCENE")
+    wish = replace(
+        own.wish,
+        model=request.model or "",
+        backend=request.backend,
+        seed=request.seed,
+        takes=request.takes,
+        steps=request.steps,
+        guidance=request.guidance,
+        preview=request.preview,
+        map=request.map,
+    )
+    return replace(own, place=frames_asked(request.source, own.place), wish=wish)
+
+
+def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
+    """From what was asked for to strips in the sequencer. Raises UserError and CancelledError; whoever asked is told of
+    them too."""
+    refusal = "Blender ended the work, or another file was opened in it: ask again."
+    try:
+        folder = usable_folder(snapshot.folder)
+        picture = frames.free_file(folder, snapshot.stem, ".mp4")
+        asked.begin()
+        for fraction in render(snapshot, picture, blocking, lambda: cancelled() or asked.unwanted):
+            asked.tell(fraction)
+            yield Progress("rendering in 360° (Esc ends it)", fraction)
+        refusal = ""
+    except UserError as error:
+        refusal = f"Blender did not render the scene: {error.sentence}"
+        raise
+    finally:
+        asked.end(refusal)
+    order = SceneOrder(
+        scene=snapshot.scene,
+        picture=picture,
+        part=frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate)),
+        place=snapshot.place,
+        wish=snapshot.wish,
+        title=snapshot.title,
+        chosen=snapshot.chosen,
+        folder=snapshot.folder,
+        stem=snapshot.stem,
+        under=snapshot.under,
+        job=asked.job,
+    )
+    return (yield from carry_out(order, cancelled))
