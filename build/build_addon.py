@@ -1,30 +1,55 @@
-"""Zips the Blender extension: `python build/build_addon.py [FOLDER]`, by default into dist/. Standard library only."""
+"""Makes the Blender extension: its zip, and beside it the index of a repository that Blender can install it from.
 
+    python build/build_addon.py [FOLDER]        by default dist/
+
+Put both files where Blender can fetch them, and give it the address of `index.json` as a remote repository; or drop the
+zip on Blender's window. Standard library only; the same source gives the same bytes. The index's form: Blender's
+"Creating a Static Extensions Repository", version v1, as `blender --command extension server-generate` writes it.
+"""
+
+import hashlib
+import json
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SOURCE = REPOSITORY / "blender_addon"
+MANIFEST = "blender_manifest.toml"
+INDEX = "index.json"
+
+CLIENT = REPOSITORY / "trt_engine" / "client.py"
+"""The extension's `client.py` is a link to this, which git on Windows checks out as a file with a path in it."""
 
 
 def build_addon(folder: Path) -> Path:
-    """Writes the extension's zip into `folder` and returns it. The same source gives the same bytes."""
-    manifest = tomllib.loads((SOURCE / "blender_manifest.toml").read_text("utf-8"))
+    """Writes the extension's zip, and the index of the repository that it is, into `folder`; returns the zip."""
+    manifest = tomllib.loads((SOURCE / MANIFEST).read_text("utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{manifest['id']}-{manifest['version']}.zip"
-    files = [SOURCE / "blender_manifest.toml", *sorted(SOURCE.rglob("*.py")), REPOSITORY / "LICENSE"]
+    files = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
+    files |= {MANIFEST: SOURCE / MANIFEST, CLIENT.name: CLIENT, "LICENSE": REPOSITORY / "LICENSE"}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in files:
-            entry = zipfile.ZipInfo(_name_in_zip(file))  # dated 1980, so that no clock changes the bytes
+        for name, path in sorted(files.items()):
+            entry = zipfile.ZipInfo(name)  # dated 1980, so that no clock changes the bytes
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, file.read_bytes())
+            archive.writestr(entry, path.read_bytes())
+    text = json.dumps(_index(manifest, target), indent=2, ensure_ascii=False) + "\n"
+    (folder / INDEX).write_text(text, encoding="utf-8", newline="\n")
     return target
 
 
-def _name_in_zip(file: Path) -> str:
-    return file.relative_to(SOURCE).as_posix() if file.is_relative_to(SOURCE) else file.name
+def _index(manifest: dict[str, Any], archive: Path) -> dict[str, Any]:
+    """A repository of one extension: its manifest, and where its archive lies, as seen from the index."""
+    content = archive.read_bytes()
+    entry = manifest | {
+        "archive_url": f"./{archive.name}",
+        "archive_size": len(content),
+        "archive_hash": f"sha256:{hashlib.sha256(content).hexdigest()}",
+    }
+    return {"version": "v1", "blocklist": [], "data": [entry]}
 
 
 if __name__ == "__main__":
