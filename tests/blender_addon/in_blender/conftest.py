@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +19,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PACKAGE = "bl_ext.user_default.omniaudio"
+ENGINES = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
+DRAFT = REPOSITORY / "omniaudio" / "models" / "draft" / "bundle.json"
+FILM = REPOSITORY.parent / "shared" / "media" / "ricoh_360_mono.mp4"  # 360°, at 30 frames a second
+FILM_FRAMES = 1202
 
 if importlib.util.find_spec("bpy") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -66,6 +70,46 @@ def scene(installed: str) -> object:
     scene.collection.objects.link(camera)
     scene.camera = camera
     return scene
+
+
+@pytest.fixture
+def preferences(installed: str) -> Iterator[object]:
+    """The extension's preferences, which are the defaults again after the test."""
+    import bpy
+
+    chosen = bpy.context.preferences.addons[installed].preferences
+    yield chosen
+    for name in chosen.bl_rna.properties.keys():  # noqa: SIM118 (Blender's collections are no mappings)
+        if name != "bl_idname" and not chosen.bl_rna.properties[name].is_readonly:
+            chosen.property_unset(name)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, preferences: object) -> None:
+    """The checkout's own engine, found as a user's is."""
+    python = next((path for path in ENGINES if path.exists()), None)
+    if python is None or not DRAFT.exists():
+        pytest.skip("needs the engine in .venv and the draft model")
+    monkeypatch.setenv("OMNIAUDIO_PYTHON", str(python))
+
+
+@pytest.fixture
+def film(scene: object) -> object:
+    """The real footage as the active strip, from frame 11, in a scene of its own rate."""
+    if not FILM.exists():
+        pytest.skip("needs the folder ../shared with reference material")
+    scene.render.fps = 30
+    editor = scene.sequence_editor_create()
+    strip = editor.strips.new_movie("film", str(FILM), 1, 11)
+    editor.active_strip = strip
+    return strip
+
+
+@pytest.fixture
+def short_film(film: object) -> object:
+    """Its first second."""
+    film.frame_offset_end = FILM_FRAMES - 30
+    return film
 
 
 @pytest.fixture

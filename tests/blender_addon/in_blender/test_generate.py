@@ -4,7 +4,7 @@ import json
 import os
 import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,33 +13,13 @@ import pytest
 
 Modules = Callable[[str], ModuleType]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-ENGINES = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
-DRAFT = REPOSITORY / "omniaudio" / "models" / "draft" / "bundle.json"
-FILM = REPOSITORY.parent / "shared" / "media" / "ricoh_360_mono.mp4"  # 360°, 1202 frames at 30 a second
+FILM_FRAMES = 1202
 
 
-@pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, installed: str) -> Iterator[None]:
-    """The checkout's own engine, found as a user's is."""
-    python = next((path for path in ENGINES if path.exists()), None)
-    if python is None or not DRAFT.exists():
-        pytest.skip("needs the engine in .venv and the draft model")
-    monkeypatch.setenv("OMNIAUDIO_PYTHON", str(python))
-    yield
-    bpy.context.preferences.addons[installed].preferences.engine = ""
-
-
-@pytest.fixture
-def film(scene: bpy.types.Scene) -> bpy.types.Strip:
-    """The real footage as the active strip, from frame 11, in a scene of its own rate."""
-    if not FILM.exists():
-        pytest.skip("needs the folder ../shared with reference material")
-    scene.render.fps = 30
-    editor = scene.sequence_editor_create()
-    strip = editor.strips.new_movie("film", str(FILM), 1, 11)
-    editor.active_strip = strip
-    return strip
+def of_role(scene: bpy.types.Scene, role: str) -> list[bpy.types.Strip]:
+    """The strips of a role, in the order of their takes."""
+    ours = [strip for strip in scene.sequence_editor.strips_all if strip.get("omniaudio", {}).get("role") == role]
+    return sorted(ours, key=lambda strip: strip["omniaudio"]["number"])
 
 
 def saved(folder: Path) -> Path:
@@ -48,22 +28,27 @@ def saved(folder: Path) -> Path:
     return path
 
 
-def finish(job: object) -> None:
-    while not job.step():
+def finish(work: object) -> None:
+    while not work.step():
         time.sleep(0.01)
+
+
+def says(sentence: str, **properties: object) -> None:
+    """The operator refuses with this sentence, and with no trace."""
+    with pytest.raises(RuntimeError) as error:
+        bpy.ops.omniaudio.generate(**properties)
+    assert sentence in str(error.value)
+    assert "Traceback" not in str(error.value)
 
 
 def test_sound_for_a_trimmed_movie_strip(
     engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
-    film.frame_offset_start, film.frame_offset_end = 60, 1202 - 60 - 45  # 1.5 s, from second 2
+    film.frame_offset_start, film.frame_offset_end = 60, FILM_FRAMES - 60 - 45  # 1.5 s, from second 2
     saved(tmp_path)
     scene.omniaudio.seed = 5
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    master, preview = (
-        next(strip for strip in scene.sequence_editor.strips if strip.get("omniaudio", {}).get("role") == role)
-        for role in ("master", "preview")
-    )
+    (master,), (preview,) = of_role(scene, "master"), of_role(scene, "preview")
     for strip in (master, preview):
         assert (strip.frame_final_start, strip.frame_final_duration) == (71, 45)
         assert strip.sound.filepath.startswith("//")
@@ -71,23 +56,62 @@ def test_sound_for_a_trimmed_movie_strip(
         assert (file.getnchannels(), file.getsampwidth()) == (4, 3)
         assert file.getnframes() == round(1.5 * file.getframerate())
     made_by = master["omniaudio"].to_dict()
-    assert (made_by["source_start"], made_by["source_duration"], made_by["seed"]) == (2.0, 1.5, 5)
+    assert (made_by["picture_start"], made_by["picture_duration"], made_by["seed"]) == (2.0, 1.5, 5)
     assert made_by["model"] == "draft"
+    assert Path(bpy.path.abspath(made_by["picture"])).resolve() == Path(bpy.path.abspath(film.filepath)).resolve()
     sidecar = json.loads(Path(bpy.path.abspath(made_by["sidecar"])).read_text())
     assert sidecar["seed"] == 5
     assert Path(bpy.path.abspath(made_by["sound_map"])).is_file()
 
 
 def test_another_take_does_not_overwrite_the_first(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
-    film.frame_offset_end = 1202 - 30
     saved(tmp_path)
     for _ in range(2):
         assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    sounds = {strip.sound.filepath for strip in scene.sequence_editor.strips if strip.type == "SOUND"}
-    stem = FILM.stem
+    sounds = {strip.sound.filepath for role in ("master", "preview") for strip in of_role(scene, role)}
+    stem = Path(short_film.filepath).stem
     assert sounds == {f"//{stem}_00{n}{kind}.wav" for n in (1, 2) for kind in ("", ".preview")}
+
+
+def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    saved(tmp_path)
+    settings = scene.omniaudio
+    settings.takes, settings.seed, settings.steps = 2, 11, 3
+    settings.guidance_own, settings.guidance = True, 2.0
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    masters, previews = of_role(scene, "master"), of_role(scene, "preview")
+    assert [strip["omniaudio"]["take"] for strip in masters] == [1, 2]
+    assert len({strip.channel for strip in masters + previews}) == 4
+    assert [strip.mute for strip in previews] == [False, True]
+    sidecar = json.loads(Path(bpy.path.abspath(masters[1]["omniaudio"]["sidecar"])).read_text())
+    assert (sidecar["seed"], sidecar["take"], sidecar["steps"], sidecar["guidance"]) == (11, 2, 3, 2.0)
+
+
+def test_without_a_preview_there_is_the_master_alone(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, preferences: object
+) -> None:
+    saved(tmp_path)
+    preferences.preview = False
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    assert (len(of_role(scene, "master")), of_role(scene, "preview")) == (1, [])
+
+
+def test_takes_steps_and_folder_are_the_preferences_until_they_are_set_here(
+    scene: bpy.types.Scene, preferences: object, module: Modules, tmp_path: Path
+) -> None:
+    preferences.takes, preferences.steps, preferences.folder = 3, 7, str(tmp_path)
+    settings = scene.omniaudio
+    assert (settings.takes, settings.steps) == (3, 7)
+    scene.camera = bpy.data.objects["Camera"]
+    snapshot = module("snapshot").take_snapshot(bpy.context, None, "SCENE")
+    assert (snapshot.wish.takes, snapshot.wish.steps, snapshot.folder) == (3, 7, tmp_path)
+    settings.takes, settings.steps = 1, 0
+    preferences.takes = 5
+    assert (settings.takes, settings.steps) == (1, 0)
 
 
 def test_sound_for_the_scene_in_a_file_that_was_never_saved(
@@ -96,117 +120,168 @@ def test_sound_for_the_scene_in_a_file_that_was_never_saved(
     scene.render.fps, scene.frame_start, scene.frame_end = 8, 3, 10
     scene.cycles.use_denoising = False
     scene.world = bpy.data.worlds.new("sky")
-    scene.omniaudio.source = "SCENE"
     scene.omniaudio.width, scene.omniaudio.samples = 256, 1
-    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    strips = list(scene.sequence_editor.strips)
+    assert bpy.ops.omniaudio.generate(source="SCENE") == {"FINISHED"}
+    strips = of_role(scene, "master") + of_role(scene, "preview")
     assert [(s.frame_final_start, s.frame_final_duration) for s in strips] == [(3, 8), (3, 8)]
     folder = module("snapshot").output_folder("//")
     assert folder.is_absolute()
     assert {Path(strip.sound.filepath).parent for strip in strips} == {folder}
     assert (folder / "Scene_001.mp4").is_file()
+    assert scene.sequence_editor.active_strip == of_role(scene, "group")[0]
 
 
-def test_a_cancelled_job_ends_the_engine_and_leaves_nothing(
+def test_a_cancelled_work_leaves_nothing(
     engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
-    job = module("job").Job(module("snapshot").take_snapshot(bpy.context), blocking=False)
-    while job.progress.stage == "starting":
-        job.step()
-    job.cancel()
-    with pytest.raises(module("errors").CancelledError):
-        finish(job)
+    snapshot = module("snapshot").take_snapshot(bpy.context)
+    generate = module("works.generate").generate
+    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    while work.progress.stage != "sampling":
+        assert not work.step(), work.error
+    work.cancel()
+    finish(work)
+    assert work.state == "cancelled"
     assert [strip.name for strip in scene.sequence_editor.strips] == ["film"]
     assert [path.name for path in tmp_path.iterdir()] == ["film.blend"]
 
 
 def test_a_scene_that_is_gone_is_a_sentence_with_the_place_of_the_files(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
-    film.frame_offset_end = 1202 - 30
     saved(tmp_path)
-    job = module("job").Job(module("snapshot").take_snapshot(bpy.context), blocking=False)
+    snapshot = module("snapshot").take_snapshot(bpy.context)
+    generate = module("works.generate").generate
+    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     scene.name = "another"
-    with pytest.raises(module("errors").UserError, match=f"is gone; the files are in {tmp_path}"):
-        finish(job)
+    finish(work)
+    assert work.state == "failed"
+    assert f"is gone; the files are in {tmp_path}" in work.error.sentence
 
 
-def says(sentence: str) -> None:
-    """The operator refuses with this sentence, and with no trace."""
-    with pytest.raises(RuntimeError) as error:
-        bpy.ops.omniaudio.generate()
-    assert sentence in str(error.value)
-    assert "Traceback" not in str(error.value)
+def test_no_step_of_a_work_holds_the_window_up(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+) -> None:
+    """Below 50 ms of this thread's own time: what else the machine does does not count."""
+    saved(tmp_path)
+    snapshot = module("snapshot").take_snapshot(bpy.context)
+    generate = module("works.generate").generate
+    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    longest, over = 0.0, False
+    while not over:
+        before = time.thread_time()
+        over = work.step()
+        longest = max(longest, time.thread_time() - before)
+        time.sleep(0.01)
+    assert work.state == "done", work.error
+    assert longest < 0.05
 
 
 def test_a_missing_engine_is_a_sentence(
-    film: bpy.types.Strip, monkeypatch: pytest.MonkeyPatch, installed: str, scene: bpy.types.Scene
+    film: bpy.types.Strip, monkeypatch: pytest.MonkeyPatch, preferences: object, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
+    saved(tmp_path)
     monkeypatch.delenv("OMNIAUDIO_PYTHON", raising=False)
     monkeypatch.setenv("PATH", os.devnull)
+    bpy.ops.omniaudio.restart_engine()
     says("The OmniAudio engine was not found")
-    preferences = bpy.context.preferences.addons[installed].preferences
-    preferences.engine = "/no/such/python"
-    try:
-        says("'/no/such/python' is no program")
-    finally:
-        preferences.engine = ""
+    preferences.program = "/no/such/python"
+    says("'/no/such/python' is no program")
     assert [strip.name for strip in scene.sequence_editor.strips] == ["film"]
 
 
-def test_an_engine_s_refusal_is_shown(engine: None, film: bpy.types.Strip, installed: str, tmp_path: Path) -> None:
+def test_an_address_where_nobody_answers_is_a_sentence(
+    film: bpy.types.Strip, preferences: object, tmp_path: Path
+) -> None:
     saved(tmp_path)
-    preferences = bpy.context.preferences.addons[installed].preferences
+    preferences.connection, preferences.address = "CONNECT", "http://127.0.0.1:9"
+    says("No service answers at http://127.0.0.1:9")
+    preferences.address = "forest"
+    says("is no address of a service")
+
+
+def test_an_engine_s_refusal_is_shown_with_what_mends_it(
+    engine: None, film: bpy.types.Strip, preferences: object, tmp_path: Path, module: Modules
+) -> None:
+    saved(tmp_path)
     preferences.model = "no such model"
-    try:
-        says("no such model")
-    finally:
-        preferences.model = ""
+    says("no such model")
+    failed = list(module("work").works)[-1]
+    assert [fix.operator for fix in module("fixes").fixes(failed.error.code)] == ["omniaudio.show_preferences"]
+
+
+def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
+    engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+) -> None:
+    flat = bpy.data.images.new("flat", 320, 240)
+    flat.filepath_raw, flat.file_format = str(tmp_path / "flat.png"), "PNG"
+    flat.save()
+    editor = scene.sequence_editor_create()
+    editor.active_strip = editor.strips.new_image("flat", str(tmp_path / "flat.png"), 1, 1)
+    editor.active_strip.frame_final_duration = 24
+    saved(tmp_path)
+    says("not a 360° panorama")
+    failed = list(module("work").works)[-1]
+    (fix,) = module("fixes").fixes(failed.error.code)
+    assert fix.operator == "omniaudio.generate_anyway"
+    assert bpy.ops.omniaudio.generate_anyway() == {"FINISHED"}
+    assert of_role(scene, "master")[0]["omniaudio"]["force"]
 
 
 def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.types.Scene) -> None:
-    scene.render.fps = 24
-    says("0.8 times its speed; set the scene's frame rate to 30")
-    scene.render.fps = 30
-    film.use_flip_x = True
-    says("is mirrored")
-    film.use_flip_x = False
-    film.use_reverse_frames = True
-    says("retimed or reversed")
-    film.use_reverse_frames = False
     film.filepath = "//gone.mp4"
     says("is missing")
     scene.sequence_editor.active_strip = None
-    says("Select a movie strip")
-    scene.omniaudio.source = "SCENE"
+    says("Select a movie or image strip")
     scene.camera = None
-    says("has no camera")
+    says("has no camera", source="SCENE")
+    scene.omniaudio.source = "FILE"
+    says("Choose the file")
+
+
+def test_a_folder_that_takes_no_files_is_a_sentence(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    scene.omniaudio.folder = str(tmp_path / "file" / "below")
+    says("No files can be written to the folder")
 
 
 def test_a_rendered_panorama_outlives_the_engine_s_failure(
-    engine: None, scene: bpy.types.Scene, installed: str, tmp_path: Path
+    engine: None, scene: bpy.types.Scene, preferences: object, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     scene.frame_end = 2
     scene.omniaudio.source = "SCENE"
     scene.omniaudio.width, scene.omniaudio.samples = 256, 1
-    preferences = bpy.context.preferences.addons[installed].preferences
     preferences.model = "no such model"
-    try:
-        says(f"The rendered panorama is kept: {tmp_path / 'film_001.mp4'}")
-    finally:
-        preferences.model = ""
+    says(f"The rendered picture is kept: {tmp_path / 'film_001.mp4'}")
     assert (tmp_path / "film_001.mp4").is_file()
 
 
 @pytest.mark.skipif("sequencer_scene" not in bpy.types.WorkSpace.bl_rna.properties, reason="needs Blender 5.0 or later")
 def test_the_sequencer_shows_the_scene_that_got_the_strips(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
-    film.frame_offset_end = 1202 - 30
     saved(tmp_path)
     bpy.context.workspace.sequencer_scene = None
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     assert bpy.context.workspace.sequencer_scene == scene
+
+
+def test_one_undo_takes_a_press_away(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    saved(tmp_path)
+    scene.omniaudio.takes = 2
+    bpy.ops.ed.undo_push(message="before")
+    assert bpy.ops.omniaudio.generate("EXEC_DEFAULT", True) == {"FINISHED"}
+    assert len(of_role(bpy.context.scene, "master")) == 2
+    bpy.ops.ed.undo()
+    scene = bpy.context.scene
+    assert [strip.name for strip in scene.sequence_editor.strips_all] == ["film"]
+    assert "omniaudio" not in scene.sequence_editor.strips["film"]
+    bpy.ops.ed.redo()
+    assert len(of_role(bpy.context.scene, "master")) == 2
