@@ -128,7 +128,7 @@ def mark_spatial(source: Path, target: Path, stereo: Stereo, copied: Callable[[i
         for track in moov.boxes:
             if track.kind == b"trak":
                 _mark_track(track, stereo)
-        _shift_offsets(moov)
+        shift_offsets(moov)
         _copy(film, out, first.start, first.size, copied)
         out.write(bytes(moov))
         after = first.start + first.size
@@ -163,7 +163,7 @@ def _mark_track(track: Box, stereo: Stereo) -> None:
         entry.content += bytes(spatial_audio())
 
 
-def _shift_offsets(moov: Box) -> None:
+def shift_offsets(moov: Box) -> None:
     """Chunks lie later by the index's size, now that it comes before them; where that takes more than 32 bits their
     table is made one of 64, by which the index grows once more."""
     tables = [(box, _offsets(box)) for box in moov.walk() if box.kind in {b"stco", b"co64"}]
