@@ -12,11 +12,11 @@ SECONDS = 60.0
 class Following:
     """Connected for as long as it is used as a context manager."""
 
-    def __init__(self, client: Client, name: str = "hafen.blend") -> None:
+    def __init__(self, client: Client, name: str = "hafen.blend", blender: str | None = None) -> None:
         self.client = client
         self._name = name
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self._requests = client.requests_for_blender(name)
+        self._requests = client.requests_for_blender(name, blender=blender)
         self._thread = threading.Thread(target=self._follow)
 
     def __enter__(self) -> "Following":
@@ -28,8 +28,18 @@ class Following:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Be connected no more."""
         self._requests.close()
         self._thread.join(SECONDS)
+        assert not self._thread.is_alive()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has been told of no job but those that were taken."""
+        return self._jobs.empty()
 
     def asked(self) -> Job:
         """The next job that it is to render for."""

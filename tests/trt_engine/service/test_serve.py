@@ -16,8 +16,10 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from following import Following
 
 from omniaudio.errors import UserError
+from trt_engine.client import JobRequest, PathSource, find
 from trt_engine.commands.serve import serve
 from trt_engine.service.settings import ADDRESS, TOKEN
 
@@ -82,6 +84,46 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         assert f"127.0.0.1, port {port}, cannot be listened at" in refusal("--folder", tmp_path, "--port", str(port))
 
 
+def test_a_device_that_does_not_answer_is_refused_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    sentence = refusal("--folder", tmp_path / "service", "--device", "cpu", "--device", "cuda:7")
+    assert sentence.startswith("The device cuda:7 does not answer: ")
+    assert not (tmp_path / "service").exists()
+
+
+LINGER = 2.0
+
+
+def test_it_lingers_while_a_blender_is_connected(tmp_path: Path) -> None:
+    with running(tmp_path, "--linger", str(LINGER)) as (process, _):
+        client = find(tmp_path)
+        with Following(client, "one.blend"), Following(client, "two.blend") as two:
+            time.sleep(1.5 * LINGER)
+            two.leave()
+            time.sleep(1.5 * LINGER)
+            assert process.poll() is None, "the other one is still there"
+        began = time.monotonic()
+        assert process.wait(30) == 0
+        assert time.monotonic() - began > LINGER / 2
+    assert not (tmp_path / ADDRESS).exists()
+
+
+def test_it_lingers_while_it_works(tmp_path: Path, still: Path) -> None:
+    with running(tmp_path, "--linger", "1", "--allow-root", still.parent) as (process, _):
+        client = find(tmp_path)
+        request = JobRequest(PathSource(str(still)), model="draft", duration=1, steps=60, preview=False, map=False)
+        job = client.create(request)
+        # Nobody asks meanwhile.
+        assert process.wait(120) == 0
+    with running(tmp_path, "--allow-root", still.parent):
+        assert find(tmp_path).job(job.id).state == "done"
+
+
+def test_a_service_that_nobody_comes_to_ends(tmp_path: Path) -> None:
+    with running(tmp_path, "--linger", "0.5") as (process, _):
+        assert process.wait(30) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -91,6 +133,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         ({"device": ["tpu"]}, "Correct --device: string should match"),
         ({"device": ["cpu", "cpu"]}, "a device is named once"),
         ({"idle_minutes": 0}, "Correct --idle-minutes: input should be greater than 0"),
+        ({"linger": 0}, "Correct --linger: input should be greater than 0"),
         ({"most_minutes": -1}, "Correct --most-minutes: "),
         ({"idle_minutes": float("inf")}, "Correct --idle-minutes: input should be a finite number"),
         ({"most_minutes": float("inf")}, "Correct --most-minutes: input should be a finite number"),

@@ -1,5 +1,6 @@
 """The jobs in SQLite."""
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -11,8 +12,19 @@ import pytest
 from quick import fill, request, small_disk
 
 from omniaudio.errors import UserError
+from trt_engine.service import store as store_module
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.models import Error, ErrorCode, JobState, Result
+from trt_engine.service.models import (
+    Error,
+    ErrorCode,
+    JobRequest,
+    JobState,
+    ListenRequest,
+    PathSource,
+    Picture,
+    Result,
+    SceneSource,
+)
 from trt_engine.service.settings import DATABASE
 from trt_engine.service.store import SCHEMA, Lane, Store
 
@@ -148,6 +160,46 @@ def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path
     assert path.read_bytes() == b"not a database" * 1000
     path.unlink()
     Store(tmp_path, 10).close()
+
+
+def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
+    """As a service has left them that knew generations of one clip alone."""
+    wanted = request(CLIP, request_id="old").model_dump(exclude={"kind", "again"})
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+        database.executescript(f"BEGIN; {store_module._VERSIONS[0]} PRAGMA user_version=1; COMMIT;")
+        database.execute(
+            "INSERT INTO jobs (id, request_id, request, source, state, created) VALUES (?, ?, ?, ?, ?, ?)",
+            ("0" * 32, "old", json.dumps(wanted), str(CLIP), "queued", datetime.now(UTC).isoformat()),
+        )
+    opened = Store(tmp_path, 10)
+    known = opened.known(request(CLIP, request_id="old"))
+    taken = opened.take(Lane.MODEL)
+    opened.close()
+    assert known is not None
+    assert taken is not None
+    assert (taken.id, taken.request, taken.files) == (known.id, known.request, FILES)
+
+
+def test_each_lane_has_its_jobs(store: Store) -> None:
+    sound, _ = store.create(ListenRequest(sound=PathSource(path="/a.wav")), {"sound": Path("/a.wav")})
+    wanted = request(CLIP).model_copy(update={"source": SceneSource(frame_start=1, frame_end=None)})
+    scene, _ = store.create(wanted, {}, "blender")
+    clip, _ = store.create(request(CLIP), FILES)
+    assert [taken and taken.id for taken in (store.take(Lane.MODEL), store.take(Lane.SOUND))] == [clip.id, sound.id]
+    assert store.take(Lane.MODEL) is None
+    assert store.waiting() == store.waiting("blender") == [("blender", scene)]
+    assert store.waiting("another") == []
+    assert store.files_in_use() == {CLIP, Path("/a.wav")}
+    picture = Picture(source=PathSource(path="/p.mp4"), start=1, duration=2)
+    assert store.give(scene.id, picture, Path("/p.mp4"))
+    assert not store.give(scene.id, picture, Path("/p.mp4"))
+    assert store.picture(scene.id) == picture
+    taken = store.take(Lane.MODEL)
+    assert taken is not None
+    assert isinstance(taken.request, JobRequest)
+    assert (taken.request.source, taken.request.start, taken.request.duration) == (picture.source, 1, 2)
+    assert (taken.files, taken.rendered) == ({"source": Path("/p.mp4")}, True)
+    assert store.job(scene.id).request == wanted, "what was asked for stays"
 
 
 def test_a_name_that_is_no_text_is_refused(store: Store) -> None:

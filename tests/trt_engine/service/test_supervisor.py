@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from quick import ended, fill, long, request, sampling, small_disk, supervised, 
 
 from omniaudio import cli, zoo
 from omniaudio.errors import UserError
+from trt_engine.service import folders
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.folders import Folders
 from trt_engine.service.models import ErrorCode, JobState, WorkerState
@@ -85,8 +87,8 @@ def test_a_queue_with_all_that_goes_wrong(tmp_path: Path, still: Path) -> None:
             worker, sound = supervisor.workers()
             assert (sound.device, sound.state) == ("sound", WorkerState.STOPPED)
             assert (worker.device, worker.state, worker.loaded) == ("cpu", WorkerState.IDLE, ("draft",))
-        folders = sorted(path.name for path in (tmp_path / "service" / "results").iterdir())
-        assert folders == sorted([jobs[0].id, jobs[-1].id])
+        names = sorted(path.name for path in (tmp_path / "service" / "results").iterdir())
+        assert names == sorted([jobs[0].id, jobs[-1].id])
         assert list((tmp_path / "service" / "attempts").iterdir()) == []
 
     asyncio.run(run())
@@ -276,6 +278,31 @@ def test_files_that_cannot_be_deleted_are_a_sentence(tmp_path: Path, still: Path
         await supervisor.stop()
 
     asyncio.run(run())
+
+
+def test_a_large_result_is_deleted_beside_the_loop(
+    tmp_path: Path, still: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def delete(folder: Path) -> None:
+        threads.append(threading.current_thread())
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(folders, "delete", delete)
+
+    async def run() -> None:
+        async with supervised(tmp_path) as supervisor:
+            job, _ = supervisor.submit(request(still), {"source": still})
+            supervisor.cancel(job.id)
+            (tmp_path / "results" / job.id).mkdir()
+            supervisor.remove(job.id)
+            assert list((tmp_path / "results").iterdir()) == [], "it is gone at once"
+
+    asyncio.run(run())
+    assert threads
+    assert threading.main_thread() not in threads
+    assert list((tmp_path / "attempts").iterdir()) == []
 
 
 def test_files_that_vanish_before_they_are_looked_at_are_a_failed_job(

@@ -1,0 +1,190 @@
+"""Jobs of every kind, by the real client: what a service makes is what the engine makes by itself."""
+
+import json
+import math
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from refusing import broken
+from running import Running
+
+from omniaudio import zoo
+from omniaudio.listening import Listen, listen
+from omniaudio.sound_track import Codec
+from omniaudio.spatial_video import Deliver, deliver
+from omniaudio.turning import Turn, read_orientations, turn
+from trt_engine.client import (
+    Client,
+    DeliverRequest,
+    Job,
+    JobRequest,
+    ListenRequest,
+    MapRequest,
+    MediaSource,
+    PathSource,
+    TurnRequest,
+    find,
+)
+from trt_engine.service.catalogue import model_list
+
+RATE = 48_000
+QUICK = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map": False}
+
+
+@pytest.fixture
+def client(engine: Running) -> Client:
+    return find(engine.folder)
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of noise from the left."""
+    return write_sound(tmp_path_factory.mktemp("sounds") / "left.wav", 2)
+
+
+def write_sound(path: Path, seconds: float) -> Path:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(round(seconds * RATE))
+    soundfile.write(path, np.stack([noise, noise, 0 * noise, 0 * noise], axis=1), RATE, subtype="PCM_24")
+    return path
+
+
+@pytest.fixture(scope="session")
+def orientations(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A camera that turns round once in two seconds."""
+    path = tmp_path_factory.mktemp("orientations") / "camera.json"
+    angles = [(seconds, math.pi * seconds / 2) for seconds in (0, 0.5, 1, 1.5, 2)]
+    path.write_text(json.dumps([{"seconds": s, "w": math.cos(a), "x": 0, "y": 0, "z": math.sin(a)} for s, a in angles]))
+    return path
+
+
+def made(client: Client, job: Job) -> Job:
+    done = client.wait(job.id)
+    assert done.state == "done", done.error
+    assert done.result is not None
+    assert (done.result.model, done.result.backend) == (None, None)
+    return done
+
+
+def test_listening(client: Client, sound: Path, tmp_path: Path) -> None:
+    job = made(client, client.create(ListenRequest(PathSource(str(sound)), yaw=90, pitch=10, roll=-5)))
+    assert job.result is not None
+    assert job.result.takes == ()
+    (file,) = job.result.files
+    assert file.name == "left.headphones.wav"
+    client.download(job.id, file, tmp_path / "heard.wav")
+    listen(Listen(sound=sound, output=tmp_path / "own.wav", yaw=90, pitch=10, roll=-5), lambda _: None)
+    assert (tmp_path / "heard.wav").read_bytes() == (tmp_path / "own.wav").read_bytes()
+
+
+def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp_path: Path) -> None:
+    sources = [MediaSource(client.upload(path).id) for path in (sound, orientations)]
+    job = made(client, client.create(TurnRequest(*sources, name="turned")))
+    assert job.result is not None
+    (take,) = job.result.takes
+    assert (take.seed, take.take, take.map, take.rate, take.samples) == (None, 1, None, RATE, 2 * RATE)
+    assert [file.name for file in (take.sound, take.sidecar) if file] == ["turned.wav", "turned.json"]
+    client.download(job.id, take.sound, tmp_path / "turned.wav")
+    course = read_orientations(orientations)
+    turn(Turn(sound=sound, output=tmp_path / "own.wav", orientations=course), lambda _: None)
+    assert (tmp_path / "turned.wav").read_bytes() == (tmp_path / "own.wav").read_bytes()
+    for source in sources:
+        client.remove_upload(source.media)
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path, codec: Codec) -> None:
+    suffix = ".mov" if codec is Codec.PCM else ".mp4"
+    request = DeliverRequest(PathSource(str(sound)), PathSource(str(panorama)), codec=codec.value)
+    job = made(client, client.create(request))
+    assert job.result is not None
+    (file,) = job.result.files
+    assert file.name == f"panorama.spatial{suffix}"
+    target = tmp_path / file.name
+    client.download(job.id, file, target)
+    own = deliver(Deliver(picture=panorama, sound=sound, output=tmp_path / f"own{suffix}", codec=codec), lambda _: None)
+    assert target.stat().st_size == own.path.stat().st_size == file.size
+
+
+def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> None:
+    shutil.copy(panorama, tmp_path / "panorama.png")
+    sound = write_sound(tmp_path / "long.wav", 6)
+    service = Running(tmp_path / "service", tmp_path)
+    client = service.start()
+    try:
+        job = client.create(MapRequest(PathSource(str(sound)), PathSource(str(tmp_path / "panorama.png"))))
+        again: threading.Thread | None = None
+        for state in client.events(job.id):
+            if again is None and state.progress is not None and state.progress.fraction > 0.1:
+                service.kill()
+                again = threading.Thread(target=service.start)
+                again.start()
+        assert again is not None
+        again.join()
+        (file,) = made(client, job).result.files
+        client.download(job.id, file, tmp_path / "map.mp4")
+        assert (tmp_path / "map.mp4").read_bytes()[4:8] == b"ftyp"
+        assert [path.name for path in (service.folder / "attempts").iterdir()] == []
+    finally:
+        service.stop()
+
+
+def test_a_preview_does_not_wait_for_a_generation(client: Client, sound: Path, panorama: Path) -> None:
+    long = client.create(JobRequest(PathSource(str(panorama)), **{**QUICK, "duration": 20, "steps": 1000}))
+    next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")
+    made(client, client.create(ListenRequest(PathSource(str(sound)))))
+    assert client.job(long.id).state == "running"
+    assert [worker.state for worker in client.workers()] == ["busy", "idle"]
+    client.cancel(long.id)
+
+
+def test_cancelling_a_sound_job(client: Client, tmp_path: Path, panorama: Path) -> None:
+    sound = write_sound(tmp_path / "long.wav", 120)
+    job = client.create(MapRequest(PathSource(str(sound)), PathSource(str(panorama))))
+    next(job for job in client.events(job.id) if job.state == "running")
+    began = time.monotonic()
+    client.cancel(job.id)
+    while client.workers()[-1].state == "busy":
+        assert time.monotonic() - began < 10
+        time.sleep(0.05)
+    assert client.wait(job.id).state == "cancelled"
+
+
+def test_what_is_wrong_is_a_sentence(client: Client, sound: Path, panorama: Path, tmp_path: Path) -> None:
+    picture, text, backwards = PathSource(str(panorama)), tmp_path / "text.wav", tmp_path / "backwards.json"
+    text.write_text("no sound")
+    one = {"w": 1, "x": 0, "y": 0, "z": 0}
+    backwards.write_text(json.dumps([{"seconds": 1, **one}, {"seconds": 0, **one}]))
+    wrong = PathSource(str(text))
+    for request, words in (
+        (ListenRequest(wrong), "text.wav"),
+        (MapRequest(wrong, picture), "text.wav"),
+        (DeliverRequest(PathSource(str(sound)), wrong), "text.wav"),
+        (TurnRequest(PathSource(str(sound)), wrong), "text.wav"),
+        (TurnRequest(PathSource(str(sound)), PathSource(str(backwards))), "backwards.json"),
+    ):
+        failed = client.wait(client.create(request).id)
+        assert failed.error is not None, request
+        assert failed.error.code == "source", failed.error
+        assert words in failed.error.sentence
+    broken("source", lambda: client.create(ListenRequest(PathSource("/etc/passwd"))))
+    broken("source", lambda: client.create(TurnRequest(PathSource(str(sound)), PathSource("/etc/passwd"))))
+    assert "body.codec" in broken("invalid", lambda: client.create(DeliverRequest(picture, picture, codec="mp3")))
+    assert "body.yaw" in broken("invalid", lambda: client.create(ListenRequest(picture, yaw=1000)))
+
+
+def test_the_models(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = client.models()
+    assert known.default == "draft"
+    draft = next(model for model in known.models if model.name == "draft")
+    assert (draft.ready, draft.rate) == (True, 44_100)
+    assert 4 < draft.native_seconds < 6
+    assert {model.name for model in known.models} == {model.name for model in zoo.models()}
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "model_config.json").write_text("{")
+    monkeypatch.setenv("OMNIAUDIO_MODELS", str(tmp_path))
+    assert "broken" not in {model.name for model in model_list().models}

@@ -1,0 +1,201 @@
+"""Blenders that are connected to a service and render their scenes for its jobs, by the real client."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from following import Following
+from refusing import broken
+from running import Running
+from serving import serving
+
+from trt_engine.client import Client, Job, JobRequest, MediaSource, PathSource, Progress, SceneSource
+from trt_engine.service import blenders
+from trt_engine.service.settings import TOKEN, Settings
+
+SCENE = JobRequest(SceneSource(1, 24), model="draft", duration=0.5, steps=2, preview=False, map=False)
+AWAY = 1.0
+
+
+@pytest.fixture
+def client(tmp_path: Path, still: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """Of a service that waits a second for a Blender to come back."""
+    monkeypatch.setattr(blenders, "AWAY_SECONDS", AWAY)
+    folder = tmp_path / "service"
+    with serving(Settings(folder=folder, port=0, roots=(still.parent,))) as served:
+        yield Client(served.service.url, (folder / TOKEN).read_text().strip())
+
+
+def until(client: Client, job_id: str, condition: Callable[[Job], bool]) -> Job:
+    for job in client.events(job_id):
+        if condition(job):
+            return job
+    raise AssertionError(job)
+
+
+def alone(client: Client) -> None:
+    """Wait until the service knows that its Blenders have gone."""
+    deadline = time.monotonic() + 5
+    while client.blenders():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_without_a_blender_there_is_no_scene(client: Client) -> None:
+    assert "No Blender is connected" in broken("no_blender", lambda: client.create(SCENE))
+    assert client.jobs() == ()
+
+
+def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
+    with Following(client, "forest.blend") as blender:
+        assert [one.name for one in client.blenders()] == ["forest.blend"]
+        request = dataclasses.replace(SCENE, request_id="scene")
+        created = client.create(request)
+        assert created.progress == Progress("waiting for Blender", 0.0)
+        asked = blender.asked()
+        assert (asked.id, asked.request) == (created.id, request)
+        assert client.create(request).id == created.id, "the same request is the same job"
+
+        assert client.rendering(asked.id, Progress("rendering", 0.5, 3.0)).state == "queued"
+        seen = until(client, asked.id, lambda job: job.progress is not None and job.progress.fraction > 0)
+        assert seen.progress == Progress("rendering", 0.5 * blenders.RENDERING_SHARE)
+
+        given = client.picture(asked.id, PathSource(str(still)), duration=0.25)
+        assert client.picture(asked.id, PathSource(str(still)), duration=0.25).id == given.id, "again is the same"
+        broken("conflict", lambda: client.picture(asked.id, PathSource(str(still))))
+        broken("conflict", lambda: client.refuse(asked.id, "Too late."))
+        steps = list(client.events(asked.id))
+        fractions = [job.progress.fraction for job in steps if job.progress is not None]
+        assert min(fractions) >= blenders.RENDERING_SHARE
+        done = steps[-1]
+        assert done.state == "done", done.error
+        assert done.request == request
+        assert done.result is not None
+        (take,) = done.result.takes
+        assert take.samples == round(0.25 * take.rate), "the picture's part is the job's"
+        assert client.picture(asked.id, PathSource(str(still))).state == "done", "an ended job stays as it is"
+        assert blender.idle
+
+
+def test_a_picture_that_is_uploaded_is_kept_while_it_is_wanted(client: Client, still: Path) -> None:
+    with Following(client, "forest.blend") as blender:
+        client.create(dataclasses.replace(SCENE, steps=300))
+        asked = blender.asked()
+        media = client.upload(still)
+        client.picture(asked.id, MediaSource(media.id), duration=0.5)
+        broken("conflict", lambda: client.remove_upload(media.id))
+        client.cancel(asked.id)
+        client.remove_upload(media.id)
+
+
+def test_a_picture_that_the_service_may_not_read_leaves_the_job_waiting(client: Client, tmp_path: Path) -> None:
+    with Following(client, "forest.blend") as blender:
+        client.create(SCENE)
+        asked = blender.asked()
+        broken("source", lambda: client.picture(asked.id, PathSource(str(tmp_path / "elsewhere.mp4"))))
+        assert client.job(asked.id).progress == Progress("waiting for Blender", 0.0)
+
+
+def test_a_blender_refuses(client: Client) -> None:
+    with Following(client, "forest.blend") as blender:
+        client.create(SCENE)
+        asked = blender.asked()
+        client.refuse(asked.id, "The scene has no camera: add one.")
+        failed = client.wait(asked.id)
+        assert failed.state == "failed"
+        assert failed.error is not None
+        assert (failed.error.code, failed.error.sentence) == ("refused", "The scene has no camera: add one.")
+        assert client.refuse(asked.id, "Again.").error == failed.error
+
+
+def test_a_blender_is_told_that_its_job_was_cancelled(client: Client) -> None:
+    with Following(client, "forest.blend") as blender:
+        client.create(SCENE)
+        asked = blender.asked()
+        client.cancel(asked.id)
+        assert client.rendering(asked.id, Progress("rendering", 0.5)).over
+        broken("not_found", lambda: client.rendering("0" * 32, Progress("rendering", 0.5)))
+
+
+def test_a_job_that_is_no_scene_takes_no_picture(client: Client, still: Path) -> None:
+    job = client.create(dataclasses.replace(SCENE, source=PathSource(str(still)), steps=300))
+    broken("conflict", lambda: client.picture(job.id, PathSource(str(still))))
+    broken("conflict", lambda: client.refuse(job.id, "No."))
+    client.cancel(job.id)
+
+
+def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, still: Path) -> None:
+    with Following(client, "one.blend") as one, Following(client, "two.blend") as two:
+        jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(3)]
+        # The last that came is the first that is asked, and then who has less to do.
+        assert [two.asked().id, one.asked().id, two.asked().id] == jobs
+        one.leave()
+        failed = client.wait(jobs[1])
+        assert failed.error is not None
+        assert failed.error.code == "no_blender"
+        assert "one.blend" in failed.error.sentence
+        for job_id in (jobs[0], jobs[2]):
+            assert client.job(job_id).state == "queued", "the other one's go on"
+            client.picture(job_id, PathSource(str(still)), duration=0.5)
+        assert [client.wait(job_id).state for job_id in (jobs[0], jobs[2])] == ["done", "done"]
+        assert one.idle
+        assert two.idle
+
+
+def test_a_job_that_has_its_picture_needs_its_blender_no_more(client: Client, still: Path) -> None:
+    with Following(client, "forest.blend") as blender:
+        client.create(SCENE)
+        asked = blender.asked()
+        client.picture(asked.id, PathSource(str(still)), duration=0.5)
+    alone(client)
+    assert client.wait(asked.id).state == "done"
+
+
+def test_a_blender_that_comes_back_in_time_has_its_job_still(client: Client, still: Path) -> None:
+    own = "0123456789abcdef" * 2
+    with Following(client, "forest.blend", own) as blender:
+        job = client.create(SCENE)
+        assert blender.asked().id == job.id
+    with Following(client, "forest.blend", own) as again:
+        assert again.asked().id == job.id
+        time.sleep(1.5 * AWAY)
+        assert client.job(job.id).state == "queued"
+        client.picture(job.id, PathSource(str(still)), duration=0.5)
+        assert client.wait(job.id).state == "done"
+
+
+@pytest.mark.parametrize("end", [Running.kill, Running.stop])
+def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Callable[[Running], None]) -> None:
+    """The Blender comes back by itself, is told the job once, and gives its picture to the next service."""
+    shutil.copy(still, tmp_path / "still.png")
+    service = Running(tmp_path / "service", tmp_path)
+    client = service.start()
+    try:
+        with Following(client, "forest.blend") as blender:
+            job = client.create(SCENE)
+            assert blender.asked().id == job.id
+            end(service)
+            service.start()
+            assert client.job(job.id).progress == Progress("waiting for Blender", 0.0)
+            deadline = time.monotonic() + 20
+            while not client.blenders():
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            client.rendering(job.id, Progress("rendering", 0.9))
+            client.picture(job.id, PathSource(str(tmp_path / "still.png")), duration=0.5)
+            done = client.wait(job.id)
+            assert done.state == "done", done.error
+            assert blender.idle
+    finally:
+        service.stop()
+
+
+def test_leaving_ends_the_iteration_at_once(client: Client) -> None:
+    with Following(client, "forest.blend") as blender:
+        began = time.monotonic()
+        blender.leave()
+        assert time.monotonic() - began < 1
+        alone(client)
