@@ -103,8 +103,9 @@ def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
 
 
 def _file_of(strip: bpy.types.Strip) -> Path:
-    path = strip.filepath if strip.type == "MOVIE" else f"{strip.directory}/{strip.elements[0].filename}"
-    return Path(bpy.path.abspath(path)).resolve()
+    if strip.type == "MOVIE":
+        return Path(bpy.path.abspath(strip.filepath)).resolve()
+    return (Path(bpy.path.abspath(strip.directory)) / strip.elements[0].filename).resolve()
 
 
 def _is_changed(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:

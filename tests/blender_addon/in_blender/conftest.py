@@ -82,6 +82,7 @@ def preferences(installed: str) -> Iterator[object]:
     for name in chosen.bl_rna.properties.keys():  # noqa: SIM118 (Blender's collections are no mappings)
         if name != "bl_idname" and not chosen.bl_rna.properties[name].is_readonly:
             chosen.property_unset(name)
+    importlib.import_module(f"{installed}.blender_engine").configure()  # nobody tells it of that
 
 
 @pytest.fixture

@@ -88,7 +88,8 @@ def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
     assert len({strip.channel for strip in masters + previews}) == 4
     assert [strip.mute for strip in previews] == [False, True]
     sidecar = json.loads(Path(bpy.path.abspath(masters[1]["omniaudio"]["sidecar"])).read_text())
-    assert (sidecar["seed"], sidecar["take"], sidecar["steps"], sidecar["guidance"]) == (11, 2, 3, 2.0)
+    options = sidecar["options"]
+    assert (sidecar["seed"], sidecar["take"], options["steps"], options["guidance"]) == (11, 2, 3, 2.0)
 
 
 def test_without_a_preview_there_is_the_master_alone(
@@ -132,7 +133,7 @@ def test_sound_for_the_scene_in_a_file_that_was_never_saved(
 
 
 def test_a_cancelled_work_leaves_nothing(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
