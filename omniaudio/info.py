@@ -18,6 +18,7 @@ from omniaudio.ambisonics import CHANNELS, XYZ, Convention, Floats, W, angles, c
 from omniaudio.delivery import Sidecar, TruePeakMeter, decibels
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.panorama import why_not_panorama
+from omniaudio.sound_file import SoundFile
 
 SILENT_DBFS = -70.0
 """A second whose pressure lies below this has no direction worth telling."""
@@ -118,7 +119,8 @@ def describe(path: Path) -> SoundReport | PanoramaReport:
             f"{path.name} has {header.channels} channels, and first-order ambisonics four: name a 4-channel file.",
             ExitCode.NO_INPUT,
         )
-    return _describe_sound(path, header.samplerate, f"{header.format} {header.subtype}")
+    sound = SoundFile(path, header.samplerate, header.frames)
+    return _describe_sound(sound, f"{header.format} {header.subtype}")
 
 
 class _Measures(NamedTuple):
@@ -178,27 +180,21 @@ def _declared_convention(path: Path, origin: Origin | None) -> ConventionGuess |
     return None
 
 
-def _measure(path: Path, rate: int) -> _Measures:
-    meter = TruePeakMeter(CHANNELS, rate)
+def _measure(sound: SoundFile) -> _Measures:
+    meter = TruePeakMeter(CHANNELS, sound.rate)
     sums, moments, lengths = np.zeros(CHANNELS), [], []
-    try:
-        for block in soundfile.blocks(str(path), blocksize=rate, dtype="float32", always_2d=True):
-            if not np.isfinite(block).all():
-                sentence = f"{path.name} has samples that are infinite or not a number: export it again."
-                raise UserError(sentence, ExitCode.NO_INPUT)
-            channels = block.T
-            meter.process(channels)
-            sums += channels.sum(axis=1, dtype=np.float64)
-            lengths.append(len(block))
-            moments.append(channels.astype(np.float64) @ block / len(block))
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path.name} is damaged ({error.error_string}): copy it again.", ExitCode.NO_INPUT) from error
+    for block in sound.blocks(sound.rate):
+        meter.process(block)
+        sums += block.sum(axis=1, dtype=np.float64)
+        lengths.append(block.shape[1])
+        moments.append(block.astype(np.float64) @ block.T / block.shape[1])
     shaped = np.array(moments).reshape(-1, CHANNELS, CHANNELS)
     return _Measures(shaped, np.array(lengths, float), sums, meter.finish())
 
 
-def _describe_sound(path: Path, rate: int, form: str) -> SoundReport:
-    stored = _measure(path, rate)
+def _describe_sound(sound: SoundFile, form: str) -> SoundReport:
+    path, rate = sound.path, sound.rate
+    stored = _measure(sound)
     samples = stored.lengths.sum()
     if not samples:
         raise UserError(f"{path.name} holds no sound: name a file that does.", ExitCode.NO_INPUT)

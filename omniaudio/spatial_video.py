@@ -26,6 +26,8 @@ from omniaudio.sound_track import Codec
 _CONTAINER = {Codec.PCM: "mov", Codec.OPUS: "mp4", Codec.AAC: "mp4"}
 _STEPS_A_SECOND = 10
 """How often a second of the film is reported."""
+_SECONDS_A_BYTE = 2e-9
+"""Of copying, until it has been measured."""
 
 
 class Deliver(BaseModel):
@@ -80,22 +82,28 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
     if not request.force:
         check_panorama(video.frame_at(request.picture, start), info.projection)
     stereo = request.stereo or info.stereo
+    part = Part(info, start, sound_track.length(sound) / sound_track.RATE)
     with (
         replacing(request.output) as partial,
         tempfile.TemporaryDirectory(dir=request.output.parent, prefix=".omniaudio-") as folder,
     ):
         film = Path(folder) / request.output.name
-        part = Part(info, start, sound_track.length(sound) / sound_track.RATE)
+        progress = Progress(
+            report,
+            [Task("film", ceil(part.seconds * _STEPS_A_SECOND), 0.01), Task("index", _size(request), _SECONDS_A_BYTE)],
+        )
         copies = is_copyable(info, container)
         if copies:
             try:
-                _write(film, part, sound, request.codec, report, copies=True)
+                _write(film, part, sound, request.codec, progress, copies=True)
             except NotCopyableError:
                 copies = False
         if not copies:
-            _write(film, part, sound, request.codec, report, copies=False)
-        progress = Progress(report, [Task("index", film.stat().st_size, 1e-9)])
+            _write(film, part, sound, request.codec, progress, copies=False)
+        progress.tasks[1].units = film.stat().st_size
+        progress.begin("index")
         mark_spatial(film, partial, stereo, lambda copied: progress.advance("index", copied))
+        progress.advance("index", progress.tasks[1].units - progress.tasks[1].done)
     with open_file(request.output) as made:
         pictures = made.streams.video[0].codec_context
     return Delivered(
@@ -110,11 +118,13 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
     )
 
 
-def _write(
-    film: Path, part: Part, sound: SoundFile, codec: Codec, report: Callable[[Report], None], *, copies: bool
-) -> None:
+def _size(request: Deliver) -> int:
+    """About how many bytes the film will have."""
+    return sum(path.stat().st_size for path in (request.picture, request.sound) if path.is_file())
+
+
+def _write(film: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
     """The film without its boxes of 360°. Raises NotCopyableError where it was to be copied and cannot."""
-    progress = Progress(report, [Task("film", ceil(part.seconds * _STEPS_A_SECOND), 0.01)])
     progress.begin("film")
     # Lengths are said in samples: by default FFmpeg rounds them to milliseconds.
     options = {"movie_timescale": str(sound_track.RATE)}

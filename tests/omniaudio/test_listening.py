@@ -1,14 +1,18 @@
 """The binaural preview, by the cues that a listener uses: level and time between the ears, and the picture's time."""
 
 from math import pi
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from numpy.typing import NDArray
 from scipy.signal import butter, correlate, correlation_lags, sosfilt
 
 from omniaudio.ambisonics import encode, rotate, rotation_matrix
-from omniaudio.listening import BinauralRenderer, binaural
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.listening import BinauralRenderer, Listen, binaural, listen
+from omniaudio.progress import Report
 
 RATES = [16000, 44100, 48000, 96000]
 
@@ -81,3 +85,51 @@ def test_turning_the_head_turns_the_scene_the_other_way() -> None:
     assert level_difference(binaural(foa, 48000, yaw=pi / 2)) < -5  # The head looks left: the front is at its right.
     expected = binaural(rotate(foa, rotation_matrix(-0.7)), 48000)
     np.testing.assert_allclose(binaural(foa, 48000, yaw=0.7), expected, atol=1e-6)
+
+
+def quiet(report: Report) -> None:
+    """Told of every step, and says nothing."""
+
+
+@pytest.mark.parametrize(
+    ("turned", "azimuth", "elevation"),
+    [({"yaw": 60}, 60, 0), ({"pitch": 30}, 0, 30), ({"yaw": -90, "pitch": 20}, -90, 20)],
+)
+def test_a_head_that_faces_a_source_hears_it_in_front(
+    tmp_path: Path, turned: dict[str, float], azimuth: float, elevation: float
+) -> None:
+    soundfile.write(tmp_path / "foa.wav", encode(0.05 * noise(), *np.radians([azimuth, elevation])).T, 48000, "FLOAT")
+    path = listen(Listen(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", **turned), quiet)
+    heard, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    assert (rate, heard.shape) == (48000, (48000, 2))
+    np.testing.assert_allclose(heard.T, binaural(encode(0.05 * noise(), 0, 0), 48000), atol=1e-6)
+
+
+def test_a_head_on_its_side_hears_above_what_is_beside_it(tmp_path: Path) -> None:
+    """Rolled by 90°, the left ear is on top."""
+    soundfile.write(tmp_path / "foa.wav", encode(0.05 * noise(), 0, pi / 2).T, 48000, "FLOAT")
+    path = listen(Listen(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", roll=90), quiet)
+    heard = soundfile.read(path, dtype="float32", always_2d=True)[0].T
+    np.testing.assert_allclose(heard, binaural(encode(0.05 * noise(), pi / 2, 0), 48000), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "There is no file"),
+        (np.zeros((10, 2)), "2 channels"),
+        (np.zeros((0, 4)), "no sound"),
+        (b"text", "cannot be read"),
+        (np.full((10, 4), np.nan), "not a number"),
+    ],
+)
+def test_what_is_no_ambisonic_sound(tmp_path: Path, content: NDArray[np.float64] | bytes | None, sentence: str) -> None:
+    path = tmp_path / "foa.wav"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        soundfile.write(path, content, 48000, "FLOAT")
+    with pytest.raises(UserError, match=sentence) as caught:
+        listen(Listen(sound=path, output=tmp_path / "ears.wav"), quiet)
+    assert caught.value.code is ExitCode.NO_INPUT
+    assert not (tmp_path / "ears.wav").exists()
