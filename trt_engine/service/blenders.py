@@ -115,6 +115,7 @@ class Blenders:
         if (timer := self._away.pop(blender, None)) is not None:
             timer.cancel()
         one = self._connected.setdefault(blender, _Blender(name))
+        one.name = name  # another file has been opened, and its old stream is not yet known to have ended
         one.streams += 1
         return one
 
