@@ -1,0 +1,225 @@
+"""What is done with a take, by the real engine: again, in part, for a turned head, in the world, on a map, as a film."""
+
+import json
+import math
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import bpy
+import numpy as np
+import pytest
+
+Modules = Callable[[str], ModuleType]
+
+
+def of_role(scene: bpy.types.Scene, role: str) -> list[bpy.types.Strip]:
+    """The strips of a role, in the order of their takes."""
+    ours = [strip for strip in scene.sequence_editor.strips_all if strip.get("omniaudio", {}).get("role") == role]
+    return sorted(ours, key=lambda strip: strip["omniaudio"]["number"])
+
+
+def file_of(strip: bpy.types.Strip) -> Path:
+    return Path(bpy.path.abspath(strip.sound.filepath))
+
+
+def samples(file: Path) -> np.ndarray:
+    """Of a 24-bit WAV: (samples, channels), as integers."""
+    with wave.open(str(file)) as sound:
+        channels, data = sound.getnchannels(), sound.readframes(sound.getnframes())
+    whole = np.zeros((len(data) // 3, 4), np.uint8)
+    whole[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+    return whole.view("<i4").reshape(-1, channels) >> 8
+
+
+@pytest.fixture
+def take(engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path) -> bpy.types.Strip:
+    """A take of a second, whose picture is the active strip, in a file that was saved."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    scene.omniaudio.seed, scene.omniaudio.steps = 5, 4
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    return of_role(scene, "master")[0]
+
+
+def reopened(folder: Path) -> bpy.types.Scene:
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "film.blend"), load_ui=False)
+    return bpy.context.scene
+
+
+def test_again_after_reopening_is_the_same_sound(take: bpy.types.Strip, tmp_path: Path) -> None:
+    scene = reopened(tmp_path)
+    scene.omniaudio.seed, scene.omniaudio.steps = 99, 9  # the panel's, which do not count
+    assert bpy.ops.omniaudio.generate_again() == {"FINISHED"}
+    first, second = of_role(scene, "master")
+    assert file_of(first) != file_of(second)
+    assert np.array_equal(samples(file_of(first)), samples(file_of(second)))
+    assert len(of_role(scene, "group")) == 1
+
+
+def test_another_take_is_another_sound_of_the_same_picture(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    assert bpy.ops.omniaudio.generate_again(new_seed=True) == {"FINISHED"}
+    first, second = of_role(scene, "master")
+    one, other = (strip["omniaudio"].to_dict() for strip in (first, second))
+    assert one["seed"] == 5 != other["seed"]
+    for name in ("picture", "picture_start", "picture_duration", "steps", "model", "group"):
+        assert one[name] == other[name], name
+    assert [strip.mute for strip in of_role(scene, "preview")] == [True, False]
+    assert bpy.ops.omniaudio.use_take(master=first.name) == {"FINISHED"}
+    assert [strip.mute for strip in of_role(scene, "preview")] == [False, True]
+
+
+def test_changing_fills_the_panel_with_what_made_the_take(take: bpy.types.Strip, tmp_path: Path) -> None:
+    scene = reopened(tmp_path)
+    settings = scene.omniaudio
+    settings.seed, settings.takes, settings.steps, settings.source, settings.guidance_own = 99, 4, 9, "SCENE", True
+    scene.sequence_editor.active_strip = of_role(scene, "group")[0]
+    assert bpy.ops.omniaudio.change_and_generate() == {"FINISHED"}
+    assert (settings.seed, settings.takes, settings.steps) == (5, 1, 4)
+    assert (settings.source, settings.model, settings.guidance_own) == ("STRIP", "draft", False)
+    assert scene.sequence_editor.active_strip.name == "film"
+    settings.seed = 6
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    assert [strip["omniaudio"]["seed"] for strip in of_role(scene, "master")] == [5, 6]
+
+
+def test_a_picture_that_is_gone_is_a_sentence(take: bpy.types.Strip) -> None:
+    kept = take["omniaudio"].to_dict()
+    take["omniaudio"] = kept | {"picture": "//gone.mp4"}
+    with pytest.raises(RuntimeError, match=r"gone\.mp4") as error:
+        bpy.ops.omniaudio.generate_again()
+    assert "Traceback" not in str(error.value)
+
+
+def test_a_part_is_made_again_and_the_rest_stays(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    settings = scene.omniaudio
+    settings.part, settings.part_start, settings.part_end = "MARKED", 26, 33  # of 11 to 40
+    assert bpy.ops.omniaudio.generate_part(seed=7) == {"FINISHED"}
+    before, after = of_role(scene, "master")
+    assert (after.frame_final_start, after.frame_final_duration) == (11, 30)
+    old, new = samples(file_of(before)), samples(file_of(after))
+    assert len(old) == len(new)
+    with wave.open(str(file_of(before))) as sound:
+        rate = sound.getframerate()
+    changed = np.flatnonzero(np.any(old != new, axis=1)) / rate
+    assert changed.size
+    fade = 0.1
+    assert 15 / 30 - fade <= changed[0]
+    assert changed[-1] <= 23 / 30 + fade
+    kept = after["omniaudio"].to_dict()
+    assert (kept["again_start"], kept["again_duration"]) == pytest.approx((15 / 30, 8 / 30))
+
+
+def test_a_part_outside_of_the_take_is_refused(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    settings = scene.omniaudio
+    settings.part, settings.part_start, settings.part_end = "MARKED", 100, 120
+    with pytest.raises(RuntimeError, match="are outside of"):
+        bpy.ops.omniaudio.generate_part()
+    settings.part_start, settings.part_end = 30, 20
+    with pytest.raises(RuntimeError, match="before it starts"):
+        bpy.ops.omniaudio.generate_part()
+    settings.part, scene.use_preview_range = "PREVIEW", False
+    with pytest.raises(RuntimeError, match="no preview range"):
+        bpy.ops.omniaudio.generate_part()
+
+
+def test_marks_take_the_current_frame(scene: bpy.types.Scene) -> None:
+    for frame, end in ((20, "START"), (24, "END")):
+        scene.frame_current = frame
+        assert bpy.ops.omniaudio.mark_part(end=end) == {"FINISHED"}
+    assert (scene.omniaudio.part_start, scene.omniaudio.part_end) == (20, 24)
+
+
+def test_the_world_s_sound_is_turned_by_the_camera_and_back(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    """A camera that looks along -X looks to the back of the world: there front and left change their signs."""
+    scene.camera.rotation_euler = (math.pi / 2, 0.0, math.pi / 2)
+    camera = file_of(take)
+    assert bpy.ops.omniaudio.set_anchor(anchor="WORLD") == {"FINISHED"}
+    assert take["omniaudio"]["anchor"] == "WORLD"
+    world = file_of(take)
+    assert world != camera
+    ours, theirs = samples(camera).astype(float), samples(world).astype(float)
+    ours_rms = np.sqrt(np.mean(ours**2))
+    for channel, sign in ((0, 1), (1, -1), (2, 1), (3, -1)):
+        assert np.abs(theirs[:, channel] - sign * ours[:, channel]).max() <= max(4, 1e-4 * ours_rms), channel
+    preview = file_of(of_role(scene, "preview")[0])
+    assert "world" in preview.name
+    assert bpy.ops.omniaudio.set_anchor(anchor="CAMERA") == {"FINISHED"}
+    assert file_of(take) == camera
+    assert file_of(of_role(scene, "preview")[0]) != preview
+
+
+def test_sound_may_be_generated_for_the_world_at_once(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    scene.omniaudio.anchor, scene.omniaudio.takes = "WORLD", 2
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    masters = of_role(scene, "master")
+    assert [strip["omniaudio"]["anchor"] for strip in masters] == ["WORLD", "WORLD"]
+    assert len({file_of(strip) for strip in masters}) == 2
+    for strip in masters:
+        kept = strip["omniaudio"].to_dict()
+        assert Path(bpy.path.abspath(kept["camera_sound"])).is_file()
+        assert Path(bpy.path.abspath(kept["world_sound"])) == file_of(strip)
+
+
+def test_a_turned_head_hears_the_sound_from_the_other_side(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    preview = of_role(scene, "preview")[0]
+    straight = samples(file_of(preview)).astype(float)
+    scene.omniaudio.head_yaw = math.pi
+    assert bpy.ops.omniaudio.listen() == {"FINISHED"}
+    turned = samples(file_of(preview)).astype(float)
+    assert turned.shape == straight.shape
+    assert preview["omniaudio"]["head_yaw"] == pytest.approx(180)
+    assert not np.array_equal(turned, straight)
+    scene.omniaudio.head_yaw = 0
+    assert bpy.ops.omniaudio.listen() == {"FINISHED"}
+    assert np.abs(samples(file_of(preview)) - straight).max() <= 1
+
+
+def test_the_map_lies_above_the_picture(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    assert bpy.ops.omniaudio.sound_map() == {"FINISHED"}
+    assert bpy.ops.omniaudio.sound_map_picture() == {"FINISHED"}
+    movie, picture = (
+        next(strip for strip in scene.sequence_editor.strips if strip.type == kind and strip.name != "film")
+        for kind in ("MOVIE", "IMAGE")
+    )
+    group = of_role(scene, "group")[0]
+    for strip in (movie, picture):
+        assert (strip.frame_final_start, strip.frame_final_duration) == (11, 30)
+        assert strip.channel > max(group.channel, scene.sequence_editor.strips["film"].channel)
+    assert movie.filepath.startswith("//")
+    assert movie.elements[0].orig_width > 0
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("PCM", ".mov"), ("OPUS", ".mp4"), ("AAC", ".mp4")])
+def test_the_film_is_delivered_with_its_sound(
+    take: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, codec: str, suffix: str
+) -> None:
+    scene.omniaudio.codec = codec
+    before = {strip.name for strip in scene.sequence_editor.strips_all}
+    assert bpy.ops.omniaudio.deliver() == {"FINISHED"}
+    (film,) = tmp_path.glob(f"*_360_*{suffix}")
+    data = film.read_bytes()
+    assert b"SA3D" in data
+    assert b"sv3d" in data
+    assert {strip.name for strip in scene.sequence_editor.strips_all} == before
+
+
+def test_the_scene_is_rendered_for_delivery(engine: None, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    scene.render.fps, scene.frame_start, scene.frame_end = 8, 3, 6
+    scene.cycles.use_denoising = False
+    settings = scene.omniaudio
+    settings.width, settings.samples, settings.steps = 256, 1, 2
+    assert bpy.ops.omniaudio.generate(source="SCENE") == {"FINISHED"}
+    settings.deliver_picture, settings.deliver_width, settings.deliver_samples = "SCENE", 512, 1
+    assert bpy.ops.omniaudio.deliver() == {"FINISHED"}
+    (film,) = tmp_path.glob("*_360_*.mov")
+    clip = bpy.data.movieclips.load(str(film))
+    assert tuple(clip.size) == (512, 256)
+    assert clip.frame_duration in (4, 5)
+    sidecar = json.loads(next(tmp_path.glob("film_*.json")).read_text())
+    assert sidecar["options"]["steps"] == 2
