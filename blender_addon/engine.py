@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -41,7 +42,7 @@ class Engine:
         self._changed = threading.Condition()
         self._watch: EngineWatch | None = None
         self._thread: threading.Thread | None = None
-        self._alone = threading.Lock()  # held by the watch that runs: the next one may need its folder
+        self._alone = threading.Lock()  # held by the watch over an engine here: the next one needs its folder
         self._users: dict[object, Callable[[], None]] = {}
 
     @property
@@ -115,7 +116,7 @@ class Engine:
             self._changed.wait_for(lambda: not self._users, _CANCEL_SECONDS)
             self._let_go()
             thread = self._thread
-        if thread is not None:
+        if thread is not None and not self._choice.address:  # of one elsewhere there is nothing to be ended
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _woken(self) -> EngineWatch:
@@ -130,11 +131,12 @@ class Engine:
                 on_change=self._notify,
             )
             self._watch = watch
-            self._thread = threading.Thread(target=self._run, args=(watch,), name="omniaudio engine", daemon=True)
+            run = watch.run if self._choice.address else partial(self._run_alone, watch)
+            self._thread = threading.Thread(target=run, name="omniaudio engine", daemon=True)
             self._thread.start()
         return self._watch
 
-    def _run(self, watch: EngineWatch) -> None:
+    def _run_alone(self, watch: EngineWatch) -> None:
         with self._alone:
             watch.run()
 

@@ -1,0 +1,45 @@
+"""Engines of the extension, without Blender. What needs more than the standard library is imported where it is used:
+this is read in Blender's Python too."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from blender_addon.engine import Engine
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], "Engine"]]:
+    """Makes Engines on one folder, with this environment's program; they are stopped in the end."""
+    pytest.importorskip("fastapi")
+    from blender_addon.engine import Engine  # noqa: PLC0415
+    from blender_addon.engine_watch import EngineChoice  # noqa: PLC0415
+
+    monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
+    made: list[Engine] = []
+
+    def make() -> Engine:
+        engine = Engine(tmp_path / "engine")
+        engine.configure(EngineChoice(program=sys.executable))
+        made.append(engine)
+        return engine
+
+    yield make
+    for engine in made:
+        engine.stop()
+
+
+@pytest.fixture(scope="session")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small still panorama."""
+    from panoramas import write_panorama  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415
+
+    path = write_panorama(tmp_path_factory.mktemp("stills") / "still.png")
+    Image.open(path).resize((256, 128)).save(path)
+    return path

@@ -1,0 +1,316 @@
+"""Jobs of the extension at the real service: files from here to there and back, whole or not at all."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from blender_addon.client import (
+    Client,
+    Job,
+    JobRequest,
+    ListenRequest,
+    PathSource,
+    SceneSource,
+    TurnRequest,
+)
+from blender_addon.engine import Engine
+from blender_addon.engine_watch import EngineChoice
+from blender_addon.errors import UserError
+from blender_addon.results import FOLDER
+from blender_addon.task import Made, Task
+
+PATIENCE = 120.0
+NOWHERE = PathSource("")  # filled in by the task
+QUICK = JobRequest(NOWHERE, model="draft", duration=0.5, steps=2)
+LONG = JobRequest(NOWHERE, model="draft", duration=0.5, steps=1000)
+
+Here = Callable[[], Engine]
+
+
+def until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def made(task: Task) -> Made:
+    until(lambda: task.state.over)
+    assert task.state.error is None, task.state.error.sentence
+    assert task.state.result is not None
+    return task.state.result
+
+
+def failure(task: Task) -> UserError:
+    until(lambda: task.state.over)
+    assert task.state.kind == "failed"
+    assert task.state.error is not None
+    return task.state.error
+
+
+def write_film(still: Path, path: Path) -> Path:
+    """Half a second of a picture, as Blender renders it."""
+    av = pytest.importorskip("av")
+    with av.open(str(still)) as picture, av.open(str(path), "w") as film:
+        stream = film.add_stream("libx264", rate=24)
+        frame = next(picture.decode(video=0)).reformat(format="yuv420p")
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
+        for index in range(12):
+            frame.pts = index
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    return path
+
+
+def address(folder: Path) -> EngineChoice:
+    """The engine that runs on a folder, as one elsewhere."""
+    url = json.loads((folder / "service.json").read_bytes())["url"]
+    return EngineChoice(address=url, token=(folder / "token").read_text().strip())
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An engine that was started here, with the draft model."""
+    pytest.importorskip("fastapi")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    one = Engine(tmp_path_factory.mktemp("own") / "engine")
+    one.configure(EngineChoice(program=sys.executable))
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Path]]:
+    """An engine at an address of this machine that is not the loopback's, which may read nothing here; its folder."""
+    pytest.importorskip("fastapi")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))  # nothing is sent; RFC 5737's address for documents
+        except OSError:
+            pytest.skip("needs a network interface beside the loopback")
+        host = asking.getsockname()[0]
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "nothing").mkdir()
+    words = [sys.executable, "-m", "omniaudio.cli", "serve", "--host", "0.0.0.0", "--port", "0", "--folder"]
+    words += [str(folder / "service"), "--allow-host", host, "--allow-root", str(folder / "nothing")]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL) as service:
+        until((folder / "service" / "service.json").is_file)
+        here = address(folder / "service")
+        one = Engine(folder / "unused")
+        one.configure(EngineChoice(here.address.replace("127.0.0.1", host), here.token))
+        yield one, folder / "service"
+        one.stop()
+        service.terminate()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a name that is long, and in several scripts."""
+    path = tmp_path / ("Wälder und Flüsse – 森と川 " * 3).strip() / ("sehr lang " * 15).strip()
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def take(engine: Engine, still: Path, tmp_path: Path) -> Path:
+    """Half a second of AmbiX sound."""
+    return made(Task(engine, QUICK, {"source": still}, tmp_path, "take")).takes[0].ambix
+
+
+def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, folder: Path) -> None:
+    clip = folder / "Bäume 木.png"
+    clip.write_bytes(still.read_bytes())
+    stem = "Bäume 木 " * 20  # which is cut
+    request = JobRequest(NOWHERE, model="draft", duration=0.5, steps=2, takes=2, seed=7)
+    first = made(Task(engine, request, {"source": clip}, folder, stem))
+    second = made(Task(engine, QUICK, {"source": clip}, folder, stem))
+    assert (first.model, first.backend, len(first.takes), first.files) == ("draft", "onnxruntime", 2, ())
+    base = first.takes[0].ambix.stem
+    assert base.startswith("Bäume 木 Bäume 木 ")
+    assert base.endswith("_001")
+    assert first.takes[1].ambix.name == f"{base}.take2.wav"
+    assert second.takes[0].ambix.stem == base.replace("_001", "_002")
+    for one in (*first.takes, *second.takes):
+        assert one.preview is not None
+        assert one.sound_map is not None
+        assert one.sidecar is not None
+        with wave.open(str(one.ambix), "rb") as sound:
+            assert (sound.getnchannels(), sound.getframerate(), sound.getnframes()) == (4, one.rate, one.samples)
+        with wave.open(str(one.preview), "rb") as sound:
+            assert (sound.getnchannels(), sound.getnframes()) == (2, one.samples)
+        kept = json.loads(one.sidecar.read_bytes())
+        assert one.sidecar.parent / kept["input"] == clip
+        assert kept["seed"] == one.seed
+    assert len(list(folder.iterdir())) == 1 + 3 * 4  # the clip, and of each take four files
+    assert engine.client().jobs() == ()
+
+
+def test_an_engine_elsewhere_is_sent_the_clip_and_keeps_nothing(
+    elsewhere: tuple[Engine, Path], still: Path, tmp_path: Path
+) -> None:
+    one, service = elsewhere
+    task = Task(one, QUICK, {"source": still}, tmp_path, "remote")
+    kinds = []
+    while not task.state.over:
+        if not kinds or kinds[-1] != task.state.kind:
+            kinds.append(task.state.kind)
+        time.sleep(0.001)
+    assert "uploading" in kinds
+    (take,) = made(task).takes
+    assert take.ambix == tmp_path / "remote_001.wav"
+    assert take.sidecar is not None
+    delivery = pytest.importorskip("omniaudio.delivery")
+    kept = delivery.Sidecar.read(take.sidecar)  # by which the command line makes it again, from the clip that is here
+    assert (tmp_path / kept.input).resolve() == still.resolve()
+    assert kept.input_sha256 == delivery.file_sha256(still)
+    until(lambda: not list((service / "media").iterdir()))
+    assert not list((service / "results").iterdir())
+
+
+def test_an_engine_here_that_may_not_read_a_file_is_sent_it(
+    elsewhere: tuple[Engine, Path], still: Path, tmp_path: Path
+) -> None:
+    one = Engine(tmp_path / "unused")
+    one.configure(address(elsewhere[1]))
+    assert one.client().local
+    assert made(Task(one, QUICK, {"source": still}, tmp_path, "sent")).takes
+    one.stop()
+
+
+@pytest.mark.slow
+def test_a_job_outlives_the_engine(here: Here, still: Path, tmp_path: Path) -> None:
+    engine = here()
+    request = JobRequest(NOWHERE, model="draft", duration=0.5, steps=20)
+    task = Task(engine, request, {"source": still}, tmp_path, "survivor")
+    until(lambda: task.state.kind == "running" and task.state.progress.fraction > 0)
+    pid = json.loads((tmp_path / "engine" / "service.json").read_bytes())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    result = made(task)
+    assert result.takes[0].samples == 22050
+    assert json.loads((tmp_path / "engine" / "service.json").read_bytes())["pid"] != pid
+
+
+def test_one_that_is_cancelled_leaves_nothing(engine: Engine, still: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    task = Task(engine, LONG, {"source": still}, target, "cancelled")
+    until(lambda: task.state.kind == "running")
+    begin = time.monotonic()
+    task.cancel()
+    assert time.monotonic() - begin < 0.1
+    assert task.state.kind == "cancelled"
+    until(lambda: engine.client().jobs() == ())
+    assert list(target.iterdir()) == []
+    task.cancel()  # again does nothing
+
+
+@pytest.mark.slow
+def test_an_engine_that_is_stopped_cancels_what_it_does_for_this_blender(
+    here: Here, still: Path, tmp_path: Path
+) -> None:
+    engine = here()
+    task = Task(engine, LONG, {"source": still}, tmp_path, "stopped")
+    until(lambda: task.state.kind == "running")
+    engine.stop()
+    assert task.state.kind == "cancelled"
+    assert engine.client().jobs() == ()  # the next one begins with nothing
+
+
+def test_other_kinds_of_jobs(engine: Engine, take: Path, tmp_path: Path) -> None:
+    heard = made(Task(engine, ListenRequest(NOWHERE, yaw=90.0), {"sound": take}, tmp_path, "heard"))
+    assert (heard.takes, heard.model, heard.files) == ((), None, (tmp_path / "heard_001.wav",))
+    with wave.open(str(heard.files[0]), "rb") as sound:
+        assert sound.getnchannels() == 2
+    turns = tmp_path / "turns.json"
+    turns.write_text('[{"seconds": 0, "w": 1, "x": 0, "y": 0, "z": 0}]')
+    files = {"sound": take, "orientations": turns}
+    (turned,) = made(Task(engine, TurnRequest(NOWHERE, NOWHERE), files, tmp_path, "turned")).takes
+    assert turned.ambix == tmp_path / "turned_001.wav"
+    assert turned.sidecar is not None
+    assert turned.sidecar.parent / json.loads(turned.sidecar.read_bytes())["input"] == take
+    assert turned.seed is None
+
+
+def test_a_scene_that_was_rendered_is_handed_over(tmp_path: Path, still: Path) -> None:
+    pytest.importorskip("fastapi")
+    film = write_film(still, tmp_path / "film.mp4")
+    asked: list[Job] = []
+
+    def on_scene_job(_client: Client, job: Job) -> None:
+        asked.append(job)
+
+    engine = Engine(tmp_path / "engine", on_scene_job)
+    engine.configure(EngineChoice(program=sys.executable))
+    client = engine.client()
+    until(lambda: bool(client.blenders()))
+    client.create(JobRequest(SceneSource(1, 12), model="draft", steps=2))
+    until(lambda: bool(asked))
+    engine.announce("saved.blend")  # which does not lose it, and does not ask for it again
+    result = made(Task(engine, asked[0], {"picture": film}, tmp_path, "scene"))
+    assert result.takes[0].ambix == tmp_path / "scene_001.wav"
+    assert result.takes[0].samples == 22050
+    assert len(asked) == 1
+    engine.stop()
+
+
+def test_a_clip_that_is_gone_is_a_sentence(engine: Engine, tmp_path: Path) -> None:
+    error = failure(Task(engine, QUICK, {"source": tmp_path / "gone.mp4"}, tmp_path, "gone"))
+    assert "gone.mp4 cannot be read" in error.sentence
+
+
+def test_what_fails_at_the_engine_is_its_sentence(engine: Engine, tmp_path: Path) -> None:
+    clip = tmp_path / "text.mp4"
+    clip.write_text("no picture")
+    error = failure(Task(engine, QUICK, {"source": clip}, tmp_path, "text"))
+    assert "text.mp4" in error.sentence
+    assert engine.client().jobs() == ()
+
+
+def test_no_engine_is_a_sentence(still: Path, tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine")
+    engine.configure(EngineChoice(program=str(tmp_path / "nothing")))
+    assert failure(Task(engine, QUICK, {"source": still}, tmp_path, "none")).code == "no_program"
+
+
+def test_a_folder_that_has_gone_is_a_sentence_and_the_engine_keeps_the_takes(
+    engine: Engine, still: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    error = failure(Task(engine, QUICK, {"source": still}, target, "lost"))
+    assert error.code == FOLDER
+    assert str(target) in error.sentence
+    (job,) = engine.client().jobs()
+    assert job.id in error.sentence
+    assert job.state == "done"
+    engine.client().remove(job.id)
+
+
+@pytest.mark.parametrize(("options", "reason"), [("size=64k", "No space left"), ("ro", "Read-only file system")])
+def test_a_folder_that_takes_no_files_stays_as_it_is(
+    options: str, reason: str, engine: Engine, still: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "mounted"
+    target.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(target)]
+    if sys.platform != "linux" or subprocess.run(mounting, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    try:
+        error = failure(Task(engine, QUICK, {"source": still}, target, "full"))
+        assert reason in error.sentence
+        assert str(target) in error.sentence
+        assert ".omniaudio-" not in error.sentence
+        assert error.code == FOLDER
+        assert list(target.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
+    for job in engine.client().jobs():
+        engine.client().remove(job.id)
