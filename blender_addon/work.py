@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .errors import CancelledError, UserError
 
-MOST_ENDED = 20
+MOST_ENDED = 8
 """So many works that have ended are kept in the list, the newest."""
 
 

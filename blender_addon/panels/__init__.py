@@ -4,7 +4,7 @@ import bpy
 
 from . import generate, jobs, osc, properties, takes
 
-CLASSES = tuple(cls for module in (generate, takes, jobs, osc, properties) for cls in module.CLASSES)
+CLASSES = tuple(cls for module in (generate, jobs, takes, osc, properties) for cls in module.CLASSES)
 
 
 def register() -> None:

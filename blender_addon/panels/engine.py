@@ -21,8 +21,8 @@ def draw_engine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if state.kind == "ready":
         text += f", version {state.version}" + (", started by this Blender" if state.started_here else "")
     box = layout.box()
+    box.label(text=text, icon=icon)
     row = box.row(align=True)
-    row.label(text=text, icon=icon)
     row.operator("omniaudio.restart_engine", text="Start" if state.kind == "off" else "Restart", icon="FILE_REFRESH")
     row.operator("omniaudio.show_log", text="Show Log", icon="TEXT")
     if state.sentence:

@@ -10,11 +10,9 @@ from ..client import Model
 from ..preferences import preferences
 from ..snapshot import output_folder
 from ..sources import chosen_strip
-from ..work import works
-from .jobs import draw_running
 from .text import draw_sentence
 
-SHAPES = {Fraction(2): "2:1", Fraction(1): "1:1, one eye above the other"}
+SHAPES = {Fraction(2): "a 360° picture", Fraction(1): "360° in stereo"}
 """Width to height of equirectangular pictures."""
 SHAPE_TOLERANCE = 0.02
 
@@ -45,9 +43,6 @@ class OMNIAUDIO_PT_generate(SequencerPanel, bpy.types.Panel):  # noqa: N801 (Ble
         row = layout.row()
         row.scale_y = 1.5
         row.operator("omniaudio.generate", icon="SPEAKER")
-        for index, work in enumerate(works):
-            if not work.over:
-                draw_running(layout, work, index)
 
 
 def draw_wish(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
@@ -121,7 +116,7 @@ def _draw_shape(
         return
     shape = next((n for s, n in SHAPES.items() if abs(width / height / s - 1) < SHAPE_TOLERANCE), None)
     if shape is not None:
-        _draw_note(layout, f"{width} × {height}: the shape of a 360° picture ({shape})")
+        _draw_note(layout, f"{width} × {height}, {shape}")
     else:
         draw_sentence(
             layout,

@@ -24,39 +24,42 @@ class OMNIAUDIO_PT_jobs(bpy.types.Panel):  # noqa: N801 (Blender's own form)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
+        draw_running(layout)
         for index, work in reversed(list(enumerate(works))):
-            box = layout.box()
             if work.over:
-                _draw_ended(box, context, work, index)
-            else:
-                box.label(text=work.title, icon="PLAY")
-                draw_running(box, work, index)
-        if any(work.over for work in works):
-            layout.operator("omniaudio.dismiss", text="Dismiss All That Ended", icon="TRASH").index = -1
+                _draw_ended(layout, context, work, index)
+        if sum(work.over for work in works) > 1:
+            layout.operator("omniaudio.dismiss", text="Dismiss All That Ended").index = -1
 
 
-def draw_running(layout: bpy.types.UILayout, work: Work, index: int) -> None:
-    """A bar with the stage and the seconds left, and a button that cancels."""
-    row = layout.row(align=True)
-    row.progress(factor=work.progress.fraction, text=str(work.progress))
-    row.operator("omniaudio.cancel", text="", icon="X").index = index
+def draw_running(layout: bpy.types.UILayout) -> None:
+    """Of each work that runs a bar with the stage and the seconds left, and a button that cancels."""
+    for index, work in enumerate(works):
+        if not work.over:
+            column = layout.column(align=True)
+            column.label(text=work.title)
+            row = column.row(align=True)
+            row.progress(factor=work.progress.fraction, text=str(work.progress))
+            row.operator("omniaudio.cancel", text="", icon="X").index = index
 
 
 def _draw_ended(layout: bpy.types.UILayout, context: bpy.types.Context, work: Work, index: int) -> None:
-    row = layout.row()
+    """A line, and where it failed the reason with what mends it."""
+    box = layout.box()
+    row = box.row(align=True)
     row.label(text=f"{work.started:%H:%M}  {work.title}", icon=_ICONS[work.state])
+    if work.outcome is not None and work.outcome.folder is not None:
+        button = row.operator("wm.path_open", text="", icon="FILE_FOLDER", emboss=False)
+        button.filepath = str(work.outcome.folder)
     row.operator("omniaudio.dismiss", text="", icon="X", emboss=False).index = index
-    if work.outcome is not None:
-        draw_sentence(layout, context, work.outcome.sentence)
-        if work.outcome.folder is not None:
-            layout.operator("wm.path_open", text="Open Folder", icon="FILE_FOLDER").filepath = str(work.outcome.folder)
-    if work.error is not None:
-        draw_sentence(layout, context, work.error.sentence)
-        remedies = fixes(work.error.code)
-        if remedies:
-            row = layout.row(align=True)
-            for fix in remedies:
-                row.operator(fix.operator, text=fix.label, icon=fix.icon)
+    if work.state != "failed" or work.error is None:
+        return
+    draw_sentence(box, context, work.error.sentence)
+    remedies = fixes(work.error.code)
+    if remedies:
+        row = box.row(align=True)
+        for fix in remedies:
+            row.operator(fix.operator, text=fix.label, icon=fix.icon)
 
 
 CLASSES = (OMNIAUDIO_PT_jobs,)

@@ -2,7 +2,6 @@
 
 import bpy
 
-from ..work import works
 from .generate import draw_render
 from .jobs import draw_running
 
@@ -29,9 +28,7 @@ class ScenePanel:
         row.prop(scene.omniaudio, "seed")
         row.operator("omniaudio.roll_seed", text="", icon="FILE_3D").scene = scene.name
         layout.operator("omniaudio.generate", icon="SPEAKER").source = "SCENE"
-        for index, work in enumerate(works):
-            if not work.over:
-                draw_running(layout, work, index)
+        draw_running(layout)
 
 
 class OMNIAUDIO_PT_camera(ScenePanel, bpy.types.Panel):  # noqa: N801
