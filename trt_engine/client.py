@@ -479,7 +479,7 @@ class Client:
         return found.workers
 
     def requests_for_blender(
-        self, name: str, patience: float = PATIENCE_SECONDS, blender: str | None = None
+        self, name: str, patience: float = PATIENCE_SECONDS, blender: str | None = None, *, renders: bool = True
     ) -> "RequestsForBlender":
         """Be a Blender, as long as what is returned is iterated over: the jobs that wait for it to render its scene.
 
@@ -488,8 +488,10 @@ class Client:
             patience: seconds that the service may stay away, as of `events`.
             blender: its id, 32 hexadecimal digits of its own making: by the same one it is known again, and its jobs
                 still wait for it. Where None one is made.
+            renders: whether it takes jobs; one without a window is only there, and keeps the service from ending.
         """
-        return RequestsForBlender(self, name, patience, blender or uuid4().hex)
+        query = {"name": name, "blender": blender or uuid4().hex, "renders": str(renders).lower()}
+        return RequestsForBlender(self, f"/blenders/events?{urlencode(query, errors='replace')}", patience)
 
     def blenders(self) -> tuple[Blender, ...]:
         """Those that are connected."""
@@ -783,10 +785,9 @@ class RequestsForBlender(Iterator[Job]):
     One thread iterates, which waits in between; another one may `close` it. A service that goes away is asked again, as
     `Client.events` does, and knows this Blender again by its id."""
 
-    def __init__(self, client: Client, name: str, patience: float, blender: str) -> None:
+    def __init__(self, client: Client, address: str, patience: float) -> None:
         self._line = _Line()
         self._told: set[str] = set()
-        address = f"/blenders/events?{urlencode({'name': name, 'blender': blender}, errors='replace')}"
         self._jobs = client._followed(address, patience, "Blender connects to it again", self._line)
 
     def __next__(self) -> Job:

@@ -30,6 +30,7 @@ class _Blender:
     """One that is connected, by so many streams: a new one may begin before the old one is known to be dead."""
 
     name: str
+    renders: bool
     streams: int = 0
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,22 +73,23 @@ class Blenders:
         Raises:
             ServiceError: NO_BLENDER, none is connected.
         """
-        if not self._connected:
+        rendering = [blender for blender, one in self._connected.items() if one.renders]
+        if not rendering:
             raise ServiceError(
                 ErrorCode.NO_BLENDER,
                 "No Blender is connected: open the scene in a Blender that uses this engine (its extension OmniAudio "
                 "has to be on), and ask again.",
             )
-        return min(reversed(self._connected), key=lambda blender: len(self._store.waiting(blender)))
+        return min(reversed(rendering), key=lambda blender: len(self._store.waiting(blender)))
 
     def asked(self, blender: str, job_id: str) -> None:
         """There is a new job for a Blender."""
         self._live.report(job_id, WAITING)
         self._connected[blender].wake.set()
 
-    async def requests(self, blender: str, name: str) -> AsyncIterator[Job]:
+    async def requests(self, blender: str, name: str, renders: bool) -> AsyncIterator[Job]:
         """Be connected, for as long as this is iterated over: the jobs that the Blender is to render, each once."""
-        one = self._enter(blender, name)
+        one = self._enter(blender, name, renders)
         told: set[str] = set()
         try:
             while not self._ending:
@@ -111,11 +113,14 @@ class Blenders:
         """A job goes on without its Blender."""
         self._live.report(job_id, RENDERED)
 
-    def _enter(self, blender: str, name: str) -> _Blender:
+    def _enter(self, blender: str, name: str, renders: bool) -> _Blender:
         if (timer := self._away.pop(blender, None)) is not None:
             timer.cancel()
-        one = self._connected.setdefault(blender, _Blender(name))
-        one.name = name  # another file has been opened, and its old stream is not yet known to have ended
+        one = self._connected.setdefault(blender, _Blender(name, renders))
+        one.name, one.renders = (
+            name,
+            renders,
+        )  # another file has been opened, and its old stream is not yet known to have ended
         one.streams += 1
         return one
 

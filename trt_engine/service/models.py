@@ -81,9 +81,9 @@ class MediaSource(_Record):
 
 
 Source = PathSource | MediaSource
-Degrees = Annotated[float, Field(ge=-360, le=360)]
-Seconds = Annotated[float, Field(ge=0, le=360_000)]
-Length = Annotated[float, Field(gt=0, le=360_000)]
+Degrees = Annotated[float, Field(strict=True, ge=-360, le=360)]
+Seconds = Annotated[float, Field(strict=True, ge=0, le=360_000)]
+Length = Annotated[float, Field(strict=True, gt=0, le=360_000)]
 
 
 class SceneSource(_Record):
@@ -115,7 +115,7 @@ class JobRequest(_Record):
     seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
     takes: int = Field(default=1, ge=1, le=MOST_TAKES)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
-    guidance: float | None = Field(default=None, ge=-100, le=100)
+    guidance: Annotated[float, Field(strict=True, ge=-100, le=100)] | None = None
     rate: int | None = Field(default=None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Hz")
     preview: bool = True
     map: bool = True
@@ -133,7 +133,7 @@ class ListenRequest(_Record):
     yaw: Degrees = Field(default=0.0, description="to the left")
     pitch: Degrees = Field(default=0.0, description="nose up")
     roll: Degrees = Field(default=0.0, description="left ear up")
-    kind: Literal["listen"] = "listen"
+    kind: Literal["listen"]
 
 
 class TurnRequest(_Record):
@@ -144,7 +144,7 @@ class TurnRequest(_Record):
     request_id: RequestId | None = None
     name: Stem | None = None
     preview: bool = True
-    kind: Literal["turn"] = "turn"
+    kind: Literal["turn"]
 
 
 class MapRequest(_Record):
@@ -155,7 +155,7 @@ class MapRequest(_Record):
     request_id: RequestId | None = None
     name: Stem | None = None
     picture_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
-    kind: Literal["map"] = "map"
+    kind: Literal["map"]
 
 
 class DeliverRequest(_Record):
@@ -169,7 +169,7 @@ class DeliverRequest(_Record):
     codec: Codec = Codec.PCM
     stereo: Stereo | None = Field(default=None, description="the picture's own where None")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
-    kind: Literal["deliver"] = "deliver"
+    kind: Literal["deliver"]
 
 
 KINDS = ("generate", "listen", "turn", "map", "deliver")
@@ -226,11 +226,11 @@ class JobState(StrEnum):
 
 
 class Progress(_Record):
-    """How far a job is; a job that waits is at 0, one that has ended has none."""
+    """How far a job is; one that has ended has none."""
 
-    stage: str
-    fraction: Annotated[float, Field(ge=0, le=1)]
-    seconds_left: float | None
+    stage: Annotated[str, Field(max_length=200)]
+    fraction: Annotated[float, Field(strict=True, ge=0, le=1)]
+    seconds_left: Annotated[float, Field(strict=True)] | None
 
 
 class ResultFile(_Record):

@@ -23,10 +23,13 @@ BlenderId = Annotated[
         pattern=r"^[0-9a-f]{32}$", description="made up by the Blender, so that it is known again when it comes back"
     ),
 ]
+Renders = Annotated[bool, Query(description="whether it takes jobs; one without a window is only there")]
 
 
-async def _requests(here: Here, name: Name, blender: BlenderId = None) -> AsyncIterator[ServerSentEvent]:
-    requests = here.supervisor.blender_requests(blender or uuid4().hex, name)
+async def _requests(
+    here: Here, name: Name, blender: BlenderId = None, renders: Renders = True
+) -> AsyncIterator[ServerSentEvent]:
+    requests = here.supervisor.blender_requests(blender or uuid4().hex, name, renders)
     return (event(job) async for job in until(here.ending, requests))
 
 
@@ -49,20 +52,20 @@ async def be_a_blender(
         yield one
 
 
-@router.post("/jobs/{job_id}/rendering", responses=documented(404, 422))
+@router.post("/jobs/{job_id}/rendering", responses=documented(400, 404, 422))
 async def report_rendering(job_id: JobPath, progress: Progress, here: Here) -> Job:
     """Tell how far a Blender is with its rendering; the answer says whether the job is still wanted."""
     return here.supervisor.rendering(job_id, progress)
 
 
-@router.post("/jobs/{job_id}/picture", responses=documented(404, 409, 413, 422, 507))
+@router.post("/jobs/{job_id}/picture", responses=documented(400, 404, 409, 413, 422, 507))
 async def give_picture(job_id: JobPath, picture: Picture, here: Here) -> Job:
     """Give what a Blender has rendered for a job, which goes on as any other."""
     path = await asyncio.to_thread(here.sources.find, picture.source)
     return here.supervisor.give_picture(job_id, picture, path)
 
 
-@router.post("/jobs/{job_id}/refuse", responses=documented(404, 409, 422, 507))
+@router.post("/jobs/{job_id}/refuse", responses=documented(400, 404, 409, 422, 507))
 async def refuse(job_id: JobPath, refusal: Refusal, here: Here) -> Job:
     """Say why a Blender does not render for a job, which fails with the sentence."""
     return here.supervisor.refuse(job_id, refusal.sentence)

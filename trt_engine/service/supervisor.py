@@ -200,10 +200,10 @@ class Supervisor:
         """Those that are connected."""
         return self._blenders.connected()
 
-    def blender_requests(self, blender: str, name: str) -> AsyncIterator[Job]:
+    def blender_requests(self, blender: str, name: str, renders: bool) -> AsyncIterator[Job]:
         """Be a Blender with an id of its own and a name for people, for as long as this is iterated over: the jobs that
-        it is to render, each once."""
-        return self._blenders.requests(blender, name)
+        it is to render, each once; none where it does not render."""
+        return self._blenders.requests(blender, name, renders)
 
     def rendering(self, job_id: str, progress: Progress) -> Job:
         """A Blender says how far it is with a job, which says whether it is still wanted. Raises ServiceError

@@ -104,6 +104,8 @@ def carry_out(run: Run, models: Models, report: Reporting) -> Result:
 
 
 def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -> Result:
+    if wanted.again is not None:
+        raise UserError("This engine makes whole clips only: leave `again` out, or use a newer one.")
     _check_length(run, wanted)
     pipeline = models.get(wanted.model, wanted.backend)
     request = takes.Request(

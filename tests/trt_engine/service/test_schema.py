@@ -92,6 +92,10 @@ def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: zoo.M
             include-method = "GET"
             include-path-regex = "^/v1/jobs/"
             parameters = {{ "path.job_id" = "{job_id}", "path.name" = "{job["result"]["takes"][0]["sound"]["name"]}" }}
+            # A stream without an end.
+            [[operations]]
+            include-path = "/v1/blenders/events"
+            enabled = false
         """)
         found = subprocess.run(
             [
@@ -112,6 +116,6 @@ def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: zoo.M
             cwd=tmp_path,
         )
         assert found.returncode == 0, found.stdout + found.stderr
-        assert "Operations:       12 selected / 12 total" in found.stdout
+        assert "Operations:       17 selected / 18 total" in found.stdout
     log = settings.folder / LOG
     assert not log.exists() or "Traceback" not in log.read_text()

@@ -181,7 +181,7 @@ def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_each_lane_has_its_jobs(store: Store) -> None:
-    sound, _ = store.create(ListenRequest(sound=PathSource(path="/a.wav")), {"sound": Path("/a.wav")})
+    sound, _ = store.create(ListenRequest(sound=PathSource(path="/a.wav"), kind="listen"), {"sound": Path("/a.wav")})
     wanted = request(CLIP).model_copy(update={"source": SceneSource(frame_start=1, frame_end=None)})
     scene, _ = store.create(wanted, {}, "blender")
     clip, _ = store.create(request(CLIP), FILES)

@@ -2,8 +2,10 @@
 
 import dataclasses
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,22 @@ def alone(client: Client) -> None:
 def test_without_a_blender_there_is_no_scene(client: Client) -> None:
     assert "No Blender is connected" in broken("no_blender", lambda: client.create(SCENE))
     assert client.jobs() == ()
+
+
+def test_a_blender_without_a_window_is_only_there(client: Client) -> None:
+    with closing(client.requests_for_blender("batch.blend", renders=False)) as silent:
+        thread = threading.Thread(target=list, args=(silent,))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while not client.blenders():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        broken("no_blender", lambda: client.create(SCENE))
+        with Following(client, "forest.blend") as blender:
+            jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(2)]
+            assert [blender.asked().id for _ in jobs] == jobs
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
