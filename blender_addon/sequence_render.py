@@ -1,7 +1,7 @@
 """What the sequencer shows, or one of its strips alone, as a video: from a copy of the sequence."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bpy
@@ -32,6 +32,8 @@ def sequence_scene(
             _fill_picture(render, strip, settings.width)
         render.resolution_percentage = _percentage(render.resolution_x, render.resolution_y, settings.width)
         render.use_sequencer = True
+        with suppress(TypeError):  # Cycles is not enabled
+            render.engine = "CYCLES"  # the sequence itself needs none, and EEVEE may wait for a GPU without a window
         render_to(copy, place, settings.frame_step, target)
         yield copy
 

@@ -89,9 +89,10 @@ def take_snapshot(context: bpy.types.Context, scene: bpy.types.Scene | None = No
 def output_folder(setting: str) -> Path:
     """Where the files go: the setting, or the extension's own folder while `//` means nothing, the .blend being
     unsaved. The panel shows it."""
+    setting = setting.strip() or "//"
     if setting.startswith("//") and not bpy.data.filepath:
         return Path(bpy.utils.extension_path_user(__package__, path="unsaved"))
-    return Path(bpy.path.abspath(setting or "//")).resolve()
+    return Path(bpy.path.abspath(setting)).resolve()
 
 
 def usable_folder(folder: Path) -> Path:

@@ -221,6 +221,7 @@ def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(
     unsaved = chosen(module, "SCENE")
     assert unsaved.folder == Path(bpy.utils.extension_path_user(installed, path="unsaved"))
     assert unsaved.stem == "Scene"
+    assert module("snapshot").output_folder(" ") == unsaved.folder
     scene.omniaudio.folder = str(tmp_path / "elsewhere")
     assert chosen(module, "SCENE").folder == tmp_path / "elsewhere"
     name = "Überflug 森" * 12
