@@ -32,10 +32,10 @@ class Engine:
         Args:
             folder: of an engine that is started here: its jobs, its token and its logs.
             on_scene_job: told, in a thread of the engine's, of each job for which this Blender is to render its scene;
-                where it is None they are refused.
+                where it is None there are none.
         """
         self._folder = folder
-        self._on_scene_job = on_scene_job or _refuse
+        self._on_scene_job = on_scene_job
         self._id = uuid4().hex
         self._name = "untitled"
         self._choice = EngineChoice()
@@ -150,7 +150,3 @@ class Engine:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def _refuse(client: Client, job: Job) -> None:
-    client.refuse(job.id, "This Blender does not render for others: open the scene in one with a window.")

@@ -74,7 +74,7 @@ class EngineWatch:
         folder: Path,
         blender_id: str,
         name: str,
-        on_scene_job: Callable[[Client, Job], None],
+        on_scene_job: Callable[[Client, Job], None] | None,
         on_change: Callable[[], None],
     ) -> None:
         """Nothing is started yet. `folder` and `on_scene_job` are as of `Engine`, id and name are this Blender's."""
@@ -190,7 +190,7 @@ class EngineWatch:
         try:
             while (stream := self._connected(client, patience)) is not None:
                 for job in stream:
-                    if job.id not in self._told:
+                    if self._on_scene_job is not None and job.id not in self._told:
                         self._told.add(job.id)
                         self._on_scene_job(client, job)
         except EngineError as error:
@@ -207,7 +207,8 @@ class EngineWatch:
         with self._lock:
             if self._released.is_set():
                 return None
-            self._stream = client.requests_for_blender(self._name, patience, self._id)
+            renders = self._on_scene_job is not None
+            self._stream = client.requests_for_blender(self._name, patience, self._id, renders=renders)
             return self._stream
 
     def _started_here(self) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon import engine_watch
-from blender_addon.client import JobRequest, PathSource, SceneSource
+from blender_addon.client import EngineError, JobRequest, PathSource, SceneSource
 from blender_addon.engine import Engine
 from blender_addon.engine_process import ENGINE_FAILED, NO_PROGRAM
 from blender_addon.engine_watch import EngineChoice
@@ -316,10 +316,9 @@ def test_jobs_of_others_keep_it_running(here: Here, tmp_path: Path, still: Path)
     until(lambda: not services(tmp_path / "engine"))
 
 
-def test_a_scene_is_refused_by_a_blender_that_renders_for_nobody(here: Here) -> None:
+def test_a_blender_that_renders_for_nobody_is_asked_for_no_scene(here: Here) -> None:
     engine = here()
     client = engine.client()
     until(lambda: bool(client.blenders()))
-    job = client.wait(client.create(JobRequest(SceneSource(1, 2))).id)
-    assert job.error is not None
-    assert "does not render for others" in job.error.sentence
+    with pytest.raises(EngineError, match="No Blender is connected"):
+        client.create(JobRequest(SceneSource(1, 2)))
