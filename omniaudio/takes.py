@@ -18,6 +18,7 @@ from omniaudio.delivery import AmbixWriter, Options, Sidecar, file_sha256, insta
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generator import Generation, Settings, Stages
 from omniaudio.listening import BinauralRenderer
+from omniaudio.output import check_output
 from omniaudio.overlap import use_beside
 from omniaudio.panorama import check_panorama
 from omniaudio.progress import Report
@@ -215,21 +216,8 @@ def check_target(request: Request, samples: int) -> None:
     Raises:
         UserError: no such folder, not writable, full, not a `.wav`, or the input itself.
     """
-    output, folder = request.output, request.output.parent
-    if output.suffix.lower() != ".wav":
-        raise UserError(f"The sound is a WAV: name {output.with_suffix('.wav')}, not {output}.", ExitCode.NOT_WRITABLE)
-    if output.resolve() == request.input.resolve():
-        raise UserError(f"{output} is the input itself: name another output with -o.", ExitCode.NOT_WRITABLE)
-    if output.is_dir() or not folder.is_dir():
-        what = "is a folder" if output.is_dir() else f"cannot be written, there is no folder {folder}"
-        raise UserError(f"{output} {what}: choose another place.", ExitCode.NOT_WRITABLE)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written to ({error.strerror}): choose another place with -o.", ExitCode.NOT_WRITABLE
-        ) from error
+    folder = request.output.parent
+    check_output(request.output, ".wav", request.input)
     needed, free = samples * BYTES_PER_SAMPLE * request.takes, shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(

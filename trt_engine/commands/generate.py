@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 
 from omniaudio import takes, zoo
 from omniaudio.delivery import Sidecar
@@ -12,6 +11,7 @@ from omniaudio.errors import ExitCode, UserError
 from trt_engine.commands import by_engine
 from trt_engine.commands.engine import Engine, TokenFile, connect
 from trt_engine.commands.events import interruptible, print_event, reporting, told
+from trt_engine.commands.requests import checked
 from trt_engine.pipeline import open_pipeline
 from trt_engine.runtime.session import AUTO
 
@@ -61,7 +61,7 @@ def generate(
             if clip is None:
                 raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav"), "force": force}
-            request = _request(given | {"preview": preview, "map": drawn})
+            request = checked(takes.Request, **given, preview=preview, map=drawn)
             if engine is not None:
                 client = connect(engine, token_file)
                 with reporting(as_json) as report:
@@ -82,15 +82,6 @@ def generate(
         with reporting(as_json) as report:
             made = takes.generate(request, pipeline, report)
         _say_done(made, pipeline.name, str(pipeline.backend), as_json)
-
-
-def _request(given: dict[str, Any]) -> takes.Request:
-    try:
-        return takes.Request(**given)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        name = fault["loc"][0]
-        raise UserError(f"--{name} cannot be {fault['input']}: {fault['msg'].lower()}.") from error
 
 
 def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
