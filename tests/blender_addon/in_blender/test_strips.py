@@ -1,6 +1,7 @@
 """Placing takes: to the frame, on free channels, in one meta strip, unchanged, and still there after saving."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -282,7 +283,7 @@ def test_packed_into_the_blend_the_sound_needs_no_file(
     master, preview = strips[inserted.takes[0].master], strips[inserted.takes[0].preview]
     assert (master.sound.channels, preview.sound.channels) == ("CHANNELS_4", "STEREO")
     master.mute, preview.mute = False, True
-    assert np.abs(mixdown(tmp_path)[: len(wanted)] - wanted).max() < 2.0**-24
+    assert np.abs(mixdown(tmp_path, len(wanted))[: len(wanted)] - wanted).max() < 2.0**-24
 
 
 def test_one_undo_step_takes_all_of_it_away(module: Modules, scene: bpy.types.Scene, make_take: Takes) -> None:
@@ -341,12 +342,16 @@ def samples_of(file: Path) -> np.ndarray:
     return whole.view("<i4").reshape(-1, 4) / 2.0**31
 
 
-def mixdown(folder: Path) -> np.ndarray:
-    """What Blender makes of the scene's sound, in four channels."""
+def mixdown(folder: Path, samples: int) -> np.ndarray:
+    """What Blender makes of the scene's sound, in four channels; at least so many samples."""
     out = folder / "mixdown.wav"
     bpy.ops.sound.mixdown(
         filepath=str(out), container="WAV", codec="PCM", format="F32", channels="SURROUND4", mixrate=44100
     )
+    patience = time.monotonic() + 10
+    while not out.exists() or out.stat().st_size < samples * 16:  # 5.2 writes it in the background
+        assert time.monotonic() < patience, "Blender wrote no mixdown"
+        time.sleep(0.05)
     data = out.read_bytes()
     mixed = np.frombuffer(data[data.index(b"data") + 8 :], "<f4")
     return mixed[: len(mixed) // 4 * 4].reshape(-1, 4)
@@ -361,6 +366,7 @@ def test_the_master_comes_out_of_blender_as_it_went_in(
     inserted = insert(module, scene, [take], 11, 50)
     strips = scene.sequence_editor.strips_all
     strips[inserted.takes[0].master].mute, strips[inserted.takes[0].preview].mute = False, True
-    wanted, came_out = samples_of(take.ambix), mixdown(tmp_path)
+    wanted = samples_of(take.ambix)
+    came_out = mixdown(tmp_path, len(wanted))
     assert 0 <= len(came_out) - len(wanted) <= 1024  # Blender fills its last buffer
     assert np.abs(came_out[: len(wanted)] - wanted).max() < 2.0**-24
