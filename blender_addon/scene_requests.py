@@ -11,11 +11,16 @@ from .work import Work
 LOOK_SECONDS = 0.5
 
 _asked: queue.SimpleQueue[Asked] = queue.SimpleQueue()
+_known: set[str] = set()
 _working: Work | None = None
 
 
 def asked(client: Client, job: Job) -> None:
-    """There is a job that waits for this Blender; called from the engine's thread."""
+    """There is a job that waits for this Blender; called from the engine's thread. An engine that has come back asks
+    again for what it still waits for."""
+    if job.id in _known:
+        return
+    _known.add(job.id)
     _asked.put(Asked(client, job))
 
 

@@ -1,7 +1,7 @@
 """One job at the engine, from the files here to the files here, in a thread of its own. Knows no bpy.
 
 The job outlives the engine: one that crashes is started again, and the job goes on there. It does not outlive the task:
-when it is over, the engine forgets it, with its files.
+when it is over, the engine forgets it, with its files; but for a job that somebody else has asked for.
 """
 
 import os
@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -70,7 +71,7 @@ class Task:
         Args:
             engine: does it; it is woken.
             request: what is wanted; its sources are filled in from `files`. Or a job that waits for a picture that this
-                Blender has rendered, which is then the one of `files`, by the name of `picture`.
+                Blender has rendered, which is then the one of `files`, by the name `picture`; it stays at the engine.
             files: the files of this machine, by the request's fields that are to name them: `source`, `again.sound`,
                 `sound`, `picture`, `orientations`. They are uploaded where the engine does not read them itself.
             folder: where what is made goes; it is there.
@@ -131,10 +132,13 @@ class Task:
                 job = self._created(uploads)
                 made = self._fetched(self._ended(job))
             except (UserError, EngineError) as error:
-                if error.code != FOLDER:
+                if isinstance(self._request, Job):
+                    self._give_up(self._request, error)
+                elif error.code != FOLDER:
                     self._forget(job, uploads)
                 raise
-            self._forget(job, uploads)
+            if not isinstance(self._request, Job):  # such a one is left to who has asked for it
+                self._forget(job, uploads)
             return made
 
     def _created(self, uploads: list[str]) -> Job:
@@ -211,6 +215,17 @@ class Task:
     def _check(self) -> None:
         if self._cancelled.is_set():
             raise CancelledError
+
+    def _give_up(self, job: Job, error: UserError | EngineError) -> None:
+        """Whoever asked for a job hears that nothing comes of it; one that has ended stays as it is."""
+        if self._engine.state.kind != "ready":
+            return
+        with suppress(UserError, EngineError):
+            client = self._engine.client()
+            if isinstance(error, CancelledError):
+                client.cancel(job.id)
+            else:
+                client.refuse(job.id, error.sentence)
 
     def _forget(self, job: Job | None, uploads: list[str]) -> None:
         """Nothing of the task stays at the engine, if it is there; if not, it deletes it by itself in time."""

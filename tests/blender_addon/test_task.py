@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from blender_addon.client import (
-    Client,
     Job,
     JobRequest,
     ListenRequest,
@@ -240,26 +239,66 @@ def test_other_kinds_of_jobs(engine: Engine, take: Path, tmp_path: Path) -> None
     assert turned.seed is None
 
 
-def test_a_scene_that_was_rendered_is_handed_over(tmp_path: Path, still: Path) -> None:
-    pytest.importorskip("fastapi")
-    film = write_film(still, tmp_path / "film.mp4")
-    asked: list[Job] = []
-
-    def on_scene_job(_client: Client, job: Job) -> None:
-        asked.append(job)
-
-    engine = Engine(tmp_path / "engine", on_scene_job)
-    engine.configure(EngineChoice(program=sys.executable))
+def asked_for(engine: Engine, asked: list[Job]) -> Job:
+    """A job for a scene, of which the engine has told this Blender."""
     client = engine.client()
     until(lambda: bool(client.blenders()))
     client.create(JobRequest(SceneSource(1, 12), model="draft", steps=2))
     until(lambda: bool(asked))
+    return asked[0]
+
+
+@pytest.fixture
+def scene_engine(tmp_path: Path) -> Iterator[tuple[Engine, list[Job]]]:
+    """An engine, and what it asks this Blender for."""
+    pytest.importorskip("fastapi")
+    asked: list[Job] = []
+    engine = Engine(tmp_path / "engine", lambda _client, job: asked.append(job))
+    engine.configure(EngineChoice(program=sys.executable))
+    yield engine, asked
+    engine.stop()
+
+
+def test_a_scene_that_was_rendered_is_handed_over_and_its_job_left_to_who_asked(
+    scene_engine: tuple[Engine, list[Job]], tmp_path: Path, still: Path
+) -> None:
+    film = write_film(still, tmp_path / "film.mp4")
+    engine, asked = scene_engine
+    job = asked_for(engine, asked)
     engine.announce("saved.blend")  # which does not lose it, and does not ask for it again
-    result = made(Task(engine, asked[0], {"picture": film}, tmp_path, "scene"))
+    result = made(Task(engine, job, {"picture": film}, tmp_path, "scene"))
     assert result.takes[0].ambix == tmp_path / "scene_001.wav"
     assert result.takes[0].samples == 22050
     assert len(asked) == 1
-    engine.stop()
+    kept = engine.client().job(job.id)
+    assert kept.result is not None
+    engine.client().download(job.id, kept.result.takes[0].sound, tmp_path / "fetched.wav")
+    assert (tmp_path / "fetched.wav").read_bytes() == result.takes[0].ambix.read_bytes()
+
+
+def test_whoever_asked_for_a_scene_hears_that_its_picture_is_gone(
+    scene_engine: tuple[Engine, list[Job]], tmp_path: Path
+) -> None:
+    engine, asked = scene_engine
+    job = asked_for(engine, asked)
+    error = failure(Task(engine, job, {"picture": tmp_path / "gone.mp4"}, tmp_path, "scene"))
+    until(lambda: engine.client().job(job.id).over)
+    told = engine.client().job(job.id).error
+    assert told is not None
+    assert (told.code, told.sentence) == ("refused", error.sentence)
+
+
+def test_a_scene_that_is_cancelled_here_is_cancelled_for_who_asked(
+    scene_engine: tuple[Engine, list[Job]], tmp_path: Path, still: Path
+) -> None:
+    film = write_film(still, tmp_path / "film.mp4")
+    engine, asked = scene_engine
+    job = asked_for(engine, asked)
+    task = Task(engine, job, {"picture": film}, tmp_path, "scene")
+    until(lambda: engine.client().job(job.id).state == "running")
+    task.cancel()
+    until(lambda: engine.client().job(job.id).over)
+    assert engine.client().job(job.id).state == "cancelled"
 
 
 def test_a_clip_that_is_gone_is_a_sentence(engine: Engine, tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""Sound of the scene that somebody has asked the engine for: the real engine, and this Blender's own rendering."""
+
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import bpy
+import pytest
+
+Modules = Callable[[str], ModuleType]
+
+SECONDS = 60.0
+
+
+@pytest.fixture
+def client(engine: None, module: Modules) -> Iterator[object]:
+    """The engine's, which this Blender has started."""
+    running = module("blender_engine").engine()
+    yield running.client()
+    running.stop()
+
+
+@pytest.fixture
+def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
+    """Asks the engine for the scene as a DAW's bridge does; this Blender takes it up, as one with a window does."""
+    blender, own, requests = module("blender_engine"), module("client"), module("scene_requests")
+    running = module("engine").Engine(blender.folder(), requests.asked)
+    monkeypatch.setattr(blender, "_engine", running)
+    client = running.client()
+
+    def request(start: int | None = None, end: int | None = None, **wish: object) -> object:
+        connected(client)
+        job = client.create(own.JobRequest(own.SceneSource(start, end), model="draft", steps=2, **wish))
+        until(requests.waiting)
+        return job
+
+    request.client = client
+    yield request
+    running.stop()
+
+
+@pytest.fixture
+def small(scene: bpy.types.Scene) -> bpy.types.Scene:
+    """A scene that is rendered quickly."""
+    scene.render.fps = 10
+    scene.frame_start, scene.frame_end = 1, 20
+    scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 256, 1, 1
+    return scene
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def connected(client: object) -> None:
+    until(client.blenders)
+
+
+def ended(client: object, job: object) -> object:
+    until(lambda: client.job(job.id).over)
+    return client.job(job.id)
+
+
+def test_it_is_rendered_made_and_placed_and_the_job_is_left_to_who_asked(
+    ask: Callable[..., object], small: bpy.types.Scene, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "hafen.blend"))
+    job = ask(6, 15, seed=7, takes=2, preview=True, map=False)
+    assert bpy.ops.omniaudio.answer_request() == {"FINISHED"}
+    ours = [strip for strip in small.sequence_editor.strips_all if "omniaudio" in strip]
+    masters = [strip for strip in ours if strip["omniaudio"]["role"] == "master"]
+    assert len(masters) == 2
+    for master in masters:
+        assert (master.frame_final_start, master.frame_final_duration) == (6, 10)
+        assert master["omniaudio"]["source"] == "SCENE"
+        assert master["omniaudio"]["seed"] == 7
+        with wave.open(bpy.path.abspath(master.sound.filepath)) as file:
+            assert file.getnframes() == file.getframerate()
+    assert (tmp_path / "hafen_001.mp4").is_file() or (tmp_path / "hafen.mp4").is_file()
+    made = ask.client.job(job.id)
+    assert made.state == "done"
+    ask.client.download(job.id, made.result.takes[1].sound, tmp_path / "fetched.wav")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda scene: setattr(scene, "camera", None), "has no camera"),
+        (lambda scene: setattr(scene, "frame_end", 5), "has the frames 1 to 5"),
+    ],
+)
+def test_what_cannot_be_rendered_is_said_to_who_asked(
+    ask: Callable[..., object], small: bpy.types.Scene, spoil: Callable[..., None], said: str
+) -> None:
+    spoil(small)
+    job = ask(6)
+    with pytest.raises(RuntimeError, match=said):
+        bpy.ops.omniaudio.answer_request()
+    failed = ended(ask.client, job)
+    assert failed.error.code == "refused"
+    assert said in failed.error.sentence
+
+
+def test_one_that_was_cancelled_meanwhile_places_nothing(
+    ask: Callable[..., object], small: bpy.types.Scene, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "hafen.blend"))
+    job = ask()
+    ask.client.cancel(job.id)
+    assert bpy.ops.omniaudio.answer_request() == {"CANCELLED"}
+    assert ask.client.job(job.id).state == "cancelled"
+    assert small.sequence_editor is None or not small.sequence_editor.strips
+
+
+def test_a_work_that_is_closed_says_so_to_who_asked(
+    ask: Callable[..., object], small: bpy.types.Scene, module: Modules
+) -> None:
+    job = ask()
+    asked = module("scene_requests").take()
+    snapshot = module("works.scene").snapshot_for(bpy.context, small, asked.job)
+    steps = module("works.scene").answer(asked, snapshot, True, lambda: False)
+    next(steps)
+    steps.close()
+    assert "another file was opened" in ended(ask.client, job).error.sentence
+
+
+def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[..., object], module: Modules) -> None:
+    ask()
+    requests = module("scene_requests")
+    asked = requests.take()
+    requests.asked(None, asked.job)
+    assert not requests.waiting()
+    asked.end("Enough.")
+
+
+def test_without_a_window_requests_are_refused(client: object, module: Modules) -> None:
+    """This Blender's own engine is connected, as any that it has started."""
+    own = module("client")
+    connected(client)
+    failed = ended(client, client.create(own.JobRequest(own.SceneSource())))
+    assert failed.error.code == "refused"
+    assert "with a window" in failed.error.sentence
