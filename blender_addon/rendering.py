@@ -1,7 +1,8 @@
 """A picture that has to be rendered first: the scene in 360°, or the sequence, as a video file."""
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bpy
@@ -53,6 +54,7 @@ def _render_blocking(scene: bpy.types.Scene) -> Iterator[float]:
 def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
     """Blender's own render job, watched through its handlers."""
     name = scene.name
+    scene.render.threads_mode, scene.render.threads = "FIXED", max(1, (os.cpu_count() or 1) - 1)  # one for the window
     seen = {"fraction": 0.0, "cancelled": False, "over": False}
 
     def on_frame(rendered: bpy.types.Scene, *_: object) -> None:
@@ -73,7 +75,9 @@ def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
     for handlers, watch in watches:
         handlers.append(watch)
     try:
-        if "CANCELLED" in bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=name):
+        with _no_render_window():
+            started = bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=name)
+        if "CANCELLED" in started:
             raise UserError("Blender does not render now; wait until its other work is done, then try again.")
         # The handlers are called shortly before the job is over; touching its scene before would crash.
         while not seen["over"] or bpy.app.is_job_running("RENDER"):
@@ -83,3 +87,15 @@ def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
             handlers.remove(watch)
     if seen["cancelled"]:
         raise CancelledError
+
+
+@contextmanager
+def _no_render_window() -> Iterator[None]:
+    """Blender asks this preference when a render starts: without it, a window opens over the sequencer."""
+    preferences = bpy.context.preferences
+    kept, dirty = preferences.view.render_display_type, preferences.is_dirty
+    preferences.view.render_display_type = "NONE"
+    try:
+        yield
+    finally:
+        preferences.view.render_display_type, preferences.is_dirty = kept, dirty
