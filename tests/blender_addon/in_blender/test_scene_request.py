@@ -138,10 +138,8 @@ def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[...
     asked.end("Enough.")
 
 
-def test_without_a_window_requests_are_refused(client: object, module: Modules) -> None:
-    """This Blender's own engine is connected, as any that it has started."""
+def test_without_a_window_it_is_not_asked(client: object, module: Modules) -> None:
+    """Nothing would take the request up."""
     own = module("client")
-    connected(client)
-    failed = ended(client, client.create(own.JobRequest(own.SceneSource())))
-    assert failed.error.code == "refused"
-    assert "with a window" in failed.error.sentence
+    with pytest.raises(own.EngineError, match="No Blender is connected"):
+        client.create(own.JobRequest(own.SceneSource()))
