@@ -1,41 +1,44 @@
-"""What mends an error: the operator that the panel offers beside its sentence, by the error's code."""
+"""What mends an error: the buttons that the panel offers beside its sentence, by the error's code. Knows no bpy."""
 
 from dataclasses import dataclass
-
-PREFERENCES, RESTART, LOG, FORCE = (
-    "omniaudio.show_preferences",
-    "omniaudio.restart_engine",
-    "omniaudio.show_log",
-    "omniaudio.generate_anyway",
-)
 
 
 @dataclass(frozen=True)
 class Fix:
-    """A button: the operator's name, what stands on it, and its icon."""
+    """A button: the operator's name, what stands on it, and its icon. One that is `of_job` is told which job failed,
+    and whether to take its picture for a 360° one."""
 
     operator: str
     label: str
     icon: str
+    of_job: bool = False
+    force: bool = False
 
 
-_RESTART = Fix(RESTART, "Restart Engine", "FILE_REFRESH")
-_PREFERENCES = Fix(PREFERENCES, "Preferences", "PREFERENCES")
-_LOG = Fix(LOG, "Show Log", "TEXT")
+PREFERENCES = Fix("omniaudio.show_preferences", "Preferences", "PREFERENCES")
+LOG = Fix("omniaudio.show_log", "Show Log", "TEXT")
+TRY_AGAIN = Fix("omniaudio.try_again", "Try Again", "FILE_REFRESH", of_job=True)
+FORCE = Fix("omniaudio.try_again", "It Is a 360° Picture", "CHECKMARK", of_job=True, force=True)
+FIND_FILES = Fix("file.find_missing_files", "Find Missing Files", "VIEWZOOM")
 
+# The codes of the engine (docs/service.md), of its client, and of the extension's own files.
 _FIXES = {
-    "no_program": (_PREFERENCES,),
-    "unauthorized": (_PREFERENCES,),
-    "forbidden": (_PREFERENCES,),
-    "foreign": (_PREFERENCES, _RESTART),
-    "no_model": (_PREFERENCES,),
-    "no_backend": (_PREFERENCES,),
-    "unreachable": (_RESTART, _PREFERENCES),
-    "timeout": (_RESTART, _LOG),
-    "engine_failed": (_RESTART, _LOG),
-    "crashed": (_LOG,),
-    "internal": (_LOG,),
-    "not_360": (Fix(FORCE, "It Is a 360° Picture", "CHECKMARK"),),
+    "no_program": (PREFERENCES, TRY_AGAIN),
+    "unauthorized": (PREFERENCES, TRY_AGAIN),
+    "forbidden": (PREFERENCES, TRY_AGAIN),
+    "foreign": (PREFERENCES, TRY_AGAIN),
+    "unreachable": (TRY_AGAIN, PREFERENCES),
+    "timeout": (TRY_AGAIN, LOG),
+    "engine_failed": (TRY_AGAIN, LOG),
+    "crashed": (TRY_AGAIN, LOG),
+    "internal": (TRY_AGAIN, LOG),
+    "queue_full": (TRY_AGAIN,),
+    "no_room": (TRY_AGAIN,),
+    "folder": (TRY_AGAIN,),
+    "no_model": (PREFERENCES,),
+    "no_backend": (PREFERENCES,),
+    "not_360": (FORCE,),
+    "source": (FIND_FILES,),
 }
 
 

@@ -11,6 +11,7 @@ from . import frames
 from .blender_versions import sequencer_scene
 from .errors import UserError
 from .preferences import preferences
+from .results import FOLDER
 from .sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
 
 LONGEST_STEM = 100
@@ -104,7 +105,8 @@ def usable_folder(folder: Path) -> Path:
     except OSError as error:
         raise UserError(
             f"No files can be written to the folder {folder} ({error.strerror}); choose another, or save the .blend "
-            "elsewhere."
+            "elsewhere.",
+            FOLDER,
         ) from error
     return folder
 

@@ -44,10 +44,12 @@ Steps = Generator[Progress, None, Outcome]
 @dataclass
 class Work:
     """One work. `state` is running, done, failed or cancelled; `begin` makes its steps, and is given what to ask
-    whether the work was cancelled."""
+    whether the work was cancelled. `begin_forced` makes them where a picture is to be taken for a 360° one whatever it
+    looks like; None where that makes no difference."""
 
     title: str
     begin: Callable[[Cancelled], Steps]
+    begin_forced: Callable[[Cancelled], Steps] | None = None
     state: str = "running"
     progress: Progress = Progress("starting", 0.0)
     error: UserError | None = None
@@ -81,6 +83,10 @@ class Work:
             self.state = "failed"
             self.error = UserError(f"Something unexpected happened ({error!r}); please report what the console says.")
         return True
+
+    def again(self, force: bool) -> "Work":
+        """The same once more, as it was asked for then; `force` takes the picture for a 360° one."""
+        return Work(self.title, self.begin_forced if force and self.begin_forced else self.begin, self.begin_forced)
 
     def cancel(self) -> None:
         """Ends the work at one of its next steps."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import bpy
 from mathutils import Vector
 
+EXTENSION = "bl_ext.user_default.omniaudio"
 ASSETS = Path(__file__).resolve().parent / "assets"
 FRAMES_PER_SECOND, SECONDS = 8, 10
 EYE = Vector((0.0, 0.0, 1.7))
@@ -44,12 +45,14 @@ def main() -> None:
     bpy.ops.wm.save_mainfile()
 
     bpy.ops.wm.open_mainfile(filepath=str(blend))
-    strips = {strip["omniaudio"]["role"]: strip for strip in bpy.context.scene.sequence_editor.strips}
+    ours = [strip for strip in bpy.context.scene.sequence_editor.strips_all if "omniaudio" in strip]
+    strips = {strip["omniaudio"]["role"]: strip for strip in ours}
     master = Path(bpy.path.abspath(strips["master"].sound.filepath))
-    video = Path(bpy.path.abspath(strips["master"]["omniaudio"]["source"]))
+    video = Path(bpy.path.abspath(strips["master"]["omniaudio"]["picture"]))
     mixdown = report.with_suffix(".wav")
     mix_down(strips["master"], strips["preview"], mixdown)
     rendered = video.stat().st_mtime  # the render's last write
+    bpy.ops.preferences.addon_disable(module=EXTENSION)  # which ends the engine
     made = {
         "blend": str(blend),
         "video": str(video),
@@ -171,7 +174,8 @@ def mix_down(master: bpy.types.Strip, preview: bpy.types.Strip, target: Path) ->
 
 
 def peak_memory_of_children() -> int | None:
-    """Bytes of the largest process that this one started, the engine; None where the system does not tell."""
+    """Bytes of the largest process that has ended here: the engine's worker, which the engine has started; None where
+    the system does not tell."""
     try:
         import resource  # noqa: PLC0415 (not on Windows)
     except ImportError:

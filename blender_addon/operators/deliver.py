@@ -44,7 +44,12 @@ class OMNIAUDIO_OT_deliver(WorkOperator, bpy.types.Operator):  # noqa: N801 (Ble
             folder=output_folder(settings.folder or preferences(context).folder),
             stem=frames.shortened(bpy.path.clean_name(kept.title or take.master), LONGEST_STEM) + "_360",
         )
-        return Work(f"Export {take.master}", lambda cancelled: deliver(delivery, blocking, cancelled))
+        forced = replace(delivery, force=True)
+        return Work(
+            f"Export {take.master}",
+            lambda cancelled: deliver(delivery, blocking, cancelled),
+            lambda cancelled: deliver(forced, blocking, cancelled),
+        )
 
 
 def _render_of(context: bpy.types.Context, scene: bpy.types.Scene, take: TakeStrips) -> Snapshot:

@@ -43,20 +43,12 @@ class OMNIAUDIO_OT_generate(WorkOperator, bpy.types.Operator):  # noqa: N801 (Bl
         else:  # from the properties of the scene, where no sequence is edited
             snapshot = take_snapshot(context, context.scene, self.source)
         show_sequence(context)
-        return Work(snapshot.title, lambda cancelled: generate(snapshot, blocking, cancelled))
-
-
-class OMNIAUDIO_OT_generate_anyway(WorkOperator, bpy.types.Operator):  # noqa: N801
-    """Take the picture for a 360° one, whatever it looks like, and generate"""
-
-    bl_idname = "omniaudio.generate_anyway"
-    bl_label = "Generate Anyway"
-    bl_options = {"UNDO"}  # noqa: RUF012
-
-    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
-        sequencer_scene(context).omniaudio.force = True
-        snapshot = take_snapshot(context)
-        return Work(snapshot.title, lambda cancelled: generate(snapshot, blocking, cancelled))
+        forced = replace(snapshot, wish=replace(snapshot.wish, force=True))
+        return Work(
+            snapshot.title,
+            lambda cancelled: generate(snapshot, blocking, cancelled),
+            lambda cancelled: generate(forced, blocking, cancelled),
+        )
 
 
 class OMNIAUDIO_OT_generate_again(WorkOperator, bpy.types.Operator):  # noqa: N801
@@ -260,7 +252,6 @@ def _folder_of(context: bpy.types.Context, scene: bpy.types.Scene, ambix: Path) 
 
 CLASSES = (
     OMNIAUDIO_OT_generate,
-    OMNIAUDIO_OT_generate_anyway,
     OMNIAUDIO_OT_generate_again,
     OMNIAUDIO_OT_generate_part,
     OMNIAUDIO_OT_change_and_generate,

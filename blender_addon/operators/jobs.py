@@ -1,9 +1,11 @@
-"""Ending and dismissing what runs or ran."""
+"""Ending, trying again and dismissing what runs or ran."""
 
 import bpy
-from bpy.props import IntProperty
+from bpy.props import BoolProperty, IntProperty
 
-from ..work import works
+from ..errors import UserError
+from ..work import Work, works
+from .pump import WorkOperator
 
 
 class OMNIAUDIO_OT_cancel(bpy.types.Operator):  # noqa: N801 (Blender's own form)
@@ -27,6 +29,33 @@ class OMNIAUDIO_OT_cancel(bpy.types.Operator):  # noqa: N801 (Blender's own form
         return {"FINISHED"}
 
 
+class OMNIAUDIO_OT_try_again(WorkOperator, bpy.types.Operator):  # noqa: N801
+    """Do this once more, just as it was asked for"""
+
+    bl_idname = "omniaudio.try_again"
+    bl_label = "Try Again"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    index: IntProperty(name="Index", description="In the list; -1: the last", default=-1, options={"SKIP_SAVE"})
+    force: BoolProperty(
+        name="Is a 360° Picture",
+        description="Take the picture for an equirectangular panorama, whatever it looks like",
+        options={"SKIP_SAVE"},
+    )
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return any(work.over for work in works)
+
+    def work(self, _context: bpy.types.Context, _blocking: bool) -> Work:
+        everything = list(works)
+        if not -1 <= self.index < len(everything) or not everything[self.index].over:
+            raise UserError("This is not in the list of what has ended; press the first button again.")
+        failed = everything[self.index]
+        works.dismiss(everything.index(failed))
+        return failed.again(self.force)
+
+
 class OMNIAUDIO_OT_dismiss(bpy.types.Operator):  # noqa: N801
     """Take this out of the list"""
 
@@ -42,4 +71,4 @@ class OMNIAUDIO_OT_dismiss(bpy.types.Operator):  # noqa: N801
         return {"FINISHED"}
 
 
-CLASSES = (OMNIAUDIO_OT_cancel, OMNIAUDIO_OT_dismiss)
+CLASSES = (OMNIAUDIO_OT_cancel, OMNIAUDIO_OT_try_again, OMNIAUDIO_OT_dismiss)

@@ -59,7 +59,9 @@ def _draw_ended(layout: bpy.types.UILayout, context: bpy.types.Context, work: Wo
     if remedies:
         row = box.row(align=True)
         for fix in remedies:
-            row.operator(fix.operator, text=fix.label, icon=fix.icon)
+            button = row.operator(fix.operator, text=fix.label, icon=fix.icon)
+            if fix.of_job:
+                button.index, button.force = index, fix.force
 
 
 CLASSES = (OMNIAUDIO_PT_jobs,)

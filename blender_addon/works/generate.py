@@ -102,7 +102,7 @@ def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
     folder = usable_folder(snapshot.folder)
     if isinstance(snapshot.source, Footage):
         return (yield from carry_out(_order(snapshot, snapshot.source.file, snapshot.source.part), cancelled))
-    picture = frames.free_file(folder, snapshot.stem, ".mp4")
+    picture = frames.free_file(folder, f"{snapshot.stem}_picture", ".mp4")
     for fraction in render(snapshot, picture, blocking, cancelled):
         yield Progress("rendering in 360° (Esc ends it)", fraction)
     part = frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate))

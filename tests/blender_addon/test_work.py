@@ -123,5 +123,15 @@ def test_dismissing_leaves_what_runs() -> None:
 
 
 def test_what_mends_an_error() -> None:
-    assert [fix.operator for fix in fixes("no_program")] == ["omniaudio.show_preferences"]
-    assert fixes("no_room") == fixes("") == ()
+    assert fixes("no_program")[0].operator == "omniaudio.show_preferences"
+    assert [(fix.operator, fix.force) for fix in fixes("not_360")] == [("omniaudio.try_again", True)]
+    assert fixes("invalid") == fixes("") == ()
+
+
+def test_a_work_can_be_done_again_as_it_was_asked_for_or_with_force() -> None:
+    work = Work("fail", fails, three_steps)
+    run(work)
+    for force, state in ((False, "failed"), (True, "done")):
+        again = work.again(force)
+        run(again)
+        assert (again.title, again.state) == ("fail", state)

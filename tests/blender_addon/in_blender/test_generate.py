@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 import wave
 from collections.abc import Callable
@@ -128,7 +129,7 @@ def test_sound_for_the_scene_in_a_file_that_was_never_saved(
     folder = module("snapshot").output_folder("//")
     assert folder.is_absolute()
     assert {Path(strip.sound.filepath).parent for strip in strips} == {folder}
-    assert (folder / "Scene_001.mp4").is_file()
+    assert (folder / "Scene_picture_001.mp4").is_file()
     assert scene.sequence_editor.active_strip == of_role(scene, "group")[0]
 
 
@@ -203,6 +204,37 @@ def test_an_address_where_nobody_answers_is_a_sentence(
     says("is no address of a service")
 
 
+def test_an_engine_at_an_address_does_it_too(
+    engine: None,
+    short_film: bpy.types.Strip,
+    preferences: object,
+    tmp_path: Path,
+    scene: bpy.types.Scene,
+    module: Modules,
+) -> None:
+    """One that reads no file of this machine: the picture is sent, and the sound fetched."""
+    saved(tmp_path)
+    folder = tmp_path / "engine elsewhere"
+    words = ["-m", "omniaudio.cli", "serve", "--folder", str(folder), "--port", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([os.environ["OMNIAUDIO_PYTHON"], *words], stdout=log, stderr=log)
+    try:
+        while not (folder / "service.json").exists():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        preferences.connection, preferences.token = "CONNECT", "wrong"
+        preferences.address = json.loads((folder / "service.json").read_text())["url"]
+        says("token")
+        preferences.token = (folder / "token").read_text().strip()
+        assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+        assert of_role(scene, "master")[0].sound.filepath == f"//{Path(short_film.filepath).stem}_001.wav"
+        module("blender_engine").stop()  # which leaves an engine alone that it has not started
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
 def test_an_engine_s_refusal_is_shown_with_what_mends_it(
     engine: None, film: bpy.types.Strip, preferences: object, tmp_path: Path, module: Modules
 ) -> None:
@@ -226,8 +258,10 @@ def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
     says("not a 360° panorama")
     failed = list(module("work").works)[-1]
     (fix,) = module("fixes").fixes(failed.error.code)
-    assert fix.operator == "omniaudio.generate_anyway"
-    assert bpy.ops.omniaudio.generate_anyway() == {"FINISHED"}
+    assert (fix.operator, fix.of_job, fix.force) == ("omniaudio.try_again", True, True)
+    count = len(list(module("work").works))
+    assert bpy.ops.omniaudio.try_again(force=True) == {"FINISHED"}
+    assert len(list(module("work").works)) == count
     assert of_role(scene, "master")[0]["omniaudio"]["force"]
 
 
@@ -258,8 +292,8 @@ def test_a_rendered_panorama_outlives_the_engine_s_failure(
     scene.omniaudio.source = "SCENE"
     scene.omniaudio.width, scene.omniaudio.samples = 256, 1
     preferences.model = "no such model"
-    says(f"The rendered picture is kept: {tmp_path / 'film_001.mp4'}")
-    assert (tmp_path / "film_001.mp4").is_file()
+    says(f"The rendered picture is kept: {tmp_path / 'film_picture_001.mp4'}")
+    assert (tmp_path / "film_picture_001.mp4").is_file()
 
 
 @pytest.mark.skipif("sequencer_scene" not in bpy.types.WorkSpace.bl_rna.properties, reason="needs Blender 5.0 or later")
