@@ -224,9 +224,13 @@ def test_sources_that_are_none(shared_talk: Talk, tmp_path: Path, still: Path) -
     gone, text, flat = tmp_path / "gone.mp4", tmp_path / "text.mp4", tmp_path / "flat.png"
     text.write_text("not a video at all\n" * 100)
     Image.new("RGB", (640, 480)).save(flat)
-    for source, words in ((gone, "no file"), (text, "not a video"), (flat, "not a 360° panorama")):
+    for source, words, code in (
+        (gone, "no file", ErrorCode.SOURCE),
+        (text, "not a video", ErrorCode.SOURCE),
+        (flat, "not a 360° panorama", ErrorCode.NOT_360),
+    ):
         failed = shared_talk.failure(request(source), source)
-        assert failed.error.code is ErrorCode.SOURCE
+        assert failed.error.code is code
         assert words in failed.error.sentence
         assert not failed.broken
 
