@@ -6,6 +6,7 @@ import bpy
 
 from ..blender_versions import sequencer_scene
 from ..errors import UserError
+from ..provenance import provenance_of
 from ..takes import TakeStrips, takes_of
 
 
@@ -37,8 +38,11 @@ def chosen_take(context: bpy.types.Context, master: str = "") -> TakeStrips:
 
 
 def has_takes(context: bpy.types.Context) -> bool:
-    """For `poll`."""
-    return bool(all_takes(context))
+    """For `poll`: whether the active strip is one of ours. That its takes are still there is not looked for, which
+    would take a look at every strip at every redraw."""
+    strip = active_strip(context)
+    kept = None if strip is None else provenance_of(strip)
+    return kept is not None and bool(kept.group)
 
 
 def kept_file(kept: str, what: str) -> Path:

@@ -116,7 +116,11 @@ class OMNIAUDIO_OT_change_and_generate(bpy.types.Operator):  # noqa: N801
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = sequencer_scene(context)
-        take = chosen_take(context)
+        try:
+            take = chosen_take(context)
+        except UserError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
         kept, settings = take.provenance, scene.omniaudio
         settings.seed, settings.takes = min(kept.seed, HIGHEST_SEED), max(1, kept.takes)
         settings.steps = kept.steps or 0

@@ -16,7 +16,6 @@ class OMNIAUDIO_PT_osc(bpy.types.Panel):  # noqa: N801 (Blender's own form)
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
     bl_category = "Spatial Audio"
-    bl_parent_id = "OMNIAUDIO_PT_generate"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender's own form)
 
     def draw(self, context: bpy.types.Context) -> None:

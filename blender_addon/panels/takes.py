@@ -6,6 +6,7 @@ from ..blender_versions import sequencer_scene
 from ..errors import UserError
 from ..operators.choice import all_takes, chosen_take, has_takes
 from ..operators.generate import part_of
+from ..takes import TakeStrips
 from .text import draw_sentence
 
 
@@ -21,15 +22,27 @@ class TakesPanel:
     def poll(cls, context: bpy.types.Context) -> bool:
         return has_takes(context)
 
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        try:
+            self.draw_take(layout, context, chosen_take(context))
+        except UserError as error:  # its strips were deleted, or the part is none of it
+            draw_sentence(layout, context, error.sentence, "INFO")
+
+    def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
+        """What the panel shows of the chosen take."""
+        raise NotImplementedError
+
 
 class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's own form)
     """Which take is heard, and what made it."""
 
     bl_label = "Takes"
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        chosen = chosen_take(context)
+    def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, chosen: TakeStrips) -> None:
+        layout.use_property_split = False
         column = layout.column(align=True)
         for take in all_takes(context):
             text = f"{take.provenance.number}: seed {take.provenance.seed}"
@@ -63,10 +76,7 @@ class OMNIAUDIO_PT_part(TakesPanel, bpy.types.Panel):  # noqa: N801
     bl_label = "Generate a Part Again"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+    def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         scene = sequencer_scene(context)
         settings = scene.omniaudio
         layout.prop(settings, "part")
@@ -76,14 +86,9 @@ class OMNIAUDIO_PT_part(TakesPanel, bpy.types.Panel):  # noqa: N801
                 row = column.row(align=True)
                 row.prop(settings, f"part_{end}")
                 row.operator("omniaudio.mark_part", text="", icon="TRACKING").end = end.upper()
-        try:
-            place = part_of(scene, chosen_take(context))
-        except UserError as error:
-            draw_sentence(layout, context, error.sentence, "INFO")
-        else:
-            layout.operator(
-                "omniaudio.generate_part", text=f"Generate Frames {place.start} to {place.end - 1}", icon="SPEAKER"
-            )
+        place = part_of(scene, take)
+        text = f"Generate Frames {place.start} to {place.end - 1}"
+        layout.operator("omniaudio.generate_part", text=text, icon="SPEAKER")
 
 
 class OMNIAUDIO_PT_listen(TakesPanel, bpy.types.Panel):  # noqa: N801
@@ -92,11 +97,7 @@ class OMNIAUDIO_PT_listen(TakesPanel, bpy.types.Panel):  # noqa: N801
     bl_label = "Listen and See"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        take = chosen_take(context)
+    def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         layout.prop(sequencer_scene(context).omniaudio, "head_yaw", slider=True)
         layout.operator("omniaudio.listen", icon="PLAY_SOUND")
         row = layout.row()
@@ -113,10 +114,7 @@ class OMNIAUDIO_PT_deliver(TakesPanel, bpy.types.Panel):  # noqa: N801
     bl_label = "Export 360° Video with Spatial Audio"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
-    def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+    def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         settings = sequencer_scene(context).omniaudio
         layout.prop(settings, "deliver_picture")
         if settings.deliver_picture != "FILE":

@@ -1,4 +1,4 @@
-"""What is done with a take, by the real engine: again, in part, for a turned head, in the world, on a map, as a film."""
+"""What is done with a take, by the real engine: again, in part, with the head turned, in the world, as map and film."""
 
 import json
 import math
@@ -223,3 +223,21 @@ def test_the_scene_is_rendered_for_delivery(engine: None, scene: bpy.types.Scene
     assert clip.frame_duration in (4, 5)
     sidecar = json.loads(next(tmp_path.glob("film_*.json")).read_text())
     assert sidecar["options"]["steps"] == 2
+
+
+def test_takes_that_were_deleted_are_a_sentence(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    editor = scene.sequence_editor
+    editor.strips.remove(of_role(scene, "group")[0])
+    assert editor.active_strip.name == "film"
+    for name in (
+        "generate_again",
+        "generate_part",
+        "change_and_generate",
+        "use_take",
+        "listen",
+        "deliver",
+        "sound_map",
+    ):
+        with pytest.raises(RuntimeError, match="Select a strip that has takes") as error:
+            getattr(bpy.ops.omniaudio, name)()
+        assert "Traceback" not in str(error.value)
