@@ -31,7 +31,7 @@ def engine() -> Engine:
 
 def folder() -> Path:
     """Of an engine that is started here."""
-    return Path(bpy.utils.extension_path_user(__package__, path="engine", create=True))
+    return Path(bpy.utils.extension_path_user(__package__, path="engine"))
 
 
 def configure() -> None:

@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 
@@ -21,6 +24,21 @@ def test_enabled_it_has_its_operator_panel_and_settings(scene: bpy.types.Scene) 
     assert bpy.ops.omniaudio.generate.poll()
     assert not bpy.ops.omniaudio.cancel.poll()
     assert hasattr(bpy.types, "OMNIAUDIO_PT_generate")
+
+
+def test_disabled_nothing_of_it_runs(installed: str, module: Callable[[str], ModuleType]) -> None:
+    module("blender_engine").engine()
+    bpy.ops.preferences.addon_disable(module=installed)
+    try:
+        handlers = [handler for name in dir(bpy.app.handlers) for handler in listed(getattr(bpy.app.handlers, name))]
+        assert [handler for handler in handlers if handler.__module__.startswith(installed)] == []
+        assert [thread.name for thread in threading.enumerate() if "omniaudio" in thread.name] == []
+    finally:
+        bpy.ops.preferences.addon_enable(module=installed)
+
+
+def listed(handlers: object) -> list[Callable[..., object]]:
+    return handlers if isinstance(handlers, list) else []
 
 
 def test_disabled_it_leaves_nothing(installed: str) -> None:
