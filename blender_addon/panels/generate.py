@@ -10,6 +10,7 @@ from ..client import Model
 from ..preferences import preferences
 from ..snapshot import output_folder
 from ..sources import chosen_strip
+from .engine import draw_engine
 from .text import draw_sentence
 
 SHAPES = {Fraction(2): "a 360° picture", Fraction(1): "360° in stereo"}
@@ -40,6 +41,8 @@ class OMNIAUDIO_PT_generate(SequencerPanel, bpy.types.Panel):  # noqa: N801 (Ble
         _draw_source(layout, context, scene)
         draw_wish(layout, context, scene)
         _draw_folder(layout, context, scene)
+        if blender_engine.engine().state.kind in ("waiting", "failed"):
+            draw_engine(layout, context)
         row = layout.row()
         row.scale_y = 1.5
         row.operator("omniaudio.generate", icon="SPEAKER")

@@ -43,6 +43,7 @@ class Order:
     stem: str
     under: PictureStrip | None = None
     group: str = ""  # of the takes that these go to; empty for new ones
+    active: str = ""  # the active strip when this was asked for
     again: Part | None = None
 
     def request(self) -> JobRequest:
@@ -100,14 +101,16 @@ class Order:
 def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
     """From what the panel says to strips in the sequencer. Raises UserError and CancelledError."""
     folder = usable_folder(snapshot.folder)
+    active = _active(scene_named(snapshot.scene, folder))
     if isinstance(snapshot.source, Footage):
-        return (yield from carry_out(_order(snapshot, snapshot.source.file, snapshot.source.part), cancelled))
+        order = _order(snapshot, snapshot.source.file, snapshot.source.part)
+        return (yield from carry_out(replace(order, active=active), cancelled))
     picture = frames.free_file(folder, f"{snapshot.stem}_picture", ".mp4")
     for fraction in render(snapshot, picture, blocking, cancelled):
         yield Progress("rendering in 360° (Esc ends it)", fraction)
     part = frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate))
     try:
-        return (yield from carry_out(_order(snapshot, picture, part), cancelled))
+        return (yield from carry_out(replace(_order(snapshot, picture, part), active=active), cancelled))
     except UserError as error:  # the render may have taken hours
         error.sentence += f" The rendered picture is kept: {picture}"
         raise
@@ -152,11 +155,17 @@ def carry_out(order: Order, cancelled: Cancelled) -> Steps:
     )
     for take, new, world in zip(made.takes, inserted.takes, worlds, strict=False):
         follow_world(scene, new.master, Heard(take.ambix, take.preview), world)
-    if order.under is None:
+    if order.under is None and _active(scene) in ("", order.active):  # the user has not turned to another one
         _make_active(scene, inserted.group)
     count = len(inserted.takes)
     what = inserted.takes[0].master if count == 1 else f"{count} takes in {inserted.group}"
     return Outcome(f"Placed {what}.{trouble}", order.folder)
+
+
+def _active(scene: bpy.types.Scene) -> str:
+    """The name of the active strip; empty where none is."""
+    strip = scene.sequence_editor.active_strip if scene.sequence_editor else None
+    return "" if strip is None else strip.name
 
 
 def _make_active(scene: bpy.types.Scene, group: str) -> None:

@@ -140,3 +140,21 @@ def test_a_deleted_source_is_a_sentence(engine: None, scene: bpy.types.Scene, tm
     assert work.state == "failed"
     assert "panorama.png" in work.error.sentence
     assert not of_role(scene, "master")
+
+
+def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
+    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+) -> None:
+    saved(tmp_path)
+    scene.frame_end = 2
+    scene.omniaudio.source, scene.omniaudio.width, scene.omniaudio.samples = "SCENE", 256, 1
+    editor = scene.sequence_editor
+    snapshot = module("snapshot").take_snapshot(bpy.context)
+    generate = module("works.generate").generate
+    for turned_to, active in ((None, "Scene sound"), ("film", "film")):
+        work = module("work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled))
+        work.step()
+        editor.active_strip = editor.strips[turned_to] if turned_to else editor.active_strip
+        finish(work)
+        assert work.state == "done", work.error
+        assert editor.active_strip.name == active
