@@ -35,6 +35,11 @@ _ASK_SECONDS = 0.1
 _GONE_SECONDS, _GONE_REMOTE_SECONDS = 2.0, 30.0
 """An engine whose stream is interrupted for longer has gone: one here, which is started again, or one elsewhere."""
 _NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM)
+_IN_BLENDER = {
+    "unauthorized": "The engine refuses the token: copy the text of the file `token` in the engine's folder, as it is, "
+    "into the extension's preferences."
+}
+"""What the service says in the terms of its interface, by the code."""
 _QUESTION_SECONDS = 2.0
 """For an answer when Blender ends, and waits for it."""
 
@@ -115,7 +120,7 @@ class EngineWatch:
                 self._tell(EngineState("starting"))
                 error = self._use(self._start_or_find())
             except EngineError as refusal:
-                error = UserError(refusal.sentence, refusal.code)
+                error = UserError(_IN_BLENDER.get(refusal.code, refusal.sentence), refusal.code)
             except UserError as failure:
                 error = failure
             if time.monotonic() - begin > STEADY_SECONDS and self.client is not None:

@@ -38,9 +38,9 @@ class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
 
     def draw(self, _context: bpy.types.Context) -> None:
         log = blender_engine.engine().log
-        row = self.layout.row()
-        row.label(text=str(log), icon="TEXT")
-        row.operator("wm.path_open", text="Open", icon="FILE_FOLDER").filepath = str(log)
+        split = self.layout.split(factor=0.85)
+        split.label(text=str(log), icon="TEXT")
+        split.operator("wm.path_open", text="Open", icon="FILE_FOLDER").filepath = str(log)
         column = self.layout.column(align=True)
         for line in last_lines(log):
             column.label(text=line)
