@@ -147,8 +147,10 @@ class AmbixWriter:
     true_peak_dbtp: float | None
     """The true peak of what was written; None in silence."""
 
-    def __init__(self, path: Path, rate: int, channels: int = CHANNELS) -> None:
+    def __init__(self, path: Path, rate: int, channels: int = CHANNELS, *, guarded: bool = True) -> None:
+        """`guarded` is false for a sound whose peaks were guarded before: it is written as it is."""
         self.path = path
+        self.guarded = guarded
         self.rate = rate
         self.channels = channels
         self.samples = 0
@@ -192,7 +194,7 @@ class AmbixWriter:
 
     def _finish(self) -> None:
         peak = self._meter.finish()
-        gain = guard_gain(peak)
+        gain = guard_gain(peak) if self.guarded else 1.0
         self._spool.seek(0)
         with wave.open(str(self._partial), "wb") as target:
             target.setnchannels(self.channels)
@@ -229,6 +231,17 @@ class Options(BaseModel):
     takes: int = Field(default=1, ge=1)
 
 
+class MadeAgain(BaseModel):
+    """The take that a part was made anew of, and where it lies, in seconds of the take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sound: str
+    sound_sha256: str
+    start: float = Field(ge=0)
+    duration: float = Field(gt=0)
+
+
 class Sidecar(BaseModel):
     """Everything that it takes to make a take again, and what its file cannot say. Lies beside it as `.json`."""
 
@@ -244,7 +257,8 @@ class Sidecar(BaseModel):
     options: Options
     input: str
     input_sha256: str
-    gain_db: float = Field(le=0, description="what the true-peak guard took")
+    again: MadeAgain | None = Field(default=None, description="where only a part of another take was made")
+    gain_db: float = Field(le=0, description="what the true-peak guard took: of the whole, or of the part made again")
     true_peak_dbtp: float | None = Field(description="of the file; null in silence")
     versions: dict[str, str] = Field(default_factory=installed_versions)
 

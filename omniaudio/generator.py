@@ -19,7 +19,7 @@ from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
 from omniaudio.overlap import read_ahead
 from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.progress import Progress, Report, Task
-from omniaudio.sampler import halves
+from omniaudio.sampler import Held, halves
 from omniaudio.windows import WindowPlan, chunks, noise, plan
 
 Array = NDArray[Any]
@@ -31,6 +31,8 @@ LOOKING, SAMPLING, DECODING = "looking", "sampling", "decoding"
 _GUESSED_SECONDS = {LOOKING: 0.3, SAMPLING: 0.05, DECODING: 0.6}
 """Of a picture, a row of the transformer, a window's length of sound: the draft model on two cores."""
 
+FIRST_TAKE_AGAIN = 1 << 32
+"""Of the noise for a part that is made again: by the same seed it is another one than the clip was made of."""
 
 Features = Any
 """What vision saw of one picture: the back-end's own, on its device."""
@@ -94,6 +96,7 @@ class Stages(Protocol):
         guidance: float | Float32,
         steps: int,
         on_rows: Callable[[int], None],
+        held: Held | None = None,
     ) -> Float32:
         """Noise to latents, both (takes, channels, frames).
 
@@ -105,6 +108,7 @@ class Stages(Protocol):
             steps: of the sampler.
             on_rows: told, at least once a step, how many rows (windows · takes · halves of guidance) have been
                 computed since; what it raises ends the sampling.
+            held: latents that are known, as many frames as `start` has; none where None.
         """
         ...
 
@@ -174,13 +178,24 @@ class Generation:
         for conditions in self._window_conditions(features):
             self._conditions.append(conditions)
 
-    def sample(self) -> Float32:
-        """Latents of all takes (takes, channels, frames)."""
+    def sample(self, held: Held | None = None) -> Float32:
+        """Latents of all takes (takes, channels, frames).
+
+        Args:
+            held: latents that are known, of the first frames of the clip; those that follow are not.
+        """
         chosen, windows = self.settings, self.windows
         self.progress.begin(SAMPLING)
+        first = 0 if held is None else FIRST_TAKE_AGAIN
         start = np.stack(
-            [noise(chosen.seed, take, self.config.latent_channels, windows.frames) for take in range(chosen.takes)]
+            [
+                noise(chosen.seed, first + take, self.config.latent_channels, windows.frames)
+                for take in range(chosen.takes)
+            ]
         )
+        if held is not None:
+            more = (0, windows.frames - len(held.frames))
+            held = Held(np.pad(held.latents, ((0, 0), more)), np.pad(held.frames, more))
         return self.stages.sample(
             start,
             windows,
@@ -188,6 +203,7 @@ class Generation:
             guidance=self.guidance,
             steps=chosen.steps,
             on_rows=lambda rows: self.progress.advance(SAMPLING, rows),
+            held=held,
         )
 
     def sound(self, latents: Float32, rate: int, samples: int) -> Iterator[Float32]:

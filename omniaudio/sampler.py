@@ -5,9 +5,10 @@ from t = 1, noise, to t = 0, data.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from omniaudio.arrays import Array, as_like, namespace
 from omniaudio.windows import WindowPlan
@@ -25,6 +26,39 @@ class Conditions(Protocol):
     def read(self, indexes: Sequence[int], repeat: int) -> dict[str, Array]:
         """Those of some windows, joined along the first axis, each window's `repeat` times."""
         ...
+
+
+class Held(NamedTuple):
+    """Latents that are known before: `latents` (channels, frames), where `frames` (frames,) is true, of every take."""
+
+    latents: NDArray[np.float32]
+    frames: NDArray[np.bool_]
+
+    def velocity(self, noise: Array) -> Array:
+        """noise − latents in the frames that are known, along which every step leaves them on their path; else 0.
+
+        Shaped as the noise, (takes, channels, frames), and of its kind."""
+        known = as_like(self.frames.astype(np.float32), noise)
+        return (noise - as_like(self.latents, noise)) * known
+
+
+def holding(
+    velocity: Callable[[Array, Array], Array], noise: Array, held: Held | None
+) -> Callable[[Array, Array], Array]:
+    """A velocity under which known latents pass x_t = (1−t)·latents + t·noise, at every t, and the others as before.
+
+    So the model is shown at each step what is known, as noisy as everything else is, and continues it.
+
+    Args:
+        velocity: of (latents (takes, channels, frames), t (takes,)).
+        noise: where the sampling starts.
+        held: what is known; nothing where None.
+    """
+    if held is None:
+        return velocity
+    known = held.velocity(noise)
+    free = as_like((~held.frames).astype(np.float32), noise)
+    return lambda x, t: velocity(x, t) * free + known
 
 
 def halves(guidance: float | Array) -> int:

@@ -25,12 +25,15 @@ class SoundFile(NamedTuple):
     def seconds(self) -> float:
         return self.samples / self.rate
 
-    def blocks(self, length: int = BLOCK) -> Iterator[Sound]:
-        """The sound from its start, `(4, length)` each and the last one shorter, full scale being 1.
+    def blocks(self, length: int = BLOCK, start: int = 0, stop: int | None = None) -> Iterator[Sound]:
+        """The sound from sample `start` to `stop` or its end, `(4, length)` each and the last one shorter, full scale
+        being 1.
 
         Raises UserError (NO_INPUT) where the file is damaged, or holds samples that are no finite numbers."""
         try:
-            for block in soundfile.blocks(str(self.path), blocksize=length, dtype="float32", always_2d=True):
+            for block in soundfile.blocks(
+                str(self.path), blocksize=length, start=start, stop=stop, dtype="float32", always_2d=True
+            ):
                 if not np.isfinite(block).all():
                     sentence = f"{self.path.name} has samples that are infinite or not a number: export it again."
                     raise UserError(sentence, ExitCode.NO_INPUT)
@@ -38,6 +41,10 @@ class SoundFile(NamedTuple):
         except soundfile.LibsndfileError as error:
             sentence = f"{self.path.name} is damaged ({error.error_string}): copy it again."
             raise UserError(sentence, ExitCode.NO_INPUT) from error
+
+    def read(self, start: int, stop: int) -> Sound:
+        """Samples `start` to `stop`, `(4, stop − start)`. Raises UserError as `blocks` does."""
+        return np.concatenate([np.zeros((CHANNELS, 0), np.float32), *self.blocks(start=start, stop=stop)], axis=1)
 
 
 def open_sound(path: Path) -> SoundFile:

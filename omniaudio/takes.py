@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio import video
-from omniaudio.delivery import AmbixWriter, Options, Sidecar, file_sha256, installed_versions, replacing
+from omniaudio.again import Again, Crop, crop, known_latents, open_part, splice
+from omniaudio.delivery import (
+    AmbixWriter,
+    MadeAgain,
+    Options,
+    Sidecar,
+    decibels,
+    file_sha256,
+    installed_versions,
+    replacing,
+)
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generator import Generation, Settings, Stages
 from omniaudio.listening import BinauralRenderer
@@ -31,6 +41,9 @@ LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
 """Sampling rates that can be asked for, in Hz."""
 BYTES_PER_SAMPLE = 4 * (3 + 4) + 2 * (3 + 4)
 """What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32."""
+
+ALIKE_SECONDS = 0.1
+"""By how much a take may be longer or shorter than the clip's part that it belongs to."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +65,7 @@ class Request(BaseModel):
     rate: int | None = Field(default=None, ge=LOWEST_RATE, le=HIGHEST_RATE)
     preview: bool = True
     map: bool = True
+    again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
 
 
@@ -81,9 +95,10 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
     Raises:
         UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
     """
-    rate = request.rate or stages.config.sample_rate
+    cut = None if request.again is None else crop(open_part(request.again), stages.config)
+    rate = cut.part.sound.rate if cut is not None else request.rate or stages.config.sample_rate
     start, seconds = check(request, rate)
-    samples = round(seconds * rate)
+    samples = cut.part.sound.samples if cut is not None else round(seconds * rate)
     chosen = _settings(request, stages)
     options = Options(
         backend=str(stages.backend),
@@ -95,17 +110,24 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
         takes=chosen.takes,
     )
     input_sha256 = clip_sha256(request.input)
-    generation = Generation(stages, seconds, chosen, report)
+    sound_sha256 = "" if request.again is None else file_sha256(request.again.sound)
+    skipped, made_seconds = (0.0, seconds) if cut is None else (cut.start, cut.seconds)
+    generation = Generation(stages, made_seconds, chosen, report)
     try:
-        frame_rate = stages.config.omniaudio.frame_rate
-        generation.look(frame.image for frame in video.frames(request.input, frame_rate, start, seconds))
-        latents = generation.sample()
+        frame_rate, shown = stages.config.omniaudio.frame_rate, min(made_seconds, seconds - skipped)
+        pictures = video.frames(request.input, frame_rate, start + skipped, shown)
+        generation.look(frame.image for frame in pictures)
+        latents = generation.sample(None if cut is None else known_latents(cut, stages.encode, stages.config))
         background = video.frame_at(request.input, start + seconds / 2) if request.map else None
         takes = []
         for number, path in paths(request):
-            with together(path.parent) as folder:
+            with (
+                together(path.parent) as folder,
+                _sound(generation, latents[number - 1], options, cut, folder) as (gain, blocks),
+            ):
                 sound, drawn = folder / path.name, SoundMap(rate)
-                writer = _write(generation.sound(latents[number - 1], rate, samples), sound, rate, drawn, request)
+                writer = _write(blocks, sound, rate, drawn, request)
+                gain_db = writer.gain_db if gain is None else decibels(gain) or 0.0
                 if background is not None:
                     with replacing(sound.with_suffix(".map.png")) as partial:
                         drawn.draw(background).save(partial, format="PNG")
@@ -117,7 +139,8 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
                     options=options,
                     input=relative(request.input, path.parent),
                     input_sha256=input_sha256,
-                    gain_db=writer.gain_db,
+                    again=_made_again(request, path.parent, sound_sha256),
+                    gain_db=gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
                 ).write(sound.with_suffix(".json"))
             takes.append(
@@ -130,7 +153,7 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
                     take=number,
                     rate=rate,
                     samples=samples,
-                    gain_db=writer.gain_db,
+                    gain_db=gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
                 )
             )
@@ -139,7 +162,34 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
         generation.close()
 
 
-def repeat(sidecar_path: Path, stages: Stages, clip: Path | None = None, output: Path | None = None) -> Request:
+@contextmanager
+def _sound(
+    generation: Generation, latents: Float32, options: Options, cut: Crop | None, folder: Path
+) -> Iterator[tuple[float | None, Iterator[Float32]]]:
+    """A take's sound in blocks; before it the gain of the part that is made again, or None where it is the whole."""
+    if cut is None:
+        yield None, generation.sound(latents, options.rate, round(options.duration * options.rate))
+        return
+    with splice(cut, generation.sound(latents, options.rate, cut.part.end - cut.first), folder) as spliced:
+        yield spliced
+
+
+def _made_again(request: Request, folder: Path, sha256: str) -> MadeAgain | None:
+    """For a sidecar in a folder."""
+    again = request.again
+    if again is None:
+        return None
+    sound = relative(again.sound, folder)
+    return MadeAgain(sound=sound, sound_sha256=sha256, start=again.start, duration=again.duration)
+
+
+def repeat(
+    sidecar_path: Path,
+    stages: Stages,
+    clip: Path | None = None,
+    output: Path | None = None,
+    sound: Path | None = None,
+) -> Request:
     """The request that makes a take again, to the bit, from its sidecar.
 
     Args:
@@ -147,9 +197,10 @@ def repeat(sidecar_path: Path, stages: Stages, clip: Path | None = None, output:
         stages: the model on the back-end that the sidecar names.
         clip: the input, where it has been moved.
         output: where to; in place of the take itself where None.
+        sound: the take of which a part was made again, where it has been moved.
 
     Raises:
-        UserError: input or model is not the one that the take was made of.
+        UserError: input, sound or model is not the one that the take was made of.
     """
     sidecar = Sidecar.read(sidecar_path)
     clip = clip or Path(os.path.normpath(sidecar_path.parent / sidecar.input))
@@ -166,6 +217,7 @@ def repeat(sidecar_path: Path, stages: Stages, clip: Path | None = None, output:
             f"name the folder of the right one with --model.",
             ExitCode.NO_MODEL,
         )
+    again = None if sidecar.again is None else _same_part(sidecar.again, sidecar_path, sound)
     here = installed_versions()
     for library, version in sidecar.versions.items():
         if library in here and here[library] != version:
@@ -182,8 +234,23 @@ def repeat(sidecar_path: Path, stages: Stages, clip: Path | None = None, output:
         steps=options.steps,
         guidance=options.guidance,
         rate=options.rate,
+        again=again,
         force=True,
     )
+
+
+def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again:
+    """What a sidecar says of a part, of the sound that it names. Raises UserError where that is another one."""
+    sound = moved or Path(os.path.normpath(sidecar_path.parent / made.sound))
+    if not sound.is_file():
+        raise UserError(f"There is no file {sound}: name the take with --again, if it was moved.", ExitCode.NO_INPUT)
+    if file_sha256(sound) != made.sound_sha256:
+        raise UserError(
+            f"{sound} is not the take that {sidecar_path.name} was made of (its hash differs): name the right one with "
+            f"--again.",
+            ExitCode.NO_INPUT,
+        )
+    return Again(sound=sound, start=made.start, duration=made.duration)
 
 
 def check(request: Request, rate: int) -> tuple[float, float]:
@@ -200,7 +267,8 @@ def check(request: Request, rate: int) -> tuple[float, float]:
         UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
     """
     info = video.probe(request.input)
-    start, seconds = video.time_range(info, request.start, request.duration)
+    duration = request.duration if request.again is None else _length_of_take(request, request.again)
+    start, seconds = video.time_range(info, request.start, duration)
     samples = round(seconds * rate)
     if samples < 1:
         raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
@@ -217,13 +285,32 @@ def check_target(request: Request, samples: int) -> None:
         UserError: no such folder, not writable, full, not a `.wav`, or the input itself.
     """
     folder = request.output.parent
-    check_output(request.output, ".wav", request.input)
+    read = [request.input] if request.again is None else [request.input, request.again.sound]
+    for _, path in paths(request):
+        check_output(path, ".wav", *read)
     needed, free = samples * BYTES_PER_SAMPLE * request.takes, shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
             f"{folder} has room for {free / 1e6:.0f} MB and {needed / 1e6:.0f} MB are needed: make room there.",
             ExitCode.NOT_WRITABLE,
         )
+
+
+def _length_of_take(request: Request, again: Again) -> float:
+    """Seconds of the take of which a part is made again. Raises UserError where the request wants another sound."""
+    sound = open_part(again).sound
+    if request.rate not in (None, sound.rate):
+        raise UserError(
+            f"{sound.path.name} has {sound.rate} Hz, and so has what is made of it: leave out --rate.",
+            ExitCode.BAD_RANGE,
+        )
+    if request.duration is not None and abs(request.duration - sound.seconds) > ALIKE_SECONDS:
+        raise UserError(
+            f"{sound.path.name} has {sound.seconds:g} s, and not the {request.duration:g} s of the clip's part: give "
+            f"the --start and --duration that it was made with.",
+            ExitCode.BAD_RANGE,
+        )
+    return sound.seconds
 
 
 def clip_sha256(path: Path) -> str:
@@ -257,7 +344,7 @@ def paths(request: Request) -> Iterator[tuple[int, Path]]:
 def _write(blocks: Iterator[Float32], path: Path, rate: int, drawn: SoundMap, request: Request) -> AmbixWriter:
     """Master and preview, in one pass over the sound."""
     renderer = BinauralRenderer(rate)
-    with AmbixWriter(path, rate) as master:
+    with AmbixWriter(path, rate, guarded=request.again is None) as master:
 
         def deliver(block: Float32) -> None:
             master.write(block)

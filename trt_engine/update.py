@@ -73,7 +73,8 @@ def tables(windows: WindowPlan) -> Tables:
 def update_graph(channels: int, length: int, guided: bool) -> onnx.ModelProto:
     """The graph of a step, in float32.
 
-    Inputs: `x` (takes, channels, frames), `velocity` (rows, channels, length) with its rows as `Tables.rows` orders
+    Inputs: `x` (takes, channels, frames), `known`, as `x`: the velocity where it is known (0 elsewhere, and there the
+    weights are 0: `omniaudio.sampler.Held`), `velocity` (rows, channels, length) with its rows as `Tables.rows` orders
     them, `steps` (1,), with guidance `guidance` (channels, 1), and the tables `index`, `weight` and `cut`. Outputs:
     `next_x`, as `x`, and `rows`, as `velocity`.
     """
@@ -86,6 +87,7 @@ def update_graph(channels: int, length: int, guided: bool) -> onnx.ModelProto:
 
     inputs = [
         tensor("x", ["takes", channels, "frames"]),
+        tensor("known", ["takes", channels, "frames"]),
         tensor("velocity", ["rows", channels, length]),
         tensor("steps", [1]),
         tensor("index", [WINDOWS_AT_A_FRAME, "frames"], TensorProto.INT32),
@@ -127,7 +129,8 @@ def update_graph(channels: int, length: int, guided: bool) -> onnx.ModelProto:
         node("Gather", ["line", "index"], ["overlapping"], axis=2),
         node("Mul", ["overlapping", "weight"], ["weighted"]),
         node("ReduceSum", ["weighted", "window_axis"], ["blended"], keepdims=0),
-        node("Div", ["blended", "steps"], ["change"]),
+        node("Add", ["blended", "known"], ["whole"]),
+        node("Div", ["whole", "steps"], ["change"]),
         node("Sub", ["x", "change"], ["next_x"]),
         node("Gather", ["next_x", "cut"], ["windows_by_take"], axis=2),
         node("Transpose", ["windows_by_take"], ["next_windows"], perm=[2, 0, 1, 3]),
@@ -156,6 +159,7 @@ def update_profile(config: ModelConfig, guided: bool) -> dict[str, Sizes]:
 
     found = {
         "x": sizes((1, channels, length), (MOST_TAKES, channels, frames)),
+        "known": sizes((1, channels, length), (MOST_TAKES, channels, frames)),
         "velocity": sizes((halves, channels, length), (halves * windows * MOST_TAKES, channels, length)),
         "steps": sizes((1,)),
         "index": sizes((WINDOWS_AT_A_FRAME, length), (WINDOWS_AT_A_FRAME, frames)),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from omniaudio.config import ModelConfig, parse_config
 from omniaudio.generator import DECODING, LOOKING, SAMPLING, Generation, Settings
 from omniaudio.progress import Report
-from omniaudio.sampler import euler, whole_velocity
+from omniaudio.sampler import Held, euler, holding, whole_velocity
 from omniaudio.spool import Spool
 from omniaudio.windows import WindowPlan
 
@@ -97,6 +97,7 @@ class Analytic:
         guidance: float | Array,
         steps: int,
         on_rows: Callable[[int], None],
+        held: Held | None = None,
     ) -> Array:
         whole = whole_velocity(
             self.velocity,
@@ -107,7 +108,7 @@ class Analytic:
             like=start,
             on_rows=on_rows,
         )
-        latents: Array = euler(whole, start, steps)
+        latents: Array = euler(holding(whole, start, held), start, steps)
         return latents
 
     def velocity(self, x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:

@@ -20,6 +20,7 @@ from omniaudio import zoo
 from omniaudio.errors import UserError
 from omniaudio.generator import SAMPLING, Generation, Settings
 from omniaudio.progress import Report
+from omniaudio.sampler import Held
 from omniaudio.stills import read_still
 from trt_engine import bundle
 from trt_engine.bundle import Stage
@@ -143,13 +144,20 @@ def stages(open_stages: Callable[[], TensorRtPipeline]) -> TensorRtPipeline:
     return open_stages()
 
 
-def sampled(stages: Any, panorama: Path, seconds: float, report: Callable[[Report], None], **wishes: Any) -> Array:
+def sampled(
+    stages: Any,
+    panorama: Path,
+    seconds: float,
+    report: Callable[[Report], None],
+    held: Held | None = None,
+    **wishes: Any,
+) -> Array:
     chosen = Settings(**({"seed": 1, "takes": 1, "steps": 3, "guidance": 2.0} | wishes))
     generation = Generation(stages, seconds, chosen, report)
     try:
         picture = read_still(panorama)
         generation.look(iter([picture] * 6 + [picture[:, ::-1].copy()] * 20))
-        return generation.sample()
+        return generation.sample(held)
     finally:
         generation.close()
 
@@ -177,6 +185,21 @@ def test_steps_are_kept_for_the_next_clip_of_the_same_sizes(stages: TensorRtPipe
     assert stages._sampler is kept
     sampled(stages, panorama, 3.0, lambda report: None, takes=2)
     assert stages._sampler is not kept
+
+
+def test_known_latents_are_held_as_on_the_host_and_forgotten_for_the_next_clip(
+    model: zoo.Model, stages: TensorRtPipeline, panorama: Path
+) -> None:
+    host = open_pipeline(model, "onnxruntime")
+    seconds, frames = 1.5 * stages.config.duration, int(1.4 * stages.config.latent_frames)
+    known = np.random.default_rng(0).standard_normal((stages.config.latent_channels, frames), np.float32)
+    held = Held(known, np.arange(frames) % 50 < 20)
+    for part in (held, None):
+        wanted = sampled(host, panorama, seconds, lambda report: None, part, takes=2)
+        found = sampled(stages, panorama, seconds, lambda report: None, part, takes=2)
+        assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+        if part is not None:
+            np.testing.assert_allclose(found[1][:, :frames][:, held.frames], known[:, held.frames], atol=1e-5)
 
 
 def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline], panorama: Path) -> None:

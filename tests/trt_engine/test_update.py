@@ -8,7 +8,7 @@ import pytest
 
 from omniaudio import zoo
 from omniaudio.config import load_config
-from omniaudio.sampler import euler, halves, whole_velocity
+from omniaudio.sampler import Held, euler, halves, holding, whole_velocity
 from omniaudio.spool import Spool
 from omniaudio.windows import Window, WindowPlan, noise, plan
 from trt_engine.compiler import Job, compile_graph
@@ -31,7 +31,10 @@ def velocity(x: Array, t: Array, told: dict[str, Array]) -> Array:
 @pytest.mark.parametrize("guidance", [1.0, 3.0, PER_CHANNEL], ids=["none", "one", "per channel"])
 @pytest.mark.parametrize("takes", [1, 3])
 @pytest.mark.parametrize("frames", [40, 41, 55, 70, 99, 500])
-def test_the_graph_steps_as_the_sampler_does(tmp_path: Path, frames: int, takes: int, guidance: float | Array) -> None:
+@pytest.mark.parametrize("known", [False, True], ids=["all new", "a part is known"])
+def test_the_graph_steps_as_the_sampler_does(
+    tmp_path: Path, frames: int, takes: int, guidance: float | Array, known: bool
+) -> None:
     windows = plan(frames, LENGTH, 0.2, 2)
     generator = np.random.default_rng(frames)
     conditions = Spool()
@@ -39,14 +42,15 @@ def test_the_graph_steps_as_the_sampler_does(tmp_path: Path, frames: int, takes:
         told = generator.standard_normal((2, 1, CHANNELS, LENGTH), np.float32)
         conditions.append({"add": told[0], "base": told[1]})
     start = np.stack([noise(1, take, CHANNELS, windows.frames) for take in range(takes)])
+    held = None
+    if known:
+        latents = generator.standard_normal(start.shape[1:], np.float32)
+        held = Held(latents, generator.random(windows.frames) < 0.5)
     rows_seen: list[int] = []
-    wanted = euler(
-        whole_velocity(
-            velocity, windows, conditions, guidance=guidance, drops=DROPS, like=start, on_rows=rows_seen.append
-        ),
-        start,
-        STEPS,
+    whole = whole_velocity(
+        velocity, windows, conditions, guidance=guidance, drops=DROPS, like=start, on_rows=rows_seen.append
     )
+    wanted = euler(holding(whole, start, held), start, STEPS)
 
     both = halves(guidance)
     graph = tmp_path / "update.onnx"
@@ -55,7 +59,8 @@ def test_the_graph_steps_as_the_sampler_does(tmp_path: Path, frames: int, takes:
     told = conditions.read(range(len(windows.windows)), repeat=takes)
     told = {name: np.concatenate([one, one * (name not in DROPS)][:both]) for name, one in told.items()}
     fixed: dict[str, Array] = {"steps": np.array([STEPS], np.float32), "index": table.index}
-    fixed |= {"weight": table.weight, "cut": table.cut}
+    fixed |= {"cut": table.cut, "weight": table.weight if held is None else table.weight * ~held.frames}
+    fixed["known"] = np.zeros_like(start) if held is None else held.velocity(start)
     if both == 2:
         fixed["guidance"] = np.broadcast_to(np.float32(guidance), (CHANNELS,))[:, None].copy()
     x, rows = start, table.rows(start, both)

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from omniaudio.sampler import euler, whole_velocity
+from omniaudio.sampler import Held, euler, holding, whole_velocity
 from omniaudio.spool import Spool
 from omniaudio.windows import WindowPlan
 from trt_engine.bundle import PICTURE, Stage
@@ -44,6 +44,7 @@ class HostPipeline(Described):
         guidance: float | Float32,
         steps: int,
         on_rows: Callable[[int], None],
+        held: Held | None = None,
     ) -> Float32:
         """Noise to latents, in numpy; `on_rows` is told after every run of the transformer."""
         whole = whole_velocity(
@@ -55,7 +56,7 @@ class HostPipeline(Described):
             like=start,
             on_rows=on_rows,
         )
-        latents: Float32 = euler(whole, start, steps)
+        latents: Float32 = euler(holding(whole, start, held), start, steps)
         return latents
 
     def decode(self, latents: Float32) -> Float32:

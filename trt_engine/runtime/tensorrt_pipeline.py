@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.sampler import halves
+from omniaudio.sampler import Held, halves
 from omniaudio.windows import WindowPlan
 from trt_engine.bundle import PICTURE, Bundle, Stage, engine_for
 from trt_engine.compiler import Job, compile_graph, library
@@ -111,6 +111,7 @@ class TensorRtPipeline(Described):
         guidance: float | Float32,
         steps: int,
         on_rows: Callable[[int], None],
+        held: Held | None = None,
     ) -> Float32:
         """Noise to latents; a step is one captured graph, and `on_rows` is told once a step.
 
@@ -134,7 +135,7 @@ class TensorRtPipeline(Described):
                 conditions.records[0],
             )
         sampler = self._sampler
-        sampler.load(start, conditions.records, self.config.omniaudio.guidance_drops, steps)
+        sampler.load(start, conditions.records, self.config.omniaudio.guidance_drops, steps, held)
         before: Callable[[], None] | None = None
         for step in range(steps):
             sampler.step(step)
@@ -221,8 +222,10 @@ class StepSampler:
             {name: device.zeros((self._chunk, *one.shape[1:]), one.dtype) for name, one in told.items()}
             for _ in range(count)
         ]
-        inputs = {"x": self.x, "steps": self._steps}
-        inputs |= {name: device.upload(getattr(self._tables, name)) for name in ("index", "weight", "cut")}
+        self._known = device.zeros(self.x.shape)
+        self._weight = device.upload(self._tables.weight)
+        inputs = {"x": self.x, "known": self._known, "steps": self._steps, "weight": self._weight}
+        inputs |= {name: device.upload(getattr(self._tables, name)) for name in ("index", "cut")}
         if self._halves == 2:
             scale = np.broadcast_to(np.asarray(guidance, np.float32), (channels,))[:, None]
             inputs["guidance"] = device.upload(np.ascontiguousarray(scale))
@@ -244,9 +247,16 @@ class StepSampler:
         """Whether it computes for this clip."""
         return self._key == _key(windows, takes, guidance)
 
-    def load(self, start: Float32, records: Sequence[Arrays], drops: Collection[str], steps: int) -> None:
-        """Begin with a clip's noise (takes, channels, frames) and conditions."""
+    def load(
+        self, start: Float32, records: Sequence[Arrays], drops: Collection[str], steps: int, held: Held | None
+    ) -> None:
+        """Begin with a clip's noise (takes, channels, frames), conditions, and what of it is known."""
         device = self._device
+        known, weight = np.zeros_like(start), self._tables.weight
+        if held is not None:
+            known, weight = held.velocity(start), weight * ~held.frames
+        device.write(self._known, known)
+        device.write(self._weight, weight)
         device.write(self.x, start)
         device.write(self._latents, self._tables.rows(start, self._halves))
         device.write(self._steps, np.array([steps], np.float32))

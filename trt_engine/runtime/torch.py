@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.sampler import euler, halves, whole_velocity
+from omniaudio.sampler import Held, euler, halves, holding, whole_velocity
 from omniaudio.windows import WindowPlan
 from trt_engine.bundle import PICTURE, Stage
 from trt_engine.runtime.session import Array, Described, Description, threads
@@ -148,11 +148,12 @@ class TorchPipeline(Described):
         guidance: float | Float32,
         steps: int,
         on_rows: Callable[[int], None],
+        held: Held | None = None,
     ) -> Float32:
         """Noise to latents; on CUDA, a step's velocity is one captured graph and `on_rows` is told once a step."""
         x = self._tensor(start)
         if self.device.type != "cuda":
-            latents = euler(self.flow(windows, conditions, guidance, x, on_rows), x, steps)
+            latents = euler(holding(self.flow(windows, conditions, guidance, x, on_rows), x, held), x, steps)
             return np.asarray(latents.cpu().numpy())
         if self._captured is None or not self._captured.fits(windows, len(start), guidance):
             self._captured = None  # its memory first
@@ -171,7 +172,7 @@ class TorchPipeline(Described):
             before.record()
             on_rows(rows)
 
-        return np.asarray(euler(self._captured, x, steps, on_step).cpu().numpy())
+        return np.asarray(euler(holding(self._captured, x, held), x, steps, on_step).cpu().numpy())
 
     def flow(
         self,
