@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from omniaudio import takes, video, zoo
+from omniaudio.again import Again
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generator import Stages
 from omniaudio.listening import Listen, listen
@@ -104,8 +105,10 @@ def carry_out(run: Run, models: Models, report: Reporting) -> Result:
 
 
 def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -> Result:
+    again = None
     if wanted.again is not None:
-        raise UserError("This engine makes whole clips only: leave `again` out, or use a newer one.")
+        part = wanted.again
+        again = Again(sound=run.files["again.sound"], start=part.start, duration=part.duration)
     _check_length(run, wanted)
     pipeline = models.get(wanted.model, wanted.backend)
     request = takes.Request(
@@ -121,6 +124,7 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
         preview=wanted.preview,
         map=wanted.map,
         force=wanted.force,
+        again=again,
     )
     made = takes.generate(request, pipeline, report)
     return Result(

@@ -241,3 +241,24 @@ def test_takes_that_were_deleted_are_a_sentence(take: bpy.types.Strip, scene: bp
         with pytest.raises(RuntimeError, match="Select a strip that has takes") as error:
             getattr(bpy.ops.omniaudio, name)()
         assert "Traceback" not in str(error.value)
+
+
+def test_a_part_to_the_end_in_the_preview_range(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    scene.omniaudio.part, scene.omniaudio.takes = "PREVIEW", 2
+    scene.use_preview_range = True
+    scene.frame_preview_start, scene.frame_preview_end = 30, 500  # the take ends with frame 40
+    assert bpy.ops.omniaudio.generate_part() == {"FINISHED"}
+    before, *after = of_role(scene, "master")
+    assert len(after) == 2
+    old, one, other = (samples(file_of(strip)) for strip in (before, *after))
+    kept = round(len(old) * 18 / 30)
+    for new in (one, other):
+        assert np.array_equal(old[:kept], new[:kept])
+        assert not np.array_equal(old[kept:], new[kept:])
+    assert not np.array_equal(one, other)
+    assert bpy.ops.omniaudio.generate_again() == {"FINISHED"}  # the part once more, since the last one is active
+    repeated = of_role(scene, "master")[-2:]
+    assert [np.array_equal(samples(file_of(r)), new) for r, new in zip(repeated, (one, other), strict=True)] == [
+        True,
+        True,
+    ]
