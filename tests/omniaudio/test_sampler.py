@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from omniaudio.sampler import ROWS_AT_ONCE, euler, guided, halves, whole_velocity
+from omniaudio.sampler import ROWS_AT_ONCE, Held, euler, guided, halves, holding, whole_velocity
 from omniaudio.windows import plan
 
 Array = Any
@@ -50,6 +50,46 @@ def test_euler_converges_on_a_flow_that_bends() -> None:
     noise = _normal(1, 2, 3)
     coarse, fine = (np.abs(euler(lambda x, t: x, noise, steps) - noise / np.e).max() for steps in (10, 1000))
     assert fine < 0.02 * coarse
+
+
+@pytest.mark.parametrize("steps", [1, 4, 25])
+def test_known_latents_are_held_on_their_path_at_every_step(make: Callable[[np.ndarray], Array], steps: int) -> None:
+    """Against the plain derivation: after each step they are put back to (1−t)·z + t·noise, in float64."""
+    noise, known = _normal(2, 3, 8), _normal(3, 8)
+    frames = np.array([True, True, False, False, True, False, False, True])
+
+    def velocity(x: Array, t: Array) -> Array:
+        """What becomes of a frame depends on its neighbours, so on those that are held."""
+        xp = np if isinstance(x, np.ndarray) else torch
+        return xp.tanh(x + 0.7 * xp.roll(x, 1, -1)) * (0.5 + t[:, None, None])
+
+    seen: list[np.ndarray] = []
+
+    def watched(x: Array, t: Array) -> Array:
+        seen.append(np.asarray(x).copy())
+        return velocity(x, t)
+
+    held = Held(known, frames)
+    latents = np.asarray(euler(holding(watched, make(noise), held), make(noise), steps))
+
+    x = noise.astype(np.float64)
+    for step in range(steps):
+        np.testing.assert_allclose(seen[step], x, atol=1e-5)
+        x -= velocity(x, np.full(2, 1 - step / steps)) / steps
+        t = 1 - (step + 1) / steps
+        x[..., frames] = (1 - t) * known[:, frames] + t * noise[..., frames]
+    np.testing.assert_allclose(latents, x, atol=1e-5)
+    np.testing.assert_allclose(latents[..., frames], np.stack([known[:, frames]] * 2), atol=1e-5)
+    free = np.asarray(euler(velocity, make(noise), steps))
+    assert steps == 1 or np.abs(free - latents)[..., ~frames].max() > 0.05, "the others hear of them"
+
+
+def test_nothing_known_changes_nothing() -> None:
+    noise = _normal(1, 2, 4)
+    nothing = Held(_normal(2, 4), np.zeros(4, np.bool_))
+    flow = lambda x, t: np.sin(x)  # noqa: E731
+    np.testing.assert_array_equal(euler(holding(flow, noise, nothing), noise, 5), euler(flow, noise, 5))
+    assert holding(flow, noise, None) is flow
 
 
 def test_what_a_step_raises_ends_the_sampling() -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,11 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from omniaudio import takes
-from omniaudio.delivery import Sidecar
+from omniaudio.delivery import Sidecar, file_sha256
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.stills import is_sequence
 from trt_engine.client import (
+    Again,
     Client,
     EngineError,
     Job,
@@ -29,7 +30,7 @@ from trt_engine.commands.engine import as_user_error, user_errors
 ASSUMED_RATE = 48_000
 """Hz, to see whether there is room for the sound, where the service's model will choose the rate."""
 UPLOAD_SHARE = 0.3
-"""Of the work, if the clip is uploaded first."""
+"""Of the work, if the files are uploaded first."""
 
 Reporting = Callable[[Progress], None]
 
@@ -64,8 +65,9 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
     if model is not None and Path(model).name != model:
         raise UserError(f"A service knows its models by name: name one of them, not {model}.", ExitCode.NO_MODEL)
     takes.check(request, request.rate or ASSUMED_RATE)
+    part = request.again
     wanted = JobRequest(
-        source=PathSource(os.path.abspath(request.input)),
+        source=_by_its_path(request.input),
         request_id=uuid4().hex,
         model=model,
         backend=backend,
@@ -79,16 +81,18 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         preview=request.preview,
         map=request.map,
         force=request.force,
+        again=None if part is None else Again(_by_its_path(part.sound), part.start, part.duration),
     )
     with user_errors():
-        job = _by_path(client, wanted, report) or _by_upload(client, wanted, request.input, report)
+        job = _by_path(client, wanted, report) or _by_upload(client, wanted, report)
         if job.error is not None:
             raise as_user_error(job.error)
         assert job.result is not None
-        input_sha256 = takes.clip_sha256(request.input)
+        clip_sha256 = takes.clip_sha256(request.input)
+        sound_sha256 = None if part is None else file_sha256(part.sound)
         numbered = zip(takes.paths(request), job.result.takes, strict=True)
         fetch = partial(client.download, job.id)
-        made = [_delivered(take, path, request.input, input_sha256, fetch) for (_, path), take in numbered]
+        made = [_delivered(take, path, request, (clip_sha256, sound_sha256), fetch) for (_, path), take in numbered]
     assert job.result.model is not None
     assert job.result.backend is not None
     return Generated(job.result.model, job.result.backend, made)
@@ -108,18 +112,40 @@ def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | Non
         return None
 
 
-def _by_upload(client: Client, wanted: JobRequest, clip: Path, report: Reporting) -> Job:
-    media = client.upload(clip, lambda sent, size: report(Progress("uploading", UPLOAD_SHARE * sent / size)))
-    try:
+def _by_upload(client: Client, wanted: JobRequest, report: Reporting) -> Job:
+    part = wanted.again
+    files = [source.path for source in (wanted.source, part and part.sound) if isinstance(source, PathSource)]
+    whole, before = sum(map(os.path.getsize, files)), 0
+    with ExitStack() as uploads:
+        media = []
+        for file in files:
+
+            def tell(sent: int, size: int, before: int = before) -> None:
+                report(Progress("uploading", UPLOAD_SHARE * (before + sent) / whole))
+
+            media.append(MediaSource(client.upload(Path(file), tell).id))
+            uploads.callback(_remove, client, media[-1])
+            before += os.path.getsize(file)
         return _carried_out(
             client,
-            replace(wanted, source=MediaSource(media.id), request_id=uuid4().hex),
+            replace(
+                wanted,
+                source=media[0],
+                again=None if part is None else replace(part, sound=media[1]),
+                request_id=uuid4().hex,
+            ),
             lambda step: report(replace(step, fraction=UPLOAD_SHARE + (1 - UPLOAD_SHARE) * step.fraction)),
         )
-    finally:
-        # Nobody else knows of it. Where that fails, the service deletes it by itself in time.
-        with suppress(EngineError):
-            client.remove_upload(media.id)
+
+
+def _remove(client: Client, upload: MediaSource) -> None:
+    """Nobody else knows of it. Where that fails, the service deletes it by itself in time."""
+    with suppress(EngineError):
+        client.remove_upload(upload.media)
+
+
+def _by_its_path(file: Path) -> PathSource:
+    return PathSource(os.path.abspath(file))
 
 
 def _carried_out(client: Client, wanted: JobRequest, report: Reporting) -> Job:
@@ -139,9 +165,15 @@ def _carried_out(client: Client, wanted: JobRequest, report: Reporting) -> Job:
 
 
 def _delivered(
-    take: TakeResult, path: Path, clip: Path, input_sha256: str, fetch: Callable[[ResultFile, Path], None]
+    take: TakeResult,
+    path: Path,
+    request: takes.Request,
+    sha256: tuple[str, str | None],
+    fetch: Callable[[ResultFile, Path], None],
 ) -> takes.Take:
-    """A take's files, fetched to where they belong, together or not at all."""
+    """A take's files, fetched to where they belong, together or not at all.
+
+    `sha256` are the clip's, and that of the take of which a part was made again."""
     sidecar, preview, drawn = (path.with_suffix(ending) for ending in (".json", ".preview.wav", ".map.png"))
     assert take.seed is not None
     files = [(take.sound, path), (take.sidecar, sidecar), (take.preview, preview), (take.map, drawn)]
@@ -150,14 +182,20 @@ def _delivered(
             if file is not None:
                 fetch(file, folder / target.name)
         kept = Sidecar.read(folder / sidecar.name)
-        if kept.input_sha256 != input_sha256:
-            raise UserError(
-                f"The service read another clip than {clip} is now: generate again, and give the address of a service "
-                f"on this machine if it runs on another one.",
-                ExitCode.NO_INPUT,
-            )
-        here = takes.relative(clip, path.parent)
-        kept.model_copy(update={"input": here}).write(folder / sidecar.name)
+        read: list[tuple[Path, str, str | None]] = [(request.input, kept.input_sha256, sha256[0])]
+        changed: dict[str, object] = {"input": takes.relative(request.input, path.parent)}
+        if request.again is not None and kept.again is not None:
+            read.append((request.again.sound, kept.again.sound_sha256, sha256[1]))
+            sound = takes.relative(request.again.sound, path.parent)
+            changed["again"] = kept.again.model_copy(update={"sound": sound})
+        for source, its, ours in read:
+            if its != ours:
+                raise UserError(
+                    f"The service read another file than {source} is now: generate again, and give the address of a "
+                    f"service on this machine if it runs on another one.",
+                    ExitCode.NO_INPUT,
+                )
+        kept.model_copy(update=changed).write(folder / sidecar.name)
     return takes.Take(
         sound=path,
         sidecar=sidecar,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from omniaudio import takes, zoo
+from omniaudio.again import Again
 from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.commands import by_engine
@@ -28,7 +29,7 @@ def generate(
         str | None, typer.Option(help="draft, omniaudio, or a model's folder; else omniaudio where it is, or draft.")
     ] = None,
     backend: Annotated[str | None, typer.Option(help="auto, or a name that `omniaudio backends` lists.")] = None,
-    start: Annotated[float | None, typer.Option(help="Seconds into the clip; else 0.")] = None,
+    start: Annotated[float | None, typer.Option(help="Seconds into the clip; else 0, or as TAKE was made.")] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds; else to the clip's end.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another sound; else 0.")] = None,
     steps: Annotated[int | None, typer.Option(help="Of the sampler; else the model's own.")] = None,
@@ -40,6 +41,12 @@ def generate(
     preview: Annotated[bool, typer.Option("--preview/--no-preview", help="OUT.preview.wav, binaural.")] = True,
     drawn: Annotated[bool, typer.Option("--map/--no-map", help="OUT.map.png, where the sound comes from.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Also of a picture that does not look like 360°.")] = False,
+    again: Annotated[
+        Path | None, typer.Option(metavar="TAKE", help="Make a --part of this take of INPUT anew; the rest stays.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="START:END", help="Of the take, in seconds, as 3:6.5; with --again.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
     sidecar: Annotated[Path | None, typer.Option("--from", help="Make this sidecar's take again, to the bit.")] = None,
     engine: Engine = None,
@@ -60,6 +67,8 @@ def generate(
         if sidecar is None:
             if clip is None:
                 raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
+            if again is not None or part is not None:
+                given |= _part_of(again, part, start)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav"), "force": force}
             request = checked(takes.Request, **given, preview=preview, map=drawn)
             if engine is not None:
@@ -75,13 +84,36 @@ def generate(
             if backend is not None or given:
                 named = ", ".join(f"--{name}" for name in ([*given, "backend"] if backend is not None else given))
                 raise UserError(f"--from makes a take again as it was: leave out {named}.")
+            if part is not None:
+                raise UserError("--from makes the part again that it was: leave out --part.")
             kept = Sidecar.read(sidecar)
+            if again is not None and kept.again is None:
+                raise UserError(f"{sidecar.name} is of a take that was made as a whole: leave out --again.")
             pipeline = open_pipeline(zoo.find(model or kept.model), kept.options.backend)
-            request = takes.repeat(sidecar, pipeline, clip, output)
+            request = takes.repeat(sidecar, pipeline, clip, output, again)
             request = request.model_copy(update={"preview": preview, "map": drawn})
         with reporting(as_json) as report:
             made = takes.generate(request, pipeline, report)
         _say_done(made, pipeline.name, str(pipeline.backend), as_json)
+
+
+def _part_of(take: Path | None, part: str | None, start: float | None) -> dict[str, Any]:
+    """What a request says of a part that the command line names, and where in the clip the take begins, as its sidecar
+    says where one lies beside it. Raises UserError."""
+    if take is None or part is None:
+        raise UserError("--again TAKE.wav goes with --part START:END, in seconds of the take: give both.")
+    try:
+        begin, end = map(float, part.split(":"))
+        again = Again(sound=take, start=begin, duration=end - begin)
+    except ValueError as error:  # pydantic's too
+        raise UserError(
+            f"--part cannot be {part}: give its start and its end in seconds of the take, as 3:6.5.",
+            ExitCode.BAD_RANGE,
+        ) from error
+    sidecar = take.with_suffix(".json")
+    if start is None and sidecar.is_file():
+        start = Sidecar.read(sidecar).options.start
+    return {"again": again, "start": start or 0.0}
 
 
 def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
