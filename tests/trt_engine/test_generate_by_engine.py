@@ -95,6 +95,26 @@ def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
     assert uploads(engine) == before
 
 
+def test_a_part_that_is_made_again_is_the_same(
+    run: Run, engine: Running, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path
+) -> None:
+    """The take is sent as well as the clip where the service may not read them; the sidecar names the files here."""
+    before = uploads(engine)
+    take = out_of_reach.with_name("take.wav")
+    quick = ("--steps", "2", "--model", "draft", "--no-preview", "--no-map", "--backend", "onnxruntime")
+    assert run(out_of_reach, *quick, "-o", take, "--duration", "3").code == 0
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder, more in ((here, ()), (there, by_engine)):
+        folder.mkdir()
+        outcome = run(out_of_reach, *quick, "--again", take, "--part", "1:2", "-o", folder / "part.wav", *more)
+        assert outcome.code == 0, outcome.err
+    assert (here / "part.wav").read_bytes() == (there / "part.wav").read_bytes()
+    mine, its = (json.loads((folder / "part.json").read_text()) for folder in (here, there))
+    assert its | {"created": None} == mine | {"created": None}
+    assert (there / its["again"]["sound"]).resolve() == take.resolve()
+    assert uploads(engine) == before, "nothing of it is kept"
+
+
 def test_the_token_comes_from_the_environment(
     run: Run, engine: Running, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

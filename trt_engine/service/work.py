@@ -179,7 +179,10 @@ def _cut(text: str, length: int) -> str:
 
 def _check_length(run: Run, wanted: JobRequest) -> None:
     """Raises UserError where the clip is missing or no clip, or more sound is asked for than the service makes."""
-    _, seconds = video.time_range(video.probe(run.files["source"]), wanted.start, wanted.duration)
+    if wanted.again is not None:
+        seconds = wanted.again.duration
+    else:
+        _, seconds = video.time_range(video.probe(run.files["source"]), wanted.start, wanted.duration)
     if seconds * wanted.takes > run.most_seconds:
         count = f"{wanted.takes} takes of " if wanted.takes > 1 else ""
         raise UserError(
