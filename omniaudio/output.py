@@ -17,12 +17,12 @@ def check_output(output: Path, suffix: str, *inputs: Path) -> None:
         raise UserError(f"The output is a {suffix} file: name {better}, not {output}.", ExitCode.NOT_WRITABLE)
     if any(output.resolve() == path.resolve() for path in inputs):
         raise UserError(f"{output} is the input itself: name another output with -o.", ExitCode.NOT_WRITABLE)
-    if output.is_dir() or not folder.is_dir():
-        what = "is a folder" if output.is_dir() else f"cannot be written, there is no folder {folder}"
-        raise UserError(f"{output} {what}: choose another place.", ExitCode.NOT_WRITABLE)
     try:
+        if output.is_dir() or not folder.is_dir():
+            what = "is a folder" if output.is_dir() else f"cannot be written, there is no folder {folder}"
+            raise UserError(f"{output} {what}: choose another place.", ExitCode.NOT_WRITABLE)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        sentence = f"{folder} cannot be written to ({error.strerror}): choose another place with -o."
+        sentence = f"{output} cannot be written ({error.strerror}): choose another place with -o."
         raise UserError(sentence, ExitCode.NOT_WRITABLE) from error

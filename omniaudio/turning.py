@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from math import hypot
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from omniaudio.ambisonics import XYZ, Floats, Sound
 from omniaudio.delivery import AmbixWriter, file_sha256, installed_versions, replacing
@@ -26,6 +26,8 @@ from omniaudio.takes import relative, together
 
 LENGTH_TOLERANCE = 1e-3
 """How far from 1 the length of a quaternion may be that was rounded on its way here."""
+MOST_BYTES = 128 << 20
+"""Of a file with orientations: two hours at 120 a second, which a WAV does not pass."""
 
 
 class Orientation(BaseModel):
@@ -48,6 +50,20 @@ class Orientation(BaseModel):
         return self
 
 
+def _ascending(orientations: tuple[Orientation, ...]) -> tuple[Orientation, ...]:
+    if any(later.seconds <= earlier.seconds for earlier, later in pairwise(orientations)):
+        raise ValueError("their times have to ascend")
+    return orientations
+
+
+Orientations = Annotated[
+    tuple[Orientation, ...],
+    Field(min_length=1, description="at ascending times; slerp between them, held beyond the first and the last"),
+    AfterValidator(_ascending),
+]
+"""The course of a camera."""
+
+
 class Turn(BaseModel):
     """What is wanted: `sound` (AmbiX, as the camera heard it) turned to the world's axes, as `output` (a WAV)."""
 
@@ -55,17 +71,8 @@ class Turn(BaseModel):
 
     sound: Path
     output: Path
-    orientations: tuple[Orientation, ...] = Field(
-        min_length=1, description="at ascending times; slerp between them, held beyond the first and the last"
-    )
+    orientations: Orientations
     preview: bool = Field(default=True, description="OUT.preview.wav, binaural")
-
-    @model_validator(mode="after")
-    def _is_ascending(self) -> Self:
-        times = [orientation.seconds for orientation in self.orientations]
-        if any(later <= earlier for earlier, later in pairwise(times)):
-            raise ValueError("the orientations' times ascend")
-        return self
 
 
 class Turned(BaseModel):
@@ -90,7 +97,7 @@ class TurnSidecar(BaseModel):
     convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
     input: str = Field(description="the sound that was turned, as seen from here")
     input_sha256: str
-    orientations: tuple[Orientation, ...]
+    orientations: Orientations
     gain_db: float = Field(le=0, description="what the true-peak guard took")
     true_peak_dbtp: float | None = Field(description="of the file; null in silence")
     versions: dict[str, str] = Field(default_factory=installed_versions)
@@ -116,6 +123,7 @@ class Turning:
         quaternions[1:] *= np.where(np.cumsum(turns_back) % 2, -1, 1)[:, None]
         self._quaternions = quaternions
         steps, sums = np.diff(quaternions, axis=0), quaternions[1:] + quaternions[:-1]
+        self._steps = np.diff(self._times)
         self._angles = 2 * np.arctan2(np.linalg.norm(steps, axis=1), np.linalg.norm(sums, axis=1))
         self._rate = rate
         self._samples = 0
@@ -136,7 +144,7 @@ class Turning:
         """The unit quaternions `(times, 4)`, by spherical linear interpolation (Shoemake, "Animating rotation with
         quaternion curves", 1985)."""
         before = np.clip(np.searchsorted(self._times, times, "right") - 1, 0, len(self._angles) - 1)
-        share = np.clip((times - self._times[before]) / np.diff(self._times)[before], 0, 1)
+        share = np.clip((times - self._times[before]) / self._steps[before], 0, 1)
         angle = self._angles[before] / np.pi
         # sin(share·angle) / sin(angle), which has a limit where the angle is 0.
         first, second = ((part * np.sinc(part * angle) / np.sinc(angle))[:, None] for part in (1 - share, share))
@@ -144,11 +152,16 @@ class Turning:
 
 
 def read_orientations(path: Path) -> tuple[Orientation, ...]:
-    """The orientations in a JSON file: a list of objects with seconds, w, x, y and z.
+    """The orientations in a JSON file: a list of objects with seconds, w, x, y and z, at ascending times.
 
     Raises UserError (NO_INPUT) where it is none."""
     try:
-        return TypeAdapter(tuple[Orientation, ...]).validate_json(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            sentence = f"{path.name} is larger than {MOST_BYTES >> 20} MiB: turn the sound in parts."
+            raise UserError(sentence, ExitCode.NO_INPUT)
+        return TypeAdapter(Orientations).validate_json(content)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path.", ExitCode.NO_INPUT) from error
     except ValidationError as error:

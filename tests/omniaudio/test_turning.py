@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from omniaudio.ambisonics import XYZ, Sound, W, encode, rotation_matrix
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
-from omniaudio.turning import Orientation, Turn, Turning, TurnSidecar, read_orientations, turn
+from omniaudio.turning import MOST_BYTES, Orientation, Turn, Turning, TurnSidecar, read_orientations, turn
 
 RATE = 48_000
 FPS = 24
@@ -163,3 +163,21 @@ def test_orientations_from_a_file(tmp_path: Path) -> None:
         assert caught.value.code is ExitCode.NO_INPUT
     with pytest.raises(UserError, match="check the path"):
         read_orientations(tmp_path / "none.json")
+
+
+def test_orientations_without_a_course_are_one_sentence(tmp_path: Path) -> None:
+    """Not a listing of them all."""
+    still = {"w": 1, "x": 0, "y": 0, "z": 0}
+    file = tmp_path / "path.json"
+    for seconds, fault in (([], "at least 1"), ([1, 0], "ascend"), ([0, 0], "ascend")):
+        file.write_text(json.dumps([{"seconds": time, **still} for time in seconds]))
+        with pytest.raises(UserError, match=fault) as caught:
+            read_orientations(file)
+        assert len(caught.value.sentence) < 200
+
+
+def test_a_file_too_large_for_orientations_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "path.json").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(UserError, match="larger than"):
+        read_orientations(tmp_path / "path.json")

@@ -65,6 +65,12 @@ def test_files_are_made(files: Path, run: Command, words: list[object], made: se
         (["listen", "foa.wav", "-o", "foa.wav"], ExitCode.NOT_WRITABLE, "is the input itself"),
         (["listen", "foa.wav", "-o", "e.wav", "--yaw", "nan"], ExitCode.FAILED, "--yaw cannot be nan"),
         (["turn", "foa.wav", "foa.wav", "-o", "w.wav"], ExitCode.NO_INPUT, "holds no orientations"),
+        (
+            ["turn", "foa.wav", "camera.json", "-o", "camera.wav"],
+            ExitCode.NOT_WRITABLE,
+            "camera.json is the input itself",
+        ),
+        (["listen", "foa.wav", "-o", f"{'a' * 300}.wav"], ExitCode.NOT_WRITABLE, "too long"),
         (["deliver", "still.png", "foa.wav", "-o", "film.mp4"], ExitCode.NOT_WRITABLE, "name film.mov"),
         (["deliver", "still.png", "foa.wav", "-o", "f.mov", "--stereo", "x"], ExitCode.FAILED, "--stereo cannot be x"),
         (["map", "still.png", "foa.wav", "-o", "m.mp4", "--picture-start", -1], ExitCode.FAILED, "--picture-start"),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from omniaudio.output import check_output
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
@@ -28,6 +29,7 @@ def turn(
     from omniaudio import turning  # noqa: PLC0415 - other commands start without it
 
     with running(as_json) as report:
+        check_output(output.with_suffix(".json"), ".json", orientations)  # the sidecar, which would replace them
         path = turning.read_orientations(orientations)
         request = checked(turning.Turn, sound=sound, output=output, orientations=path, preview=preview)
         made = turning.turn(request, report)

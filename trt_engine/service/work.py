@@ -4,8 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from omniaudio import takes, video, zoo
 from omniaudio.again import Again
 from omniaudio.errors import ExitCode, UserError
@@ -135,14 +133,9 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
 
 
 def _turning(run: Run, wanted: TurnRequest) -> Turn:
-    path = run.files["orientations"]
-    orientations = read_orientations(path)
+    orientations = read_orientations(run.files["orientations"])
     output = run.attempt / f"{stem(run)}.wav"
-    try:
-        return Turn(sound=run.files["sound"], output=output, orientations=orientations, preview=wanted.preview)
-    except ValidationError as error:
-        sentence = f"{path.name} holds no course of orientations ({error.errors()[0]['msg']}): export it again."
-        raise UserError(sentence, ExitCode.NO_INPUT) from error
+    return Turn(sound=run.files["sound"], output=output, orientations=orientations, preview=wanted.preview)
 
 
 def stem(run: Run) -> str:
