@@ -28,7 +28,7 @@ class PictureEncoder:
         source: av.VideoStream | None = None,
     ) -> None:
         """`size` is width and height in pixels, both even; `rate` is about how many pictures come a second. Pictures of
-        a video keep their `source`'s colour space, those in RGB become BT.709."""
+        a video keep their `source`'s colour space; the matrix of those in RGB is BT.709's."""
         self._stream = container.add_stream("libx264", rate=rate, options={"crf": str(QUALITY)})
         context = self._stream.codec_context
         context.width, context.height = size
@@ -39,7 +39,7 @@ class PictureEncoder:
         own = None if source is None else source.codec_context
         context.color_primaries = _BT709 if own is None else own.color_primaries
         context.color_trc = _BT709 if own is None else own.color_trc
-        context.colorspace = _BT709 if own is None else own.colorspace
+        self._matrix = _BT709 if own is None else own.colorspace
         context.color_range = ColorRange.MPEG
         self._last = -1
 
@@ -50,6 +50,8 @@ class PictureEncoder:
         if ticks <= self._last:
             return []
         context = self._stream.codec_context
+        if self._last < 0:  # Before the encoder opens: also pictures of a video come in RGB where they were turned.
+            context.colorspace = _BT709 if frame.format.is_rgb else self._matrix
         shown = frame.reformat(
             width=context.width,
             height=context.height,

@@ -67,6 +67,8 @@ def copied(film: av.container.OutputContainer, clip: av.container.InputContainer
     Raises NotCopyableError while they are read, the first one mostly, where no key frame lies at the part's start."""
     source = video_stream(clip, part.info.path)
     track = film.add_stream_from_template(source)
+    if part.info.codec == "hevc":
+        track.codec_context.codec_tag = "hvc1"  # Apple's players take no other.
     return lasting(_copied(clip, source, track, part), part.seconds)
 
 
@@ -90,9 +92,12 @@ def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
 def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av.VideoStream, part: Part) -> Packets:
     unit, first = clock(source)
     start, half = part.start, part.half_a_picture
-    end = (part.seconds - _LEAST_SHOWN) / unit
+    end = max(1, (part.seconds - _LEAST_SHOWN) / unit)  # The first picture is shown, however short the sound.
     if start > half:
-        clip.seek(int((start + half) / unit) + first, stream=source)
+        try:
+            clip.seek(int((start + half) / unit) + first, stream=source)
+        except av.error.FFmpegError as error:
+            raise NotCopyableError from error
     begin: int | None = None
     later: list[av.Packet[av.VideoStream]] = []
     """Packets of pictures after the end, which a picture before it may still be predicted from."""
@@ -204,8 +209,9 @@ def _frames(part: Part) -> Iterator[TimedFrame]:
             yield start + float(place / SEQUENCE_RATE), picture
     else:
         assert info.fps is not None
-        for place, file in sequence_files(info.path):
-            time = float(place / info.fps)
+        files = [(float(place / info.fps), file) for place, file in sequence_files(info.path)]
+        before = sum(time - start < part.half_a_picture for time, _ in files)
+        for time, file in files[max(0, before - 1) :]:  # from the one that is shown first
             if time - start < seconds:
                 yield time, _as_frame(read_still(file))
 

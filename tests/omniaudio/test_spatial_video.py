@@ -204,6 +204,58 @@ def test_colours_stay(tmp_path: Path, run: Deliverer) -> None:
     np.testing.assert_allclose(seen[32, 16::32], picture[32, 16::32], atol=4)
 
 
+def test_pictures_in_rgb_are_said_to_be_what_they_became(tmp_path: Path, run: Deliverer) -> None:
+    """By the film's own header: a decoder that is told "RGB" of BT.709 shows everything green."""
+    with av.open(str(tmp_path / "clip.mov"), "w") as film:
+        stream = film.add_stream("png", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "rgb24"
+        colour = np.full((64, 128, 3), (200, 40, 40), np.uint8)
+        film.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
+        film.mux(stream.encode(None))
+    write_sound(tmp_path / "foa.wav", 0.1)
+    with av.open(str(run(tmp_path / "clip.mov").path)) as film:
+        frame = next(film.decode(video=0))
+        assert frame.colorspace == 1
+        np.testing.assert_allclose(frame.to_ndarray(format="rgb24")[32, 64].astype(int), (200, 40, 40), atol=4)
+
+
+def test_a_film_in_which_nothing_can_be_searched_is_encoded(tmp_path: Path, run: Deliverer) -> None:
+    write_film(tmp_path / "clip.h264", 20, rate=25)  # A raw stream is taken for 25 a second.
+    write_sound(tmp_path / "foa.wav", 0.3)
+    made = run(tmp_path / "clip.h264", picture_start=0.4)
+    assert not made.copied
+    assert shown(made.path)[0] == (0, 10)
+
+
+@pytest.mark.parametrize("codec", [Codec.PCM, Codec.OPUS])
+@pytest.mark.parametrize("name", ["clip.mp4", "still.png"])
+def test_the_shortest_sound_has_a_picture(tmp_path: Path, run: Deliverer, name: str, codec: Codec) -> None:
+    if name == "clip.mp4":
+        write_film(tmp_path / name, 1)
+    else:
+        Image.fromarray(numbered(0)).save(tmp_path / name)
+    write_sound(tmp_path / "foa.wav", 1 / RATE)
+    assert len(shown(run(tmp_path / name, codec).path)) == 1
+
+
+def test_hevc_has_the_name_that_apple_plays(tmp_path: Path, run: Deliverer) -> None:
+    write_film(tmp_path / "clip.mkv", 20, "libx265")
+    write_sound(tmp_path / "foa.wav", 1)
+    made = run(tmp_path / "clip.mkv")
+    assert made.copied
+    with av.open(str(made.path)) as film:
+        assert film.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_of_a_long_sequence_only_what_is_shown_is_read(tmp_path: Path, run: Deliverer) -> None:
+    (tmp_path / "frames").mkdir()
+    for number in range(29):
+        Image.fromarray(numbered(number)).save(tmp_path / "frames" / f"{number:04}.png")
+    (tmp_path / "frames" / "0010.png").write_bytes(b"nothing that can be read")
+    write_sound(tmp_path / "foa.wav", 3 / 24)
+    assert shown(run(tmp_path / "frames", picture_start=20 / 24).path) == [(round(i / 24, 3), 20 + i) for i in range(3)]
+
+
 # --- The boxes -------------------------------------------------------------------------------------------------------
 
 
