@@ -24,6 +24,8 @@ COPIED_AT_ONCE = 1 << 22
 
 _FIXED = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 """Boxes that hold others, with the bytes before the first of them."""
+_PICTURE_FIELDS = 78
+"""Bytes of a picture's sample entry before its boxes."""
 _LARGEST_OFFSET = (1 << 32) - 1
 _SPHERICAL_V1 = UUID("ffcc8263-f855-4a93-8814-587a02521fdd")
 _STEREO_MODE: dict[Stereo, int] = {"mono": 0, "top-bottom": 1, "side-by-side": 2}
@@ -157,10 +159,18 @@ def _mark_track(track: Box, stereo: Stereo) -> None:
     handler = media.find(b"hdlr").content[8:12]
     (entry,) = media.find(b"minf", b"stbl", b"stsd").boxes
     if handler == b"vide":
-        entry.content += bytes(stereo_layout(stereo)) + bytes(equirectangular())
+        add_to_picture(entry, bytes(stereo_layout(stereo)) + bytes(equirectangular()))
         track.boxes.append(spherical_v1(stereo))
     elif handler == b"soun":
         entry.content += bytes(spatial_audio())
+
+
+def add_to_picture(entry: Box, boxes: bytes) -> None:
+    """More boxes after those in a picture's sample entry, before the four zeros by which QuickTime may end them."""
+    at = _PICTURE_FIELDS
+    while at + 8 <= len(entry.content) and (size := int.from_bytes(entry.content[at : at + 4], "big")) >= 8:
+        at += size
+    entry.content = entry.content[:at] + boxes + entry.content[at:]
 
 
 def shift_offsets(moov: Box) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from omniaudio.mp4_boxes import (
     Box,
+    add_to_picture,
     equirectangular,
     mark_spatial,
     parse,
@@ -92,3 +93,12 @@ def test_offsets_beyond_4_gb_get_64_bits(narrow: list[int], wide: list[int]) -> 
 def test_an_index_that_is_damaged(data: bytes) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         parse(data)
+
+
+def test_boxes_of_a_picture_come_before_what_ends_its_sample_entry() -> None:
+    """QuickTime ends a list of boxes by four zeros, as FFmpeg does for DNxHD: behind them no reader looks."""
+    fields, inner = bytes(range(78)), bytes(Box(b"pasp", bytes(8)))
+    for end in (b"", bytes(4)):
+        entry = Box(b"AVdn", fields + inner + end)
+        add_to_picture(entry, b"new")
+        assert entry.content == fields + inner + b"new" + end

@@ -22,6 +22,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder, the current one, with a still and a sound."""
     monkeypatch.chdir(tmp_path)
     soundfile.write("foa.wav", np.random.default_rng(0).uniform(-0.2, 0.2, (RATE // 4, 4)), RATE, "PCM_24")
+    soundfile.write("slow.wav", np.zeros((50, 4)), 50)
     Image.fromarray(np.full((64, 128, 3), 90, np.uint8)).save("still.png")
     Path("camera.json").write_text('[{"seconds": 0, "w": 1, "x": 0, "y": 0, "z": 0}]')
     return tmp_path
@@ -62,6 +63,7 @@ def test_files_are_made(files: Path, run: Command, words: list[object], made: se
     ("words", "code", "sentence"),
     [
         (["listen", "none.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "There is no file none.wav"),
+        (["listen", "slow.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "50 samples a second"),
         (["listen", "foa.wav", "-o", "foa.wav"], ExitCode.NOT_WRITABLE, "is the input itself"),
         (["listen", "foa.wav", "-o", "e.wav", "--yaw", "nan"], ExitCode.FAILED, "--yaw cannot be nan"),
         (["turn", "foa.wav", "foa.wav", "-o", "w.wav"], ExitCode.NO_INPUT, "holds no orientations"),

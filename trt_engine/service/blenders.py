@@ -117,10 +117,8 @@ class Blenders:
         if (timer := self._away.pop(blender, None)) is not None:
             timer.cancel()
         one = self._connected.setdefault(blender, _Blender(name, renders))
-        one.name, one.renders = (
-            name,
-            renders,
-        )  # another file has been opened, and its old stream is not yet known to have ended
+        # Another file has been opened, and its old stream is not yet known to have ended.
+        one.name, one.renders = name, renders
         one.streams += 1
         return one
 
