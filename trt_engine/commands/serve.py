@@ -38,7 +38,7 @@ def serve(
     device: Annotated[list[str] | None, typer.Option(help="cpu, cuda:0 and so on, one worker each; else cpu.")] = None,
     idle_minutes: Annotated[float, typer.Option(help="A worker without a job for so long gives its memory back.")] = 10,
     keep_days: Annotated[float, typer.Option(help="Jobs and uploads are deleted after so long.")] = 30,
-    most_minutes: Annotated[float, typer.Option(help="Of sound, in one job.")] = 60,
+    most_minutes: Annotated[float, typer.Option(help="Of sound that one job generates.")] = 60,
     linger: Annotated[
         float | None,
         typer.Option(help="End when for so many seconds no job waits or runs and no Blender is connected."),
