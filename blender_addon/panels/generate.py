@@ -136,17 +136,15 @@ def _draw_length(layout: bpy.types.UILayout, scene: bpy.types.Scene, model: Mode
     if place is None:
         return
     seconds = float(place / frames.frame_rate(scene.render.fps, scene.render.fps_base))
-    text = f"{seconds:.1f} s"
-    if model is not None:
-        native = f"{model.native_seconds:.0f} s"
-        text += f"; {model.name} makes {native} at once" + (
-            ", longer ones in overlapping windows" if seconds > model.native_seconds else ""
-        )
     split = layout.split(factor=0.4)
     label = split.row()
     label.alignment = "RIGHT"
     label.label(text="Length")
-    split.label(text=text)
+    split.label(text=f"{seconds:.1f} s")
+    if model is not None:  # short lines: Blender cuts the middle out of longer ones
+        _draw_note(layout, f"{model.name} makes {model.native_seconds:.0f} s at once")
+        if seconds > model.native_seconds:
+            _draw_note(layout, "Made in windows that overlap")
 
 
 def shown_length(scene: bpy.types.Scene) -> int | None:
