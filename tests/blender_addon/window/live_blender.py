@@ -15,8 +15,10 @@ AGENT = Path(__file__).with_name("agent.py")
 SECONDS_TO_START = 60.0
 SECONDS_TO_ANSWER = 30.0
 SECONDS_TO_QUIT = 30.0
-ROW = 10
+ROW = 12
 """Pixels between two places where a button is looked for; one is 20 high."""
+TURNS = 3
+"""Of Blender's loop until what X has told it is handled: read, queued, done."""
 
 
 def environment(user: Path, engine: Path) -> dict[str, str]:
@@ -95,12 +97,14 @@ class LiveBlender:
         """
         left, top, width, height = self.ask("sidebar()")
         x = left + (width // 2 if from_right is None else width - from_right)
-        for y in range(top + ROW, top + height, ROW):
+        rows = range(top + ROW, top + height, ROW)
+        for y in (*rows, *rows):  # twice: the panel may have moved meanwhile
             self.do("bpy.context.window_manager.clipboard = 'nothing'")
-            self.screen.point(x, y)
-            self.screen.press("ctrl+c")
-            if operator in self.ask("bpy.context.window_manager.clipboard"):
-                return x, y + ROW // 2
+            self.screen.press_at(x, y, "ctrl+c")
+            for _ in range(TURNS):
+                copied = self.ask("bpy.context.window_manager.clipboard")
+            if operator in copied:
+                return x, y + ROW // 4
         raise AssertionError(f"no button {operator} in the sidebar")
 
     def click_button(self, operator: str, from_right: int | None = None) -> None:

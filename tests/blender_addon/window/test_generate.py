@@ -9,10 +9,18 @@ import psutil
 from live_blender import LiveBlender, wait_for
 
 GENERATE, CANCEL = "bpy.ops.omniaudio.generate(", "bpy.ops.omniaudio.cancel("
-FROM_RIGHT = 25
-"""The bar's cancel button, in pixels from the sidebar's right edge."""
+FROM_RIGHT = 49
+"""The bar's cancel button, in pixels from the sidebar's right edge, where the tabs are."""
 MANY_STEPS = 1000
 """A job that takes longer than the test."""
+
+REDRAWS = {
+    "idle": "0",
+    "sequencer redrawn ten times a second": "sequencer().tag_redraw()",
+    "sidebar redrawn ten times a second": "[r.tag_redraw() for r in sequencer().regions if r.type == 'UI']",
+    "the extension's redraw": "addon('blender_engine').redraw()",
+}
+"""What the figures of a job are compared with."""
 
 Place = Callable[..., Path]
 
@@ -72,15 +80,14 @@ def test_esc_cancels_and_the_next_one_succeeds(live_blender: LiveBlender, place_
     blender = live_blender
     blend = place_panorama(blender)
     make_long(blender)
-    button = blender.find_button(GENERATE)
-    blender.screen.click(*button)
+    blender.click_button(GENERATE)
     wait_for_sampling(blender)
     blender.over_sequence()
     blender.screen.press("Escape")
     blender.wait_for("works()[-1]['state'] == 'cancelled'")
     assert [path.name for path in blend.parent.iterdir()] == [blend.name]
     blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 2")
-    blender.screen.click(*button)
+    blender.click_button(GENERATE)
     blender.wait_for("works()[-1]['state'] == 'done'")
     assert len(blender.strips("master")) == 1
 
@@ -114,23 +121,25 @@ def test_an_engine_that_is_killed_comes_back_with_its_job(live_blender: LiveBlen
     assert len(blender.strips("master")) == 1
 
 
-def test_a_worker_that_is_killed_is_a_sentence(live_blender: LiveBlender, place_panorama: Place) -> None:
+def test_the_second_worker_that_a_job_costs_is_a_sentence(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     place_panorama(blender)
     make_long(blender)
-    button = blender.find_button(GENERATE)
-    blender.screen.click(*button)
-    wait_for_sampling(blender)
-    service = engine_of(blender)
-    busy = max(service.children(recursive=True), key=lambda process: sum(process.cpu_times()[:2]))
-    busy.kill()
+    blender.click_button(GENERATE)
+    service = None
+    for _ in range(2):
+        wait_for_sampling(blender)
+        service = service or engine_of(blender)
+        worker = max(service.children(recursive=True), key=lambda process: sum(process.cpu_times()[:2]))
+        worker.kill()
+        blender.wait_for("works()[-1]['stage'] != 'sampling' or works()[-1]['state'] == 'failed'")
     blender.wait_for("works()[-1]['state'] == 'failed'")
-    assert blender.works()[-1]["sentence"].endswith(".")
+    assert "was the second one that this job cost" in blender.works()[-1]["sentence"]
     assert len(blender.ask("strips()")) == 1
     blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 2")
-    blender.screen.click(*button)
+    blender.click_button(GENERATE)
     blender.wait_for("works()[-1]['state'] == 'done'")
-    assert engine_of(blender).pid == service.pid
+    assert engine_of(blender) == service
 
 
 def test_blender_is_closed_while_a_job_runs(live_blender: LiveBlender, place_panorama: Place) -> None:
@@ -184,7 +193,7 @@ def test_the_window_stays_alive_while_a_job_runs(
     blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 60")
     button = blender.find_button(GENERATE)
     figures = {}
-    for label, statement in (("idle", "0"), ("redrawn ten times a second", "addon('blender_engine').redraw()")):
+    for label, statement in REDRAWS.items():
         blender.do("gaps.start()")
         for _ in range(30):
             blender.do(statement)
