@@ -34,21 +34,29 @@ def folder() -> Path:
     return Path(bpy.utils.extension_path_user(__package__, path="engine"))
 
 
+def chosen() -> Engine:
+    """The engine as the preferences choose it now; that Blender may go online is told nobody when it changes."""
+    found = engine()
+    configure()
+    return found
+
+
 def configure() -> None:
     """Has the engine be the one that the preferences choose; another one is let go of."""
     if _engine is None:
         return
-    chosen = bpy.context.preferences.addons[__package__].preferences
-    if chosen.connection == "CONNECT":
-        _engine.configure(EngineChoice(address=chosen.address.strip(), token=chosen.token.strip()))
+    wanted = bpy.context.preferences.addons[__package__].preferences
+    if wanted.connection == "CONNECT":
+        address, token = wanted.address.strip(), wanted.token.strip()
+        _engine.configure(EngineChoice(address, token, online=bpy.app.online_access))
     else:
-        _engine.configure(EngineChoice(program=bpy.path.abspath(chosen.program.strip())))
+        _engine.configure(EngineChoice(program=bpy.path.abspath(wanted.program.strip())))
 
 
 def restart() -> None:
     """Starts it, or starts it anew; an engine that others use too goes on as it is."""
     stop()
-    engine().wake()
+    chosen().wake()
     watch()
 
 

@@ -31,10 +31,13 @@ STEADY_SECONDS = 30.0
 START_SECONDS = 120.0
 """For so long an engine may take to its first answer: from a cold disk Python may read its libraries for a minute."""
 
+OFFLINE = "offline"
+"""Code of an engine on another machine where Blender may not go online."""
+
 _ASK_SECONDS = 0.1
 _GONE_SECONDS, _GONE_REMOTE_SECONDS = 2.0, 30.0
 """An engine whose stream is interrupted for longer has gone: one here, which is started again, or one elsewhere."""
-_NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM)
+_NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM, OFFLINE)
 _IN_BLENDER = {
     "unauthorized": "The engine refuses the token: copy the text of the file `token` in the engine's folder, as it is, "
     "into the extension's preferences."
@@ -47,11 +50,12 @@ _QUESTION_SECONDS = 2.0
 @dataclass(frozen=True)
 class EngineChoice:
     """Which engine: the one at `address`, with its `token`; or, where that is empty, one that is started here by
-    `program` (see `engine_process.find_program`)."""
+    `program` (see `engine_process.find_program`). `online`: other machines may be spoken to."""
 
     address: str = ""
     token: str = ""
     program: str = ""
+    online: bool = True
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,12 @@ class EngineWatch:
     def _start_or_find(self) -> Client:
         if self._choice.address:
             client = Client(self._choice.address, self._choice.token or None)
+            if not (client.local or self._choice.online):
+                raise UserError(
+                    f"The engine at {client.url} is on another machine, and Blender may not go online: turn on 'Allow "
+                    f"Online Access' in Blender's preferences (System), then try again.",
+                    OFFLINE,
+                )
             client.health()
             return client
         with suppress(EngineError):

@@ -27,6 +27,7 @@ _FIXES = {
     "unauthorized": (PREFERENCES, TRY_AGAIN),
     "forbidden": (PREFERENCES, TRY_AGAIN),
     "foreign": (PREFERENCES, TRY_AGAIN),
+    "offline": (TRY_AGAIN,),
     "unreachable": (TRY_AGAIN, PREFERENCES),
     "timeout": (TRY_AGAIN, LOG),
     "engine_failed": (TRY_AGAIN, LOG),

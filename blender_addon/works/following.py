@@ -19,7 +19,7 @@ def made_by_engine(
 
     The engine's job ends too where these steps are ended in between.
     """
-    task = Task(blender_engine.engine(), request, files, folder, stem)
+    task = Task(blender_engine.chosen(), request, files, folder, stem)
     try:
         while (state := task.state).kind not in ("done", "failed", "cancelled"):
             if cancelled():

@@ -58,7 +58,7 @@ def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelle
     refusal = "Blender ended the work, or another file was opened in it: ask again."
     try:
         folder = usable_folder(snapshot.folder)
-        picture = frames.free_file(folder, snapshot.stem, ".mp4")
+        picture = frames.free_file(folder, f"{snapshot.stem}_picture", ".mp4")
         asked.begin()
         for fraction in render(snapshot, picture, blocking, lambda: cancelled() or asked.unwanted):
             asked.tell(fraction)

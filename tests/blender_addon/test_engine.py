@@ -322,3 +322,17 @@ def test_a_blender_that_renders_for_nobody_is_asked_for_no_scene(here: Here) -> 
     until(lambda: bool(client.blenders()))
     with pytest.raises(EngineError, match="No Blender is connected"):
         client.create(JobRequest(SceneSource(1, 2)))
+
+
+def test_another_machine_is_not_spoken_to_where_blender_is_offline(tmp_path: Path) -> None:
+    engine = Engine(tmp_path)
+    try:
+        engine.configure(EngineChoice(address="http://192.0.2.1:4360", online=False))
+        with pytest.raises(UserError, match="Allow Online Access") as refused:
+            engine.client()
+        assert refused.value.code == "offline"
+        engine.configure(EngineChoice(address="http://127.0.0.1:1", online=False))
+        with pytest.raises(UserError, match="No service answers"):
+            engine.client()
+    finally:
+        engine.stop()

@@ -81,7 +81,7 @@ def test_it_is_rendered_made_and_placed_and_the_job_is_left_to_who_asked(
         assert master["omniaudio"]["seed"] == 7
         with wave.open(bpy.path.abspath(master.sound.filepath)) as file:
             assert file.getnframes() == file.getframerate()
-    assert (tmp_path / "hafen_001.mp4").is_file() or (tmp_path / "hafen.mp4").is_file()
+    assert (tmp_path / "hafen_picture_001.mp4").is_file()
     made = ask.client.job(job.id)
     assert made.state == "done"
     ask.client.download(job.id, made.result.takes[1].sound, tmp_path / "fetched.wav")
