@@ -44,7 +44,8 @@ class WorkOperator:
         if not over:
             return {"PASS_THROUGH"}
         self._remove_timer(context)
-        return self._result(context)
+        # The panel lists it with its reason: no window that opens over what the artist does meanwhile.
+        return self._result(failed="WARNING")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self._start(context, blocking=True):
@@ -55,7 +56,7 @@ class WorkOperator:
                 time.sleep(TICK / 10)
         finally:
             self._work.close()  # by Ctrl C
-        return self._result(context)
+        return self._result(failed="ERROR")
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator itself: another file is loaded, or Blender quits."""
@@ -72,14 +73,14 @@ class WorkOperator:
         works.add(self._work)
         return True
 
-    def _result(self, context: bpy.types.Context) -> set[str]:
+    def _result(self, failed: str) -> set[str]:
         assert self._work is not None
         if self._work.outcome is not None:
             self.report({"INFO"}, self._work.outcome.sentence)
             return {"FINISHED"}
         assert self._work.error is not None
         cancelled = self._work.state == "cancelled"
-        self.report({"WARNING" if cancelled else "ERROR"}, self._work.error.sentence)
+        self.report({"WARNING" if cancelled else failed}, self._work.error.sentence)
         return {"CANCELLED"}
 
     def _remove_timer(self, context: bpy.types.Context) -> None:
