@@ -8,6 +8,9 @@ import bpy
 from . import scene_requests
 from .engine import Engine, EngineChoice
 
+_REGIONS = {"SEQUENCE_EDITOR": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
+"""Of the areas in which there are panels of ours, the region that has them."""
+
 REDRAW_SECONDS = 0.25
 
 _NAME_CHANGES = (bpy.app.handlers.load_post, bpy.app.handlers.save_post)
@@ -85,11 +88,13 @@ def unregister() -> None:
 
 
 def redraw() -> None:
-    """Has everything be drawn anew that shows works or the engine."""
+    """Has everything be drawn anew that shows works or the engine, and no more: strips take long to draw."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("SEQUENCE_EDITOR", "PROPERTIES", "PREFERENCES"):
-                area.tag_redraw()
+            shown = _REGIONS.get(area.type)
+            for region in area.regions:
+                if region.type == shown:
+                    region.tag_redraw()
 
 
 @bpy.app.handlers.persistent

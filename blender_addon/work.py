@@ -28,6 +28,10 @@ class Progress:
         stage = self.stage[:1].upper() + self.stage[1:]
         return stage if self.seconds_left is None else f"{stage}, {self.seconds_left:.0f} s left"
 
+    def looks_like(self, other: "Progress") -> bool:
+        """Whether a bar shows the same: the words, and as much of it to a percent."""
+        return str(self) == str(other) and round(100 * self.fraction) == round(100 * other.fraction)
+
 
 @dataclass(frozen=True)
 class Outcome:

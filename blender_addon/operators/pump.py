@@ -30,6 +30,7 @@ class WorkOperator:
             return {"CANCELLED"}
         self._timer = context.window_manager.event_timer_add(TICK, window=context.window)
         context.window_manager.modal_handler_add(self)
+        blender_engine.redraw()
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -39,8 +40,10 @@ class WorkOperator:
             return {"RUNNING_MODAL"}  # the older works go on
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
+        before = self._work.progress
         over = self._work.step()
-        blender_engine.redraw()
+        if over or not self._work.progress.looks_like(before):
+            blender_engine.redraw()
         if not over:
             return {"PASS_THROUGH"}
         self._remove_timer(context)

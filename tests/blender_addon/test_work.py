@@ -93,6 +93,13 @@ def test_progress_as_a_person_reads_it(progress: Progress, text: str) -> None:
     assert str(progress) == text
 
 
+def test_a_bar_is_drawn_anew_where_it_looks_different() -> None:
+    shown = Progress("sampling", 0.501, 12.4)
+    assert Progress("sampling", 0.504, 12.1).looks_like(shown)
+    for other in (Progress("decoding", 0.5, 12.4), Progress("sampling", 0.52, 12.4), Progress("sampling", 0.5, 10.0)):
+        assert not other.looks_like(shown)
+
+
 def test_the_list_keeps_what_runs_and_forgets_what_ended_long_ago() -> None:
     works = Works()
     running = Work("running", three_steps)
