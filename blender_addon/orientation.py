@@ -10,22 +10,24 @@ import bpy
 from . import geometry
 from .errors import UserError
 from .frames import Placement
-from .scene_copy import copy_of
+from .scene_copy import copy_of, look_through
 
 MOST_SECONDS_A_STEP = 0.02
 """The window stays alive between two steps."""
 
 
 def camera_orientations(
-    scene: bpy.types.Scene, place: Placement, rate: Fraction
+    scene: bpy.types.Scene, place: Placement, rate: Fraction, camera: str = ""
 ) -> Generator[float, None, tuple[geometry.Orientation, ...]]:
-    """How the camera lies at each frame of `place`; seconds count from its first frame, `rate` is frames a second.
+    """How the camera with the name `camera`, or else the scene's own, lies at each frame of `place`; seconds count from
+    its first frame, `rate` is frames a second.
 
     Yields the fraction that is done. The scene's current frame stays: a copy is moved through time. Raises UserError
     without a camera, for a mirrored one, or if the copy goes while it is used (a file is loaded, or something undone).
     """
     found: list[geometry.Orientation] = []
     with copy_of(scene) as copy:
+        look_through(copy, camera)
         name = copy.name  # looked up at each frame: the user goes on working
         pause = time.monotonic() + MOST_SECONDS_A_STEP
         for frame in range(place.start, place.end):

@@ -8,7 +8,7 @@ import bpy
 
 from .errors import UserError
 from .frames import Placement
-from .scene_copy import copy_of, render_to
+from .scene_copy import copy_of, look_through, render_to
 from .sources import Panorama
 
 
@@ -17,10 +17,11 @@ def panorama_scene(
     scene: bpy.types.Scene, settings: Panorama, place: Placement, target: Path
 ) -> Iterator[bpy.types.Scene]:
     """A copy of `scene` that renders the panorama into `target` (equirectangular, the camera's forward in the
-    middle); it and all that belongs to it goes at the end. Raises UserError without Cycles."""
+    middle); it and all that belongs to it goes at the end. Raises UserError without Cycles or the camera."""
     twins: dict[bpy.types.Object, bpy.types.Object] = {}
     made: list[str] = []
     with copy_of(scene) as copy:
+        look_through(copy, settings.camera)
         try:
             for holder in (copy, *(marker for marker in copy.timeline_markers if marker.camera is not None)):
                 if holder.camera not in twins:

@@ -25,6 +25,7 @@ class Provenance:
     role: str = ""
     group: str = ""  # the same for all strips of a picture
     number: int = 0  # of the take in its group; a master and its preview have the same
+    camera: str = ""  # of the scene, where another one than its own was asked for
     source: str = ""  # STRIP, RANGE, SCENE or FILE: where the picture came from
     title: str = ""  # the picture's name, which the strips are named after
     picture: str = ""  # the file that the engine looked at ...

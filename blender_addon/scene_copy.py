@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from .blender_versions import write_video
+from .errors import UserError
 from .frames import Placement
 
 
@@ -21,6 +22,20 @@ def copy_of(scene: bpy.types.Scene) -> Iterator[bpy.types.Scene]:
         # By name: the user may have loaded or undone something while the copy was used.
         if (left := bpy.data.scenes.get(name)) is not None:
             bpy.data.scenes.remove(left)
+
+
+def look_through(copy: bpy.types.Scene, camera: str) -> None:
+    """Makes the camera with this name the one of `copy`, whatever its markers say; the scene's own where it is empty.
+    Raises UserError where there is none."""
+    if not camera:
+        return
+    found = copy.objects.get(camera)
+    if found is None or found.type != "CAMERA":
+        others = ", ".join(sorted(other.name for other in copy.objects if other.type == "CAMERA"))
+        raise UserError(f"The scene has no camera {camera}; its cameras are: {others or 'none'}.")
+    copy.camera = found
+    for marker in copy.timeline_markers:
+        marker.camera = None
 
 
 def render_to(scene: bpy.types.Scene, place: Placement, frame_step: int, target: Path) -> None:

@@ -50,9 +50,12 @@ class Snapshot:
     wish: Wish
 
 
-def take_snapshot(context: bpy.types.Context, scene: bpy.types.Scene | None = None, chosen: str = "") -> Snapshot:
+def take_snapshot(
+    context: bpy.types.Context, scene: bpy.types.Scene | None = None, chosen: str = "", camera: str = ""
+) -> Snapshot:
     """What the user asks for now: by the settings of `scene`, or else of the one whose sequence is edited. `chosen` is
-    STRIP, RANGE, SCENE or FILE where it is another one than the settings choose.
+    STRIP, RANGE, SCENE or FILE where it is another one than the settings choose, `camera` the name of a camera where
+    it is another one than the scene's own.
 
     Raises UserError where it cannot be done.
     """
@@ -61,7 +64,7 @@ def take_snapshot(context: bpy.types.Context, scene: bpy.types.Scene | None = No
     defaults = preferences(context)
     chosen = chosen or settings.source
     rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
-    picture = choose_picture(scene, rate, chosen)
+    picture = choose_picture(scene, rate, chosen, camera)
     return Snapshot(
         scene=scene.name,
         rate=rate,

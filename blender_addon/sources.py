@@ -21,11 +21,13 @@ class Footage:
 
 @dataclass(frozen=True)
 class Panorama:
-    """The scene, to be rendered in 360° first: `width` pixels, every `frame_step`th frame."""
+    """The scene, to be rendered in 360° first: `width` pixels, every `frame_step`th frame, from the camera with the
+    name `camera`, or else from the scene's own."""
 
     width: int
     samples: int
     frame_step: int
+    camera: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,16 @@ class Picture:
     under: PictureStrip | None = None
 
 
-def choose_picture(scene: bpy.types.Scene, rate: Fraction, chosen: str) -> Picture:
-    """The picture that is chosen: STRIP, RANGE, SCENE or FILE. Raises UserError where there is none."""
+def choose_picture(scene: bpy.types.Scene, rate: Fraction, chosen: str, camera: str = "") -> Picture:
+    """The picture that is chosen: STRIP, RANGE, SCENE or FILE; `camera` is as of Panorama. Raises UserError where there
+    is none."""
     match chosen:
         case "STRIP":
             return _of_active_strip(scene, rate)
         case "RANGE":
             return _of_sequence(scene, rate)
         case "SCENE":
-            return _of_scene(scene, rate)
+            return _of_scene(scene, rate, camera)
         case _:
             return _of_file(scene, rate)
 
@@ -176,11 +179,11 @@ def _whole(scene: bpy.types.Scene) -> frames.Placement:
     return frames.Placement(scene.frame_start, scene.frame_end - scene.frame_start + 1)
 
 
-def _of_scene(scene: bpy.types.Scene, rate: Fraction) -> Picture:
-    if scene.camera is None:
+def _of_scene(scene: bpy.types.Scene, rate: Fraction, camera: str) -> Picture:
+    if scene.camera is None and not camera:
         raise UserError(f"The scene {scene.name} has no camera; add one where the listener is.")
     settings = scene.omniaudio
-    panorama = Panorama(settings.width // 4 * 4, settings.samples, _frame_step(scene, rate))
+    panorama = Panorama(settings.width // 4 * 4, settings.samples, _frame_step(scene, rate), camera)
     return Picture(panorama, _whole(scene), scene.name)
 
 

@@ -70,10 +70,11 @@ Frame = Annotated[int, Field(ge=-1_048_574, le=1_048_574)]
 
 
 class SceneOptions(Wish):
-    """The JSON of a generation for Blender's scene. Frames that are left out are the scene's own."""
+    """The JSON of a generation for Blender's scene. What is left out is the scene's own."""
 
     frame_start: Frame | None = Field(default=None, description="the first frame")
     frame_end: Frame | None = Field(default=None, description="the last frame, which is shown too")
+    camera: str | None = Field(default=None, min_length=1, max_length=255, description="the name of a camera")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

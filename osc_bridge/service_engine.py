@@ -45,10 +45,10 @@ class ServiceEngine:
     def submit(self, entry: Entry) -> str:
         """Queue a request; one that is queued already has its job."""
         options = entry.options
-        wish = options.model_dump(exclude={"secret", "frame_start", "frame_end"})
+        wish = options.model_dump(exclude={"secret", "frame_start", "frame_end", "camera"})
         source: PathSource | SceneSource
         if isinstance(options, SceneOptions):
-            source = SceneSource(options.frame_start, options.frame_end)
+            source = SceneSource(options.frame_start, options.frame_end, options.camera)
             wish["force"] = True  # Blender knows what it renders
         else:
             source = PathSource(str(self._clip(entry.video)))

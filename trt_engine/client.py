@@ -96,11 +96,12 @@ class MediaSource:
 
 @dataclass(frozen=True)
 class SceneSource:
-    """The scene that is open in a Blender that is connected, from its camera; None is the scene's own first or last
-    frame."""
+    """The scene that is open in a Blender that is connected; None is the scene's own first or last frame, and its own
+    camera."""
 
     frame_start: int | None = None
     frame_end: int | None = None
+    camera: str | None = None
 
 
 @dataclass(frozen=True)

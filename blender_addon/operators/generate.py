@@ -231,6 +231,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
         chosen=kept.source,
         folder=_folder_of(context, scene, take.ambix),
         stem=frames.shortened(bpy.path.clean_name(kept.title or picture.stem), LONGEST_STEM),
+        camera=kept.camera,
         under=None if strip is None else PictureStrip(strip.name, content_of(strip).start),
         group=kept.group,
         again=again,

@@ -29,12 +29,19 @@ class Heard:
 
 
 def turned_to_world(
-    scene: str, place: frames.Placement, sounds: Sequence[Heard], folder: Path, cancelled: Cancelled
+    scene: str,
+    place: frames.Placement,
+    sounds: Sequence[Heard],
+    folder: Path,
+    cancelled: Cancelled,
+    *,
+    camera: str,
 ) -> Generator[Progress, None, list[Heard]]:
-    """The camera's sounds, which all begin at `place`, as the world has them. Raises UserError and CancelledError."""
+    """The camera's sounds, which all begin at `place`, as the world has them; `camera` is a name, empty for the scene's
+    own. Raises UserError and CancelledError."""
     owner = scene_named(scene, folder)
     rate = frames.frame_rate(owner.render.fps, owner.render.fps_base)
-    way = camera_orientations(owner, place, rate)
+    way = camera_orientations(owner, place, rate, camera)
     while True:
         try:
             yield Progress("following the camera", next(way))
@@ -96,7 +103,9 @@ def set_anchor(scene: str, takes: Sequence[TakeStrips], anchor: str, cancelled: 
     if anchor == "WORLD":
         for take, sound in zip(takes, sounds, strict=True):
             usable_folder(folder)
-            worlds += yield from turned_to_world(scene, take.content, [sound], folder, cancelled)
+            worlds += yield from turned_to_world(
+                scene, take.content, [sound], folder, cancelled, camera=take.provenance.camera
+            )
     yield from blender_is_free(cancelled)
     owner = scene_named(scene, folder)
     for i, take in enumerate(takes):

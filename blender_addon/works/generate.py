@@ -41,6 +41,7 @@ class Order:
     chosen: str  # as of Snapshot
     folder: Path
     stem: str
+    camera: str = ""  # as of Panorama
     under: PictureStrip | None = None
     group: str = ""  # of the takes that these go to; empty for new ones
     active: str = ""  # the active strip when this was asked for
@@ -79,6 +80,7 @@ class Order:
         wish = self.wish
         kept = Provenance(
             group=self.group,
+            camera=self.camera,
             source=self.chosen,
             title=self.title,
             picture=blend_path(self.picture),
@@ -143,7 +145,9 @@ def carry_out(order: Order, cancelled: Cancelled) -> Steps:
     if order.wish.anchor == "WORLD":
         sounds = [Heard(take.ambix, take.preview) for take in made.takes]
         try:
-            worlds = yield from turned_to_world(order.scene, order.place, sounds, order.folder, cancelled)
+            worlds = yield from turned_to_world(
+                order.scene, order.place, sounds, order.folder, cancelled, camera=order.camera
+            )
         except CancelledError:
             raise
         except UserError as error:

@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..rendering import render
 from ..scene_asked import Asked, frames_asked
 from ..snapshot import Snapshot, take_snapshot, usable_folder
+from ..sources import Panorama
 from ..work import Cancelled, Progress, Steps
 from .generate import Order, carry_out
 
@@ -37,7 +38,7 @@ def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -
     request = job.request
     assert isinstance(request, JobRequest)
     assert isinstance(request.source, SceneSource)
-    own = take_snapshot(context, scene, "SCENE")
+    own = take_snapshot(context, scene, "SCENE", request.source.camera or "")
     wish = replace(
         own.wish,
         model=request.model or "",
@@ -79,6 +80,7 @@ def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelle
         chosen=snapshot.chosen,
         folder=snapshot.folder,
         stem=snapshot.stem,
+        camera=snapshot.source.camera if isinstance(snapshot.source, Panorama) else "",
         under=snapshot.under,
         job=asked.job,
     )

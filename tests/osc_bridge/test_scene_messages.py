@@ -47,12 +47,16 @@ def test_a_request_that_no_blender_was_there_for_is_tried_again(daw, service):
 
 def test_it_is_rendered_generated_and_lies_where_the_bridge_puts_scenes(daw, bridge, blender, clip):
     name = new_id()
-    daw.send("generate_scene", name, '{"frame_start": 3, "frame_end": 26, "seed": 5, "takes": 2, "steps": 2}')
+    daw.send(
+        "generate_scene",
+        name,
+        '{"frame_start": 3, "frame_end": 26, "camera": "Dock", "seed": 5, "takes": 2, "steps": 2}',
+    )
     job = daw.hear("accepted").arguments[1]
     asked = blender.asked()
     assert asked.id == job
     assert isinstance(asked.request, JobRequest)
-    assert asked.request.source == SceneSource(3, 26)
+    assert asked.request.source == SceneSource(3, 26, "Dock")
     assert (asked.request.seed, asked.request.takes, asked.request.steps) == (5, 2, 2)
     blender.client.rendering(job, Progress("rendering in Blender", 0.5))
     while (progress := daw.hear("progress").arguments)[2] != "rendering in Blender":

@@ -87,11 +87,14 @@ Length = Annotated[float, Field(strict=True, gt=0, le=360_000)]
 
 
 class SceneSource(_Record):
-    """The scene that is open in a Blender that is connected, from its camera; None is the scene's own first or last
-    frame."""
+    """The scene that is open in a Blender that is connected; None is the scene's own first or last frame, and its own
+    camera."""
 
     frame_start: Annotated[int, Field(ge=-FURTHEST_FRAME, le=FURTHEST_FRAME)] | None
     frame_end: Annotated[int, Field(ge=-FURTHEST_FRAME, le=FURTHEST_FRAME)] | None
+    camera: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="the name of a camera of the scene"
+    )
 
 
 class Again(_Record):

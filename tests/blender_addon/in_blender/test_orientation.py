@@ -14,10 +14,17 @@ Modules = Callable[[str], ModuleType]
 FROM_AMBIX = Matrix(((0, -1, 0), (0, 0, 1), (-1, 0, 0)))
 
 
-def followed(module: Modules, scene: bpy.types.Scene, start: int, frames: int, rate: Fraction = Fraction(24)):
+def followed(
+    module: Modules,
+    scene: bpy.types.Scene,
+    start: int,
+    frames: int,
+    rate: Fraction = Fraction(24),
+    camera: str = "",
+):
     """The orientations, all at once."""
     place = module("frames").Placement(start, frames)
-    steps = module("orientation").camera_orientations(scene, place, rate)
+    steps = module("orientation").camera_orientations(scene, place, rate, camera)
     while True:
         try:
             assert 0 <= next(steps) < 1
@@ -40,6 +47,20 @@ def test_level_rolled_and_tilted_cameras(module: Modules, scene: bpy.types.Scene
     turn = Euler(tuple(map(math.radians, pose))).to_matrix()
     assert_same(matrix_of(found), turn @ FROM_AMBIX)
     assert found.seconds == 0.0
+
+
+def test_another_camera_than_the_scene_s(module: Modules, scene: bpy.types.Scene) -> None:
+    other = bpy.data.objects.new("other", bpy.data.cameras.new("other"))
+    scene.collection.objects.link(other)
+    scene.camera.rotation_euler, other.rotation_euler = (0.5, 0, 0), (1.2, 0.3, 2)
+    scene.timeline_markers.new("cut", frame=2).camera = own = scene.camera
+    found = followed(module, scene, 1, 3, camera="other")
+    for orientation in found:
+        assert_same(matrix_of(orientation), Euler((1.2, 0.3, 2)).to_matrix() @ FROM_AMBIX)
+    assert scene.camera is own
+    assert scene.timeline_markers["cut"].camera == own
+    with pytest.raises(module("errors").UserError, match=f"no camera Kran; its cameras are: {own.name}, other"):
+        followed(module, scene, 1, 1, camera="Kran")
 
 
 def test_every_frame_of_a_camera_that_is_animated_carried_and_aimed(module: Modules, scene: bpy.types.Scene) -> None:

@@ -30,9 +30,9 @@ def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setattr(blender, "_engine", running)
     client = running.client()
 
-    def request(start: int | None = None, end: int | None = None, **wish: object) -> object:
+    def request(start: int | None = None, end: int | None = None, camera: str | None = None, **wish: object) -> object:
         connected(client)
-        job = client.create(own.JobRequest(own.SceneSource(start, end), model="draft", steps=2, **wish))
+        job = client.create(own.JobRequest(own.SceneSource(start, end, camera), model="draft", steps=2, **wish))
         until(requests.waiting)
         return job
 
@@ -85,6 +85,29 @@ def test_it_is_rendered_made_and_placed_and_the_job_is_left_to_who_asked(
     made = ask.client.job(job.id)
     assert made.state == "done"
     ask.client.download(job.id, made.result.takes[1].sound, tmp_path / "fetched.wav")
+
+
+def test_the_camera_that_is_asked_for_is_looked_through(
+    ask: Callable[..., object], small: bpy.types.Scene, tmp_path: Path, module: Modules
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "hafen.blend"))
+    listener = bpy.data.objects.new("Listener", bpy.data.cameras.new("Listener"))
+    small.collection.objects.link(listener)
+    small.camera = None
+    seen = []
+    bpy.app.handlers.render_pre.append(lambda scene, *_: seen.append(scene.camera.constraints[0].target))
+    try:
+        job = ask(1, 1, "Listener")
+        assert bpy.ops.omniaudio.answer_request() == {"FINISHED"}
+    finally:
+        bpy.app.handlers.render_pre.pop()
+    assert seen == [listener]
+    ours = [strip for strip in small.sequence_editor.strips_all if "omniaudio" in strip]
+    assert {strip["omniaudio"]["camera"] for strip in ours if strip["omniaudio"]["role"] == "master"} == {"Listener"}
+    job = ask(1, 1, "Kran")
+    with pytest.raises(RuntimeError, match=r"no camera Kran; its cameras are: .*Listener"):
+        bpy.ops.omniaudio.answer_request()
+    assert "no camera Kran" in ended(ask.client, job).error.sentence
 
 
 @pytest.mark.parametrize(
