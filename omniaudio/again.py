@@ -4,6 +4,9 @@ The latents of the take's own sound are held on both sides of the part while the
 continues what is there (replacement conditioning: Lugmayr et al. 2022, "RePaint", section 4.1, on the straight path of
 rectified flow). Decoders choose their own phases, so the samples themselves are joined by a short cross-fade inside the
 part. Everything outside of the part stays as it is.
+
+The model knows sounds at its own level. What the true-peak guard took of the take is therefore given back before its
+sound is encoded, and taken of the new sound as well.
 """
 
 import math
@@ -21,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from omniaudio.ambisonics import CHANNELS
 from omniaudio.config import ModelConfig
 from omniaudio.decoding import CONTEXT_FRAMES, matched_cross_fade
-from omniaudio.delivery import CEILING_DBTP, TruePeakMeter, guard_gain, true_peak
+from omniaudio.delivery import CEILING_DBTP, LOWEST_GAIN_DB, Sidecar, TruePeakMeter, guard_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.sampler import Held
 from omniaudio.sound_file import BLOCK, SoundFile, open_sound
@@ -46,19 +49,31 @@ class Again(BaseModel):
     sound: Path = Field(description="an AmbiX take of the same part of the clip, at any rate")
     start: float = Field(ge=0, allow_inf_nan=False)
     duration: float = Field(gt=0, allow_inf_nan=False)
+    gain_db: float | None = Field(
+        default=None,
+        ge=LOWEST_GAIN_DB,
+        le=0,
+        description="what the true-peak guard took of the take; as the sidecar beside it says where None, else 0",
+    )
 
 
 class Part(NamedTuple):
-    """Samples `begin` to `end` of a sound."""
+    """Samples `begin` to `end` of a sound that was turned down by `gain_db`, 0 or less."""
 
     sound: SoundFile
     begin: int
     end: int
+    gain_db: float = 0.0
 
     @property
     def samples(self) -> int:
         """Its own."""
         return self.end - self.begin
+
+    @property
+    def gain(self) -> np.float32:
+        """From the model's level to the sound's, in 0..1."""
+        return np.float32(10 ** (self.gain_db / 20))
 
     @property
     def fade(self) -> int:
@@ -112,7 +127,18 @@ def open_part(again: Again) -> Part:
             f"A part of {again.duration:g} s is too short to be made anew: choose {SHORTEST_SECONDS:g} s or more.",
             ExitCode.BAD_RANGE,
         )
-    return Part(sound, round(again.start * sound.rate), min(round(end * sound.rate), sound.samples))
+    gain_db = _taken(again.sound) if again.gain_db is None else again.gain_db
+    return Part(sound, round(again.start * sound.rate), min(round(end * sound.rate), sound.samples), gain_db)
+
+
+def _taken(sound: Path) -> float:
+    """What the guard took of a take in dB, as the sidecar beside it says; 0 where there is none.
+
+    What it took of a part alone, which was made again, does not count: the rest is as the take before was."""
+    sidecar = Sidecar.beside(sound)
+    if sidecar is None:
+        return 0.0
+    return max(LOWEST_GAIN_DB, sidecar.gain_db if sidecar.again is None else sidecar.again.gain_db)
 
 
 def crop(part: Part, config: ModelConfig) -> Crop:
@@ -135,7 +161,7 @@ def crop(part: Part, config: ModelConfig) -> Crop:
 
 
 def known_latents(cut: Crop, encode: Callable[[Float32], Float32], config: ModelConfig) -> Held:
-    """The latents of the sound round a part.
+    """The latents of the sound round a part, at the model's level.
 
     Args:
         cut: the part's crop.
@@ -151,7 +177,7 @@ def known_latents(cut: Crop, encode: Callable[[Float32], Float32], config: Model
             continue
         # The encoder hears some frames of the take on either side as well.
         shown = max(earliest, begin - CONTEXT_FRAMES)
-        found = encode(_native(cut.part.sound, cut.sample(shown), config)[None])[0]
+        found = encode(_native(cut.part.sound, cut.sample(shown), config)[None] / cut.part.gain)[0]
         latents[:, begin:end] = found[:, begin - shown : end - shown]
     latents[:, ~cut.held] = 0
     return Held(latents, cut.held)
@@ -176,18 +202,19 @@ def splice(cut: Crop, new: Iterator[Float32], folder: Path) -> Iterator[tuple[fl
 
     Args:
         cut: the part's crop.
-        new: the crop's new sound in blocks (4, samples), from the crop's first sample to the part's end.
+        new: the crop's new sound in blocks (4, samples), from the crop's first sample to the part's end, at the
+            model's level.
         folder: for a temporary file, in which the new sound waits until its peak is known.
 
     Yields:
-        The gain of the new sound, in 0..1, and the whole take in blocks.
+        The guard's gain of the new sound, in 0..1, and the whole take in blocks.
     """
-    (sound, begin, end), fade = cut.part, cut.part.fade
+    (sound, begin, end, _), fade = cut.part, cut.part.fade
     before = begin - cut.first
     with tempfile.TemporaryFile(dir=folder) as spool:
         meter = TruePeakMeter(CHANNELS, sound.rate)
         for made in new:
-            block, before = made[:, before:], max(0, before - made.shape[1])
+            block, before = made[:, before:] * cut.part.gain, max(0, before - made.shape[1])
             meter.process(block)
             spool.write(block.T.astype("<f4").tobytes())
 

@@ -32,6 +32,9 @@ from omniaudio.errors import ExitCode, UserError
 CEILING_DBTP = -1.0
 """The loudest true peak that is delivered: room for the overshoot of lossy codecs (EBU R 128)."""
 
+LOWEST_GAIN_DB = -120.0
+"""Of what a guard can have taken of a take that is read again: 24 bits hold nothing of one turned down more."""
+
 BYTES_PER_SAMPLE = 3
 FULL_SCALE = 1 << 23
 WAV_LIMIT = (1 << 32) - 1024
@@ -240,6 +243,9 @@ class MadeAgain(BaseModel):
     sound_sha256: str
     start: float = Field(ge=0)
     duration: float = Field(gt=0)
+    gain_db: float = Field(
+        default=0, ge=LOWEST_GAIN_DB, le=0, description="what the true-peak guard had taken of that take"
+    )
 
 
 class Sidecar(BaseModel):
@@ -278,6 +284,14 @@ class Sidecar(BaseModel):
             where = ".".join(map(str, error.errors()[0]["loc"])) or "its form"
             sentence = f"{path} is no sidecar of OmniAudio ({where}: {error.errors()[0]['msg']}): name the .json file"
             raise UserError(f"{sentence} that lies beside a generated .wav.", ExitCode.NO_INPUT) from error
+
+    @classmethod
+    def beside(cls, sound: Path) -> Self | None:
+        """The sidecar of a sound; None where none lies beside it, or another program's file."""
+        try:
+            return cls.read(sound.with_suffix(".json"))
+        except UserError:
+            return None
 
 
 def file_sha256(path: Path) -> str:

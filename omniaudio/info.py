@@ -161,12 +161,12 @@ def guess_convention(moments: Floats) -> ConventionGuess:
 
 
 def _origin(path: Path) -> Origin | None:
-    beside = path.with_suffix(".json")
-    try:
-        told = Sidecar.read(beside)
-    except UserError:
+    told = Sidecar.beside(path)
+    if told is None:
         return None
-    return Origin(sidecar=beside, model=told.model, seed=told.seed, take=told.take, convention=told.convention)
+    return Origin(
+        sidecar=path.with_suffix(".json"), model=told.model, seed=told.seed, take=told.take, convention=told.convention
+    )
 
 
 def _declared_convention(path: Path, origin: Origin | None) -> ConventionGuess | None:

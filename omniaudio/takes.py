@@ -139,7 +139,7 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
                     options=options,
                     input=relative(request.input, path.parent),
                     input_sha256=input_sha256,
-                    again=_made_again(request, path.parent, sound_sha256),
+                    again=_made_again(request.again, cut, path.parent, sound_sha256),
                     gain_db=gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
                 ).write(sound.with_suffix(".json"))
@@ -174,13 +174,17 @@ def _sound(
         yield spliced
 
 
-def _made_again(request: Request, folder: Path, sha256: str) -> MadeAgain | None:
+def _made_again(again: Again | None, cut: Crop | None, folder: Path, sha256: str) -> MadeAgain | None:
     """For a sidecar in a folder."""
-    again = request.again
-    if again is None:
+    if again is None or cut is None:
         return None
-    sound = relative(again.sound, folder)
-    return MadeAgain(sound=sound, sound_sha256=sha256, start=again.start, duration=again.duration)
+    return MadeAgain(
+        sound=relative(again.sound, folder),
+        sound_sha256=sha256,
+        start=again.start,
+        duration=again.duration,
+        gain_db=cut.part.gain_db,
+    )
 
 
 def repeat(
@@ -250,7 +254,7 @@ def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again
             f"--again.",
             ExitCode.NO_INPUT,
         )
-    return Again(sound=sound, start=made.start, duration=made.duration)
+    return Again(sound=sound, start=made.start, duration=made.duration, gain_db=made.gain_db)
 
 
 def check(request: Request, rate: int) -> tuple[float, float]:

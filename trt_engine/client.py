@@ -106,11 +106,15 @@ class SceneSource:
 
 @dataclass(frozen=True)
 class Again:
-    """A take whose part is made anew, in seconds of `sound`, while everything outside stays as it is."""
+    """A take whose part is made anew, in seconds of `sound`, while everything outside stays as it is.
+
+    `gain_db` is what the true-peak guard took of the take, as its sidecar says. Where it is None the service reads the
+    sidecar beside a path; beside an upload there is none."""
 
     sound: PathSource | MediaSource
     start: float
     duration: float
+    gain_db: float | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from test_generator import FRAMES, RATIO, config
 from test_generator import RATE as MODEL_RATE
 
 from omniaudio.again import CONTEXT, FADE_SECONDS, Again, Crop, Part, crop, known_latents, open_part, splice
-from omniaudio.delivery import CEILING_DBTP, true_peak
+from omniaudio.delivery import CEILING_DBTP, MadeAgain, Options, Sidecar, true_peak
 from omniaudio.errors import UserError
 from omniaudio.sound_file import SoundFile
 
@@ -100,10 +100,24 @@ def test_known_latents_are_those_of_the_take_at_their_times(
     np.testing.assert_allclose(held.latents[:4, inner], wanted[:, inner], atol=2e-4)
 
 
-def spliced(folder: Path, take: Array, begin: int, end: int, new: Array, *, skipped: int = 0) -> tuple[Array, float]:
+def test_known_latents_are_at_the_level_of_the_model(tmp_path: Path) -> None:
+    """What a take's guard has taken is given back before its sound is encoded."""
+    sound = noise(20 * MODEL_RATE)
+    held = []
+    for gain_db in (0.0, -12.0):
+        lowered = write(tmp_path / "take.wav", sound * 10 ** (gain_db / 20), MODEL_RATE)
+        part = open_part(Again(sound=lowered, start=9.0, duration=2.0, gain_db=gain_db))
+        held.append(known_latents(crop(part, CONFIG), means, CONFIG))
+    np.testing.assert_array_equal(held[0].frames, held[1].frames)
+    np.testing.assert_allclose(held[0].latents, held[1].latents, atol=1e-6)
+
+
+def spliced(
+    folder: Path, take: Array, begin: int, end: int, new: Array, *, skipped: int = 0, gain_db: float = 0.0
+) -> tuple[Array, float]:
     """The take with `new` in the place of its part, as samples, and the gain."""
     path = write(folder / "take.wav", take)
-    part = Part(SoundFile(path, RATE, take.shape[1]), begin, end)
+    part = Part(SoundFile(path, RATE, take.shape[1]), begin, end, gain_db)
     cut = Crop(part, begin - skipped, 1.0, np.zeros(1, np.bool_))
     crop_sound = np.concatenate([noise(skipped, 0.9), new], axis=1)
     with splice(cut, in_blocks(crop_sound, 7, 301), folder) as (gain, blocks):
@@ -164,6 +178,38 @@ def test_loud_new_sound_is_lowered_and_the_take_is_not(tmp_path: Path) -> None:
     assert 0.3 < gain < 0.9
     assert true_peak(sound, RATE) == pytest.approx(10 ** (CEILING_DBTP / 20), rel=0.03)
     np.testing.assert_array_equal(integers(sound)[:, :4000], integers(take)[:, :4000])
+
+
+def test_the_new_sound_is_turned_down_as_the_take_was(tmp_path: Path) -> None:
+    """Before the guard looks at it, which then has nothing to do."""
+    take, new = noise(16_000, 0.1), noise(8000, 0.9, seed=2)
+    sound, gain = spliced(tmp_path, take, 4000, 12_000, new, gain_db=-20.0)
+    assert gain == 1
+    fade = round(FADE_SECONDS * RATE)
+    np.testing.assert_allclose(sound[:, 4000 + fade : 12_000 - fade], 0.1 * new[:, fade:-fade], atol=1e-6)
+    np.testing.assert_array_equal(integers(sound)[:, :4000], integers(take)[:, :4000])
+
+
+def sidecar(gain_db: float, again: MadeAgain | None = None) -> Sidecar:
+    return Sidecar(
+        model="draft", model_sha256="0" * 64, seed=1, input="clip.mp4", input_sha256="0" * 64, again=again,
+        options=Options(backend="onnxruntime", steps=2, guidance=1.0, start=0, duration=2, rate=RATE),
+        gain_db=gain_db, true_peak_dbtp=-1.0,
+    )  # fmt: skip
+
+
+def test_the_sidecar_beside_a_take_says_by_how_much_it_was_turned_down(tmp_path: Path) -> None:
+    sound, beside = write(tmp_path / "take.wav", noise(2 * RATE)), tmp_path / "take.json"
+    wanted = Again(sound=sound, start=0.5, duration=1.0)
+    assert open_part(wanted).gain_db == 0, "nothing tells it"
+    sidecar(-7.25).write(beside)
+    assert open_part(wanted).gain_db == -7.25
+    assert open_part(wanted.model_copy(update={"gain_db": 0.0})).gain_db == 0, "who asks knows better"
+    before = MadeAgain(sound="first.wav", sound_sha256="0" * 64, start=0, duration=1, gain_db=-3.5)
+    sidecar(-1.5, before).write(beside)
+    assert open_part(wanted).gain_db == -3.5, "the rest of a take with a new part is as loud as the take before"
+    beside.write_text("[]")
+    assert open_part(wanted).gain_db == 0, "it is another program's file"
 
 
 def test_impossible_parts_are_sentences(tmp_path: Path) -> None:

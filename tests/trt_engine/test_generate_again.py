@@ -14,6 +14,7 @@ from commanding import Outcome, omniaudio
 from omniaudio import takes, zoo
 from omniaudio.again import FADE_SECONDS, Again
 from omniaudio.decoding import matched_cross_fade
+from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode
 from omniaudio.generator import Stages
 from trt_engine.bundle import BUNDLE_FILE
@@ -127,6 +128,28 @@ def test_footage_by_the_start_that_the_take_was_made_with(run: Run, shared: Path
     bare = shutil.copy(whole, tmp_path / "bare.wav")
     assert run(*words, bare, "--start", "20", "-o", tmp_path / "same.wav").code == 0
     assert (tmp_path / "same.wav").read_bytes() == (tmp_path / "part.wav").read_bytes()
+
+
+def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: Path, tmp_path: Path) -> None:
+    """As the guard does to a take with one loud event: what is made anew is as loud beside the rest as it ever was."""
+    sound, rate = soundfile.read(take)
+    lowered, gain_db = tmp_path / "lowered.wav", -14.0
+    soundfile.write(lowered, sound * 10 ** (gain_db / 20), rate, subtype="PCM_24")
+    kept = Sidecar.read(take.with_suffix(".json"))
+    assert kept.gain_db == 0, "else its own would count as well"
+    kept.model_copy(update={"gain_db": gain_db}).write(lowered.with_suffix(".json"))
+    words = ("--part", "4:7", "--seed", "5", "--steps", "6", "--no-preview")
+    levels = {}
+    for name, source in (("as_made", take), ("turned_down", lowered)):
+        assert run(VENICE, "-o", tmp_path / f"{name}.wav", "--again", source, *words).code == 0
+        assert_made_again(source, tmp_path / f"{name}.wav", 4.0, 7.0)
+        levels[name] = level(integers(tmp_path / f"{name}.wav")[0][:, round(4.1 * rate) : round(6.9 * rate)])
+    assert levels["turned_down"] - levels["as_made"] == pytest.approx(gain_db, abs=0.5)
+
+    # It repeats by what its own sidecar says, also where the take's lies elsewhere.
+    lowered.with_suffix(".json").rename(tmp_path / "elsewhere.json")
+    assert run("--from", tmp_path / "turned_down.json", "-o", tmp_path / "twice.wav", "--no-preview").code == 0
+    assert (tmp_path / "twice.wav").read_bytes() == (tmp_path / "turned_down.wav").read_bytes()
 
 
 def test_only_what_is_near_is_looked_at_and_sampled(

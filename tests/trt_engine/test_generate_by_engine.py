@@ -15,8 +15,9 @@ from commanding import Outcome, omniaudio
 from PIL import Image
 from running import Running
 
+from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode
-from trt_engine.client import Client, find
+from trt_engine.client import Again, Client, JobRequest, MediaSource, PathSource, find
 
 QUICK = ("--duration", "1", "--steps", "4", "--model", "draft")
 
@@ -103,6 +104,7 @@ def test_a_part_that_is_made_again_is_the_same(
     take = out_of_reach.with_name("take.wav")
     quick = ("--steps", "2", "--model", "draft", "--no-preview", "--no-map", "--backend", "onnxruntime")
     assert run(out_of_reach, *quick, "-o", take, "--duration", "3").code == 0
+    turned_down(take, -9.5)
     here, there = tmp_path / "here", tmp_path / "there"
     for folder, more in ((here, ()), (there, by_engine)):
         folder.mkdir()
@@ -111,8 +113,40 @@ def test_a_part_that_is_made_again_is_the_same(
     assert (here / "part.wav").read_bytes() == (there / "part.wav").read_bytes()
     mine, its = (json.loads((folder / "part.json").read_text()) for folder in (here, there))
     assert its | {"created": None} == mine | {"created": None}
+    assert its["again"]["gain_db"] == -9.5, "though the take's sidecar is not sent"
     assert (there / its["again"]["sound"]).resolve() == take.resolve()
     assert uploads(engine) == before, "nothing of it is kept"
+
+
+def turned_down(take: Path, gain_db: float) -> None:
+    """The take's sidecar says that its guard took so much."""
+    sidecar = take.with_suffix(".json")
+    Sidecar.read(sidecar).model_copy(update={"gain_db": gain_db}).write(sidecar)
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked", "taken"), [(False, None, -9.5), (False, -3.0, -3.0), (True, None, 0.0), (True, -9.5, -9.5)]
+)
+def test_what_a_guard_took_of_a_take_is_read_beside_it_or_told(  # noqa: PLR0917 - pytest names them
+    run: Run, engine: Running, panorama: Path, tmp_path: Path, sent: bool, asked: float | None, taken: float
+) -> None:
+    """Whoever asks the service itself: a path has its sidecar beside it, an upload has none."""
+    take = tmp_path / "take.wav"
+    words = ("--model", "draft", "--no-preview", "--no-map", "--steps", "2")
+    assert run(panorama, "-o", take, "--duration", "1", *words).code == 0
+    turned_down(take, -9.5)
+    client = find(engine.folder)
+    sound = MediaSource(client.upload(take).id) if sent else PathSource(str(take))
+    wanted = JobRequest(
+        PathSource(str(panorama)), model="draft", steps=2, preview=False, map=False,
+        again=Again(sound, 0.25, 0.5, asked),
+    )  # fmt: skip
+    *_, done = client.events(client.create(wanted).id)
+    assert done.result is not None, done.error
+    assert Sidecar.read(Path(done.result.takes[0].sidecar.path)).again.gain_db == taken
+    client.remove(done.id)
+    if isinstance(sound, MediaSource):
+        client.remove_upload(sound.media)
 
 
 def test_the_token_comes_from_the_environment(

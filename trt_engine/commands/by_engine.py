@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from omniaudio import takes
+from omniaudio import again, takes
 from omniaudio.delivery import Sidecar, file_sha256
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.stills import is_sequence
@@ -81,7 +81,7 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         preview=request.preview,
         map=request.map,
         force=request.force,
-        again=None if part is None else Again(_by_its_path(part.sound), part.start, part.duration),
+        again=None if part is None else _asked(part),
     )
     with user_errors():
         job = _by_path(client, wanted, report) or _by_upload(client, wanted, report)
@@ -96,6 +96,11 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
     assert job.result.model is not None
     assert job.result.backend is not None
     return Generated(job.result.model, job.result.backend, made)
+
+
+def _asked(part: again.Again) -> Again:
+    """What a service is told of a part; its take's sidecar is read here, since it is not sent."""
+    return Again(_by_its_path(part.sound), part.start, part.duration, again.open_part(part).gain_db)
 
 
 def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | None:

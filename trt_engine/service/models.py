@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from omniaudio.container import Stereo
+from omniaudio.delivery import LOWEST_GAIN_DB
 from omniaudio.sound_track import Codec
 from omniaudio.takes import HIGHEST_RATE, LOWEST_RATE
 
@@ -103,6 +104,10 @@ class Again(_Record):
     sound: Source = Field(description="an AmbiX take of the same part of the same clip")
     start: Seconds = Field(description="seconds of `sound`")
     duration: Length = Field(description="seconds")
+    gain_db: Annotated[float, Field(strict=True, ge=LOWEST_GAIN_DB, le=0)] | None = Field(
+        default=None,
+        description="what the true-peak guard took of `sound`; else as the sidecar beside its path says, or nothing",
+    )
 
 
 class JobRequest(_Record):

@@ -106,7 +106,8 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
     again = None
     if wanted.again is not None:
         part = wanted.again
-        again = Again(sound=run.files["again.sound"], start=part.start, duration=part.duration)
+        sound = run.files["again.sound"]
+        again = Again(sound=sound, start=part.start, duration=part.duration, gain_db=part.gain_db)
     _check_length(run, wanted)
     pipeline = models.get(wanted.model, wanted.backend)
     request = takes.Request(
