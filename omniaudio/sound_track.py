@@ -62,7 +62,7 @@ def encoded(film: av.container.OutputContainer, sound: SoundFile, codec: Codec) 
     """Add a track to a film, and give its packets.
 
     A sound at 48 kHz reaches PCM exactly, as far as 24 bits go. Raises UserError, while they are read, where the sound
-    is damaged or passes full scale."""
+    is damaged or passes full scale at 48 kHz: between samples of 44.1 kHz that do not, there may be peaks which do."""
     encoder = _ENCODERS[codec]
     stream = film.add_stream(encoder.name, rate=RATE, options=encoder.options)
     assert isinstance(stream, av.AudioStream)
@@ -76,7 +76,7 @@ def encoded(film: av.container.OutputContainer, sound: SoundFile, codec: Codec) 
 
 def _encoded(stream: av.AudioStream, sound: SoundFile, encoder: _Encoder, size: int) -> Packets:
     at = 0
-    for piece in _pieces(resample(_within_full_scale(sound), sound.rate, RATE, length(sound)), size):
+    for piece in _pieces(_within_full_scale(sound), size):
         samples = _as_format(piece, encoder.sample_format)
         frame = av.AudioFrame.from_ndarray(samples, format=encoder.sample_format, layout=encoder.layout)
         frame.sample_rate, frame.pts = RATE, at
@@ -86,10 +86,12 @@ def _encoded(stream: av.AudioStream, sound: SoundFile, encoder: _Encoder, size: 
 
 
 def _within_full_scale(sound: SoundFile) -> Iterator[Sound]:
-    for block in sound.blocks():
-        if np.abs(block).max() > 1:
+    """The sound at 48 kHz."""
+    for block in resample(sound.blocks(), sound.rate, RATE, length(sound)):
+        if np.abs(block).max(initial=0) > 1:
             raise UserError(
-                f"{sound.path.name} passes full scale and would be clipped: lower its level and deliver it again.",
+                f"{sound.path.name} passes full scale at 48 kHz and would be clipped: lower its level and deliver it "
+                f"again.",
                 ExitCode.NO_INPUT,
             )
         yield block

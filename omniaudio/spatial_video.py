@@ -72,7 +72,7 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
 
     Raises:
         UserError: picture or sound cannot be read, the picture is no panorama or ends before `picture_start`, the sound
-            passes full scale, or the target cannot be written.
+            passes full scale at 48 kHz, or the target cannot be written.
     """
     container = _CONTAINER[request.codec]
     sound = open_sound(request.sound)

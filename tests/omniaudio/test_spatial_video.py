@@ -119,6 +119,21 @@ def test_a_sound_beyond_full_scale_is_refused(clip: Path, tmp_path: Path, run: D
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "foa.wav"]
 
 
+@pytest.mark.parametrize(("rate", "refused"), [(44_100, True), (96_000, False)])
+def test_full_scale_is_that_of_48_khz(clip: Path, tmp_path: Path, run: Deliverer, rate: int, refused: bool) -> None:
+    """At a quarter of 44.1 kHz samples of 0.9 have peaks of 1.27 between them; no tone above 24 kHz stays."""
+    level, frequency = (0.9 * 2**0.5, rate / 4) if refused else (1.2, 36_000)
+    tone = level * np.sin(2 * np.pi * frequency * np.arange(rate) / rate + np.pi / 4) * np.hanning(rate)
+    soundfile.write(tmp_path / "foa.wav", np.tile(tone[:, None], 4), rate, subtype="FLOAT")
+    assert (np.abs(tone).max() > 1) != refused
+    if refused:
+        with pytest.raises(UserError, match=r"at 48 kHz.*lower its level"):
+            run(clip)
+        assert not (tmp_path / "out.mov").exists()
+    else:
+        assert np.abs(decoded(run(clip).path)).max() < 0.01
+
+
 # --- The pictures ----------------------------------------------------------------------------------------------------
 
 
