@@ -12,7 +12,7 @@ from omniaudio.errors import ExitCode, UserError
 
 BLOCK = 1 << 15
 """Samples that are read at once."""
-LOWEST_RATE = 1_000
+LOWEST_READABLE_RATE = 1_000
 """Hz; below it there is nothing to hear, and no filter to hear it by."""
 
 
@@ -63,8 +63,10 @@ def open_sound(path: Path) -> SoundFile:
             f"{path.name} has {header.channels} channels, and first-order ambisonics four: name a 4-channel file.",
             ExitCode.NO_INPUT,
         )
-    if header.samplerate < LOWEST_RATE:
-        sentence = f"{path.name} has {header.samplerate} samples a second: name a file with {LOWEST_RATE} at least."
+    if header.samplerate < LOWEST_READABLE_RATE:
+        sentence = (
+            f"{path.name} has {header.samplerate} samples a second: name a file with {LOWEST_READABLE_RATE} at least."
+        )
         raise UserError(sentence, ExitCode.NO_INPUT)
     if not header.frames:
         raise UserError(f"{path.name} holds no sound: name a file that does.", ExitCode.NO_INPUT)

@@ -37,7 +37,7 @@ from omniaudio.stills import is_sequence, sequence_files
 
 Float32 = NDArray[np.float32]
 
-LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000
+LOWEST_OUTPUT_RATE, HIGHEST_OUTPUT_RATE = 8_000, 192_000
 """Sampling rates that can be asked for, in Hz."""
 BYTES_PER_SAMPLE = 4 * (3 + 4) + 2 * (3 + 4)
 """What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32."""
@@ -62,7 +62,7 @@ class Request(BaseModel):
     only_take: int | None = Field(default=None, description="deliver this one alone, from 1, as `output`")
     steps: int | None = Field(default=None, ge=1)
     guidance: float | None = None
-    rate: int | None = Field(default=None, ge=LOWEST_RATE, le=HIGHEST_RATE)
+    rate: int | None = Field(default=None, ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE)
     preview: bool = True
     map: bool = True
     again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")

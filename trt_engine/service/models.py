@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from omniaudio.container import Stereo
 from omniaudio.delivery import LOWEST_GAIN_DB
 from omniaudio.sound_track import Codec
-from omniaudio.takes import HIGHEST_RATE, LOWEST_RATE
+from omniaudio.takes import HIGHEST_OUTPUT_RATE, LOWEST_OUTPUT_RATE
 
 API_VERSION = 1
 """In the path of every address; another one is another, incompatible API."""
@@ -124,7 +124,7 @@ class JobRequest(_Record):
     takes: int = Field(default=1, ge=1, le=MOST_TAKES)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
     guidance: Annotated[float, Field(strict=True, ge=-100, le=100)] | None = None
-    rate: int | None = Field(default=None, ge=LOWEST_RATE, le=HIGHEST_RATE, description="Hz")
+    rate: int | None = Field(default=None, ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE, description="Hz")
     preview: bool = True
     map: bool = True
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
