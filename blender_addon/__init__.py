@@ -7,13 +7,14 @@
 
 def register() -> None:
     # Nothing is done at import; no bpy, no harm.
-    from . import operators, osc_settings, panels, preferences, scene_requests, settings  # noqa: PLC0415
+    from . import operators, osc_settings, panels, preferences, scene_copy, scene_requests, settings  # noqa: PLC0415
 
     osc_settings.register()
     preferences.register()
     settings.register()
     operators.register()
     panels.register()
+    scene_copy.register()
     scene_requests.register()
 
 
@@ -25,6 +26,7 @@ def unregister() -> None:
         osc_settings,
         panels,
         preferences,
+        scene_copy,
         scene_requests,
         settings,
     )
@@ -32,6 +34,7 @@ def unregister() -> None:
     scene_requests.unregister()
     panels.unregister()
     operators.unregister()
+    scene_copy.unregister()
     settings.unregister()
     preferences.unregister()
     osc_settings.unregister()

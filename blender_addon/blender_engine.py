@@ -66,7 +66,7 @@ def restart() -> None:
 def watch() -> None:
     """Has the panels show what becomes of an engine that starts."""
     if not bpy.app.background and not bpy.app.timers.is_registered(_show):
-        bpy.app.timers.register(_show, first_interval=REDRAW_SECONDS)
+        bpy.app.timers.register(_show, first_interval=REDRAW_SECONDS, persistent=True)
 
 
 def stop() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import bpy
 
@@ -95,9 +96,11 @@ def editing(scene: bpy.types.Scene) -> Iterator[None]:
         yield
 
 
-def write_video(scene: bpy.types.Scene) -> None:
-    """Has the scene render into a video file."""
+def render_into(scene: bpy.types.Scene, target: Path) -> None:
+    """Has the scene render into a video file, whose name has no `#`: that would be the frame's number."""
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):  # 5.0 and later
         settings.media_type = "VIDEO"
     settings.file_format = "FFMPEG"
+    # What stands in braces are variables to Blender, in the names of folders too.
+    scene.render.filepath = str(target).replace("{", "{{").replace("}", "}}")

@@ -8,7 +8,7 @@ import bpy
 
 from .errors import UserError
 from .frames import Placement
-from .scene_copy import copy_of, look_through, render_to
+from .scene_copy import MARK, copy_of, look_through, render_to
 from .sources import Panorama
 
 
@@ -19,24 +19,16 @@ def panorama_scene(
     """A copy of `scene` that renders the panorama into `target` (equirectangular, the camera's forward in the
     middle); it and all that belongs to it goes at the end. Raises UserError without Cycles or the camera."""
     twins: dict[bpy.types.Object, bpy.types.Object] = {}
-    made: list[str] = []
     with copy_of(scene) as copy:
         look_through(copy, settings.camera)
-        try:
-            for holder in (copy, *(marker for marker in copy.timeline_markers if marker.camera is not None)):
-                if holder.camera not in twins:
-                    twins[holder.camera] = _panoramic_twin(holder.camera)
-                    made.append(twins[holder.camera].name)
-                    copy.collection.objects.link(twins[holder.camera])
-                holder.camera = twins[holder.camera]
-            _set_up(copy, settings)
-            render_to(copy, place, settings.frame_step, target)
-            yield copy
-        finally:
-            for twin in filter(None, map(bpy.data.objects.get, made)):
-                data = twin.data
-                bpy.data.objects.remove(twin)
-                bpy.data.cameras.remove(data)
+        for holder in (copy, *(marker for marker in copy.timeline_markers if marker.camera is not None)):
+            if holder.camera not in twins:
+                twins[holder.camera] = _panoramic_twin(holder.camera)
+                copy.collection.objects.link(twins[holder.camera])
+            holder.camera = twins[holder.camera]
+        _set_up(copy, settings)
+        render_to(copy, place, settings.frame_step, target)
+        yield copy
 
 
 def _panoramic_twin(camera: bpy.types.Object) -> bpy.types.Object:
@@ -46,6 +38,7 @@ def _panoramic_twin(camera: bpy.types.Object) -> bpy.types.Object:
     lens.clip_start = camera.data.clip_start if camera.type == "CAMERA" else lens.clip_start
     lens.clip_end = camera.data.clip_end if camera.type == "CAMERA" else lens.clip_end
     twin = bpy.data.objects.new("OmniAudio panorama", lens)
+    twin[MARK] = True
     # A constraint, not a copied matrix: the camera may be animated.
     twin.constraints.new("COPY_TRANSFORMS").target = camera
     return twin

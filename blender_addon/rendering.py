@@ -1,6 +1,7 @@
 """A picture that has to be rendered first: the scene in 360°, or the sequence, as a video file."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,39 +11,60 @@ import bpy
 from .errors import CancelledError, UserError
 from .frames import Placement
 from .panorama_render import panorama_scene
+from .results import FOLDER
 from .sequence_render import sequence_scene
 from .snapshot import Snapshot
 from .sources import Footage, Panorama
 
+LEAST_ROOM_BYTES = 1 << 20
+"""Where less is free after a render, what Blender says of its failure is not believed: it blames the codec."""
+
 
 def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable[[], bool]) -> Iterator[float]:
-    """Renders what `snapshot.source` asks for, which is no Footage, into the MP4 file `target`.
+    """Renders what `snapshot.source` asks for, which is no Footage, into the MP4 file `target`, while Blender renders
+    nothing else. The file is nobody's yet; it goes again where the render does not come to its end.
 
     Yields the fraction that is done. Unless `blocking`, the render is Blender's own job, which the user ends by Esc,
     and needs a window. `cancelled` is asked when it is over. Raises UserError if nothing was rendered, CancelledError.
     """
     assert not isinstance(snapshot.source, Footage)
-    while not blocking and bpy.app.is_job_running("RENDER"):  # the user's own; Blender does one at a time
-        yield 0.0
     scene = bpy.data.scenes.get(snapshot.scene)
     if scene is None:
         raise UserError(f"The scene {snapshot.scene} is gone; nothing was rendered.")
     set_up = panorama_scene if isinstance(snapshot.source, Panorama) else sequence_scene
-    unfinished = target.with_name(f"{target.stem}.unfinished.mp4")
+    whole = False
     try:
-        with set_up(scene, snapshot.source, snapshot.place, unfinished) as copy:
+        with set_up(scene, snapshot.source, snapshot.place, target) as copy:
             try:
                 yield from _render_blocking(copy) if blocking else _render_as_job(copy, snapshot.place)
             except RuntimeError as error:
+                _check_room(target.parent)
                 raise UserError(f"Blender could not render the picture: {str(error).strip()}") from error
+            except CancelledError:  # by Esc, or by Blender, which does not say why
+                _check_room(target.parent)
+                raise
             if cancelled():
                 raise CancelledError
-        if not unfinished.is_file():
+        _check_room(target.parent)  # Blender does not tell that the end of a video was not written
+        if not target.is_file():
             raise UserError("Blender rendered no picture; see its console for the reason.")
-        unfinished.replace(target)
+        whole = True
     finally:
-        with suppress(OSError):
-            unfinished.unlink()
+        if not whole:
+            with suppress(OSError):
+                target.unlink()
+
+
+def _check_room(folder: Path) -> None:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # a folder that is gone is told by Blender
+        return
+    if free < LEAST_ROOM_BYTES:
+        raise UserError(
+            f"No files can be written to the folder {folder} (the disk is full): make room there, or choose another.",
+            FOLDER,
+        )
 
 
 def _render_blocking(scene: bpy.types.Scene) -> Iterator[float]:

@@ -5,6 +5,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,10 @@ class MadeTake:
     samples: int
     gain_db: float
 
+    def remove(self) -> None:
+        """Deletes its files."""
+        _remove(self.ambix, self.preview, self.sound_map, self.sidecar)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -47,6 +52,12 @@ class Made:
     files: tuple[Path, ...]
     model: str | None
     backend: str | None
+
+    def remove(self) -> None:
+        """Deletes the files."""
+        for take in self.takes:
+            take.remove()
+        _remove(*self.files)
 
 
 class ResultFolder:
@@ -132,6 +143,12 @@ class ResultFolder:
             f"engine keeps what it has made as its job {job.id}.",
             FOLDER,
         )
+
+
+def _remove(*files: Path | None) -> None:
+    for file in filter(None, files):
+        with suppress(OSError):
+            file.unlink()
 
 
 def files_of(job: Job) -> list[ResultFile]:

@@ -6,22 +6,66 @@ from pathlib import Path
 
 import bpy
 
-from .blender_versions import write_video
+from .blender_versions import render_into
 from .errors import UserError
 from .frames import Placement
+
+MARK = "omniaudio_copy"
+"""The custom property of copies, and of objects that were made for one. What is there while the file is saved, or a
+step of undo is made, may come back: so it is known then."""
+
+LOOK_SECONDS = 0.5
+
+_HANDLERS = (bpy.app.handlers.load_post, bpy.app.handlers.undo_post, bpy.app.handlers.redo_post)
+
+_in_use: set[str] = set()
 
 
 @contextmanager
 def copy_of(scene: bpy.types.Scene) -> Iterator[bpy.types.Scene]:
-    """A copy of `scene`, with a sequence of its own and the same objects; it goes at the end."""
+    """A copy of `scene`, with a sequence of its own and the same objects; it goes at the end, with the cameras in it
+    that are marked."""
     copy = scene.copy()
+    copy[MARK] = True
     name = copy.name
+    _in_use.add(name)
     try:
         yield copy
     finally:
         # By name: the user may have loaded or undone something while the copy was used.
-        if (left := bpy.data.scenes.get(name)) is not None:
-            bpy.data.scenes.remove(left)
+        _in_use.discard(name)
+        _remove_unused()
+
+
+@bpy.app.handlers.persistent
+def _remove_unused(*_: object) -> float | None:
+    """Removes the copies that nobody uses, and their cameras; once Blender renders nothing, which might be one of
+    them."""
+    unused = [scene for scene in bpy.data.scenes if scene.get(MARK) and scene.name not in _in_use]
+    marked = [thing for thing in bpy.data.objects if thing.type == "CAMERA" and thing.get(MARK)]
+    if bpy.app.is_job_running("RENDER") and (unused or marked):
+        if not bpy.app.timers.is_registered(_remove_unused):
+            bpy.app.timers.register(_remove_unused, first_interval=LOOK_SECONDS)
+        return LOOK_SECONDS
+    for thing in marked:
+        if not any(scene.name in _in_use for scene in thing.users_scene):
+            data = thing.data
+            bpy.data.objects.remove(thing)
+            bpy.data.cameras.remove(data)
+    for scene in unused:
+        if len(bpy.data.scenes) > 1:  # Blender keeps the last one
+            bpy.data.scenes.remove(scene)
+    return None
+
+
+def register() -> None:
+    for handlers in _HANDLERS:
+        handlers.append(_remove_unused)
+
+
+def unregister() -> None:
+    for handlers in _HANDLERS:
+        handlers.remove(_remove_unused)
 
 
 def look_through(copy: bpy.types.Scene, camera: str) -> None:
@@ -46,7 +90,7 @@ def render_to(scene: bpy.types.Scene, place: Placement, frame_step: int, target:
     render.fps_base *= frame_step  # the video keeps the scene's time
     render.use_border = render.use_multiview = render.use_stamp = False
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0
-    write_video(scene)
+    render_into(scene, target)
     render.image_settings.color_mode = "RGB"
     render.ffmpeg.format = "MPEG4"
     render.ffmpeg.codec = "H264"
@@ -56,4 +100,3 @@ def render_to(scene: bpy.types.Scene, place: Placement, frame_step: int, target:
     render.use_file_extension = True
     render.use_overwrite = True
     render.use_placeholder = False
-    render.filepath = str(target)

@@ -1,5 +1,6 @@
 """Sound strips of our own: made so that Blender really reads them, and found again by what they have kept."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,6 +115,14 @@ def blend_path(file: Path) -> str:
         return bpy.path.relpath(str(file))
     except ValueError:  # another drive of Windows
         return str(file)
+
+
+def kept_file(kept: str, what: str) -> Path:
+    """A file as a strip has kept it. Raises UserError if it is missing."""
+    file = Path(bpy.path.abspath(kept)).resolve() if kept else None
+    if file is None or not os.path.isfile(file):  # Path.is_file raises where a name is too long
+        raise UserError(f"{what} is missing ({file or 'none is kept on the strip'}); put it back there.")
+    return file
 
 
 def _kept(strip: bpy.types.Strip) -> Provenance | None:

@@ -1,5 +1,6 @@
 """The picture that sound is wanted for: the active strip, the sequence, the scene in 360°, or a file."""
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +88,7 @@ def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
         raise UserError("Select a movie or image strip that shows a 360° picture, or choose another source.")
     under = PictureStrip(strip.name, content_of(strip).start)
     file = _file_of(strip)
-    if not file.is_file():
+    if not os.path.isfile(file):  # Path.is_file raises where a name is too long
         raise UserError(
             f"The file of the strip {strip.name} is missing: {file}; find it again by File > External Data."
         )
@@ -192,7 +193,7 @@ def _of_file(scene: bpy.types.Scene, rate: Fraction) -> Picture:
     if not setting:
         raise UserError("Choose the file that shows a 360° picture.")
     file = Path(bpy.path.abspath(setting)).resolve()
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UserError(f"The file {file} is missing; choose another.")
     start = scene.frame_current
     if file.suffix.lower() in bpy.path.extensions_image:

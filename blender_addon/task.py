@@ -95,11 +95,12 @@ class Task:
 
     def cancel(self) -> None:
         """End it, with the job at the engine; nothing of it is left in the folder. Returns at once, and does nothing
-        where it is over, or so nearly that its files have their names."""
+        where it is over."""
         with self._lock:
-            if not self._placing and not self._state.over:
-                self._state = TaskState("cancelled", error=CancelledError())
+            if not self._state.over:
                 self._cancelled.set()
+                if not self._placing:  # else it is cancelled when its files can be deleted again
+                    self._state = TaskState("cancelled", error=CancelledError())
 
     def _become(self, state: TaskState) -> None:
         with self._lock:
@@ -121,7 +122,12 @@ class Task:
             sentence = f"Something unexpected happened ({error!r}); please report what the console says."
             self._become(TaskState("failed", error=UserError(sentence)))
         else:
-            self._become(TaskState("done", Progress("done", 1.0), result=made))
+            with self._lock:
+                if self._cancelled.is_set():
+                    made.remove()
+                    self._state = TaskState("cancelled", error=CancelledError())
+                else:
+                    self._state = TaskState("done", Progress("done", 1.0), result=made)
 
     def _made(self) -> Made:
         self._engine.client()  # for which nobody waits who ends the engine

@@ -3,19 +3,28 @@
 import bpy
 
 from ..work import works
-from . import deliver, engine, generate, jobs, listen, osc, request, takes
+from . import deliver, engine, generate, jobs, listen, osc, pump, request, takes
 
 CLASSES = tuple(
     cls for module in (generate, takes, listen, deliver, jobs, engine, osc, request) for cls in module.CLASSES
 )
 
 
+@bpy.app.handlers.persistent
+def _forget_works(*_: object) -> None:
+    """After another file was loaded: what is tried again would go into its scene of the same name."""
+    works.close()
+
+
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    bpy.app.handlers.load_post.append(_forget_works)
 
 
 def unregister() -> None:
+    bpy.app.handlers.load_post.remove(_forget_works)
     works.close()
+    pump.remove_timers()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -1,7 +1,5 @@
 """Which take an operator works on: by the active strip of the sequence."""
 
-from pathlib import Path
-
 import bpy
 
 from ..blender_versions import sequencer_scene
@@ -45,9 +43,12 @@ def has_takes(context: bpy.types.Context) -> bool:
     return kept is not None and bool(kept.group)
 
 
-def kept_file(kept: str, what: str) -> Path:
-    """A file as a strip has kept it. Raises UserError if it is missing."""
-    file = Path(bpy.path.abspath(kept)).resolve() if kept else None
-    if file is None or not file.is_file():
-        raise UserError(f"{what} is missing ({file or 'none is kept on the strip'}); put it back there.")
-    return file
+class OfTake:
+    """What operators share that work on a take."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if has_takes(context):
+            return True
+        cls.poll_message_set("Select a picture with generated sound, or that sound")
+        return False

@@ -9,23 +9,20 @@ from .. import frames
 from ..blender_versions import sequencer_scene
 from ..preferences import preferences
 from ..snapshot import LONGEST_STEM, Snapshot, output_folder, take_snapshot
+from ..sound_strips import kept_file
 from ..sources import Panorama, Sequence
 from ..takes import TakeStrips
 from ..work import Work
 from ..works.deliver import Delivery, deliver
-from .choice import chosen_take, has_takes, kept_file
+from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 
 
-class OMNIAUDIO_OT_deliver(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
     """Write the picture and the take as one file that YouTube and headsets play as 360° video with spatial audio"""
 
     bl_idname = "omniaudio.deliver"
     bl_label = "Export 360° Video"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     def work(self, context: bpy.types.Context, blocking: bool) -> Work:
         scene, take = sequencer_scene(context), chosen_take(context)

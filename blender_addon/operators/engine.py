@@ -34,6 +34,7 @@ class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
         return blender_engine.engine().log.is_file()
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        self._lines = last_lines(blender_engine.engine().log)
         return context.window_manager.invoke_popup(self, width=POPUP_WIDTH)
 
     def draw(self, _context: bpy.types.Context) -> None:
@@ -42,7 +43,7 @@ class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
         split.label(text=str(log), icon="TEXT")
         split.operator("wm.path_open", text="Open", icon="FILE_FOLDER").filepath = str(log)
         column = self.layout.column(align=True)
-        for line in last_lines(log):
+        for line in self._lines:
             column.label(text=line)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:

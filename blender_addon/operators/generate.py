@@ -1,5 +1,6 @@
 """Sound for a picture: from the panel, again from what a strip has kept, and of a part of a take."""
 
+import os
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,13 @@ from ..preferences import preferences
 from ..provenance import PICTURE, provenance_of
 from ..settings import HIGHEST_SEED, SOURCES
 from ..snapshot import LONGEST_STEM, Wish, output_folder, take_snapshot
+from ..sound_strips import kept_file
 from ..sources import PictureStrip
 from ..takes import TakeStrips
 from ..work import Work
 from ..works.anchor import camera_sound
 from ..works.generate import Order, Part, carry_out, generate
-from .choice import chosen_take, has_takes, kept_file
+from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 
 
@@ -51,7 +53,7 @@ class OMNIAUDIO_OT_generate(WorkOperator, bpy.types.Operator):  # noqa: N801 (Bl
         )
 
 
-class OMNIAUDIO_OT_generate_again(WorkOperator, bpy.types.Operator):  # noqa: N801
+class OMNIAUDIO_OT_generate_again(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
     """Make the sound of the active take again, by what is kept on its strip"""
 
     bl_idname = "omniaudio.generate_again"
@@ -64,10 +66,6 @@ class OMNIAUDIO_OT_generate_again(WorkOperator, bpy.types.Operator):  # noqa: N8
         options={"SKIP_SAVE"},
     )
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
-
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         order = _order_of(context, chosen_take(context))
         if self.new_seed:
@@ -75,7 +73,7 @@ class OMNIAUDIO_OT_generate_again(WorkOperator, bpy.types.Operator):  # noqa: N8
         return Work(order.title, lambda cancelled: carry_out(order, cancelled))
 
 
-class OMNIAUDIO_OT_generate_part(WorkOperator, bpy.types.Operator):  # noqa: N801
+class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
     """Make a part of the active take anew, in a new take that is the same everywhere else"""
 
     bl_idname = "omniaudio.generate_part"
@@ -85,10 +83,6 @@ class OMNIAUDIO_OT_generate_part(WorkOperator, bpy.types.Operator):  # noqa: N80
     seed: IntProperty(
         name="Seed", description="-1: a new one", default=-1, min=-1, max=HIGHEST_SEED, options={"SKIP_SAVE"}
     )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         scene = sequencer_scene(context)
@@ -103,16 +97,12 @@ class OMNIAUDIO_OT_generate_part(WorkOperator, bpy.types.Operator):  # noqa: N80
         return Work(title, lambda cancelled: carry_out(order, cancelled))
 
 
-class OMNIAUDIO_OT_change_and_generate(bpy.types.Operator):  # noqa: N801
+class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N801
     """Fill the panel with what the active take was made with, to change it and generate again"""
 
     bl_idname = "omniaudio.change_and_generate"
     bl_label = "Change and Generate Again"
     bl_options = {"UNDO"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = sequencer_scene(context)
@@ -136,7 +126,8 @@ class OMNIAUDIO_OT_change_and_generate(bpy.types.Operator):  # noqa: N801
             scene.sequence_editor.active_strip = picture
         else:
             settings.source, settings.file = "FILE", kept.picture
-            scene.frame_current = take.place.start
+            rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
+            scene.frame_current = take.content.start - round(kept.picture_start * rate)  # where the file would begin
         self.report({"INFO"}, f"The panel shows what made {take.master}; change it and generate")
         return {"FINISHED"}
 
@@ -250,7 +241,7 @@ def _picture_strip(scene: bpy.types.Scene, take: TakeStrips) -> bpy.types.Strip 
 
 def _folder_of(context: bpy.types.Context, scene: bpy.types.Scene, ambix: Path) -> Path:
     """Beside the take, or where new files go if that folder is gone."""
-    if ambix.parent.is_dir():
+    if os.path.isdir(ambix.parent):  # Path.is_dir raises where a name is too long
         return ambix.parent
     return output_folder(scene.omniaudio.folder or preferences(context).folder)
 

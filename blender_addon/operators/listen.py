@@ -6,23 +6,20 @@ import bpy
 
 from ..blender_versions import sequencer_scene
 from ..errors import UserError
+from ..sound_strips import kept_file
 from ..work import Work
 from ..works.listen import listen
 from ..works.sound_map import map_movie, map_picture
-from .choice import chosen_take, has_takes, kept_file
+from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 
 
-class OMNIAUDIO_OT_listen(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+class OMNIAUDIO_OT_listen(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
     """Make the preview of the take anew, as a head hears it that is turned by the head yaw"""
 
     bl_idname = "omniaudio.listen"
     bl_label = "Turn Head"
     bl_options = {"UNDO"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         scene, take = sequencer_scene(context), chosen_take(context)
@@ -31,16 +28,12 @@ class OMNIAUDIO_OT_listen(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blen
         return Work(f"{take.master}: head turned", lambda cancelled: listen(name, take, yaw, cancelled))
 
 
-class OMNIAUDIO_OT_sound_map(WorkOperator, bpy.types.Operator):  # noqa: N801
+class OMNIAUDIO_OT_sound_map(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
     """Show moment by moment where the take's sound comes from, drawn over its panorama, in a strip above the picture"""
 
     bl_idname = "omniaudio.sound_map"
     bl_label = "Sound Map Movie"
     bl_options = {"UNDO"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         scene, take = sequencer_scene(context).name, chosen_take(context)
@@ -48,16 +41,12 @@ class OMNIAUDIO_OT_sound_map(WorkOperator, bpy.types.Operator):  # noqa: N801
         return Work(f"{take.master}: sound map", lambda cancelled: map_movie(scene, take, picture, cancelled))
 
 
-class OMNIAUDIO_OT_sound_map_picture(bpy.types.Operator):  # noqa: N801
+class OMNIAUDIO_OT_sound_map_picture(OfTake, bpy.types.Operator):  # noqa: N801
     """Show where the take's sound comes from on the whole, drawn over its panorama, in a strip above the picture"""
 
     bl_idname = "omniaudio.sound_map_picture"
     bl_label = "Sound Map Picture"
     bl_options = {"UNDO"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

@@ -1,6 +1,7 @@
 """An operator that carries out a work: modal with a window, so that it stays alive, and blocking without one."""
 
 import time
+from typing import ClassVar
 
 import bpy
 
@@ -15,6 +16,7 @@ TICK = 0.1
 class WorkOperator:
     """What such an operator shares. With UNDO among its options all that it does is one undo step."""
 
+    _timers: ClassVar[list[bpy.types.Timer]] = []  # of all operators that run
     _timer: bpy.types.Timer | None = None
     _work: Work | None = None
 
@@ -29,13 +31,15 @@ class WorkOperator:
         if not self._start(context, blocking=False):
             return {"CANCELLED"}
         self._timer = context.window_manager.event_timer_add(TICK, window=context.window)
+        self._timers.append(self._timer)
         context.window_manager.modal_handler_add(self)
         blender_engine.redraw()
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         assert self._work is not None
-        if event.type == "ESC" and event.value == "PRESS" and works.newest() is self._work:
+        playing = context.screen is not None and context.screen.is_animation_playing  # that is what Esc ends, then
+        if event.type == "ESC" and event.value == "PRESS" and not playing and works.newest() is self._work:
             self._work.cancel()
             return {"RUNNING_MODAL"}  # the older works go on
         if event.type != "TIMER":
@@ -51,6 +55,9 @@ class WorkOperator:
         return self._result(failed="WARNING")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        if bpy.app.is_job_running("RENDER"):  # whose end this would keep Blender from
+            self.report({"ERROR"}, "Blender renders; wait until that is over, then try again.")
+            return {"CANCELLED"}
         if not self._start(context, blocking=True):
             return {"CANCELLED"}
         assert self._work is not None
@@ -88,5 +95,12 @@ class WorkOperator:
 
     def _remove_timer(self, context: bpy.types.Context) -> None:
         if self._timer is not None:
+            self._timers.remove(self._timer)
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
+
+
+def remove_timers() -> None:
+    """Of operators that still run when their classes go: Blender then forgets them without a word."""
+    while WorkOperator._timers:
+        bpy.context.window_manager.event_timer_remove(WorkOperator._timers.pop())

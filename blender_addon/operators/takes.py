@@ -9,11 +9,11 @@ from ..settings import ANCHORS
 from ..takes import use_take
 from ..work import Work
 from ..works.anchor import set_anchor
-from .choice import all_takes, chosen_take, has_takes
+from .choice import OfTake, all_takes, chosen_take
 from .pump import WorkOperator
 
 
-class OMNIAUDIO_OT_use_take(bpy.types.Operator):  # noqa: N801 (Blender's own form)
+class OMNIAUDIO_OT_use_take(OfTake, bpy.types.Operator):  # noqa: N801 (Blender's own form)
     """Hear this take; the others of the picture are muted"""
 
     bl_idname = "omniaudio.use_take"
@@ -24,10 +24,6 @@ class OMNIAUDIO_OT_use_take(bpy.types.Operator):  # noqa: N801 (Blender's own fo
         name="Take", description="The name of its ambisonic strip. Empty: the active one", options={"SKIP_SAVE"}
     )
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
-
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
             use_take(sequencer_scene(context), chosen_take(context, self.master).master)
@@ -37,7 +33,7 @@ class OMNIAUDIO_OT_use_take(bpy.types.Operator):  # noqa: N801 (Blender's own fo
         return {"FINISHED"}
 
 
-class OMNIAUDIO_OT_set_anchor(WorkOperator, bpy.types.Operator):  # noqa: N801
+class OMNIAUDIO_OT_set_anchor(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
     """Have all takes of the picture follow the camera, or stay where they are in the world while it turns"""
 
     bl_idname = "omniaudio.set_anchor"
@@ -50,10 +46,6 @@ class OMNIAUDIO_OT_set_anchor(WorkOperator, bpy.types.Operator):  # noqa: N801
         items=[item[:3] for item in ANCHORS],
         options={"SKIP_SAVE"},
     )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return has_takes(context)
 
     @classmethod
     def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:

@@ -14,10 +14,11 @@ from ..errors import UserError
 from ..orientation import camera_orientations
 from ..provenance import Provenance, provenance_of
 from ..snapshot import usable_folder
-from ..sound_strips import blend_path
+from ..sound_strips import blend_path, kept_file
 from ..takes import TakeStrips, replace_sound
+from ..task import MadeTake
 from ..work import Cancelled, Outcome, Progress, Steps
-from .following import blender_is_free, made_by_engine, scene_named
+from .following import blender_is_free, made_by_engine, removed_after, scene_named
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def turned_to_world(
     cancelled: Cancelled,
     *,
     camera: str,
-) -> Generator[Progress, None, list[Heard]]:
+) -> Generator[Progress, None, list[MadeTake]]:
     """The camera's sounds, which all begin at `place`, as the world has them; `camera` is a name, empty for the scene's
     own. Raises UserError and CancelledError."""
     owner = scene_named(scene, folder)
@@ -48,8 +49,8 @@ def turned_to_world(
         except StopIteration as end:
             orientations = end.value
             break
-    worlds = []
-    with tempfile.TemporaryDirectory(prefix="omniaudio-") as own:
+    worlds: list[MadeTake] = []
+    with removed_after([worlds], UserError, GeneratorExit), tempfile.TemporaryDirectory(prefix="omniaudio-") as own:
         file = Path(own) / "orientations.json"
         file.write_text(json.dumps([orientation._asdict() for orientation in orientations]), "utf-8")
         for sound in sounds:
@@ -60,11 +61,11 @@ def turned_to_world(
                 f"{sound.ambix.stem}_world",
                 cancelled,
             )
-            worlds.append(Heard(made.takes[0].ambix, made.takes[0].preview))
+            worlds += made.takes
     return worlds
 
 
-def follow_world(scene: bpy.types.Scene, master: str, camera: Heard, world: Heard) -> None:
+def follow_world(scene: bpy.types.Scene, master: str, camera: Heard, world: MadeTake) -> None:
     """Has a take sound as in the world, and remember how the camera hears it. Raises UserError if it is gone."""
     made_by = replace(
         _kept(scene, master),
@@ -85,28 +86,30 @@ def follow_camera(scene: bpy.types.Scene, master: str, camera: Heard) -> None:
 
 
 def camera_sound(take: TakeStrips) -> Heard:
-    """What the camera hears of a take, whatever is placed now."""
+    """What the camera hears of a take, whatever is placed now. Raises UserError if it is missing."""
     kept = take.provenance
     if kept.anchor != "WORLD":
         return Heard(take.ambix, take.preview_file)
-    if not kept.camera_sound:
-        raise UserError(f"The take {take.master} does not know what the camera hears; generate it again.")
-    return Heard(_file(kept.camera_sound), _file(kept.camera_preview) if kept.camera_preview else None)
+    what = f"What the camera hears of {take.master}"
+    return Heard(
+        kept_file(kept.camera_sound, what), kept_file(kept.camera_preview, what) if kept.camera_preview else None
+    )
 
 
 def set_anchor(scene: str, takes: Sequence[TakeStrips], anchor: str, cancelled: Cancelled) -> Steps:
     """Has takes of a picture follow `anchor`, CAMERA or WORLD. Raises UserError and CancelledError."""
     takes = [take for take in takes if take.provenance.anchor != anchor or anchor == "WORLD"]
     sounds = [camera_sound(take) for take in takes]
-    worlds: list[Heard] = []
+    worlds: list[MadeTake] = []
     folder = takes[0].ambix.parent if takes else Path()
-    if anchor == "WORLD":
-        for take, sound in zip(takes, sounds, strict=True):
-            usable_folder(folder)
-            worlds += yield from turned_to_world(
-                scene, take.content, [sound], folder, cancelled, camera=take.provenance.camera
-            )
-    yield from blender_is_free(cancelled)
+    with removed_after([worlds], UserError, GeneratorExit):
+        if anchor == "WORLD":
+            for take, sound in zip(takes, sounds, strict=True):
+                usable_folder(folder)
+                worlds += yield from turned_to_world(
+                    scene, take.content, [sound], folder, cancelled, camera=take.provenance.camera
+                )
+        yield from blender_is_free(cancelled)
     owner = scene_named(scene, folder)
     for i, take in enumerate(takes):
         if anchor == "WORLD":
@@ -123,7 +126,3 @@ def _kept(scene: bpy.types.Scene, master: str) -> Provenance:
 
 def _path(file: Path | None) -> str:
     return "" if file is None else blend_path(file)
-
-
-def _file(kept: str) -> Path:
-    return Path(bpy.path.abspath(kept)).resolve()

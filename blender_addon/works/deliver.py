@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import frames
 from ..client import DeliverRequest, PathSource
 from ..errors import UserError
-from ..rendering import render
 from ..snapshot import Snapshot, usable_folder
-from ..work import Cancelled, Outcome, Progress, Steps
-from .following import made_by_engine
+from ..work import Cancelled, Outcome, Steps
+from .following import made_by_engine, rendered
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,7 @@ def deliver(delivery: Delivery, blocking: bool, cancelled: Cancelled) -> Steps:
     folder = usable_folder(delivery.folder)
     if isinstance(delivery.picture, Path):
         return (yield from _written(delivery, delivery.picture, cancelled))
-    picture = frames.free_file(folder, f"{delivery.stem}_picture", ".mp4")
-    for fraction in render(delivery.picture, picture, blocking, cancelled):
-        yield Progress("rendering the picture (Esc ends it)", fraction)
+    picture = yield from rendered(delivery.picture, folder, delivery.stem, blocking=blocking, cancelled=cancelled)
     try:
         return (yield from _written(delivery, picture, cancelled))
     except UserError as error:  # the render may have taken hours

@@ -9,14 +9,13 @@ from .. import frames, strips
 from ..client import Again, JobRequest, PathSource
 from ..errors import CancelledError, UserError
 from ..provenance import Provenance
-from ..rendering import render
 from ..snapshot import Snapshot, Wish, usable_folder
 from ..sound_strips import blend_path
 from ..sources import Footage, PictureStrip
-from ..task import Made
-from ..work import Cancelled, Outcome, Progress, Steps
+from ..task import Made, MadeTake
+from ..work import Cancelled, Outcome, Steps
 from .anchor import Heard, follow_world, turned_to_world
-from .following import blender_is_free, made_by_engine, scene_named
+from .following import blender_is_free, made_by_engine, removed_after, rendered, scene_named
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Order:
             again = Again(PathSource(str(self.again.sound)), self.again.start, self.again.duration)
         return JobRequest(
             source=PathSource(str(self.picture)),
-            name=self.stem,
+            name=bpy.path.clean_name(self.stem),  # what is made here is called by the stem itself
             model=wish.model or None,
             backend=wish.backend or "auto",
             start=self.part.start,
@@ -107,9 +106,7 @@ def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
     if isinstance(snapshot.source, Footage):
         order = _order(snapshot, snapshot.source.file, snapshot.source.part)
         return (yield from carry_out(replace(order, active=active), cancelled))
-    picture = frames.free_file(folder, f"{snapshot.stem}_picture", ".mp4")
-    for fraction in render(snapshot, picture, blocking, cancelled):
-        yield Progress("rendering in 360° (Esc ends it)", fraction)
+    picture = yield from rendered(snapshot, folder, snapshot.stem, blocking=blocking, cancelled=cancelled)
     part = frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate))
     try:
         return (yield from carry_out(replace(_order(snapshot, picture, part), active=active), cancelled))
@@ -140,19 +137,20 @@ def carry_out(order: Order, cancelled: Cancelled) -> Steps:
     """
     usable_folder(order.folder)
     made = yield from made_by_engine(order.request(), order.files(), order.folder, order.stem, cancelled)
-    worlds: list[Heard] = []
+    worlds: list[MadeTake] = []
     trouble = ""
-    if order.wish.anchor == "WORLD":
-        sounds = [Heard(take.ambix, take.preview) for take in made.takes]
-        try:
-            worlds = yield from turned_to_world(
-                order.scene, order.place, sounds, order.folder, cancelled, camera=order.camera
-            )
-        except CancelledError:
-            raise
-        except UserError as error:
-            trouble = f" It follows the camera: {error.sentence}"
-    yield from blender_is_free(cancelled)
+    with removed_after([made.takes, worlds], CancelledError, GeneratorExit):
+        if order.wish.anchor == "WORLD":
+            sounds = [Heard(take.ambix, take.preview) for take in made.takes]
+            try:
+                worlds += yield from turned_to_world(
+                    order.scene, order.place, sounds, order.folder, cancelled, camera=order.camera
+                )
+            except CancelledError:
+                raise
+            except UserError as error:
+                trouble = f" It follows the camera: {error.sentence}"
+        yield from blender_is_free(cancelled)
     scene = scene_named(order.scene, order.folder)
     inserted = strips.insert_takes(
         scene, made.takes, order.place, order.title, order.provenance(made), under=order.under

@@ -9,11 +9,11 @@ import bpy
 from .. import frames
 from ..client import Job, JobRequest, SceneSource
 from ..errors import UserError
-from ..rendering import render
 from ..scene_asked import Asked, frames_asked
 from ..snapshot import Snapshot, take_snapshot, usable_folder
 from ..sources import Panorama
-from ..work import Cancelled, Progress, Steps
+from ..work import Cancelled, Steps
+from .following import rendered
 from .generate import Order, carry_out
 
 
@@ -59,11 +59,15 @@ def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelle
     refusal = "Blender ended the work, or another file was opened in it: ask again."
     try:
         folder = usable_folder(snapshot.folder)
-        picture = frames.free_file(folder, f"{snapshot.stem}_picture", ".mp4")
         asked.begin()
-        for fraction in render(snapshot, picture, blocking, lambda: cancelled() or asked.unwanted):
-            asked.tell(fraction)
-            yield Progress("rendering in 360° (Esc ends it)", fraction)
+        picture = yield from rendered(
+            snapshot,
+            folder,
+            snapshot.stem,
+            blocking=blocking,
+            cancelled=lambda: cancelled() or asked.unwanted,
+            tell=asked.tell,
+        )
         refusal = ""
     except UserError as error:
         refusal = f"Blender did not render the scene: {error.sentence}"

@@ -10,7 +10,7 @@ from ..client import MapRequest, PathSource
 from ..errors import UserError
 from ..provenance import Provenance, keep
 from ..snapshot import usable_folder
-from ..sound_strips import blend_path
+from ..sound_strips import blend_path, kept_file
 from ..takes import TakeStrips
 from ..work import Cancelled, Outcome, Steps
 from .anchor import camera_sound
@@ -36,11 +36,7 @@ def map_movie(scene: str, take: TakeStrips, picture: Path, cancelled: Cancelled)
 
 def map_picture(scene: bpy.types.Scene, take: TakeStrips) -> str:
     """The take's own map as an image strip above the picture; returns its name. Raises UserError if there is none."""
-    kept = take.provenance.sound_map
-    file = Path(bpy.path.abspath(kept)).resolve() if kept else None
-    if file is None or not file.is_file():
-        raise UserError(f"The map of {take.master} is missing; make the movie instead.")
-    return _place(scene, take, file)
+    return _place(scene, take, kept_file(take.provenance.sound_map, f"The map of {take.master}"))
 
 
 def _place(scene: bpy.types.Scene, take: TakeStrips, file: Path) -> str:

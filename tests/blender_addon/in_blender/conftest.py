@@ -31,6 +31,16 @@ else:
     os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="omniaudio-test-")
 
 
+@pytest.fixture(autouse=True)
+def quiet_console(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Whatever goes wrong is told in a sentence: no traceback stands in the console, of Blender's own or of ours."""
+    yield
+    out, err = capfd.readouterr()
+    sys.stdout.write(out)
+    sys.stderr.write(err)
+    assert "Traceback" not in out + err
+
+
 @pytest.fixture(scope="session")
 def extension_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")

@@ -1,7 +1,11 @@
 """What an artist does while sound is made, and where files lie that nobody thought of: nothing is lost, no trace."""
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +22,41 @@ def of_role(scene: bpy.types.Scene, role: str) -> list[bpy.types.Strip]:
 def saved(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film.blend"))
+
+
+def says(sentence: str, **properties: object) -> None:
+    with pytest.raises(RuntimeError) as error:
+        bpy.ops.omniaudio.generate(**properties)
+    assert sentence in str(error.value)
+
+
+def still(scene: bpy.types.Scene, folder: Path) -> bpy.types.Strip:
+    """A picture of 360° as the active strip, a second long."""
+    picture = bpy.data.images.new("panorama", 256, 128)
+    picture.filepath_raw, picture.file_format = str(folder / "panorama.png"), "PNG"
+    picture.save()
+    editor = scene.sequence_editor_create()
+    editor.active_strip = editor.strips.new_image("panorama", str(folder / "panorama.png"), 1, 1)
+    editor.active_strip.frame_final_duration = 24
+    return editor.active_strip
+
+
+def small_scene(scene: bpy.types.Scene) -> None:
+    """One that is rendered quickly."""
+    scene.frame_end, scene.cycles.use_denoising = 2, False
+    scene.omniaudio.source, scene.omniaudio.width, scene.omniaudio.samples = "SCENE", 256, 1
+
+
+@pytest.fixture(params=["size=4k", "ro"])
+def bad_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk that is full soon, or one that is read-only."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", str(folder)]
+    if sys.platform != "linux" or subprocess.run(mounting, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 def started(module: Modules) -> object:
@@ -126,11 +165,7 @@ def test_a_take_that_is_deleted_while_its_preview_is_made(
 
 def test_a_deleted_source_is_a_sentence(engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
     """The file goes after the press, before the engine looks at it."""
-    picture = bpy.data.images.new("panorama", 256, 128)
-    picture.filepath_raw, picture.file_format = str(tmp_path / "panorama.png"), "PNG"
-    picture.save()
-    editor = scene.sequence_editor_create()
-    editor.active_strip = editor.strips.new_image("panorama", str(tmp_path / "panorama.png"), 1, 1)
+    still(scene, tmp_path)
     saved(tmp_path)
     snapshot = module("snapshot").take_snapshot(bpy.context)
     (tmp_path / "panorama.png").unlink()
@@ -146,7 +181,7 @@ def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
     engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
-    scene.frame_end = 2
+    scene.frame_end, scene.cycles.use_denoising = 2, False
     scene.omniaudio.source, scene.omniaudio.width, scene.omniaudio.samples = "SCENE", 256, 1
     editor = scene.sequence_editor
     snapshot = module("snapshot").take_snapshot(bpy.context)
@@ -158,3 +193,161 @@ def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
         finish(work)
         assert work.state == "done", work.error
         assert editor.active_strip.name == active
+
+
+def test_a_disk_that_is_full_or_read_only(
+    engine: None, scene: bpy.types.Scene, tmp_path: Path, bad_disk: Path, module: Modules
+) -> None:
+    """What was made stays at the engine; on another disk the same press succeeds."""
+    still(scene, tmp_path)
+    saved(tmp_path)
+    scene.omniaudio.folder = str(bad_disk)
+    says(f"No files can be written to the folder {bad_disk}")
+    assert list(bad_disk.iterdir()) == []
+    assert [strip.name for strip in scene.sequence_editor.strips_all] == ["panorama"]
+    failed = list(module("work").works)[-1]
+    assert [fix.operator for fix in module("fixes").fixes(failed.error.code)] == ["omniaudio.try_again"]
+    scene.omniaudio.folder = ""
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+
+
+def test_a_disk_that_takes_no_render(scene: bpy.types.Scene, bad_disk: Path) -> None:
+    small_scene(scene)
+    scene.omniaudio.folder = str(bad_disk)
+    with suppress(OSError):  # read-only
+        (bad_disk / "other").write_bytes(bytes(4096))
+    says(f"No files can be written to the folder {bad_disk}")
+    assert {path.name for path in bad_disk.iterdir()} <= {"other"}
+    assert [other.name for other in bpy.data.scenes] == ["Scene"]
+
+
+LONG = "a" * 300
+"""More than a file system allows in a name."""
+
+
+def test_paths_that_are_longer_than_can_be(
+    scene: bpy.types.Scene, tmp_path: Path, make_take: Callable[..., object], module: Modules
+) -> None:
+    still(scene, tmp_path)
+    scene.omniaudio.folder = f"//{LONG}"
+    saved(tmp_path)
+    says("No files can be written to the folder")
+    scene.omniaudio.source, scene.omniaudio.file = "FILE", f"//{LONG}.mp4"
+    says("is missing")
+    scene.omniaudio.source, scene.sequence_editor.active_strip.directory = "STRIP", f"//{LONG}/"
+    says("is missing")
+    made_by = module("provenance").Provenance(picture=f"//{LONG}.mp4", sound_map=f"//{LONG}.png")
+    place = module("frames").Placement(1, 24)
+    inserted = module("strips").insert_takes(scene, [make_take(1.0)], place, "film", made_by)
+    scene.sequence_editor.active_strip = scene.sequence_editor.strips[inserted.group]
+    for name in ("generate_again", "sound_map", "sound_map_picture"):
+        with pytest.raises(RuntimeError, match="is missing"):
+            getattr(bpy.ops.omniaudio, name)()
+
+
+def test_names_that_mean_something_to_blender(engine: None, scene: bpy.types.Scene, tmp_path: Path) -> None:
+    """`#` in a file to be rendered is the frame's number, braces are variables."""
+    folder = tmp_path / "take {blend_name} #2"
+    folder.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film ## {x}.blend"))
+    small_scene(scene)
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    assert (folder / "film ## {x}_picture_001.mp4").is_file()
+    assert Path(bpy.path.abspath(of_role(scene, "master")[0].sound.filepath)).parent == folder
+
+
+def test_two_renders_have_two_names(engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
+    """The second one is asked for before the first has its file."""
+    saved(tmp_path)
+    small_scene(scene)
+    snapshot = module("snapshot").take_snapshot(bpy.context)
+    generate = module("works.generate").generate
+    works = [module("work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)]
+    for work in works:
+        work.step()
+    for work in works:
+        finish(work)
+        assert work.state == "done", work.error
+    assert {strip["omniaudio"]["picture"] for strip in of_role(scene, "master")} == {
+        "//film_picture_001.mp4",
+        "//film_picture_002.mp4",
+    }
+
+
+def following(scene: bpy.types.Scene, module: Modules) -> Iterator[float]:
+    """The camera is followed through a copy of the scene, which is there as long as this is not at its end."""
+    steps = module("orientation").camera_orientations(scene, module("frames").Placement(1, 3), Fraction(24))
+    next(steps)
+    return steps
+
+
+def test_a_copy_that_was_saved_is_not_there_when_the_file_is_opened(
+    scene: bpy.types.Scene, tmp_path: Path, module: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module("orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    steps = following(scene, module)
+    with module("panorama_render").panorama_scene(
+        scene, module("sources").Panorama(128, 1, 1), module("frames").Placement(1, 1), tmp_path / "x.mp4"
+    ):
+        saved(tmp_path)
+    steps.close()
+    assert [other.name for other in bpy.data.scenes] == ["Scene"]
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"), load_ui=False)
+    assert [other.name for other in bpy.data.scenes] == ["Scene"]
+    assert [thing.name for thing in bpy.data.objects] == ["Camera"]
+    assert [camera.name for camera in bpy.data.cameras] == ["Camera"]
+
+
+def test_undo_does_not_bring_a_copy_back(
+    scene: bpy.types.Scene, module: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module("orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    steps = following(scene, module)
+    bpy.ops.ed.undo_push(message="what the artist does meanwhile")
+    assert list(steps)
+    bpy.context.scene.frame_current = 5
+    bpy.ops.ed.undo_push(message="and afterwards")
+    bpy.ops.ed.undo()
+    assert [other.name for other in bpy.data.scenes] == ["Scene"]
+
+
+def test_works_do_not_go_over_to_another_file(scene: bpy.types.Scene, module: Modules) -> None:
+    """Trying one again would place its sound in the other file's scene of the same name."""
+    scene.omniaudio.folder = "/dev/null/nowhere"
+    small_scene(scene)
+    says("No files can be written")
+    assert list(module("work").works)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
+    assert not list(module("work").works)
+
+
+@pytest.mark.parametrize("ended", ["cancel", "close"])
+def test_one_that_is_ended_while_its_sound_is_turned_leaves_no_files(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules, ended: str
+) -> None:
+    saved(tmp_path)
+    scene.omniaudio.anchor = "WORLD"
+    snapshot = module("snapshot").take_snapshot(bpy.context)
+    generate = module("works.generate").generate
+    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    while not list(tmp_path.glob("*.json")):  # the take is made, and goes on to be turned
+        assert not work.step(), work.error
+        time.sleep(0.005)
+    getattr(work, ended)()
+    finish(work)
+    assert work.state == "cancelled"
+    time.sleep(1.0)  # the engine's side ends in a thread of its own
+    assert {path.name for path in tmp_path.iterdir()} == {"film.blend"}
+
+
+def test_a_switch_that_cannot_be_made_for_all_takes_is_made_for_none(
+    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    saved(tmp_path)
+    scene.omniaudio.takes, scene.omniaudio.anchor = 2, "WORLD"
+    assert bpy.ops.omniaudio.generate() == {"FINISHED"}
+    first, second = of_role(scene, "master")
+    Path(bpy.path.abspath(second["omniaudio"]["camera_sound"])).unlink()
+    with pytest.raises(RuntimeError, match=r"What the camera hears of .* is missing"):
+        bpy.ops.omniaudio.set_anchor(anchor="CAMERA")
+    assert [strip["omniaudio"]["anchor"] for strip in (first, second)] == ["WORLD", "WORLD"]
