@@ -32,10 +32,13 @@ class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N
             picture = kept_file(kept.picture, f"The picture that {take.master} was made for")
         else:
             picture = _render_of(context, scene, take)
+        rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
+        begin = take.seconds_at(take.place.start, rate)
         delivery = Delivery(
             sound=kept_file(str(take.ambix), f"The sound of {take.master}"),
+            part=None if take.place == take.content else frames.FileSpan(begin, float(take.place.frames / rate)),
             picture=picture,
-            start=kept.picture_start if settings.deliver_picture == "FILE" else 0.0,
+            start=kept.picture_start + begin if settings.deliver_picture == "FILE" else 0.0,
             codec=settings.codec.lower(),
             force=kept.force or settings.force or settings.deliver_picture == "SCENE",
             folder=output_folder(settings.folder or preferences(context).folder),
@@ -50,7 +53,7 @@ class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N
 
 
 def _render_of(context: bpy.types.Context, scene: bpy.types.Scene, take: TakeStrips) -> Snapshot:
-    """Every frame of the take's time, to be rendered as the settings say. Raises UserError where it cannot be done."""
+    """Every frame while the take is heard, to be rendered as the settings say. Raises UserError where it cannot."""
     settings = scene.omniaudio
     chosen = take_snapshot(context, scene, settings.deliver_picture)
     width = settings.deliver_width // 4 * 4
@@ -58,7 +61,7 @@ def _render_of(context: bpy.types.Context, scene: bpy.types.Scene, take: TakeStr
         source: Panorama | Sequence = Panorama(width, settings.deliver_samples, frame_step=1)
     else:
         source = Sequence(None, width, frame_step=1)
-    return replace(chosen, source=source, place=take.content)
+    return replace(chosen, source=source, place=take.place)
 
 
 CLASSES = (OMNIAUDIO_OT_deliver,)

@@ -1,23 +1,28 @@
 """A 360° video with spatial audio, for YouTube and headsets."""
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..client import DeliverRequest, PathSource
-from ..errors import UserError
+from ..errors import CancelledError, UserError
+from ..frames import FileSpan
 from ..snapshot import Snapshot, usable_folder
-from ..work import Cancelled, Outcome, Steps
+from ..sound_part import write_part
+from ..work import Cancelled, Outcome, Progress, Steps
 from .following import made_by_engine, rendered
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What is delivered: `sound` with the picture of a file, from second `start` on, or with one to be rendered.
+    """What is delivered: `part` of `sound`, or all of it, with the picture of a file, from second `start` on, or with
+    one to be rendered.
 
     `codec` is pcm, opus or aac; `force` says that the picture is known to be a 360° one.
     """
 
     sound: Path
+    part: FileSpan | None
     picture: Path | Snapshot
     start: float
     codec: str
@@ -29,6 +34,18 @@ class Delivery:
 def deliver(delivery: Delivery, blocking: bool, cancelled: Cancelled) -> Steps:
     """Raises UserError and CancelledError."""
     folder = usable_folder(delivery.folder)
+    with tempfile.TemporaryDirectory(prefix="omniaudio-") as own:
+        if delivery.part is not None:
+            sound = Path(own) / "part.wav"
+            for fraction in write_part(delivery.sound, delivery.part, sound):
+                if cancelled():
+                    raise CancelledError
+                yield Progress("cutting the sound", fraction)
+            delivery = replace(delivery, sound=sound)
+        return (yield from _with_picture(delivery, folder, blocking, cancelled))
+
+
+def _with_picture(delivery: Delivery, folder: Path, blocking: bool, cancelled: Cancelled) -> Steps:
     if isinstance(delivery.picture, Path):
         return (yield from _written(delivery, delivery.picture, cancelled))
     picture = yield from rendered(delivery.picture, folder, delivery.stem, blocking=blocking, cancelled=cancelled)
