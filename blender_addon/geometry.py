@@ -49,6 +49,21 @@ def orientation(seconds: float, camera: Rows, before: Orientation | None = None)
     return Orientation(seconds, w, x, y, z)
 
 
+def from_first_heading(course: Sequence[Orientation]) -> tuple[Orientation, ...]:
+    """The same course in a world whose front is where the first one looks, and whose top is the old one: a camera that
+    stands still and level turns nothing. Where it looks straight up or down, its top tells its heading."""
+    if not course:
+        return ()
+    _, w, x, y, z = course[0]
+    ahead = (w * w + x * x - y * y - z * z, 2 * (x * y + w * z))
+    if math.hypot(*ahead) < FLAT:
+        side = -1.0 if x * z > w * y else 1.0  # looks up: its top is behind
+        ahead = (side * 2 * (x * z + w * y), side * 2 * (y * z - w * x))
+    half = math.atan2(ahead[1], ahead[0]) / 2
+    c, s = math.cos(half), math.sin(half)
+    return tuple(Orientation(t, c * w + s * z, c * x + s * y, c * y - s * x, c * z - s * w) for t, w, x, y, z in course)
+
+
 def _unit(vector: Vector) -> Vector:
     length = math.hypot(*vector)
     if not length > FLAT:

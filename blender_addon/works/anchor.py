@@ -11,6 +11,7 @@ import bpy
 from .. import frames
 from ..client import PathSource, TurnRequest
 from ..errors import UserError
+from ..geometry import from_first_heading
 from ..orientation import camera_orientations
 from ..provenance import Provenance, provenance_of
 from ..snapshot import usable_folder
@@ -38,8 +39,8 @@ def turned_to_world(
     *,
     camera: str,
 ) -> Generator[Progress, None, list[MadeTake]]:
-    """The camera's sounds, which all begin at `place`, as the world has them; `camera` is a name, empty for the scene's
-    own. Raises UserError and CancelledError."""
+    """The camera's sounds, which all begin at `place`, as the world has them, whose front is where the camera looks at
+    first; `camera` is a name, empty for the scene's own. Raises UserError and CancelledError."""
     owner = scene_named(scene, folder)
     rate = frames.frame_rate(owner.render.fps, owner.render.fps_base)
     way = camera_orientations(owner, place, rate, camera)
@@ -47,7 +48,7 @@ def turned_to_world(
         try:
             yield Progress("following the camera", next(way))
         except StopIteration as end:
-            orientations = end.value
+            orientations = from_first_heading(end.value)
             break
     worlds: list[MadeTake] = []
     with removed_after([worlds], UserError, GeneratorExit), tempfile.TemporaryDirectory(prefix="omniaudio-") as own:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
 from blender_addon.errors import UserError
-from blender_addon.geometry import Orientation, orientation
+from blender_addon.geometry import Orientation, from_first_heading, orientation
 
 Matrix = NDArray[np.float64]
 
@@ -101,3 +101,32 @@ def test_any_matrix_gives_a_rotation_or_a_sentence(numbers: list[float]) -> None
     assume(abs(np.linalg.det(matrix)) > 1e-3)
     assert np.linalg.det(matrix) > 0
     assert np.linalg.det(rotation_of(found)) == pytest.approx(1.0, abs=1e-9)
+
+
+@given(quaternions, quaternions)
+def test_the_world_s_front_is_where_the_camera_looks_first(first: list[float], second: list[float]) -> None:
+    """Only about the world's Z: level stays level, and the way from one orientation to the other is the same."""
+    course = [orientation(0.0, Rotation.from_quat(turn).as_matrix()) for turn in (first, second)]
+    found = from_first_heading(course)
+    ahead = rotation_of(found[0])[:, 0]
+    assume(math.hypot(ahead[0], ahead[1]) > 1e-3)
+    assert abs(math.atan2(ahead[1], ahead[0])) < 1e-6
+    turns = [rotation_of(new) @ rotation_of(old).T for new, old in zip(found, course, strict=True)]
+    assert np.abs(turns[0] - turns[1]).max() < 1e-9
+    assert np.abs(turns[0] @ [0, 0, 1] - [0, 0, 1]).max() < 1e-9
+
+
+@pytest.mark.parametrize("turn", [0, 30, -90, 180])
+@pytest.mark.parametrize(("tilt", "top"), [(90, (0, 0, 1)), (0, (1, 0, 0)), (180, (-1, 0, 0))])
+def test_a_still_camera_that_is_level_or_looks_straight_down_or_up(
+    turn: float, tilt: float, top: tuple[float, ...]
+) -> None:
+    camera = Rotation.from_euler("xyz", (tilt, 0, turn), degrees=True).as_matrix()
+    (found,) = from_first_heading([orientation(0.0, camera)])
+    assert np.abs(rotation_of(found)[:, 2] - top).max() < 1e-6
+    if tilt == 90:
+        assert found[1:] == pytest.approx((1, 0, 0, 0)) or found[1:] == pytest.approx((-1, 0, 0, 0))
+
+
+def test_no_course_stays_none() -> None:
+    assert from_first_heading([]) == ()
