@@ -60,6 +60,7 @@ def test_the_limit_is_the_slower_of_arithmetic_and_memory() -> None:
     assert CEILINGS.least_seconds(1e9, 1e9, torch.float32) == 10
 
 
+@pytest.mark.slow
 def test_rows_are_measured_or_say_why_not(bench: Bench) -> None:
     rows = {(row.stage, row.way): row for row in bench.rows}
     for way in (Way.FP32, Way.BF16):
@@ -79,18 +80,21 @@ def test_rows_are_measured_or_say_why_not(bench: Bench) -> None:
     assert "tensorrt" in rows[Stage.SAMPLER, Way.TENSORRT].reason.lower()
 
 
+@pytest.mark.slow
 def test_float32_is_not_tf32(bench: Bench) -> None:
     torch.backends.cudnn.allow_tf32 = True
     Bench(bench.config, CPU, CEILINGS, rounds=1)
     assert not torch.backends.cudnn.allow_tf32
 
 
+@pytest.mark.slow
 def test_only_what_the_ceilings_know_has_a_limit(bench: Bench) -> None:
     other = Bench(bench.config, CPU, CEILINGS, rounds=1)
     other.measure(Stage.SAMPLER, {way: (lambda: lambda: torch.ones(1)) for way in (Way.BF16, Way.FP8)}, 1e9)
     assert [row.limit for row in other.rows] == [0.25, None]
 
 
+@pytest.mark.slow
 def test_features_to_sound_depend_on_the_features(bench: Bench) -> None:
     whole = bench.ready[Stage.FEATURES_TO_SOUND, Way.FP32]
     first = whole().clone()
@@ -101,6 +105,7 @@ def test_features_to_sound_depend_on_the_features(bench: Bench) -> None:
     bench.inputs.features["video_fov"] -= 1
 
 
+@pytest.mark.slow
 def test_a_record_comes_back_and_names_the_fastest(bench: Bench, tmp_path: Path) -> None:
     record = Record(machine(CPU, CEILINGS), tuple(bench.rows))
     record.write(tmp_path / "gpu.json")
@@ -147,6 +152,7 @@ def test_fp8_keeps_two_digits() -> None:
     assert ((rounded - exact).norm() / exact.norm()).item() < 0.05
 
 
+@pytest.mark.slow
 def test_fp8_takes_the_layers_of_the_blocks_and_no_others(bench: Bench) -> None:
     from benchmarks.model import random_model  # noqa: PLC0415
 
@@ -158,6 +164,7 @@ def test_fp8_takes_the_layers_of_the_blocks_and_no_others(bench: Bench) -> None:
     assert all(name.startswith("dit.transformer.layers.") for name in found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so_in_one_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path / "out")]

@@ -47,6 +47,7 @@ def colourful(picture: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.ptp(picture, axis=2) > 40
 
 
+@pytest.mark.slow
 def test_a_moving_source_is_seen_where_it_is(tmp_path: Path) -> None:
     """From the left behind over the front to the right behind, rising and falling: its middle is within 3 degrees."""
     seconds = 3.0

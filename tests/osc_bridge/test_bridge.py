@@ -41,6 +41,7 @@ def test_a_request_is_accepted_and_ends_with_four_channels_beside_the_clip(daw, 
         assert (sidecar["seed"], sidecar["take"]) == (3, number)
 
 
+@pytest.mark.slow
 def test_done_is_repeated_until_it_is_acknowledged(daw, clip):
     name = new_id()
     daw.send("generate", name, str(clip), QUICK)
@@ -186,6 +187,7 @@ def test_a_tcp_client_that_announces_4_gb_is_cut_off_and_the_bridge_lives(bridge
     daw.hear("pong")
 
 
+@pytest.mark.slow
 def test_a_tcp_client_that_never_reads_is_cut_off_and_the_bridge_lives(bridge, daw):
     question = slip.encode(write(Message("/omniaudio/status", ("unknown",)))) * 100
     with socket.create_connection(("127.0.0.1", bridge.port)) as connection:
@@ -205,6 +207,7 @@ def test_malformed_datagrams_leave_no_trace(bridge, daw):
     daw.hear("pong")
 
 
+@pytest.mark.slow
 def test_after_a_flood_it_answers_within_a_second(bridge, daw):
     deadline = time.monotonic() + 3
     packets = [write(Message("/omniaudio/status", (f"flood-{number}",))) for number in range(100)]
@@ -222,6 +225,7 @@ def test_after_a_flood_it_answers_within_a_second(bridge, daw):
     assert sent > 10_000
 
 
+@pytest.mark.slow
 def test_a_bridge_that_was_killed_in_the_middle_says_done_when_it_is_back(new_bridge, clip):
     bridge = new_bridge()
     daw = bridge.start()
@@ -234,6 +238,7 @@ def test_a_bridge_that_was_killed_in_the_middle_says_done_when_it_is_back(new_br
     assert daw.hear("done").arguments[0] == name
 
 
+@pytest.mark.slow
 def test_an_engine_that_was_killed_in_the_middle_finishes_when_it_is_back(new_bridge, service, clip):
     daw = new_bridge().start()
     name = new_id()
@@ -257,6 +262,7 @@ def test_without_an_engine_a_request_fails_with_a_sentence(new_bridge, service, 
         service.start()
 
 
+@pytest.mark.slow
 def test_a_secret_is_asked_for(new_bridge, clip):
     daw = new_bridge("--secret", "open sesame").start()
     name = new_id()

@@ -43,6 +43,7 @@ def test_it_says_why_it_ends(tmp_path):
     assert ran.stderr.strip() == told["sentence"]
 
 
+@pytest.mark.slow
 def test_a_program_that_does_not_read_keeps_nobody_waiting(child):
     """The pipe is full long before the end; until then the newest is printed, a few times a second."""
     fcntl = pytest.importorskip("fcntl")

@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pytest
 import soundfile
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[2] / "osc_bridge" / "examples"
 QUICK = '{"duration": 0.5, "steps": 2}'
 

@@ -99,6 +99,7 @@ def test_one_that_is_cancelled_while_blender_renders_is_no_longer_wanted(daw, bl
     assert blender.client.rendering(job, Progress("rendering in Blender", 0.2)).over
 
 
+@pytest.mark.slow
 def test_a_bridge_that_was_killed_while_blender_renders_says_done_when_it_is_back(new_bridge, blender, clip):
     bridge = new_bridge()
     daw = bridge.start()

@@ -14,12 +14,14 @@ from trt_engine.runtime.session import Backend
 RUN = [sys.executable, "-m", "omniaudio.cli", "backends"]
 
 
+@pytest.mark.slow
 def test_the_table_names_every_back_end() -> None:
     done = subprocess.run(RUN, capture_output=True, text=True, timeout=120, check=True)
     for backend in Backend:
         assert backend in done.stdout
 
 
+@pytest.mark.slow
 def test_the_list_is_json_and_says_what_helps() -> None:
     done = subprocess.run([*RUN, "--json"], capture_output=True, text=True, timeout=120, check=True)
     found = {one["backend"]: one for one in json.loads(done.stdout)}

@@ -61,6 +61,7 @@ def find(folder: Path, **other: object) -> Engine:
     return engine_for(folder, bundles.load(folder), Stage.VELOCITY, **wanted)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", list(Stage))
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_stage_has_an_engine_for_every_card(built: Path, stage: Stage, architecture: int) -> None:
@@ -74,6 +75,7 @@ def test_every_stage_has_an_engine_for_every_card(built: Path, stage: Stage, arc
     assert ".".join(map(str, content[24:28])) == trt.__version__
 
 
+@pytest.mark.slow
 def test_without_a_driver_an_engine_is_not_loaded_and_nothing_is_raised(built: Path) -> None:
     runtime = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR))
     engine = runtime.deserialize_cuda_engine((built / find(built).file).read_bytes())
@@ -81,6 +83,7 @@ def test_without_a_driver_an_engine_is_not_loaded_and_nothing_is_raised(built: P
         assert engine.num_io_tensors == 6
 
 
+@pytest.mark.slow
 def test_the_usual_case_is_what_engines_are_tuned_for(built: Path) -> None:
     profile = find(built).profile
     shapes = bundles.load(built).graphs[Stage.VELOCITY].inputs[0].shape
@@ -90,6 +93,7 @@ def test_the_usual_case_is_what_engines_are_tuned_for(built: Path) -> None:
     assert profile["x"].minimum[0] == 1
 
 
+@pytest.mark.slow
 def test_a_second_build_keeps_everything(copy: Path, model: zoo.Model) -> None:
     before = written(copy)
     stages: list[str] = []
@@ -99,6 +103,7 @@ def test_a_second_build_keeps_everything(copy: Path, model: zoo.Model) -> None:
     assert set(Stage) <= set(stages)
 
 
+@pytest.mark.slow
 def test_only_what_is_damaged_or_not_there_is_made(copy: Path, model: zoo.Model) -> None:
     before = written(copy)
     victim = copy / find(copy).file
@@ -109,6 +114,7 @@ def test_only_what_is_damaged_or_not_there_is_made(copy: Path, model: zoo.Model)
     assert find(copy).file == f"{ENGINES}/{victim.name}"
 
 
+@pytest.mark.slow
 def test_other_limits_are_another_engine(copy: Path, model: zoo.Model) -> None:
     before = written(copy)
     order = dataclasses.replace(ORDER, limits=Limits(max_takes=6))
@@ -118,6 +124,7 @@ def test_other_limits_are_another_engine(copy: Path, model: zoo.Model) -> None:
     assert changed == {"velocity"}
 
 
+@pytest.mark.slow
 def test_a_build_that_was_stopped_is_taken_up(model: zoo.Model, tmp_path: Path) -> None:
     """What is raised in the middle ends it, what was finished stays, and nothing unfinished does."""
 
@@ -136,6 +143,7 @@ def test_a_build_that_was_stopped_is_taken_up(model: zoo.Model, tmp_path: Path) 
     assert kept.items() <= written(tmp_path / "bundle").items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_command_leaves_only_whole_engines(model: zoo.Model, tmp_path: Path, number: signal.Signals) -> None:
     command = [sys.executable, "build/build_engine.py", "--model", str(model.folder), "--target", RTX, "--arch", "89"]
@@ -159,6 +167,7 @@ def test_a_killed_command_leaves_only_whole_engines(model: zoo.Model, tmp_path: 
     assert not (tmp_path / "bundle" / UNFINISHED).exists()
 
 
+@pytest.mark.slow
 def test_generating_goes_on_with_a_bundle_that_has_engines(built: Path, panorama: Path, tmp_path: Path) -> None:
     wanted = ["generate", str(panorama), "-o", str(tmp_path / "out.wav"), "--duration", "1", "--steps", "2"]
     outcome = CliRunner().invoke(
@@ -168,6 +177,7 @@ def test_generating_goes_on_with_a_bundle_that_has_engines(built: Path, panorama
     assert (tmp_path / "out.wav").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
@@ -183,6 +193,7 @@ def test_an_engine_of_something_else_is_refused_at_load(built: Path, other: dict
     assert raised.value.code is ExitCode.NO_BACKEND
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -204,6 +215,7 @@ def test_a_damaged_engine_is_refused_at_load(
         find(copy)
 
 
+@pytest.mark.slow
 def test_an_engine_of_another_graph_is_refused_at_load(copy: Path) -> None:
     found = bundles.load(copy)
     changed = found.graphs[Stage.VELOCITY].model_copy(update={"sha256": "0" * 64})
@@ -212,6 +224,7 @@ def test_an_engine_of_another_graph_is_refused_at_load(copy: Path) -> None:
         engine_for(copy, other, Stage.VELOCITY, flavour=RTX, version=trt.__version__, architecture=89)
 
 
+@pytest.mark.slow
 def test_a_damaged_graph_is_copied_again(copy: Path, model: zoo.Model) -> None:
     graph = copy / "velocity.onnx"
     content = graph.read_bytes()
@@ -229,6 +242,7 @@ def test_a_folder_with_another_model_is_refused(model: zoo.Model, tmp_path: Path
     assert (tmp_path / "model_config.json").read_text() == "{}"
 
 
+@pytest.mark.slow
 def test_weights_that_are_links_are_copied_elsewhere_alone(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "other").hardlink_to(copy / "model.safetensors")
     with pytest.raises(UserError, match="choose another folder"):
@@ -236,6 +250,7 @@ def test_weights_that_are_links_are_copied_elsewhere_alone(copy: Path, tmp_path:
     build(zoo.find(str(copy)), tmp_path / "second", None, silent)
 
 
+@pytest.mark.slow
 def test_two_builds_in_one_folder(model: zoo.Model, tmp_path: Path) -> None:
     def meanwhile(report: Report) -> None:
         with pytest.raises(UserError, match="Another build works in"):
@@ -341,6 +356,7 @@ def test_tensorrt_that_is_not_here_says_what_to_install(model: zoo.Model, tmp_pa
     assert not (tmp_path / "bundle").exists()
 
 
+@pytest.mark.slow
 def test_turing_gets_no_float32_products(built: Path) -> None:
     """Without `turing.py` TensorRT-RTX refuses the decoder, whose products stay in float32."""
     found: Bundle = bundles.load(built)

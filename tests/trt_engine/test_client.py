@@ -135,6 +135,7 @@ def test_a_failed_and_a_cancelled_job(engine: Running, panorama: Path, tmp_path:
     assert client.wait(job.id).state == "cancelled"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [Running.kill, Running.stop])
 def test_a_restart_while_waiting_loses_nothing(tmp_path: Path, panorama: Path, end: Callable[[Running], None]) -> None:
     service = Running(tmp_path / "service", panorama.parent)
@@ -170,6 +171,7 @@ def _interpreter(name: str) -> str:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13", "python3.14"])
 def test_it_runs_under_every_python_of_blenders(engine: Running, panorama: Path, tmp_path: Path, name: str) -> None:
     python = _interpreter(name)

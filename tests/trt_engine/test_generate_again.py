@@ -72,7 +72,10 @@ def assert_made_again(take: Path, made: Path, start: float, end: float) -> None:
             assert (steps[:, edge - 2 : edge + 2].max(1) <= around.max(0)).all()
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize(
+    "backend",
+    ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.slow)],
+)
 def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
     run: Run, take: Path, tmp_path: Path, backend: str
 ) -> None:
@@ -100,6 +103,7 @@ def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
     assert (tmp_path / "repeated.wav").read_bytes() == first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "end"), [(0.0, 1.0), (8.5, 10.0), (0.5, 9.7), (0.0, 10.0)])
 def test_a_part_may_lie_anywhere_and_has_takes(run: Run, take: Path, tmp_path: Path, start: float, end: float) -> None:
     out = tmp_path / "out.wav"
@@ -117,6 +121,7 @@ def test_a_part_may_lie_anywhere_and_has_takes(run: Run, take: Path, tmp_path: P
     assert (tmp_path / "repeated.wav").read_bytes() == variants[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_footage_by_the_start_that_the_take_was_made_with(run: Run, shared: Path, tmp_path: Path) -> None:
     """The command finds it in the sidecar beside the take; without one it is asked for."""
     clip, whole = shared / "media" / "ricoh_360_mono.mp4", tmp_path / "whole.wav"
@@ -130,6 +135,7 @@ def test_footage_by_the_start_that_the_take_was_made_with(run: Run, shared: Path
     assert (tmp_path / "same.wav").read_bytes() == (tmp_path / "part.wav").read_bytes()
 
 
+@pytest.mark.slow
 def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: Path, tmp_path: Path) -> None:
     """As the guard does to a take with one loud event: what is made anew is as loud beside the rest as it ever was."""
     sound, rate = soundfile.read(take)
@@ -152,6 +158,7 @@ def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: 
     assert (tmp_path / "twice.wav").read_bytes() == (tmp_path / "turned_down.wav").read_bytes()
 
 
+@pytest.mark.slow
 def test_only_what_is_near_is_looked_at_and_sampled(
     model: zoo.Model, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +218,7 @@ def test_a_take_is_never_written_over(run: Run, take: Path, tmp_path: Path) -> N
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
+@pytest.mark.slow
 def test_from_wants_the_same_take(run: Run, take: Path, tmp_path: Path) -> None:
     own = shutil.copy(take, tmp_path / "take.wav")
     words = ("--part", "1:2", "--steps", "2", "--no-preview")

@@ -48,14 +48,15 @@ def uploads(engine: Running) -> set[Path]:
 @pytest.fixture
 def out_of_reach(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A clip that the service is not allowed to read, outside its root."""
-    folder = tmp_path_factory.getbasetemp().with_name(f"{tmp_path_factory.getbasetemp().name}-out-of-reach")
+    # By a name that another run of pytest, which clears old `pytest-…` away, leaves alone.
+    folder = tmp_path_factory.getbasetemp().with_name(f"out-of-reach-of-{tmp_path_factory.getbasetemp().name}")
     folder.mkdir(exist_ok=True)
     clip = shutil.copy(panorama, folder / "día 空.png")
     yield clip
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("way", ["path", "upload"])
+@pytest.mark.parametrize("way", ["path", pytest.param("upload", marks=pytest.mark.slow)])
 def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
     run: Run,
     engine: Running,
@@ -96,6 +97,7 @@ def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
     assert uploads(engine) == before
 
 
+@pytest.mark.slow
 def test_a_part_that_is_made_again_is_the_same(
     run: Run, engine: Running, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ def turned_down(take: Path, gain_db: float) -> None:
     Sidecar.read(sidecar).model_copy(update={"gain_db": gain_db}).write(sidecar)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "asked", "taken"), [(False, None, -9.5), (False, -3.0, -3.0), (True, None, 0.0), (True, -9.5, -9.5)]
 )
@@ -161,6 +164,7 @@ def test_the_token_comes_from_the_environment(
     assert "by draft on" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_repeat_of_what_the_service_made(
     run: Run, by_engine: tuple[str | Path, ...], panorama: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +230,7 @@ def test_no_service_and_no_token(run: Run, by_engine: tuple[str | Path, ...], pa
     assert files(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_cancels_the_job(
     engine: Running, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path, number: signal.Signals

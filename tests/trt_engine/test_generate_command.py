@@ -75,7 +75,10 @@ def files(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize(
+    "backend",
+    ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.slow)],
+)
 def test_a_clip_becomes_sound_preview_map_and_sidecar(
     generate, model: zoo.Model, clip: Path, tmp_path: Path, backend: str
 ) -> None:
@@ -94,6 +97,7 @@ def test_a_clip_becomes_sound_preview_map_and_sidecar(
     assert sidecar["model"] == model.name
 
 
+@pytest.mark.slow
 def test_takes_rate_range_and_length(generate, clip: Path, tmp_path: Path) -> None:
     outcome = generate(
         clip, "-o", tmp_path / "out.wav", "--takes", "2", "--rate", "48000", "--start", "1.5", "--duration", "2.345"
@@ -106,6 +110,7 @@ def test_takes_rate_range_and_length(generate, clip: Path, tmp_path: Path) -> No
     assert np.abs(takes[0] - takes[1]).max() > 0.01 * np.abs(takes[0]).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_sidecar_repeats_its_take_to_the_bit(
     generate, model: zoo.Model, clip: Path, tmp_path: Path, backend: str
@@ -122,6 +127,7 @@ def test_a_sidecar_repeats_its_take_to_the_bit(
         shutil.rmtree(again)
 
 
+@pytest.mark.slow
 def test_a_sidecar_refuses_another_input_and_other_options(generate, clip: Path, tmp_path: Path) -> None:
     moved = shutil.copy(clip, tmp_path / "moved.mp4")
     assert generate(moved, "-o", tmp_path / "out.wav", "--duration", "1", "--no-map").code == 0
@@ -276,6 +282,7 @@ def start(model: zoo.Model, *arguments: str | Path, file_limit: int | None = Non
     )
 
 
+@pytest.mark.slow
 def test_a_full_target_leaves_nothing(model: zoo.Model, clip: Path, tmp_path: Path) -> None:
     """The system refuses to write beyond 1 MB, as it does on a full disk."""
     with start(model, clip, "-o", tmp_path / "out.wav", file_limit=1_000_000) as process:
@@ -286,6 +293,7 @@ def test_a_full_target_leaves_nothing(model: zoo.Model, clip: Path, tmp_path: Pa
     assert not files(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("stage", ["sampling", "decoding"])
 def test_a_signal_leaves_nothing(

@@ -79,7 +79,7 @@ def test_threads_are_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, 
     assert threads() == count
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
 def test_generating_needs_no_torch(model: zoo.Model, panorama: Path, tmp_path: Path, backend: str) -> None:
     """In a process where importing torch fails."""
     program = WITHOUT_TORCH + "from omniaudio.cli import main; main()"
@@ -94,6 +94,7 @@ def test_the_identity_is_the_same_on_every_backend(model: zoo.Model) -> None:
     assert open_pipeline(model, "torch").identity == open_pipeline(model, "onnxruntime").identity
 
 
+@pytest.mark.slow
 def test_backends_agree_on_the_latents(model: zoo.Model, panorama: Path) -> None:
     """Through vision, conditions, two windows and the sampler."""
     picture = read_still(panorama)

@@ -225,6 +225,7 @@ def test_one_constant_is_in_memory_at_a_time(tmp_path: Path) -> None:
     assert peak < 8 * 4 * size**2  # of 24 matrices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "architectures"),
     [(Precision.FP16, (75, 86, 89, 120)), (Precision.BF16, (86, 89, 120)), (Precision.FP8, (89, 120))],

@@ -67,7 +67,7 @@ def native_tokens(model: zoo.Model) -> int:
     return config.latent_frames // config.model.diffusion.config.patch_size
 
 
-@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("batch", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("stage", list(Stage))
 def test_it_computes_what_the_others_compute_and_the_same_bits_again(
     open_session: Open,

@@ -162,6 +162,7 @@ def sampled(
         generation.close()
 
 
+@pytest.mark.slow
 def test_it_computes_what_the_host_computes(model: zoo.Model, stages: TensorRtPipeline, panorama: Path) -> None:
     """One window and several chunks of rows, takes, steps, guidance and none, one after the other on one pipeline."""
     host = open_pipeline(model, "onnxruntime")
@@ -187,6 +188,7 @@ def test_steps_are_kept_for_the_next_clip_of_the_same_sizes(stages: TensorRtPipe
     assert stages._sampler is not kept
 
 
+@pytest.mark.slow
 def test_known_latents_are_held_as_on_the_host_and_forgotten_for_the_next_clip(
     model: zoo.Model, stages: TensorRtPipeline, panorama: Path
 ) -> None:

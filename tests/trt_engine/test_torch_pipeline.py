@@ -65,6 +65,7 @@ def test_the_same_bits_again(looked: Generation) -> None:
     np.testing.assert_array_equal(looked.sample(), looked.sample())
 
 
+@pytest.mark.slow
 def test_rounded_matrices_change_the_latents_a_little(model: zoo.Model, looked: Generation, panorama: Path) -> None:
     """bfloat16 keeps 8 bits; the other stages are the same to the bit."""
     exact = looked.sample()

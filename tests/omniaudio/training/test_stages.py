@@ -47,6 +47,7 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_stopped(tmp_path: Path) -> None:
     whole, _ = run(replace(STAGE, steps=2 * SAVE_EVERY), tmp_path / "whole.pt")
 

@@ -52,6 +52,7 @@ def way(request):
     return {}
 
 
+@pytest.mark.slow
 def test_the_result_lies_on_tracks_below_at_the_items_place_as_one_undo_step(bridge, clip, tmp_path, way):
     calls = run(clip, bridge, tmp_path, **way)
     names = [call[0] for call in calls]
@@ -69,6 +70,7 @@ def test_the_result_lies_on_tracks_below_at_the_items_place_as_one_undo_step(bri
     assert [[key, round(float(value), 4)] for key, value in places] == [["D_POSITION", 10.0], ["D_LENGTH", 0.6]] * 2
 
 
+@pytest.mark.slow
 def test_nothing_is_left_in_reapers_folder(bridge, clip, tmp_path):
     run(clip, bridge, tmp_path, NO_SOCKET="1")
     assert [path.name for path in tmp_path.glob("omniaudio-*")] == []
@@ -82,6 +84,7 @@ def test_luasocket_is_found_where_reapack_puts_it(bridge, tmp_path):
     assert calls[0] == ["from ReaPack"]
 
 
+@pytest.mark.slow
 def test_a_take_that_was_lost_is_waited_for_though_a_later_one_is_there(clip, tmp_path, way):
     """The third of four `done` is lost at first; the bridge is one that loses it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as lossy:
@@ -107,6 +110,7 @@ def test_a_take_that_was_lost_is_waited_for_though_a_later_one_is_there(clip, tm
     assert [call[1] for call in calls if call[0] == "InsertTrackAtIndex"] == ["1", "2", "3", "4"]
 
 
+@pytest.mark.slow
 def test_takes_lie_on_tracks_of_their_own_and_the_first_is_heard(bridge, clip, tmp_path, way):
     calls = run(clip, bridge, tmp_path, takes="2", **way)
     assert [call[1] for call in calls if call[0] == "InsertTrackAtIndex"] == ["1", "2", "3", "4"]
@@ -119,6 +123,7 @@ def test_a_clip_that_is_not_allowed_is_said_in_a_box(bridge, tmp_path, way):
     assert "folder" in call[1]
 
 
+@pytest.mark.slow
 def test_escape_cancels_and_changes_nothing(bridge, clip, tmp_path, way, daw):
     # 16 takes of many steps last longer than it takes to press Esc.
     assert run(clip, bridge, tmp_path, takes="16", ESCAPE="1", **way) == []

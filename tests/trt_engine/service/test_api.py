@@ -325,6 +325,7 @@ def test_a_client_that_stops_reading_is_dropped(
         until(lambda: len(client.service.server_state.connections) == 0)
 
 
+@pytest.mark.slow
 def test_a_request_that_stops_is_dropped(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "STALLED_SECONDS", 1.0)
     head = f"POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: {client.authorization['Authorization']}\r\n"
@@ -335,6 +336,7 @@ def test_a_request_that_stops_is_dropped(client: Client, monkeypatch: pytest.Mon
                 assert lazy.recv(1024) == b""  # it ends, by a timeout of the socket else
 
 
+@pytest.mark.slow
 def test_many_followers_of_one_job(client: Client, wish: dict[str, Any]) -> None:
     """Readers at different speeds each get the end, and the slow ones hold up nobody."""
     job_id = client.ask("POST", "/v1/jobs", {**wish, "duration": 5, "steps": 20}).json["id"]

@@ -96,6 +96,7 @@ def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp
         client.remove_upload(source.media)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", list(Codec))
 def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path, codec: Codec) -> None:
     suffix = ".mov" if codec is Codec.PCM else ".mp4"
@@ -110,6 +111,7 @@ def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path,
     assert target.stat().st_size == own.path.stat().st_size == file.size
 
 
+@pytest.mark.slow
 def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> None:
     shutil.copy(panorama, tmp_path / "panorama.png")
     sound = write_sound(tmp_path / "long.wav", 6)
@@ -133,6 +135,7 @@ def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> 
         service.stop()
 
 
+@pytest.mark.slow
 def test_a_preview_does_not_wait_for_a_generation(client: Client, sound: Path, panorama: Path) -> None:
     long = client.create(JobRequest(PathSource(str(panorama)), **{**QUICK, "duration": 20, "steps": 1000}))
     next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")

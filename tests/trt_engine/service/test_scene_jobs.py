@@ -145,6 +145,7 @@ def test_a_job_that_is_no_scene_takes_no_picture(client: Client, still: Path) ->
     client.cancel(job.id)
 
 
+@pytest.mark.slow
 def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, still: Path) -> None:
     with Following(client, "one.blend") as one, Following(client, "two.blend") as two:
         jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(3)]
@@ -163,6 +164,7 @@ def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, st
         assert two.idle
 
 
+@pytest.mark.slow
 def test_a_job_that_has_its_picture_needs_its_blender_no_more(client: Client, still: Path) -> None:
     with Following(client, "forest.blend") as blender:
         client.create(SCENE)
@@ -172,6 +174,7 @@ def test_a_job_that_has_its_picture_needs_its_blender_no_more(client: Client, st
     assert client.wait(asked.id).state == "done"
 
 
+@pytest.mark.slow
 def test_a_blender_that_comes_back_in_time_has_its_job_still(client: Client, still: Path) -> None:
     own = "0123456789abcdef" * 2
     with Following(client, "forest.blend", own) as blender:
@@ -185,6 +188,7 @@ def test_a_blender_that_comes_back_in_time_has_its_job_still(client: Client, sti
         assert client.wait(job.id).state == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [Running.kill, Running.stop])
 def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Callable[[Running], None]) -> None:
     """The Blender comes back by itself, is told the job once, and gives its picture to the next service."""

@@ -72,6 +72,7 @@ def test_from_start_to_end(tmp_path: Path, number: signal.Signals) -> None:
     assert not (tmp_path / ADDRESS).exists()
 
 
+@pytest.mark.slow
 def test_a_second_service_is_refused(tmp_path: Path) -> None:
     with running(tmp_path) as (_, address):
         assert f"Another service already uses {tmp_path}" in refusal("--folder", tmp_path, "--port", "0")
@@ -84,6 +85,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         assert f"127.0.0.1, port {port}, cannot be listened at" in refusal("--folder", tmp_path, "--port", str(port))
 
 
+@pytest.mark.slow
 def test_a_device_that_does_not_answer_is_refused_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     sentence = refusal("--folder", tmp_path / "service", "--device", "cpu", "--device", "cuda:7")
@@ -94,6 +96,7 @@ def test_a_device_that_does_not_answer_is_refused_at_the_start(tmp_path: Path, m
 LINGER = 2.0
 
 
+@pytest.mark.slow
 def test_it_lingers_while_a_blender_is_connected(tmp_path: Path) -> None:
     with running(tmp_path, "--linger", str(LINGER)) as (process, _):
         client = find(tmp_path)
@@ -108,6 +111,7 @@ def test_it_lingers_while_a_blender_is_connected(tmp_path: Path) -> None:
     assert not (tmp_path / ADDRESS).exists()
 
 
+@pytest.mark.slow
 def test_it_lingers_while_it_works(tmp_path: Path, still: Path) -> None:
     with running(tmp_path, "--linger", "1", "--allow-root", still.parent) as (process, _):
         client = find(tmp_path)
@@ -119,6 +123,7 @@ def test_it_lingers_while_it_works(tmp_path: Path, still: Path) -> None:
         assert find(tmp_path).job(job.id).state == "done"
 
 
+@pytest.mark.slow
 def test_a_service_that_nobody_comes_to_ends(tmp_path: Path) -> None:
     with running(tmp_path, "--linger", "0.5") as (process, _):
         assert process.wait(30) == 0

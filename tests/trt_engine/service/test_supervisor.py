@@ -24,6 +24,7 @@ from trt_engine.service.store import Store
 from trt_engine.service.supervisor import Supervisor
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_as_the_command(
     tmp_path: Path, still: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_cancelling(tmp_path: Path, still: Path) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_who_does_not_read_misses_and_delays_nothing(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
@@ -145,6 +147,7 @@ def test_who_does_not_read_misses_and_delays_nothing(tmp_path: Path, still: Path
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_idle_workers_end_by_a_call_and_by_themselves(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path, idle_seconds=1.0) as supervisor:
@@ -166,6 +169,7 @@ def test_idle_workers_end_by_a_call_and_by_themselves(tmp_path: Path, still: Pat
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_stopping_queues_the_running_job_again_and_leaves_no_child(tmp_path: Path, still: Path) -> None:
     async def first():
         async with supervised(tmp_path) as supervisor:
@@ -188,6 +192,7 @@ def test_stopping_queues_the_running_job_again_and_leaves_no_child(tmp_path: Pat
     assert asyncio.run(second(job_id)).state is JobState.DONE
 
 
+@pytest.mark.slow
 def test_a_failed_back_end_costs_its_worker_and_not_the_next_job(
     tmp_path: Path, still: Path, model: zoo.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +221,7 @@ def test_a_failed_back_end_costs_its_worker_and_not_the_next_job(
     assert "Traceback" in (folder / "workers" / "cpu.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_failed_job_and_the_next_one_runs(tmp_path: Path, still: Path) -> None:
     async def run(disk: Path):
         async with supervised(disk / "service") as supervisor:
@@ -240,6 +246,7 @@ def test_a_full_disk_is_a_failed_job_and_the_next_one_runs(tmp_path: Path, still
         asyncio.run(run(disk))
 
 
+@pytest.mark.slow
 def test_what_is_too_old_is_removed(tmp_path: Path, still: Path) -> None:
     async def make():
         async with supervised(tmp_path) as supervisor:
@@ -305,6 +312,7 @@ def test_a_large_result_is_deleted_beside_the_loop(
     assert list((tmp_path / "attempts").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_files_that_vanish_before_they_are_looked_at_are_a_failed_job(
     tmp_path: Path, still: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,6 +328,7 @@ def test_files_that_vanish_before_they_are_looked_at_are_a_failed_job(
     assert "vanished" in job.error.sentence
 
 
+@pytest.mark.slow
 def test_a_result_that_was_not_written_down_is_taken_up(tmp_path: Path, still: Path) -> None:
     """A crash between the renaming and the store: the folder is there, the job is still said to run."""
 

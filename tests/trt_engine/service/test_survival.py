@@ -22,6 +22,8 @@ from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
 from trt_engine.service.settings import ADDRESS, DATABASE
 
+pytestmark = pytest.mark.slow
+
 PROCESS = Path(__file__).with_name("service_process.py")
 
 
@@ -143,7 +145,6 @@ def serving(folder: Path, root: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-@pytest.mark.slow
 def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: Path, still: Path) -> None:
     with serving(tmp_path, still.parent) as process:
         engine = client.find(tmp_path)
@@ -182,7 +183,6 @@ def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: P
     assert worker_processes(tmp_path) == []
 
 
-@pytest.mark.slow
 def test_files_are_whole_or_not_there_whenever_the_service_is_killed(tmp_path: Path, still: Path) -> None:
     """Kills the service, or its worker, at random moments, again and again, until all jobs are done."""
     chance = random.Random(int(os.environ.get("SURVIVAL_SEED", "0")))

@@ -114,6 +114,7 @@ def shared_talk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Talk]:
         yield one
 
 
+@pytest.mark.slow
 def test_a_job_is_sealed_when_it_is_whole(talk: Talk, still: Path) -> None:
     run = talk.run(request(still, takes=2, preview=True, map=True, name="shot"), still)
     events = [talk.hear()]
@@ -135,6 +136,7 @@ def test_a_job_is_sealed_when_it_is_whole(talk: Talk, still: Path) -> None:
             assert file.size == (run.attempt / file.name).stat().st_size
 
 
+@pytest.mark.slow
 def test_what_libraries_print_does_not_break_the_protocol(tmp_path: Path, still: Path) -> None:
     code = """
 import os, sys
@@ -187,6 +189,7 @@ def test_a_job_that_is_cancelled_before_it_begins(talk: Talk, still: Path) -> No
     assert failed.error.code is ErrorCode.CANCELLED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [True, False])
 def test_it_ends_with_its_input_and_not_with_signals(talk: Talk, still: Path, busy: bool) -> None:
     if busy:
@@ -265,6 +268,7 @@ def test_a_device_that_is_not_there(tmp_path: Path, still: Path, monkeypatch: py
         assert talk.process.wait(60) == 1
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_or_fills_up(shared_talk: Talk, tmp_path: Path, still: Path) -> None:
     with small_disk(tmp_path / "disk", "3m") as disk:
         # The system's own refusal before minutes are spent…
