@@ -38,6 +38,7 @@ class Provenance:
     takes: int = 1
     steps: int | None = None
     guidance: float | None = None
+    gain_db: float | None = None  # what the true-peak guard took of it, or of the take of which it is a new part
     sidecar: str = ""
     sound_map: str = ""
     force: bool = False  # the picture was said to be a 360° one, whatever it looks like

@@ -89,7 +89,8 @@ class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # n
         take = chosen_take(context)
         place = part_of(scene, take)
         rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
-        part = Part(camera_sound(take).ambix, take.seconds_at(place.start, rate), float(place.frames / rate))
+        start, duration = take.seconds_at(place.start, rate), float(place.frames / rate)
+        part = Part(camera_sound(take).ambix, start, duration, take.provenance.gain_db)
         order = _order_of(context, take)
         seed = new_seed() if self.seed < 0 else self.seed
         order = replace(order, again=part, wish=replace(order.wish, seed=seed, takes=scene.omniaudio.takes))
@@ -198,7 +199,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
     again = None
     if kept.again_sound:
         sound = kept_file(kept.again_sound, f"The take of which {take.master} is a new part")
-        again = Part(sound, kept.again_start, kept.again_duration)
+        again = Part(sound, kept.again_start, kept.again_duration, kept.gain_db)
     strip = _picture_strip(scene, take)
     group = scene.sequence_editor.strips_all[take.master].parent_meta()
     return Order(

@@ -20,11 +20,13 @@ from .following import blender_is_free, made_by_engine, removed_after, rendered,
 
 @dataclass(frozen=True)
 class Part:
-    """A take of which a part is made anew: seconds of `sound`, the camera's."""
+    """A take of which a part is made anew: seconds of `sound`, the camera's. The true-peak guard took `gain_db` of it;
+    None where that is not known here."""
 
     sound: Path
     start: float
     duration: float
+    gain_db: float | None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Order:
         wish = self.wish
         again = None
         if self.again is not None:
-            again = Again(PathSource(str(self.again.sound)), self.again.start, self.again.duration)
+            part = self.again
+            again = Again(PathSource(str(part.sound)), part.start, part.duration, part.gain_db)
         return JobRequest(
             source=PathSource(str(self.picture)),
             name=bpy.path.clean_name(self.stem),  # what is made here is called by the stem itself
@@ -96,7 +99,13 @@ class Order:
         if self.again is None:
             return kept
         part = self.again
-        return replace(kept, again_sound=blend_path(part.sound), again_start=part.start, again_duration=part.duration)
+        return replace(
+            kept,
+            gain_db=part.gain_db,
+            again_sound=blend_path(part.sound),
+            again_start=part.start,
+            again_duration=part.duration,
+        )
 
 
 def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:

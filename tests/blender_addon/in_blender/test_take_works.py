@@ -113,6 +113,19 @@ def test_a_part_is_made_again_and_the_rest_stays(take: bpy.types.Strip, scene: b
     assert (kept["again_start"], kept["again_duration"]) == pytest.approx((15 / 30, 8 / 30))
 
 
+def test_a_part_is_as_far_down_as_the_strip_says_that_its_take_is(
+    take: bpy.types.Strip, scene: bpy.types.Scene
+) -> None:
+    """An engine that the take is uploaded to has no sidecar of it."""
+    assert take["omniaudio"]["gain_db"] == json.loads(file_of(take).with_suffix(".json").read_text())["gain_db"]
+    take["omniaudio"]["gain_db"] = -7.5
+    scene.omniaudio.part_start, scene.omniaudio.part_end = 26, 33
+    assert bpy.ops.omniaudio.generate_part(seed=7) == {"FINISHED"}
+    made = of_role(scene, "master")[-1]
+    assert json.loads(file_of(made).with_suffix(".json").read_text())["again"]["gain_db"] == -7.5
+    assert made["omniaudio"]["gain_db"] == -7.5  # of that one a part is made again by the same measure
+
+
 def test_a_part_outside_of_the_take_is_refused(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
     settings = scene.omniaudio
     settings.part, settings.part_start, settings.part_end = "MARKED", 100, 120
