@@ -116,6 +116,7 @@ def test_it_is_started_on_demand_found_by_others_and_ends_with_the_last(here: He
     until(lambda: not services(tmp_path / "engine"))
 
 
+@pytest.mark.slow
 def test_it_ends_with_the_blender_that_has_started_it(here: Here, tmp_path: Path) -> None:
     engine = here()
     engine.client()
@@ -127,6 +128,7 @@ def test_it_ends_with_the_blender_that_has_started_it(here: Here, tmp_path: Path
     assert engine.state.kind == "ready"
 
 
+@pytest.mark.slow
 def test_of_blenders_that_start_at_once_one_starts_it_and_it_outlives_their_crash(tmp_path: Path) -> None:
     pytest.importorskip("fastapi")
     folder = tmp_path / "engine"
@@ -227,6 +229,7 @@ def test_an_engine_elsewhere_needs_its_token(here: Here, tmp_path: Path) -> None
     assert own.client().health()
 
 
+@pytest.mark.slow
 def test_who_answers_nothing_is_asked_again_until_it_does(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +306,7 @@ def test_another_choice_lets_go_of_the_engine(here: Here, tmp_path: Path) -> Non
     until(lambda: not services(tmp_path / "engine"))
 
 
+@pytest.mark.slow
 def test_jobs_of_others_keep_it_running(here: Here, tmp_path: Path, still: Path) -> None:
     engine = here()
     client = engine.client()

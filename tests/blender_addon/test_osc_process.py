@@ -73,6 +73,7 @@ def listening(osc: OscProcess, choice: OscChoice) -> Daw:
     return Daw(choice.port)
 
 
+@pytest.mark.slow
 def test_what_it_says_last_can_be_read(osc: OscProcess, service: Running, tmp_path: Path) -> None:
     clip = write_panorama(tmp_path / "hafen.png")
     choice = OscChoice(free_port(), (tmp_path,), engine_folder=service.folder)
@@ -87,6 +88,7 @@ def test_what_it_says_last_can_be_read(osc: OscProcess, service: Running, tmp_pa
     assert osc.state.port == choice.port
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_is_failed_and_the_next_one_goes_on(
     osc: OscProcess, service: Running, tmp_path: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_port_that_is_taken_is_a_sentence(osc: OscProcess) -> None:
     assert "choose another port" in osc.state.sentence
 
 
+@pytest.mark.slow
 def test_a_second_bridge_at_the_same_port_says_that_one_runs(osc: OscProcess, tmp_path: Path) -> None:
     choice = OscChoice(free_port())
     daw = listening(osc, choice)
@@ -155,6 +158,7 @@ def test_a_program_that_is_no_bridge_is_a_sentence(osc: OscProcess, command: lis
     assert said in osc.state.sentence
 
 
+@pytest.mark.slow
 def test_it_ends_when_blender_dies(tmp_path: Path) -> None:
     port = free_port()
     script = (

@@ -76,6 +76,7 @@ def test_whoever_asked_is_told_why_not(client: Client, asked: Asked, begun: bool
     assert (job.state, job.error.code, job.error.sentence) == ("failed", "refused", "The scene has no camera: add one.")
 
 
+@pytest.mark.slow
 def test_a_refusal_waits_for_an_engine_that_was_killed(service: Running, client: Client, asked: Asked) -> None:
     asked.begin()
     service.kill()

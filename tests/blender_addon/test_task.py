@@ -125,6 +125,7 @@ def take(engine: Engine, still: Path, tmp_path: Path) -> Path:
     return made(Task(engine, QUICK, {"source": still}, tmp_path, "take")).takes[0].ambix
 
 
+@pytest.mark.slow
 def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, folder: Path) -> None:
     clip = folder / "Bäume 木.png"
     clip.write_bytes(still.read_bytes())
@@ -153,6 +154,7 @@ def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, f
     assert engine.client().jobs() == ()
 
 
+@pytest.mark.slow
 def test_an_engine_elsewhere_is_sent_the_clip_and_keeps_nothing(
     elsewhere: tuple[Engine, Path], still: Path, tmp_path: Path
 ) -> None:
@@ -259,6 +261,7 @@ def scene_engine(tmp_path: Path) -> Iterator[tuple[Engine, list[Job]]]:
     engine.stop()
 
 
+@pytest.mark.slow
 def test_a_scene_that_was_rendered_is_handed_over_and_its_job_left_to_who_asked(
     scene_engine: tuple[Engine, list[Job]], tmp_path: Path, still: Path
 ) -> None:
