@@ -1,10 +1,17 @@
 """Fixtures that more than one package's tests use."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """A shell that runs the tests in the background has them ignore Ctrl C, and so would the programs that they start,
+    some of which are to be interrupted by it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
