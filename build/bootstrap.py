@@ -34,7 +34,7 @@ TYPED = [
     "build/build_reapack.py",
     "demo/run.py",
 ]
-WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "service", "torch"]
+WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "torch"]
 MADE = [
     ".cache/benchmarks",
     "dist",

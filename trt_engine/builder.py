@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from omniaudio import zoo
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.delivery import file_sha256, replacing
@@ -94,8 +96,6 @@ def build(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One build at a time works in a folder. Whatever one before it left unfinished is removed."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - only who builds has it
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".build.lock", blocking=False):

@@ -42,7 +42,6 @@ def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def engine(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """`omniaudio serve` with the draft model, as a process; it may read what lies under pytest's folder."""
-    pytest.importorskip("fastapi")
     service = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
     service.start()
     yield service

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import UserError
 from trt_engine.service.settings import PORT, TOKEN, Settings, default_folder, default_roots
 
 _OPTIONS = {
@@ -45,10 +45,8 @@ def serve(
     ] = None,
 ) -> None:
     """Keep a service running that makes sound for others, until Ctrl-C."""
-    try:
-        from trt_engine.service.server import Service  # noqa: PLC0415 - its libraries are not always installed
-    except ImportError as error:
-        raise UserError("The service needs fastapi: install omniaudio-blender[service].", ExitCode.FAILED) from error
+    from trt_engine.service.server import Service  # noqa: PLC0415 - takes a while, and the other commands need none
+
     try:
         settings = Settings(
             folder=(folder or default_folder()).absolute(),
