@@ -1,4 +1,7 @@
-"""Makes what a task needs, and does the task: `python build/bootstrap.py demo | test | bench | lint | dev | clean`.
+"""Makes what a task needs, and does the task: `python build/bootstrap.py TASK`.
+
+demo, test, bench, lint, dev and clean are tasks, and quick, which is lint and the quick tests. `test -- ARGUMENTS` runs
+only pytest, with these arguments: `test -- tests/osc_bridge -k sender`.
 
 Standard library only, Python 3.11, no root, no make; on Linux, macOS and Windows. The environments lie in the
 checkout: `.venv` has the engine, `.venv-bpy50` and `.venv-bpy45` have Blender as a module. They are made once, and
@@ -49,14 +52,23 @@ MADE = [
 
 def main() -> int:
     """Does the task that the command line names; returns its exit status."""
-    tasks = {"demo": demo, "test": test, "bench": bench, "lint": lint, "dev": dev, "clean": clean}
+    tasks = {"demo": demo, "test": test, "quick": quick, "bench": bench, "lint": lint, "dev": dev, "clean": clean}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tasks)
-    task = parser.parse_args().task
+    words, for_pytest = split(sys.argv[1:])
+    task = parser.parse_args(words).task
+    if for_pytest and task != "test":
+        parser.error(f"only the task test takes arguments after --, {task} takes none")
     if sys.version_info[:2] != PYTHON:
         here = ".".join(map(str, sys.version_info[:2]))
         raise SystemExit(f"This is Python {here}; start it with Python {'.'.join(map(str, PYTHON))} instead.")
-    return tasks[task]()
+    return some_tests(for_pytest) if for_pytest else tasks[task]()
+
+
+def split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The words before the first `--` and those after it."""
+    at = words.index("--") if "--" in words else len(words)
+    return words[:at], words[at + 1 :]
 
 
 def demo() -> int:
@@ -70,6 +82,18 @@ def test() -> int:
     """Lint, types and all tests, the slow ones too."""
     dev()
     return lint() or run([python_of(ENGINE), "-m", "pytest", "-q"])
+
+
+def some_tests(arguments: Sequence[str]) -> int:
+    """pytest alone, with these arguments."""
+    dev()
+    return run([python_of(ENGINE), "-m", "pytest", *arguments])
+
+
+def quick() -> int:
+    """Lint, types and the quick tests, in a few minutes; they need no Blender."""
+    engine = ensure_engine(WORKING_EXTRAS)
+    return lint() or run([engine, "-m", "pytest", "-q", "-m", "not slow"])
 
 
 def bench() -> int:
