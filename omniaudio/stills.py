@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.gpano import GPano, parse_gpano
 
 Picture = npt.NDArray[np.uint8]
 
@@ -26,7 +27,6 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "AVIF")
 
 _DIGITS = re.compile(r"(\d+)")
 _PLACEHOLDER = re.compile(r"#+|%0?\d*d")
-_GPANO = re.compile(rb"GPano:(\w+)(?:=\"|>)([^\"<]*)")
 
 
 def is_still(path: Path) -> bool:
@@ -43,8 +43,18 @@ def read_still(path: Path) -> Picture:
     """A picture as `uint8 (height, width, 3)` RGB, upright; transparency is dropped.
 
     Raises UserError (NOT_A_VIDEO) where it cannot be read."""
+    return read_described_still(path)[0]
+
+
+def read_described_still(path: Path) -> tuple[Picture, GPano | None]:
+    """A picture as `read_still` gives it, and what its metadata say of the sphere, in one reading: they may lie behind
+    the pixels.
+
+    Raises UserError (NOT_A_VIDEO) where it cannot be read."""
     try:
-        return _read_linear(path) if path.suffix.lower() in LINEAR_SUFFIXES else _read_by_pillow(path)
+        if path.suffix.lower() in LINEAR_SUFFIXES:
+            return _read_linear(path), None
+        return _read_by_pillow(path)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, IndexError) as error:
         raise UserError(
             f"{path.name} cannot be read as a picture ({error}); save it as PNG or JPEG and try again.",
@@ -76,20 +86,6 @@ def sequence_files(path: Path) -> list[tuple[int, Path]]:
     return [(place - places[0][0], file) for place, file in places]
 
 
-def declared_projection(path: Path) -> str | None:
-    """What a photograph's XMP metadata (Google's "Photo Sphere XMP Metadata") call its projection, if they do:
-    `equirectangular`, or `cropped equirectangular` where it is not the whole sphere."""
-    if path.suffix.lower() in LINEAR_SUFFIXES:
-        return None
-    with Image.open(path, formats=_FORMATS) as image:
-        xmp = image.info.get("xmp", b"")
-    found = {key.decode(): value.decode() for key, value in _GPANO.findall(xmp if isinstance(xmp, bytes) else b"")}
-    projection = found.get("ProjectionType")
-    sides = [(f"CroppedAreaImage{side}Pixels", f"FullPano{side}Pixels") for side in ("Width", "Height")]
-    whole = all(found.get(part) == found.get(full) for part, full in sides)
-    return projection if whole or projection is None else f"cropped {projection}"
-
-
 def _several(path: Path) -> UserError:
     return UserError(
         f"{path} holds more than one image sequence; name the one that is meant, like {path / 'frame_####.png'}.",
@@ -97,13 +93,16 @@ def _several(path: Path) -> UserError:
     )
 
 
-def _read_by_pillow(path: Path) -> Picture:
+def _read_by_pillow(path: Path) -> tuple[Picture, GPano | None]:
     with warnings.catch_warnings():
         # Pillow warns from 89 megapixels on: an ordinary panorama.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(path, formats=_FORMATS)
     with image:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        image.load()  # A PNG's metadata may lie behind its pixels.
+        xmp = image.info.get("xmp")
+        picture = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    return picture, parse_gpano(xmp) if isinstance(xmp, bytes | str) else None
 
 
 def _read_linear(path: Path) -> Picture:

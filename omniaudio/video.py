@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from omniaudio.container import Stereo, all_frames, open_file, readable_end, spherical, timed_frames, video_stream
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.stills import declared_projection, is_sequence, is_still, read_still, sequence_files
+from omniaudio.stills import is_sequence, is_still, read_described_still, read_still, sequence_files
 
 Picture = npt.NDArray[np.uint8]
 T = TypeVar("T")
@@ -258,20 +258,20 @@ def _probe_video(path: Path) -> VideoInfo:
 
 
 def _probe_still(path: Path) -> VideoInfo:
-    image = read_still(path)
-    return _info_of_pictures(path, "still", path, image)
+    return _info_of_pictures(path, "still", path)
 
 
 def _probe_sequence(path: Path, rate: Fraction) -> VideoInfo:
     files = sequence_files(path)
-    info = _info_of_pictures(path, "sequence", files[0][1], read_still(files[0][1]))
+    info = _info_of_pictures(path, "sequence", files[0][1])
     count = files[-1][0] + 1
     return info.model_copy(update={"fps": rate, "duration": float(count / rate), "frames": count})
 
 
-def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path, image: Picture) -> VideoInfo:
+def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path) -> VideoInfo:
+    image, gpano = read_described_still(file)
     height, width = image.shape[:2]
-    projection = declared_projection(file)
+    projection = gpano.projection if gpano else None
     stereo = _guessed_stereo(image, Fraction(1))
     size = _eye_size(width, height, Fraction(1), stereo, projection)
     return VideoInfo(
