@@ -6,7 +6,7 @@ probabilities of its classes, so every class stands in the table once, under a k
 
 import tomllib
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from itertools import pairwise
 from math import log10, radians, tan
@@ -95,10 +95,10 @@ class Kinds(BaseModel):
 
     def __getitem__(self, identifier: str) -> Kind:
         """Raises KeyError for an unknown id."""
-        return self._by_id()[identifier]
+        return self._by_id[identifier]
 
     def __contains__(self, identifier: object) -> bool:
-        return identifier in self._by_id()
+        return identifier in self._by_id
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -119,6 +119,7 @@ class Kinds(BaseModel):
             found[list(kind.imagenet)] = index
         return found
 
+    @cached_property
     def _by_id(self) -> dict[str, Kind]:
         return {kind.id: kind for kind in self.kinds}
 

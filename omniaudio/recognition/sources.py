@@ -1,0 +1,222 @@
+"""What sounds in a clip, as plain data that a person can read and change: `sources.json`.
+
+A source is one thing that sounds: its kind, and its path. The bed is what surrounds the listener.
+"""
+
+import json
+from difflib import get_close_matches
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from rich.console import Group
+from rich.table import Table
+
+from omniaudio.ambisonics import Floats, angles, unit_vector
+from omniaudio.delivery import replacing
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.recognition import kinds
+
+
+_SHOWN_PROBLEMS = 5
+"""Of a file with many bad entries; the others are counted."""
+
+
+def _known(identifier: str) -> str:
+    if identifier in kinds.load():
+        return identifier
+    close = get_close_matches(identifier, kinds.load().ids, n=1)
+    hint = f"did you mean “{close[0]}”?" if close else f"choose one of {', '.join(kinds.load().ids)}"
+    raise ValueError(f"there is no kind “{identifier}”; {hint}")
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Place(_Entry):
+    """Where a source is at one time. Between two places it moves evenly on the sphere."""
+
+    time: float = Field(ge=0, description="seconds from the clip's first frame")
+    azimuth: float = Field(ge=-360, le=360, description="degrees, counter-clockwise from the front: positive is left")
+    elevation: float = Field(ge=-90, le=90, description="degrees, up from the horizon")
+    size: float = Field(default=20, gt=0, le=360, description="apparent size: degrees that its longer side takes")
+
+
+class _Audible(_Entry):
+    kind: Annotated[str, AfterValidator(_known)]
+    confidence: float = Field(default=1, ge=0, le=1, description="that something of this kind sounds there")
+    level: float = Field(ge=-20, le=140, description="dB SPL at the listener, where it is nearest")
+    gain: float = Field(default=0, ge=-60, le=24, description="dB added to its level")
+    mute: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typical_level(cls, entry: Any) -> Any:
+        """An entry without a level has the one that is typical of its kind at its largest apparent size."""
+        if not isinstance(entry, dict) or entry.get("level") is not None:
+            return entry
+        if not isinstance(kind := entry.get("kind"), str) or kind not in kinds.load():
+            return entry
+        path = entry.get("path") or ()
+        sizes = [place.get("size") if isinstance(place, dict) else getattr(place, "size", None) for place in path]
+        largest = max((size for size in sizes if isinstance(size, int | float)), default=20.0)
+        return {**entry, "level": round(kinds.load()[kind].level_at(largest), 1)}
+
+
+class Source(_Audible):
+    """One thing that sounds, from the first time of its path to the last."""
+
+    path: tuple[Place, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _a_thing_on_its_way(self) -> Self:
+        if kinds.load()[self.kind].bed:
+            raise ValueError(f"“{self.kind}” surrounds the listener; make it the bed, or choose a thing")
+        for before, after in pairwise(self.path):
+            if after.time <= before.time:
+                raise ValueError(f"its path goes from {before.time:g} s to {after.time:g} s; let its times rise")
+        return self
+
+    @property
+    def start(self) -> float:
+        return self.path[0].time
+
+    @property
+    def end(self) -> float:
+        return self.path[-1].time
+
+    def directions(self, times: Floats) -> Floats:
+        """Unit vectors `(times, 3)` at times in seconds; before its start and after its end where it was there."""
+        known = np.array([place.time for place in self.path])
+        vectors = unit_vector(*np.radians([[p.azimuth for p in self.path], [p.elevation for p in self.path]]))
+        index = np.clip(np.searchsorted(known, times, side="right") - 1, 0, max(0, len(known) - 2))
+        following = np.minimum(index + 1, len(known) - 1)
+        span = np.where(following > index, known[following] - known[index], 1.0)
+        share = np.clip((np.asarray(times) - known[index]) / span, 0, 1)[:, None]
+        mixed = vectors[index] * (1 - share) + vectors[following] * share
+        length = np.linalg.norm(mixed, axis=1, keepdims=True)
+        return np.asarray(np.where(length > 1e-6, mixed / np.maximum(length, 1e-6), vectors[index]))
+
+    def levels(self, times: Floats) -> Floats:
+        """dB SPL at the listener `(times,)`, gain included: what is seen smaller is further away."""
+        kind = kinds.load()[self.kind]
+        sizes = np.interp(times, [p.time for p in self.path], [p.size for p in self.path])
+        nearest = kind.level_at(max(place.size for place in self.path))
+        return np.array([kind.level_at(size) - nearest for size in sizes]) + self.level + self.gain
+
+
+class Bed(_Audible):
+    """What surrounds the listener."""
+
+    @model_validator(mode="after")
+    def _no_thing(self) -> Self:
+        if not kinds.load()[self.kind].bed:
+            beds = ", ".join(bed.id for bed in kinds.load().beds)
+            raise ValueError(f"“{self.kind}” comes from one direction; for the bed choose one of {beds}")
+        return self
+
+
+class Sources(_Entry):
+    """All that sounds in a clip."""
+
+    version: Literal[1] = 1
+    seconds: float = Field(gt=0, description="length of the clip")
+    sources: tuple[Source, ...] = ()
+    bed: Bed | None = Field(default=None, description="null for none")
+
+    @model_validator(mode="after")
+    def _within_the_clip(self) -> Self:
+        for number, source in enumerate(self.sources, 1):
+            if source.start > self.seconds:
+                raise ValueError(
+                    f"source {number} starts at {source.start:g} s and the clip ends at {self.seconds:g} s; "
+                    "let it start earlier"
+                )
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The sources in a file. Raises UserError with every bad entry."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}).", ExitCode.NO_INPUT) from error
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise UserError(f"{path}: {problems(error)}.", ExitCode.NO_INPUT) from error
+
+    def write(self, path: Path) -> None:
+        """Writes them as JSON, whole or not at all."""
+        with replacing(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong with sources, entry by entry, as a person counts them: `source 2, place 1, azimuth: …`."""
+    found = [f"{_where(problem['loc'])}{_what(dict(problem))}" for problem in error.errors()]
+    more = len(found) - _SHOWN_PROBLEMS
+    return "; ".join(found[:_SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _where(location: tuple[int | str, ...]) -> str:
+    words: list[str] = []
+    for part in location:
+        if isinstance(part, int):
+            words[-1] = f"{'place' if words[-1] == 'path' else words[-1].removesuffix('s')} {part + 1}"
+        else:
+            words.append(part)
+    return ", ".join(words) + ": " if words else ""
+
+
+def _what(problem: dict[str, Any]) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such field; remove it"
+    if problem["type"] == "missing":
+        return "is missing; add it"
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem["input"]
+    return said if isinstance(given, dict | list) or problem["type"] == "value_error" else f"{said}, not {_json(given)}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:60]
+
+
+def as_text(found: Sources) -> Group:
+    """The sources for a terminal."""
+    table = Table("source", "kind", "sure", "from", "to", "direction", "size", "level")
+    for column in (2, 3, 4, 6, 7):
+        table.columns[column].justify = "right"
+    for number, source in enumerate(found.sources, 1):
+        largest = max(place.size for place in source.path)
+        table.add_row(
+            str(number), kinds.load()[source.kind].name, f"{source.confidence:.0%}", f"{source.start:.1f} s",
+            f"{source.end:.1f} s", _way(source), f"{largest:.0f}°", _level(source),
+        )  # fmt: skip
+    if found.bed is not None:
+        bed = found.bed
+        table.add_row(
+            "bed", kinds.load()[bed.kind].name, f"{bed.confidence:.0%}", "", "", "all around", "", _level(bed)
+        )
+    return Group(table)
+
+
+def _level(entry: _Audible) -> str:
+    return "muted" if entry.mute else f"{entry.level + entry.gain:.0f} dB"
+
+
+def _way(source: Source) -> str:
+    """`30° left, 5° up`, and where it goes if it moves by more than 5°."""
+    first, last = source.directions(np.array([source.start, source.end]))
+    moves = float(np.degrees(np.arccos(np.clip(first @ last, -1, 1)))) > 5
+    return f"{_direction(first)} → {_direction(last)}" if moves else _direction(first)
+
+
+def _direction(vector: Floats) -> str:
+    azimuth, elevation = (round(float(angle)) for angle in np.degrees(angles(vector)))
+    side = f"{abs(azimuth)}° {'left' if azimuth > 0 else 'right'}" if azimuth else "front"
+    return f"{side}, {abs(elevation)}° {'up' if elevation > 0 else 'down'}" if elevation else side
