@@ -17,6 +17,7 @@ import sys
 import tomllib
 import venv
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def demo() -> int:
 def test() -> int:
     """Lint, types and all tests, the slow ones too."""
     dev()
-    return lint() or run([python_of(ENGINE), "-m", "pytest", "-q"])
+    return checked_and_tested([])
 
 
 def some_tests(arguments: Sequence[str]) -> int:
@@ -92,8 +93,21 @@ def some_tests(arguments: Sequence[str]) -> int:
 
 def quick() -> int:
     """Lint, types and the quick tests, in a few minutes; they need no Blender."""
-    engine = ensure_engine(WORKING_EXTRAS)
-    return lint() or run([engine, "-m", "pytest", "-q", "-m", "not slow"])
+    ensure_engine(WORKING_EXTRAS)
+    return checked_and_tested(["-m", "not slow"])
+
+
+def checked_and_tested(arguments: Sequence[str]) -> int:
+    """Style, then types beside all tests that pytest selects by these arguments."""
+    if style():
+        return 1
+    # One more than there are cores: tests wait for the programs that they start. tests/conftest.py shares them out.
+    processes = ["-n", str((os.cpu_count() or 1) + 1), "--no-loadscope-reorder"]
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with ThreadPoolExecutor() as pool:
+        typed = pool.submit(types)
+        tested = run([python_of(ENGINE), "-m", "pytest", "-q", *processes, *arguments])
+    return max(typed.result(), tested)
 
 
 def bench() -> int:
@@ -103,16 +117,27 @@ def bench() -> int:
 
 def lint() -> int:
     """Lint, format and types."""
-    engine = ensure_engine(WORKING_EXTRAS)
-    checks = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"], ["mypy", "--strict", *TYPED]]
-    return max(run([engine, "-m", *check]) for check in checks)
+    ensure_engine(WORKING_EXTRAS)
+    return max(style(), types())
+
+
+def style() -> int:
+    """Lint and format; a second's work."""
+    return max(run([python_of(ENGINE), "-m", "ruff", *words, "."]) for words in (["check"], ["format", "--check"]))
+
+
+def types() -> int:
+    """A minute's work on one core where nothing is known of the last time."""
+    return max(run([python_of(ENGINE), "-m", "mypy", *words]) for words in ([], ["--strict", *TYPED]))
 
 
 def dev() -> int:
     """All environments, for working on the project."""
-    ensure_engine(WORKING_EXTRAS)
-    for name in BLENDERS:
-        ensure_blender(name, [pinned("dev", "pytest")])
+    with ThreadPoolExecutor() as pool:
+        made = [pool.submit(ensure_engine, WORKING_EXTRAS)]
+        made += [pool.submit(ensure_blender, name, [pinned("dev", "pytest")]) for name in BLENDERS]
+    for environment in made:
+        environment.result()
     return 0
 
 
@@ -194,8 +219,8 @@ def python_of(name: str) -> str:
 
 
 def run(command: Sequence[str]) -> int:
-    """Runs a command in the checkout; its exit status."""
-    return subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+    """Runs a command in the checkout; its exit status, or the number of the signal that ended it."""
+    return abs(subprocess.run(command, cwd=REPOSITORY, check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -55,8 +55,19 @@ def test_words_after_two_dashes_go_to_pytest_and_nothing_else_runs(
 
 def test_quick_is_lint_and_the_quick_tests(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, "quick") == 0
-    assert {command[1] for command in ran[:-1]} == {"ruff", "mypy"}
-    assert ran[-1] == ["-m", "pytest", "-q", "-m", "not slow"]
+    assert [command[1] for command in ran if command[1] != "pytest"] == ["ruff", "ruff", "mypy", "mypy"]
+    assert [command[-2:] for command in ran if command[1] == "pytest"] == [["-m", "not slow"]]
+
+
+@pytest.mark.parametrize("fails", ["ruff", "mypy", "pytest"])
+def test_whatever_fails_the_whole_fails(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "dev", lambda: 0)
+    monkeypatch.setattr(bootstrap, "run", lambda command: int(command[2] == fails))
+    assert call(monkeypatch, "test") == 1
+
+
+def test_a_command_that_a_signal_ends_has_failed() -> None:
+    assert bootstrap.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 15)"]) == 15
 
 
 def test_only_test_takes_words_for_pytest(

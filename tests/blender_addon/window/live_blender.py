@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from screen import HEIGHT, WIDTH, Screen, in_blender_s_system
 
@@ -36,6 +36,9 @@ def environment(user: Path, engine: Path) -> dict[str, str]:
 
 class LiveBlender:
     """One Blender; `screen` is its own, so that it has the keyboard."""
+
+    _found: ClassVar[dict[tuple[str, int | None], int]] = {}
+    """How far below the sidebar's top a button was found last, in any Blender: it is looked for there first."""
 
     def __init__(self, screen: Screen, user: Path, engine: Path, log: Path) -> None:
         """Returns when its window stands. `user` has the settings and the extension, `log` is what it says."""
@@ -98,12 +101,14 @@ class LiveBlender:
         left, top, width, height = self.ask("sidebar()")
         x = left + (width // 2 if from_right is None else width - from_right)
         rows = range(top + ROW, top + height, ROW)
-        for y in (*rows, *rows):  # twice: the panel may have moved meanwhile
+        known = [top + self._found[operator, from_right]] if (operator, from_right) in self._found else []
+        for y in (*known, *rows, *rows):  # twice: the panel may have moved meanwhile
             self.do("bpy.context.window_manager.clipboard = 'nothing'")
             self.screen.press_at(x, y, "ctrl+c")
             for _ in range(TURNS):
                 copied = self.ask("bpy.context.window_manager.clipboard")
             if operator in copied:
+                self._found[operator, from_right] = y - top
                 return x, y + ROW // 4
         raise AssertionError(f"no button {operator} in the sidebar")
 
