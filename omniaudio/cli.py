@@ -1,5 +1,6 @@
 """The command `omniaudio`: its own commands, and those that other packages add by the entry points."""
 
+import io
 import json
 import logging
 import sys
@@ -106,6 +107,10 @@ def application() -> typer.Typer:
 
 def main() -> None:
     """Runs the command line; an error that a person can mend is one sentence and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # tests put others in their place
+            # Names, and signs like °, that a terminal's encoding lacks are shown as escapes.
+            stream.reconfigure(errors="backslashreplace")
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         application()()

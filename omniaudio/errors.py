@@ -1,6 +1,7 @@
 """What goes wrong in a way that a person can mend: one sentence each, and an exit code for scripts."""
 
 from enum import IntEnum
+from unicodedata import category
 
 
 class ExitCode(IntEnum):
@@ -22,6 +23,23 @@ class UserError(Exception):
     """An error that its reader can mend. `sentence` says what is wrong and what to do; no trace is shown."""
 
     def __init__(self, sentence: str, code: ExitCode = ExitCode.FAILED) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+        """Names in `sentence` need not be printable: see `printable`."""
+        self.sentence = printable(sentence)
+        super().__init__(self.sentence)
         self.code = code
+
+
+def printable(text: str) -> str:
+    """A text in one line of UTF-8: control characters, line breaks and bytes of names that are not UTF-8 as escapes,
+    like `\\n` and `\\xff`."""
+    return "".join(_escaped(character) if category(character) in _UNPRINTABLE else character for character in text)
+
+
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, surrogates, and separators of lines and of paragraphs."""
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # what Python makes of a byte in a name that is not UTF-8 (PEP 383)
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -1,9 +1,13 @@
 """Whether a file can be written where it is wanted, asked before minutes are spent on it."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from omniaudio.errors import ExitCode, UserError
+
+_ADDED = ".take00.preview.00000000"
+"""The most that is added to an output's name on the way."""
 
 
 def check_output(output: Path, suffix: str, *inputs: Path) -> None:
@@ -23,6 +27,8 @@ def check_output(output: Path, suffix: str, *inputs: Path) -> None:
             raise UserError(f"{output} {what}: choose another place.", ExitCode.NOT_WRITABLE)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        with suppress(FileNotFoundError):
+            (folder / f".{output.stem}{_ADDED}{suffix}").lstat()  # raises where the name would be too long
     except OSError as error:
         sentence = f"{output} cannot be written ({error.strerror}): choose another place with -o."
         raise UserError(sentence, ExitCode.NOT_WRITABLE) from error

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from omniaudio.container import Stereo, all_frames, open_file, readable_end, spherical, timed_frames, video_stream
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.paths import check_name, check_readable
 from omniaudio.stills import is_sequence, is_still, read_described_still, read_still, sequence_files
 
 Picture = npt.NDArray[np.uint8]
@@ -79,10 +80,9 @@ def probe(path: Path, sequence_rate: Fraction = SEQUENCE_RATE) -> VideoInfo:
     """What is in a file, a folder or a sequence. Decodes one picture; reads on only in files that are cut off.
 
     Raises UserError: NO_INPUT where nothing is there, NOT_A_VIDEO where there is no picture in it."""
-    if is_sequence(path):
+    if is_sequence(check_name(path)):
         return _probe_sequence(path, sequence_rate)
-    if not path.exists():
-        raise UserError(f"There is no file {path}; check the path.", ExitCode.NO_INPUT)
+    check_readable(path, "a 360° video or picture")
     return _probe_still(path) if is_still(path) else _probe_video(path)
 
 

@@ -58,6 +58,8 @@ HUB: dict[str, tuple[HubPart, ...]] = {
     ),
 }
 
+_SHOWN = 80
+"""Characters of a name that a message repeats."""
 LICENCES = {"draft": "GPL-3.0-or-later, sources in its model card"}
 
 
@@ -103,13 +105,15 @@ def find(name: str) -> Model:
     Raises:
         UserError: there is none, or it has to be fetched first.
     """
-    if (Path(name) / CONFIG_NAME).is_file():
+    if _is_model(Path(name)):
         folder = Path(name)
         model = Model(folder.name, folder, folder / CONFIG_NAME, (), "see its folder")
     elif name in (known := [model.name for model in models()]):
         model = _model(name)
     else:
-        sentence = f"There is no model {name!r}: name one of {', '.join(known)}, or a folder with {CONFIG_NAME}."
+        sentence = (
+            f"There is no model {name[:_SHOWN]!r}: name one of {', '.join(known)}, or a folder with {CONFIG_NAME}."
+        )
         raise UserError(sentence, ExitCode.NO_MODEL)
     if model.missing:
         sentence = f"The model {name!r} is not on this machine yet: run `omniaudio models fetch {name}`."
@@ -152,6 +156,13 @@ def _model(name: str) -> Model:
     missing = tuple(part for part in parts if not _complete(part))
     licence = "; ".join(f"{part.what}: {part.licence}" for part in parts) or LICENCES.get(name, "see its folder")
     return Model(name, folder, config, missing, licence)
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        return (folder / CONFIG_NAME).is_file()
+    except OSError:  # as of a name that is too long
+        return False
 
 
 def _has_weights(folder: Path) -> bool:

@@ -206,6 +206,17 @@ def test_bad_inputs(  # noqa: PLR0917 - pytest names them
     assert files(tmp_path) == before
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_utf8_is_refused_before_the_work(generate, clip: Path, tmp_path: Path) -> None:
+    latin = shutil.copy(clip, tmp_path / "bad\udcff.mp4")
+    for arguments in ((latin,), (clip, "-o", tmp_path / "out\udcff.wav"), (clip, "-o", tmp_path / "f\udcff" / "a.wav")):
+        outcome = generate(*arguments, "--json")
+        (event,) = outcome.events
+        assert "is not UTF-8: rename it" in str(event["sentence"])
+        assert r"\xff" in str(event["sentence"])
+    assert files(tmp_path) == ["bad\udcff.mp4"]
+
+
 def test_a_flat_picture_is_taken_with_force(generate, bad: dict[str, Path], tmp_path: Path) -> None:
     arguments = ("--duration", "1", "--force", "--no-map", "--no-preview")
     assert generate(bad["flat"], "-o", tmp_path / "out.wav", *arguments).code == 0
@@ -227,6 +238,10 @@ def test_a_flat_picture_is_taken_with_force(generate, bad: dict[str, Path], tmp_
         (("--steps", "0"), ExitCode.FAILED, "--steps"),
         (("--takes", "0"), ExitCode.FAILED, "--takes"),
         (("--seed", "-1"), ExitCode.FAILED, "--seed"),
+        (("--guidance", "nan"), ExitCode.FAILED, "--guidance cannot be nan"),
+        (("--guidance", "inf"), ExitCode.FAILED, "--guidance cannot be inf"),
+        (("--takes", "17"), ExitCode.FAILED, "--takes"),
+        (("--model", "a" * 5000), ExitCode.NO_MODEL, "There is no model"),
     ],
 )
 def test_bad_options(  # noqa: PLR0917 - pytest names them

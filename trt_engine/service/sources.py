@@ -17,6 +17,7 @@ from uuid import uuid4
 import anyio
 
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.paths import check_name
 from omniaudio.stills import is_sequence, sequence_files
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.models import ErrorCode, Media, MediaSource, PathSource
@@ -70,6 +71,7 @@ class Sources:
             )
         path = Path(given).resolve()
         self._check_root(path, Path(given).name)
+        check_name(path)
         if path.is_dir():
             raise _refused(f"{path} is a folder: name a file, or an image sequence like {path / 'frame_####.png'}.")
         for file in [file for _, file in sequence_files(path)] if is_sequence(path) else [path]:

@@ -2,6 +2,7 @@ import asyncio
 import os
 import shutil
 import string
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -91,6 +92,15 @@ def test_nothing_is_told_of_where_a_link_leads(sources: Sources, root: Path, tmp
 
 
 @posix
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_link_to_a_name_that_is_not_utf8(sources: Sources, root: Path) -> None:
+    (root / "bad\udcff.mp4").touch()
+    (root / "link.mp4").symlink_to(root / "bad\udcff.mp4")
+    with pytest.raises(ServiceError, match="is not UTF-8: rename it") as caught:
+        sources.find(PathSource(path=str(root / "link.mp4")))
+    caught.value.sentence.encode()
+
+
 def test_only_ordinary_files(sources: Sources, root: Path) -> None:
     os.mkfifo(root / "pipe.mp4")
     assert "no ordinary file" in refusal(sources, root / "pipe.mp4")
