@@ -24,8 +24,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from omniaudio.ambisonics import CHANNELS
 from omniaudio.config import ModelConfig
 from omniaudio.decoding import CONTEXT_FRAMES, matched_cross_fade
-from omniaudio.delivery import CEILING_DBTP, LOWEST_GAIN_DB, Sidecar, TruePeakMeter, guard_gain, true_peak
+from omniaudio.delivery import CEILING_DBTP, Sidecar, TruePeakMeter, guard_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.limits import LOWEST_GAIN_DB, GuardGain
+from omniaudio.paths import InputPath
 from omniaudio.sampler import Held
 from omniaudio.sound_file import BLOCK, SoundFile, open_sound
 
@@ -46,13 +48,11 @@ class Again(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sound: Path = Field(description="an AmbiX take of the same part of the clip, at any rate")
+    sound: InputPath = Field(description="an AmbiX take of the same part of the clip, at any rate")
     start: float = Field(ge=0, allow_inf_nan=False)
     duration: float = Field(gt=0, allow_inf_nan=False)
-    gain_db: float | None = Field(
+    gain_db: GuardGain | None = Field(
         default=None,
-        ge=LOWEST_GAIN_DB,
-        le=0,
         description="what the true-peak guard took of the take; as the sidecar beside it says where None, else 0",
     )
 

@@ -6,6 +6,7 @@ Source of the true peak: ITU-R BS.1770-5, annex 2.
 """
 
 import hashlib
+import json
 import os
 import tempfile
 import wave
@@ -19,27 +20,39 @@ from math import log10
 from pathlib import Path
 from platform import python_version
 from types import TracebackType
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from omniaudio.ambisonics import CHANNELS, Floats
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.limits import (
+    HIGHEST_OUTPUT_RATE,
+    HIGHEST_READABLE_RATE,
+    LOWEST_OUTPUT_RATE,
+    LOWEST_READABLE_RATE,
+    GuardGain,
+    Guidance,
+    Seed,
+    Steps,
+    Takes,
+)
+from omniaudio.paths import check_readable
 
 CEILING_DBTP = -1.0
 """The loudest true peak that is delivered: room for the overshoot of lossy codecs (EBU R 128)."""
-
-LOWEST_GAIN_DB = -120.0
-"""Of what a guard can have taken of a take that is read again: 24 bits hold nothing of one turned down more."""
 
 BYTES_PER_SAMPLE = 3
 FULL_SCALE = 1 << 23
 WAV_LIMIT = (1 << 32) - 1024
 """Bytes of sound in a plain WAV, whose sizes have 32 bits. RF64 has more, but libsndfile's carries a speaker mask, and
 players then take ambisonics for quadraphonics."""
+
+LARGEST_SIDECAR = 1 << 20
+"""Bytes; one that we write has less than 3000."""
 
 _BLOCK = 1 << 16
 _INTERPOLATOR_SPAN = 16
@@ -48,6 +61,10 @@ _KAISER_BETA = 8.0
 """Of the window that the interpolating sinc is cut by."""
 _TOGETHER = 32
 """Intervals between samples that one row of the interpolation fills."""
+
+_WANTED = "the .json file that lies beside a generated .wav"
+_SHOWN = 100
+"""Characters of a name in a file that a message repeats."""
 
 _LIBRARIES = ("omniaudio-blender", "numpy", "scipy", "av", "onnxruntime", "openvino", "torch")
 
@@ -220,18 +237,23 @@ def installed_versions() -> dict[str, str]:
     return versions
 
 
+Short = Annotated[str, Field(max_length=200)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
+"""As seen from the sidecar's folder."""
+
+
 class Options(BaseModel):
     """What the user chose, in full: every default is spelled out, so that a later default changes nothing."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    backend: str
-    steps: int = Field(ge=1)
-    guidance: float
-    start: float = Field(ge=0, description="seconds into the clip")
-    duration: float = Field(gt=0, description="seconds")
-    rate: int = Field(gt=0, description="of the file, in Hz")
-    takes: int = Field(default=1, ge=1)
+    backend: Short
+    steps: Steps
+    guidance: Guidance
+    start: float = Field(ge=0, allow_inf_nan=False, description="seconds into the clip")
+    duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
+    rate: int = Field(ge=LOWEST_READABLE_RATE, le=HIGHEST_READABLE_RATE, description="of the file, in Hz")
+    takes: Takes = 1
 
 
 class MadeAgain(BaseModel):
@@ -239,34 +261,46 @@ class MadeAgain(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sound: str
-    sound_sha256: str
-    start: float = Field(ge=0)
-    duration: float = Field(gt=0)
-    gain_db: float = Field(
-        default=0, ge=LOWEST_GAIN_DB, le=0, description="what the true-peak guard had taken of that take"
-    )
+    sound: RelativePath
+    sound_sha256: Short
+    start: float = Field(ge=0, allow_inf_nan=False)
+    duration: float = Field(gt=0, allow_inf_nan=False)
+    gain_db: GuardGain = Field(default=0, description="what the true-peak guard had taken of that take")
 
 
 class Sidecar(BaseModel):
-    """Everything that it takes to make a take again, and what its file cannot say. Lies beside it as `.json`."""
+    """Everything that it takes to make a take again, and what its file cannot say. Lies beside it as `.json`.
+
+    Its limits are those of a request, so that each one that can be read can be asked for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     format: Literal["omniaudio-sidecar-1"] = "omniaudio-sidecar-1"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
-    model: str
-    model_sha256: str
-    seed: int
+    model: RelativePath
+    model_sha256: Short
+    seed: Seed
     take: int = Field(default=1, ge=1, description="which of the takes this is, from 1")
     options: Options
-    input: str
-    input_sha256: str
+    input: RelativePath
+    input_sha256: Short
     again: MadeAgain | None = Field(default=None, description="where only a part of another take was made")
-    gain_db: float = Field(le=0, description="what the true-peak guard took: of the whole, or of the part made again")
-    true_peak_dbtp: float | None = Field(description="of the file; null in silence")
-    versions: dict[str, str] = Field(default_factory=installed_versions)
+    gain_db: float = Field(
+        le=0, allow_inf_nan=False, description="what the true-peak guard took: of the whole, or of the part made again"
+    )
+    true_peak_dbtp: float | None = Field(allow_inf_nan=False, description="of the file; null in silence")
+    versions: dict[Short, Short] = Field(default_factory=installed_versions, max_length=100)
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> Self:
+        if self.take > self.options.takes:
+            raise ValueError(f"take {self.take} is none of the {self.options.takes} of options.takes")
+        rate = self.options.rate
+        if self.again is None and not LOWEST_OUTPUT_RATE <= rate <= HIGHEST_OUTPUT_RATE:
+            limits = f"{LOWEST_OUTPUT_RATE} to {HIGHEST_OUTPUT_RATE} Hz"
+            raise ValueError(f"options.rate is {limits} unless a part was made again, not {rate}")
+        return self
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, whole or not at all."""
@@ -275,23 +309,50 @@ class Sidecar(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The sidecar in a file; a UserError if there is none."""
+        """The sidecar in a file.
+
+        Raises UserError (NO_INPUT) where it is none, naming the first field that is wrong and its limit."""
+        check_readable(path, _WANTED)
         try:
-            return cls.model_validate_json(path.read_bytes())
+            with path.open("rb") as file:
+                content = file.read(LARGEST_SIDECAR + 1)
+            if len(content) > LARGEST_SIDECAR:
+                raise _no_sidecar(path, f"it is larger than {LARGEST_SIDECAR >> 20} MiB")
+            return cls.model_validate(json.loads(content.decode("utf-8-sig"), object_pairs_hook=_without_repeats))
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}).", ExitCode.NO_INPUT) from error
         except ValidationError as error:
-            where = ".".join(map(str, error.errors()[0]["loc"])) or "its form"
-            sentence = f"{path} is no sidecar of OmniAudio ({where}: {error.errors()[0]['msg']}): name the .json file"
-            raise UserError(f"{sentence} that lies beside a generated .wav.", ExitCode.NO_INPUT) from error
+            where = ".".join(map(str, error.errors()[0]["loc"]))[:_SHOWN] or "its values"
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise _no_sidecar(path, f"{where}: {message}") from error
+        except RecursionError as error:
+            raise _no_sidecar(path, "its form: nested too deep") from error
+        except ValueError as error:  # no JSON, or not in UTF-8
+            raise _no_sidecar(path, f"its form: {error}") from error
 
     @classmethod
     def beside(cls, sound: Path) -> Self | None:
-        """The sidecar of a sound; None where none lies beside it, or another program's file."""
+        """The sidecar of a sound; None where none lies beside it, or another program's file. Takes are .wav."""
+        if sound.suffix.lower() != ".wav":
+            return None
         try:
             return cls.read(sound.with_suffix(".json"))
         except UserError:
             return None
+
+
+def _no_sidecar(path: Path, why: str) -> UserError:
+    return UserError(f"{path} is no sidecar of OmniAudio ({why}): name {_WANTED}.", ExitCode.NO_INPUT)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where a name stands in it twice: readers differ in which one counts."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:_SHOWN]!r} stands in it twice")
+        found[name] = value
+    return found
 
 
 def file_sha256(path: Path) -> str:

@@ -8,10 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from omniaudio import video
 from omniaudio.again import Again, Crop, crop, known_latents, open_part, splice
@@ -27,18 +28,18 @@ from omniaudio.delivery import (
 )
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generator import Generation, Settings, Stages
+from omniaudio.limits import MOST_TAKES, Guidance, OutputRate, Seed, Steps, Takes
 from omniaudio.listening import BinauralRenderer
 from omniaudio.output import check_output
 from omniaudio.overlap import use_beside
 from omniaudio.panorama import check_panorama
+from omniaudio.paths import InputPath, OutputPath, check_name, check_readable
 from omniaudio.progress import Report
 from omniaudio.soundmap import SoundMap
 from omniaudio.stills import is_sequence, sequence_files
 
 Float32 = NDArray[np.float32]
 
-LOWEST_OUTPUT_RATE, HIGHEST_OUTPUT_RATE = 8_000, 192_000
-"""Sampling rates that can be asked for, in Hz."""
 BYTES_PER_SAMPLE = 4 * (3 + 4) + 2 * (3 + 4)
 """What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32."""
 
@@ -53,20 +54,28 @@ class Request(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    input: Path
-    output: Path
+    input: InputPath
+    output: OutputPath
     start: float = 0.0
     duration: float | None = None
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    takes: int = Field(default=1, ge=1)
-    only_take: int | None = Field(default=None, description="deliver this one alone, from 1, as `output`")
-    steps: int | None = Field(default=None, ge=1)
-    guidance: float | None = None
-    rate: int | None = Field(default=None, ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE)
+    seed: Seed = 0
+    takes: Takes = 1
+    only_take: int | None = Field(
+        default=None, ge=1, le=MOST_TAKES, description="deliver this one alone, from 1, as `output`"
+    )
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    rate: OutputRate | None = None
     preview: bool = True
     map: bool = True
     again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+
+    @model_validator(mode="after")
+    def _has_the_take(self) -> Self:
+        if self.only_take is not None and self.only_take > self.takes:
+            raise ValueError(f"only_take is one of the {self.takes} takes, not {self.only_take}")
+        return self
 
 
 class Take(BaseModel):
@@ -207,7 +216,7 @@ def repeat(
         UserError: input, sound or model is not the one that the take was made of.
     """
     sidecar = Sidecar.read(sidecar_path)
-    clip = clip or Path(os.path.normpath(sidecar_path.parent / sidecar.input))
+    clip = check_name(clip or Path(os.path.normpath(sidecar_path.parent / sidecar.input)))
     if not is_sequence(clip) and not clip.exists():
         raise UserError(f"There is no file {clip}: name the input, if it was moved.", ExitCode.NO_INPUT)
     if clip_sha256(clip) != sidecar.input_sha256:
@@ -226,10 +235,16 @@ def repeat(
     for library, version in sidecar.versions.items():
         if library in here and here[library] != version:
             _log.warning("The take was made with %s %s, here is %s: it may differ.", library, version, here[library])
+    return as_request(sidecar, clip, output or sidecar_path.with_suffix(".wav"), again)
+
+
+def as_request(sidecar: Sidecar, clip: Path, output: Path, again: Again | None) -> Request:
+    """What a sidecar says as a request, of its input, target and part where they lie now. Each sidecar that can be read
+    gives one."""
     options = sidecar.options
     return Request(
         input=clip,
-        output=output or sidecar_path.with_suffix(".wav"),
+        output=output,
         start=options.start,
         duration=options.duration,
         seed=sidecar.seed,
@@ -237,7 +252,7 @@ def repeat(
         only_take=sidecar.take,
         steps=options.steps,
         guidance=options.guidance,
-        rate=options.rate,
+        rate=options.rate if again is None else None,  # which is the take's own
         again=again,
         force=True,
     )
@@ -245,7 +260,7 @@ def repeat(
 
 def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again:
     """What a sidecar says of a part, of the sound that it names. Raises UserError where that is another one."""
-    sound = moved or Path(os.path.normpath(sidecar_path.parent / made.sound))
+    sound = check_name(moved or Path(os.path.normpath(sidecar_path.parent / made.sound)))
     if not sound.is_file():
         raise UserError(f"There is no file {sound}: name the take with --again, if it was moved.", ExitCode.NO_INPUT)
     if file_sha256(sound) != made.sound_sha256:
@@ -320,6 +335,7 @@ def _length_of_take(request: Request, again: Again) -> float:
 def clip_sha256(path: Path) -> str:
     """The SHA-256 of a clip's file, or of the hashes of a sequence's pictures with their places."""
     if not is_sequence(path):
+        check_readable(path, "a 360° video or picture")
         return file_sha256(path)
     lines = (f"{place} {file_sha256(file)}\n" for place, file in sequence_files(path))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -239,12 +239,13 @@ class TakeResult:
 @dataclass(frozen=True)
 class Result:
     """What a job that is done has made: takes, or one file of another kind. `model` and `backend` are None where none
-    ran."""
+    ran; `converted_from` is what the sound that was given declares itself to be, where it is not AmbiX."""
 
     model: str | None
     backend: str | None
     takes: tuple[TakeResult, ...] = ()
     files: tuple[ResultFile, ...] = ()
+    converted_from: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio.config import ModelConfig
 from omniaudio.decoding import OVERLAP_FRAMES
+from omniaudio.limits import MOST_TAKES
 from omniaudio.sampler import ROWS_AT_ONCE
 from omniaudio.windows import plan
 from trt_engine.bundle import Graph, Sizes, Stage
 
-LONGEST_SECONDS, MOST_TAKES = 3600.0, 16
+LONGEST_SECONDS = 3600.0
 """What engines can be made for at most."""
 
 

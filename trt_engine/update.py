@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from omniaudio.config import ModelConfig
+from omniaudio.limits import MOST_TAKES
 from omniaudio.windows import WindowPlan, plan
 from trt_engine.bundle import Sizes
-from trt_engine.profiles import LONGEST_SECONDS, MOST_TAKES
+from trt_engine.profiles import LONGEST_SECONDS
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]

@@ -232,7 +232,7 @@ class TestSidecar:
             Sidecar.read(tmp_path / "a.json")
 
     def test_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match="cannot be read") as caught:
+        with pytest.raises(UserError, match="There is no file") as caught:
             Sidecar.read(tmp_path / "a.json")
         assert caught.value.code == ExitCode.NO_INPUT
 

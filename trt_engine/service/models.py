@@ -7,16 +7,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from omniaudio.ambisonics import Convention
 from omniaudio.container import Stereo
-from omniaudio.delivery import LOWEST_GAIN_DB
+from omniaudio.limits import (
+    HIGHEST_OUTPUT_RATE,
+    LARGEST_GUIDANCE,
+    LOWEST_GAIN_DB,
+    LOWEST_OUTPUT_RATE,
+    MOST_STEPS,
+    MOST_TAKES,
+)
 from omniaudio.sound_track import Codec
-from omniaudio.takes import HIGHEST_OUTPUT_RATE, LOWEST_OUTPUT_RATE
 
 API_VERSION = 1
 """In the path of every address; another one is another, incompatible API."""
 
-MOST_TAKES = 16
-MOST_STEPS = 1000
 FURTHEST_FRAME = 1_048_574
 """Blender's own limit of a frame's number, to either side."""
 HIGHEST_SEED = 2**53 - 1
@@ -123,7 +128,7 @@ class JobRequest(_Record):
     seed: int = Field(default=0, ge=0, le=HIGHEST_SEED)
     takes: int = Field(default=1, ge=1, le=MOST_TAKES)
     steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
-    guidance: Annotated[float, Field(strict=True, ge=-100, le=100)] | None = None
+    guidance: Annotated[float, Field(strict=True, ge=-LARGEST_GUIDANCE, le=LARGEST_GUIDANCE)] | None = None
     rate: int | None = Field(default=None, ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE, description="Hz")
     preview: bool = True
     map: bool = True
@@ -135,7 +140,7 @@ class JobRequest(_Record):
 class ListenRequest(_Record):
     """A binaural preview that is wanted: a sound as a head hears it that is turned so, in degrees."""
 
-    sound: Source = Field(description="AmbiX")
+    sound: Source = Field(description="AmbiX, unless it declares another convention, as .amb does")
     request_id: RequestId | None = None
     name: Stem | None = None
     yaw: Degrees = Field(default=0.0, description="to the left")
@@ -147,7 +152,7 @@ class ListenRequest(_Record):
 class TurnRequest(_Record):
     """A sound that is wanted in the world's axes, which a turning camera took in its own."""
 
-    sound: Source = Field(description="AmbiX")
+    sound: Source = Field(description="AmbiX, unless it declares another convention, as .amb does")
     orientations: Source = Field(description="a JSON file as `omniaudio turn` reads it: how the camera was turned when")
     request_id: RequestId | None = None
     name: Stem | None = None
@@ -158,7 +163,7 @@ class TurnRequest(_Record):
 class MapRequest(_Record):
     """A movie that is wanted: where a sound comes from, drawn over its panorama."""
 
-    sound: Source = Field(description="AmbiX")
+    sound: Source = Field(description="AmbiX, unless it declares another convention, as .amb does")
     picture: Source
     request_id: RequestId | None = None
     name: Stem | None = None
@@ -169,7 +174,7 @@ class MapRequest(_Record):
 class DeliverRequest(_Record):
     """A 360° video with spatial audio that is wanted."""
 
-    sound: Source = Field(description="AmbiX")
+    sound: Source = Field(description="AmbiX, unless it declares another convention, as .amb does")
     picture: Source
     request_id: RequestId | None = None
     name: Stem | None = None
@@ -273,6 +278,9 @@ class Result(_Record):
     backend: str | None
     takes: tuple[TakeResult, ...] = ()
     files: tuple[ResultFile, ...] = ()
+    converted_from: Convention | None = Field(
+        default=None, description="what the sound that was given declares itself to be, where it is not AmbiX"
+    )
 
     @property
     def all_files(self) -> tuple[ResultFile, ...]:

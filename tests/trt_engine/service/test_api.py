@@ -1,3 +1,4 @@
+import math
 import socket
 import threading
 import time
@@ -204,11 +205,14 @@ def test_unloading(client: Client, done: dict[str, Any]) -> None:
         ({"duration": 0}, ["body.duration"]),
         ({"duration": 36_000_000}, ["body.duration"]),
         ({"seed": -1, "takes": 17, "steps": 0, "rate": 1}, ["body.seed", "body.takes", "body.steps", "body.rate"]),
+        ({"guidance": math.nan}, ["body.guidance"]),
+        ({"guidance": math.inf, "start": -math.inf}, ["body.guidance", "body.start"]),
         ({"unknown": 1}, ["body.unknown"]),
         ({"name": "../x"}, ["body.name"]),
         ({"model": "/etc"}, ["body.model"]),
         ({"source": {"path": "/a", "media": "b"}}, ["body.source"]),
         ({"source": {"path": "/a" * 3000}}, ["body.source"]),
+        ({"source": {"path": "/bad\udcff.mp4"}, "name": "bad\udcff"}, ["body.source", "body.name"]),
         ({f"x{number}": 1 for number in range(200)}, ["body.x0", "and 180 more"]),
     ],
 )
