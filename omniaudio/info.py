@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import soundfile
 from pydantic import BaseModel, ConfigDict, Field
 from rich.console import Group
 from rich.table import Table
@@ -15,20 +14,18 @@ from rich.text import Text
 
 from omniaudio import video
 from omniaudio.ambisonics import CHANNELS, XYZ, Convention, Floats, W, angles, convert, diffuseness
+from omniaudio.convention import NAMES, declared
 from omniaudio.delivery import Sidecar, TruePeakMeter, decibels
-from omniaudio.errors import ExitCode, UserError
 from omniaudio.panorama import why_not_panorama
-from omniaudio.sound_file import SoundFile
+from omniaudio.paths import check_name, check_readable
+from omniaudio.sound_file import SoundFile, check_header, read_header
+from omniaudio.stills import is_sequence
 
 SILENT_DBFS = -70.0
 """A second whose pressure lies below this has no direction worth telling."""
 
 _ROWS = 20
 """Lines of the table of directions; longer sounds are told at even steps, and whole in JSON."""
-
-_B_FORMAT_GUID = bytes.fromhex("2107d3118644c8c1ca000000")
-"""The end of the sub-format of an extensible WAV that says Furse-Malham B-format (.amb)."""
-
 
 _TRAITS: dict[Convention, tuple[float, bool, float]] = {
     Convention.AMBIX: (0.0, True, 1.0),
@@ -110,15 +107,14 @@ def describe(path: Path) -> SoundReport | PanoramaReport:
     """What is in a file. Sound is read through once, in constant memory but for 16 numbers a second.
 
     Raises UserError for what is neither four channels of sound nor a picture."""
-    try:
-        header = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: sound without a header, which says nothing of itself.
+    check_name(path)
+    if is_sequence(path):
         return _describe_picture(path)
-    if header.channels != CHANNELS:
-        raise UserError(
-            f"{path.name} has {header.channels} channels, and first-order ambisonics four: name a 4-channel file.",
-            ExitCode.NO_INPUT,
-        )
+    check_readable(path, "a 360° video or picture, or a 4-channel ambisonic file")
+    header = read_header(path)
+    if header is None:
+        return _describe_picture(path)
+    check_header(path, header)
     sound = SoundFile(path, header.samplerate, header.frames)
     return _describe_sound(sound, f"{header.format} {header.subtype}")
 
@@ -169,15 +165,9 @@ def _origin(path: Path) -> Origin | None:
     )
 
 
-def _declared_convention(path: Path, origin: Origin | None) -> ConventionGuess | None:
-    """What the sidecar beside the file, the file or its name say."""
-    if origin is not None:
-        return ConventionGuess(convention=Convention.AMBIX, sure=1, reason=f"{origin.sidecar.name} says so")
-    with path.open("rb") as stream:
-        is_b_format = _B_FORMAT_GUID in stream.read(128)
-    if is_b_format or path.suffix.lower() == ".amb":
-        return ConventionGuess(convention=Convention.FUMA, sure=1, reason="the file is declared as B-format (.amb)")
-    return None
+def _declared_convention(path: Path) -> ConventionGuess | None:
+    found = declared(path)
+    return None if found is None else ConventionGuess(convention=found.convention, sure=1, reason=found.reason)
 
 
 def _measure(sound: SoundFile) -> _Measures:
@@ -196,11 +186,8 @@ def _describe_sound(sound: SoundFile, form: str) -> SoundReport:
     path, rate = sound.path, sound.rate
     stored = _measure(sound)
     samples = stored.lengths.sum()
-    if not samples:
-        raise UserError(f"{path.name} holds no sound: name a file that does.", ExitCode.NO_INPUT)
     whole = np.average(stored.moments, axis=0, weights=stored.lengths)
-    origin = _origin(path)
-    guess = _declared_convention(path, origin) or guess_convention(whole)
+    guess = _declared_convention(path) or guess_convention(whole)
     # A conversion is linear: the channels' products turn with it, and the sound is not read again.
     to_ambix = convert(np.eye(CHANNELS), guess.convention, Convention.AMBIX).astype(np.float64)
     track = [_moment(second, to_ambix @ each @ to_ambix.T) for second, each in enumerate(stored.moments)]
@@ -211,7 +198,7 @@ def _describe_sound(sound: SoundFile, form: str) -> SoundReport:
         rate=rate,
         seconds=float(samples / rate),
         convention=guess,
-        origin=origin,
+        origin=_origin(path),
         rms_dbfs=mean.rms_dbfs,
         true_peak_dbtp=decibels(stored.peak),
         dc_dbfs=decibels(float(np.abs(stored.sums).max() / samples)),
@@ -282,21 +269,13 @@ def _sound_facts(report: SoundReport) -> list[tuple[str, str]]:
     )
     return [
         ("file", f"{report.path}: {report.format}, {report.rate} Hz, {report.seconds:.2f} s"),
-        ("convention", f"{_NAMES[guess.convention]}, {guess.sure:.0%} sure: {guess.reason}"),
+        ("convention", f"{NAMES[guess.convention]}, {guess.sure:.0%} sure: {guess.reason}"),
         *made,
         ("level", f"{_db(report.rms_dbfs)} FS RMS of the pressure, true peak {_db(report.true_peak_dbtp)} TP"),
         ("DC", f"{_db(report.dc_dbfs)} FS"),
         ("direction", "silent" if report.azimuth is None else _direction(report.azimuth, report.elevation)),
         ("diffuse", "" if report.diffuseness is None else f"{report.diffuseness:.0%}"),
     ]
-
-
-_NAMES = {
-    Convention.AMBIX: "AmbiX (W Y Z X, SN3D)",
-    Convention.N3D: "ACN with N3D (W Y Z X)",
-    Convention.FUMA: "Furse-Malham (W X Y Z, W at -3 dB)",
-    Convention.WXYZ: "W X Y Z with SN3D",
-}
 
 
 def _db(level: float | None) -> str:

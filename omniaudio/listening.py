@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from omniaudio.ambisonics import CHANNELS, Sound, W, X, Y, Z, rotate, rotation_matrix
 from omniaudio.delivery import AmbixWriter
 from omniaudio.output import check_output
+from omniaudio.paths import InputPath, OutputPath
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.sound_file import BLOCK, open_sound
 
@@ -25,14 +26,15 @@ EARS = 2
 
 
 class Listen(BaseModel):
-    """What is wanted: `sound` (AmbiX) as a head hears it that is turned so, as `output` (a WAV of two channels).
+    """What is wanted: `sound` (AmbiX, or as it declares) as a head hears it that is turned so, as `output` (a WAV of
+    two channels).
 
     Angles are degrees: yaw turns the head to the left, pitch lifts its nose, roll lifts its left ear."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sound: Path
-    output: Path
+    sound: InputPath
+    output: OutputPath
     yaw: float = Field(default=0.0, allow_inf_nan=False)
     pitch: float = Field(default=0.0, allow_inf_nan=False)
     roll: float = Field(default=0.0, allow_inf_nan=False)

@@ -21,6 +21,7 @@ from omniaudio.ambisonics import CHANNELS, Floats, Sound
 from omniaudio.delivery import replacing
 from omniaudio.h264 import PictureEncoder
 from omniaudio.output import check_output
+from omniaudio.paths import InputPath, OutputPath
 from omniaudio.picture_track import lasting
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.sound_file import SoundFile, open_sound
@@ -45,9 +46,9 @@ class MapMovie(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sound: Path
-    picture: Path
-    output: Path = Field(description="an .mp4 without sound, as long as `sound`")
+    sound: InputPath
+    picture: InputPath
+    output: OutputPath = Field(description="an .mp4 without sound, as long as `sound`")
     picture_start: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="seconds of the picture at which the sound begins"
     )

@@ -18,6 +18,7 @@ from omniaudio.delivery import replacing
 from omniaudio.mp4_boxes import mark_spatial
 from omniaudio.output import check_output
 from omniaudio.panorama import check_panorama
+from omniaudio.paths import InputPath, OutputPath
 from omniaudio.picture_track import NotCopyableError, Part, is_copyable
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.sound_file import SoundFile, open_sound
@@ -35,9 +36,9 @@ class Deliver(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    picture: Path
-    sound: Path
-    output: Path = Field(description="a .mov for PCM, an .mp4 for Opus and AAC; as long as `sound`")
+    picture: InputPath
+    sound: InputPath
+    output: OutputPath = Field(description="a .mov for PCM, an .mp4 for Opus and AAC; as long as `sound`")
     codec: Codec = Codec.PCM
     picture_start: float = Field(
         default=0.0, ge=0, allow_inf_nan=False, description="seconds of the picture at which the sound begins"

@@ -20,6 +20,7 @@ from omniaudio.delivery import AmbixWriter, file_sha256, installed_versions, rep
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.listening import EARS, BinauralRenderer
 from omniaudio.output import check_output
+from omniaudio.paths import InputPath, OutputPath, check_readable
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.sound_file import BLOCK, SoundFile, open_sound
 from omniaudio.takes import relative, together
@@ -69,8 +70,8 @@ class Turn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sound: Path
-    output: Path
+    sound: InputPath
+    output: OutputPath
     orientations: Orientations
     preview: bool = Field(default=True, description="OUT.preview.wav, binaural")
 
@@ -155,6 +156,7 @@ def read_orientations(path: Path) -> tuple[Orientation, ...]:
     """The orientations in a JSON file: a list of objects with seconds, w, x, y and z, at ascending times.
 
     Raises UserError (NO_INPUT) where it is none."""
+    check_readable(path, "a JSON list of {seconds, w, x, y, z}")
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from omniaudio.convention import converted_from
 from omniaudio.sound_track import Codec
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
@@ -12,7 +13,7 @@ from trt_engine.commands.requests import checked, running
 
 def deliver(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A 360° video, picture or image sequence.")],
-    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX.")],
+    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX unless it declares another.")],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .mov for PCM, an .mp4 for Opus and AAC.")],
     codec: Annotated[Codec, typer.Option(help="Of the sound.")] = Codec.PCM,
@@ -39,7 +40,7 @@ def deliver(
         )
         made = spatial_video.deliver(request, report)
     if as_json:
-        print_event("done", **made.model_dump(mode="json"))
+        print_event("done", **made.model_dump(mode="json"), converted_from=converted_from(sound))
         return
     how = "copied" if made.copied else "encoded"
     typer.echo(

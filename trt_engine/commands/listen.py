@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from omniaudio.convention import converted_from
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
 
 def listen(
-    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX.")],
+    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX unless it declares another.")],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The WAV, two channels.")],
     yaw: Annotated[float, typer.Option(help="The head's, in degrees: positive is to the left.")] = 0.0,
@@ -25,6 +26,6 @@ def listen(
         request = checked(listening.Listen, sound=sound, output=output, yaw=yaw, pitch=pitch, roll=roll)
         made = listening.listen(request, report)
     if as_json:
-        print_event("done", path=str(made))
+        print_event("done", path=str(made), converted_from=converted_from(sound))
     else:
         typer.echo(f"{made}")

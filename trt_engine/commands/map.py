@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from omniaudio.convention import converted_from
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
 
 def draw_map(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="A 360° video, picture or image sequence.")],
-    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX.")],
+    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX unless it declares another.")],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The MP4.")],
     picture_start: Annotated[float, typer.Option(help="Seconds of the picture at which the sound begins.")] = 0.0,
@@ -24,6 +25,6 @@ def draw_map(
         request = checked(map_movie.MapMovie, sound=sound, picture=picture, output=output, picture_start=picture_start)
         made = map_movie.draw_movie(request, report)
     if as_json:
-        print_event("done", path=str(made))
+        print_event("done", path=str(made), converted_from=converted_from(sound))
     else:
         typer.echo(f"{made}")

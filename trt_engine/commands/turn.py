@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from omniaudio.convention import converted_from
 from omniaudio.output import check_output
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
 
 def turn(
-    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, AmbiX, as the camera heard it.")],
+    sound: Annotated[Path, typer.Argument(metavar="FOA.wav", help="Four channels, as the camera heard it.")],
     orientations: Annotated[
         Path,
         typer.Argument(
@@ -34,7 +35,7 @@ def turn(
         request = checked(turning.Turn, sound=sound, output=output, orientations=path, preview=preview)
         made = turning.turn(request, report)
     if as_json:
-        print_event("done", **made.model_dump(mode="json"))
+        print_event("done", **made.model_dump(mode="json"), converted_from=converted_from(sound))
         return
     lowered = f", lowered by {-made.gain_db:.1f} dB" if made.gain_db < 0 else ""
     typer.echo(f"{made.samples / made.rate:.2f} s{lowered}")

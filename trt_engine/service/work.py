@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omniaudio import takes, video, zoo
 from omniaudio.again import Again
+from omniaudio.convention import converted_from
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generator import Stages
 from omniaudio.listening import Listen, listen
@@ -62,7 +63,7 @@ class Models:
 
 
 def carry_out(run: Run, models: Models, report: Reporting) -> Result:
-    """Do what a request wants.
+    """Do what a request wants, and say of which convention its sound was.
 
     Args:
         run: the job; its files are made in `run.attempt`.
@@ -75,6 +76,12 @@ def carry_out(run: Run, models: Models, report: Reporting) -> Result:
     Raises:
         UserError: it cannot be done.
     """
+    result = _made(run, models, report)
+    sound = run.files.get("sound", run.files.get("again.sound"))
+    return result if sound is None else result.model_copy(update={"converted_from": converted_from(sound)})
+
+
+def _made(run: Run, models: Models, report: Reporting) -> Result:
     match run.request:
         case JobRequest() as wanted:
             return _generate(run, wanted, models, report)

@@ -14,6 +14,7 @@ from refusing import broken
 from running import Running
 
 from omniaudio import zoo
+from omniaudio.ambisonics import Convention, convert
 from omniaudio.listening import Listen, listen
 from omniaudio.sound_track import Codec
 from omniaudio.spatial_video import Deliver, deliver
@@ -79,6 +80,21 @@ def test_listening(client: Client, sound: Path, tmp_path: Path) -> None:
     client.download(job.id, file, tmp_path / "heard.wav")
     listen(Listen(sound=sound, output=tmp_path / "own.wav", yaw=90, pitch=10, roll=-5), lambda _: None)
     assert (tmp_path / "heard.wav").read_bytes() == (tmp_path / "own.wav").read_bytes()
+
+
+def test_a_sound_that_declares_furse_malham_is_converted(client: Client, sound: Path, tmp_path: Path) -> None:
+    ambix, rate = soundfile.read(sound, dtype="float32")
+    declared = tmp_path / "left.amb"
+    fuma = convert(ambix.T, Convention.AMBIX, Convention.FUMA)
+    soundfile.write(declared, fuma.T, rate, subtype="PCM_24", format="WAV")
+    heard = []
+    for source in (PathSource(str(sound)), MediaSource(client.upload(declared).id)):
+        job = made(client, client.create(ListenRequest(source)))
+        assert job.result is not None
+        assert job.result.converted_from == ("fuma" if isinstance(source, MediaSource) else None)
+        client.download(job.id, job.result.files[0], tmp_path / "heard.wav")
+        heard.append(soundfile.read(tmp_path / "heard.wav")[0])
+    np.testing.assert_allclose(heard[0], heard[1], atol=1e-5)
 
 
 def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp_path: Path) -> None:
