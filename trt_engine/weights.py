@@ -7,7 +7,7 @@ folds once at load.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,11 @@ class StoredTensor:
     length: int
 
 
-def stored_tensors(path: Path) -> Iterator[tuple[StoredTensor, NDArray[np.float32]]]:
-    """Every float tensor of a safetensors file with its values in float32."""
+def stored_tensors(
+    path: Path, shapes: Container[tuple[int, ...]]
+) -> Iterator[tuple[StoredTensor, NDArray[np.float32]]]:
+    """The float tensors of a safetensors file that have one of `shapes`, as they are or transposed; their values in
+    float32."""
     with path.open("rb") as file:
         header_length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(header_length))
@@ -47,8 +50,11 @@ def stored_tensors(path: Path) -> Iterator[tuple[StoredTensor, NDArray[np.float3
     for name, entry in header.items():
         if name == "__metadata__" or entry["dtype"] not in _TYPES:
             continue
+        shape = tuple(entry["shape"])
+        if shape not in shapes and shape[::-1] not in shapes:
+            continue
         begin, end = (8 + header_length + offset for offset in entry["data_offsets"])
-        stored = StoredTensor(path.name, name, entry["dtype"], tuple(entry["shape"]), begin, end - begin)
+        stored = StoredTensor(path.name, name, entry["dtype"], shape, begin, end - begin)
         values = np.frombuffer(content[begin:end], _TYPES[stored.dtype][0])
         yield stored, values.reshape(stored.shape).astype(np.float32)
 
@@ -66,12 +72,15 @@ def refer(model: onnx.ModelProto, weights: Iterable[Path]) -> int:
     Returns:
         How many bytes stay in the graph.
     """
-    known: dict[tuple[tuple[int, ...], bytes], tuple[StoredTensor, bool]] = {}
-    for stored, values in (entry for path in weights for entry in stored_tensors(path)):
-        if values.ndim == 2:
-            known.setdefault(_identity(values.T), (stored, True))
-        known[_identity(values)] = (stored, False)
     graph = model.graph
+    # Of the released size, what is hashed counts: only what has the shape of an initialiser can be equal to one.
+    shapes = {tuple(initializer.dims) for initializer in graph.initializer}
+    known: dict[tuple[tuple[int, ...], bytes], tuple[StoredTensor, bool]] = {}
+    for stored, values in (entry for path in weights for entry in stored_tensors(path, shapes)):
+        if values.ndim == 2 and values.T.shape in shapes:
+            known.setdefault(_identity(values.T), (stored, True))
+        if values.shape in shapes:
+            known[_identity(values)] = (stored, False)
     kept: list[TensorProto] = []
     external: dict[str, TensorProto] = {}
     nodes: list[onnx.NodeProto] = []

@@ -201,7 +201,7 @@ def test_files_are_whole_or_not_there_whenever_the_service_is_killed(tmp_path: P
         assert sum(1 for _ in (tmp_path / "results").iterdir()) - len(done) in (0, 1)
     assert kills >= 1
     with service(tmp_path, still, 16) as process:
-        process.wait(120)
+        process.wait(300)
     final = rows(tmp_path)
     assert whole(tmp_path) == {row["id"] for row in final if row["state"] == "done"}
     # Five starts are the most that a job gets.
