@@ -73,7 +73,7 @@ def fetch(
     yes: Annotated[bool, typer.Option("--yes", help="Agree to the licences without being asked.")] = False,
 ) -> None:
     """Fetch a model from the Hub: its licences are shown, then it is downloaded and checked."""
-    from omniaudio import hub  # noqa: PLC0415 - the Hub's client is not always installed
+    from omniaudio import hub  # noqa: PLC0415 - other commands start without it
 
     files = hub.listed(name)
     for file in files:
@@ -83,8 +83,15 @@ def fetch(
         raise typer.Exit(ExitCode.CANCELLED)
     hub.download(files)
     model = zoo.find(name)
-    hub.check(model)
-    typer.echo(f"The model {name!r} is complete, and its tensors are exactly its config's.")
+    if hub.check(model):
+        typer.echo(f"The model {name!r} is complete, and its tensors are exactly its config's.")
+    else:
+        typer.echo(
+            f"The model {name!r} is complete: its files are what the Hub lists. To use it, run "
+            f"`pip install '.[cpu,released,torch]'` in OmniAudio's folder, then "
+            f"`omniaudio build --model {name} --target cpu -o {model.folder}`, which compares its tensors with its "
+            f"config too."
+        )
 
 
 def application() -> typer.Typer:

@@ -1,24 +1,21 @@
 """Fetching: the Hub's real client against a server of this machine."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hub_server import Hub, serve
+from huggingface_hub import constants
 from small_model import CONFIG, write_model
 from typer.testing import CliRunner, Result
 
+from omniaudio import hub as hub_module
 from omniaudio import zoo
 from omniaudio.cli import application
 from omniaudio.errors import ExitCode, UserError
-
-pytest.importorskip("huggingface_hub")
-
-from hub_server import Hub, serve
-from huggingface_hub import constants
-
-from omniaudio import hub as hub_module
 
 CHECKPOINT = ("omniaudio/OmniAudio360V2SA", "model.ckpt")
 METACLIP = "facebook/metaclip-h14-fullcc2.5b"
@@ -115,6 +112,20 @@ def test_a_checkpoint_that_is_not_the_configs_is_refused(user_folder: Path) -> N
     sentence = _refusal(_fetch("--yes"))
     assert "does not fit its config" in sentence
     assert "misshapen diffusion.model.model.transformer.project_in.weight [64, 8], expected [1536, 64]" in sentence
+
+
+def test_without_torch_the_files_are_compared_with_the_hub_alone(
+    user_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nor is the packaged config, which this small checkpoint does not fit.
+    for name in [name for name in sys.modules if name == "torch" or name.startswith("omniaudio.model")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = _fetch("--yes")
+    assert result.exit_code == 0, result.exception
+    assert "its files are what the Hub lists" in result.output
+    assert "pip install '.[cpu,released,torch]'" in result.output
+    assert zoo.find("omniaudio").ready
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(
