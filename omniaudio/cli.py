@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from omniaudio import zoo
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 
 ENTRY_POINTS = "omniaudio.commands"
 
@@ -29,7 +29,7 @@ def verify(
     try:
         from omniaudio import verify as parity  # noqa: PLC0415 - torch is not always installed
     except ImportError as error:
-        raise UserError("Verifying needs torch: install omniaudio-blender[torch].", ExitCode.NO_BACKEND) from error
+        raise UserError(f"Verifying needs torch: run {installation('torch')}.", ExitCode.NO_BACKEND) from error
     errors, good = parity.verify(folder)
     typer.echo(json.dumps(errors))
     raise typer.Exit(0 if good else ExitCode.FAILED)
@@ -88,9 +88,8 @@ def fetch(
     else:
         typer.echo(
             f"The model {name!r} is complete: its files are what the Hub lists. To use it, run "
-            f"`pip install '.[cpu,released,torch]'` in OmniAudio's folder, then "
-            f"`omniaudio build --model {name} --target cpu -o {model.folder}`, which compares its tensors with its "
-            f"config too."
+            f"{installation('cpu', 'released', 'torch')}, then `omniaudio build --model {name} --target cpu "
+            f"-o {model.folder}`, which compares its tensors with its config too."
         )
 
 

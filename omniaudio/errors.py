@@ -43,3 +43,9 @@ def _escaped(character: str) -> str:
     if "\udc80" <= character <= "\udcff":  # what Python makes of a byte in a name that is not UTF-8 (PEP 383)
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def installation(*extras: str) -> str:
+    """What adds extras of pyproject.toml to this environment, to stand in a sentence. The project is in no package
+    index, so its own name would not be found there."""
+    return f"`pip install '.[{','.join(extras)}]'` in OmniAudio's folder"

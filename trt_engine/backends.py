@@ -27,7 +27,7 @@ class Presence(BaseModel):
 def presence(backend: Backend) -> Presence:
     """Try a back-end as far as its device; whatever it fails with becomes a sentence."""
     if not backend.installed:
-        hindrance = f"It is not installed: run `{backend.installation}`."
+        hindrance = f"It is not installed: run {backend.installation}."
         return Presence(backend=backend, usable=False, hindrance=hindrance)
     version = _version(backend)
     try:
@@ -36,7 +36,7 @@ def presence(backend: Backend) -> Presence:
         hindrance = error.sentence
     except Exception as error:  # a package's import may fail with anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hindrance = f"It does not load ({reason}): install it anew with `{backend.installation}`."
+        hindrance = f"It does not load ({reason}): install it anew with {backend.installation}."
     else:
         return Presence(backend=backend, usable=True, version=version, device=device)
     return Presence(backend=backend, usable=False, version=version, hindrance=hindrance)

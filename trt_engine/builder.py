@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from omniaudio import zoo
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.delivery import file_sha256, replacing
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.stills import read_still
 from trt_engine import bundle as bundles
@@ -181,7 +181,7 @@ def _torch_wanted(model: zoo.Model) -> Iterator[None]:
         yield
     except ImportError as error:
         raise UserError(
-            f"{model.name} has no graphs, and exporting them needs torch: install omniaudio-blender[cpu,torch].",
+            f"{model.name} has no graphs, and exporting them needs torch: run {installation('cpu', 'torch')}.",
             ExitCode.NO_BACKEND,
         ) from error
 

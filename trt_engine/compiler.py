@@ -14,14 +14,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 from trt_engine.bundle import Sizes
 from trt_engine.targets import Flavour
 
 _INSTALL = {
     Flavour.TENSORRT: "install NVIDIA's packages tensorrt and tensorrt_cu13_libs in the same version, 10.16 or 11, "
     "from NVIDIA's own package index, where the libraries are",
-    Flavour.TENSORRT_RTX: "run `pip install 'omniaudio-blender[rtx]'`",
+    Flavour.TENSORRT_RTX: f"run {installation('rtx')}",
 }
 
 

@@ -69,7 +69,7 @@ def candidates_for(model: zoo.Model) -> tuple[Backend, ...]:
             processors.sort(key=lambda backend: backend is not Backend.OPENVINO)
     found += processors
     if not found:
-        raise UserError(f"No back-end is installed: run `{Backend.ONNXRUNTIME.installation}`.", ExitCode.NO_BACKEND)
+        raise UserError(f"No back-end is installed: run {Backend.ONNXRUNTIME.installation}.", ExitCode.NO_BACKEND)
     return tuple(found)
 
 

@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from enum import StrEnum
 
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 
 NATIVE = "native"
 """Instead of an architecture: that of the GPU in this machine."""
@@ -105,7 +105,7 @@ def native_architecture() -> int:
         from cuda.bindings import runtime  # noqa: PLC0415 - installed where engines are made or run
     except ImportError as error:
         raise UserError(
-            sentence.format(reason="cuda-bindings is not installed, see omniaudio-blender[rtx]"), ExitCode.NO_BACKEND
+            sentence.format(reason=f"cuda-bindings is missing, which {installation('rtx')} brings"), ExitCode.NO_BACKEND
         ) from error
     numbers = []
     for attribute in (

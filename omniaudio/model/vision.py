@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 
 PICTURE_SIZE = 224
 FEATURES = 1024
@@ -57,7 +57,7 @@ def load_metaclip(folder: Path) -> MetaClip:
     try:
         import transformers  # noqa: PLC0415 - the draft does without it
     except ImportError as error:
-        sentence = "MetaCLIP needs transformers: install omniaudio-blender[released]."
+        sentence = f"MetaCLIP needs transformers: run {installation('released')}."
         raise UserError(sentence, ExitCode.NO_BACKEND) from error
     # It would report every tensor of the checkpoint's text half, which is not wanted.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from omniaudio.config import ModelConfig
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 
 Array = NDArray[Any]
 
@@ -44,13 +44,13 @@ class Backend(StrEnum):
 
     @property
     def installation(self) -> str:
-        """What installs the package."""
+        """What installs the package, to stand in a sentence."""
         extras = {
-            Backend.TENSORRT: "pip install tensorrt cuda-bindings",
-            Backend.TENSORRT_RTX: "pip install 'omniaudio-blender[rtx]'",
-            Backend.TORCH: "pip install 'omniaudio-blender[torch]'",
+            Backend.TENSORRT: "`pip install tensorrt cuda-bindings`",
+            Backend.TENSORRT_RTX: installation("rtx"),
+            Backend.TORCH: installation("torch"),
         }
-        return extras.get(self, "pip install 'omniaudio-blender[cpu]'")
+        return extras.get(self, installation("cpu"))
 
 
 GRAPHICS = (Backend.TENSORRT, Backend.TENSORRT_RTX)
@@ -97,7 +97,7 @@ def named(name: str) -> Backend:
         ) from None
     if not backend.installed:
         raise UserError(
-            f"The back-end {backend} is not installed: run `{backend.installation}`, or choose --backend auto.",
+            f"The back-end {backend} is not installed: run {backend.installation}, or choose --backend auto.",
             ExitCode.NO_BACKEND,
         )
     return backend
