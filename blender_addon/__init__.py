@@ -1,7 +1,8 @@
 """OmniAudio for Blender: spatial audio for 360° pictures, in the sequencer.
 
-`client`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`, `sound_part`, `osc_process`,
-`scene_asked`, `fixes` and `errors` know no bpy and are tested as plain Python; the others live in Blender.
+`client`, `service_process`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`,
+`sound_part`, `osc_process`, `scene_asked`, `fixes` and `errors` know no bpy and are tested as plain Python; the others
+live in Blender.
 """
 
 

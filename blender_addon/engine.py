@@ -13,9 +13,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from .client import Client, Job
-from .engine_process import log_of
 from .engine_watch import EngineChoice, EngineState, EngineWatch
 from .errors import UserError
+from .service_process import log_of
 
 STOP_SECONDS = 12.0
 """`stop` returns after so long, whatever the engine does: a bit more than it is given to end orderly."""

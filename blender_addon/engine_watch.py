@@ -10,41 +10,27 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .client import (
-    FOREIGN,
-    TOKEN,
-    UNREACHABLE,
-    Client,
-    EngineError,
-    Job,
-    Model,
-    RequestsForBlender,
-    find,
-)
-from .engine_process import ENGINE_FAILED, IN_USE, NO_PROGRAM, EngineProcess, find_program, log_of
+from .client import FOREIGN, UNREACHABLE, Client, EngineError, Job, Model, RequestsForBlender
+from .engine_process import NO_PROGRAM, find_program, roots
 from .errors import UserError
+from .service_process import ENGINE_FAILED, ServiceProcess, log_of, running
 
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Between a failure and the next attempt, by how many failures there were in a row before it."""
 STEADY_SECONDS = 30.0
 """What fails after it has lived for so long is not one more failure in a row."""
-START_SECONDS = 120.0
-"""For so long an engine may take to its first answer: from a cold disk Python may read its libraries for a minute."""
 
 OFFLINE = "offline"
 """Code of an engine on another machine where Blender may not go online."""
 
-_ASK_SECONDS = 0.1
 _GONE_SECONDS, _GONE_REMOTE_SECONDS = 2.0, 30.0
 """An engine whose stream is interrupted for longer has gone: one here, which is started again, or one elsewhere."""
 _NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM, OFFLINE)
 _IN_BLENDER = {
-    "unauthorized": "The engine refuses the token: copy the text of the file `token` in the engine's folder, as it is, "
-    "into the extension's preferences."
+    "unauthorized": "The engine asks for its token: copy the text of the file `token` in the engine's folder, as it "
+    "is, into the extension's preferences."
 }
 """What the service says in the terms of its interface, by the code."""
-_QUESTION_SECONDS = 2.0
-"""For an answer when Blender ends, and waits for it."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +84,7 @@ class EngineWatch:
         self._on_scene_job = on_scene_job
         self._on_change = on_change
         self._state = EngineState("starting")
-        self._child: EngineProcess | None = None
+        self._child: ServiceProcess | None = None
         self._released = threading.Event()
         self._lock = threading.Lock()  # of the name and the stream
         self._stream: RequestsForBlender | None = None
@@ -167,33 +153,9 @@ class EngineWatch:
             client.health()
             return client
         with suppress(EngineError):
-            return self._found()
-        self._child = child = EngineProcess(find_program(self._choice.program), self._folder)
-        silence = EngineError(UNREACHABLE, "")
-        deadline = time.monotonic() + START_SECONDS
-        while not self._released.wait(_ASK_SECONDS) and time.monotonic() < deadline:
-            code = child.exit_code
-            if code not in (None, IN_USE):
-                raise child.epitaph()
-            try:
-                return self._found()
-            except EngineError as error:
-                silence = error
-            if code == IN_USE and silence.code == FOREIGN:
-                raise silence  # it has the folder, and is of another version
-        child.stop()
-        raise UserError(
-            f"The OmniAudio engine does not answer after {START_SECONDS:.0f} s: look at its log {log_of(self._folder)}."
-            f" {silence.sentence}".rstrip(),
-            ENGINE_FAILED,
-        )
-
-    def _found(self) -> Client:
-        """The engine that has the folder, if it answers."""
-        client = find(self._folder)
-        # After a power cut its port may be somebody else's, who need not be told the token.
-        Client(client.url).health()
-        return client
+            return running(self._folder)
+        self._child = ServiceProcess(find_program(self._choice.program), self._folder, roots())
+        return self._child.ready(self._released.wait)
 
     def _use(self, client: Client) -> UserError:
         """Be connected to an engine until it goes, or is released; what to say of it then."""
@@ -232,17 +194,8 @@ class EngineWatch:
 
     def _end(self) -> None:
         """End the engine if it was started here and nobody else needs it; else it ends by itself in time."""
-        if self._child is None or not self._started_here():
-            return
-        try:
-            client = find(self._folder)
-            client = Client(client.url, (self._folder / TOKEN).read_text("ascii").strip(), _QUESTION_SECONDS)
-            others = any(blender.id != self._id for blender in client.blenders())
-            if others or client.jobs("queued", 1) or client.jobs("running", 1):
-                return
-        except (EngineError, OSError):
-            pass  # who does not answer does not work for anybody
-        self._child.stop()
+        if self._child is not None:
+            self._child.let_go(self._id)
 
     def _tell(self, state: EngineState) -> None:
         self._state = state

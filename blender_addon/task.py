@@ -30,9 +30,9 @@ from .client import (
     ResultFile,
 )
 from .engine import Engine
-from .engine_process import ENGINE_FAILED
 from .errors import CancelledError, UserError
 from .results import FOLDER, Made, MadeTake, ResultFolder, files_of
+from .service_process import ENGINE_FAILED
 
 __all__ = ["Made", "MadeTake", "Task", "TaskState"]
 

@@ -20,8 +20,8 @@ SOURCE = REPOSITORY / "blender_addon"
 MANIFEST = "blender_manifest.toml"
 INDEX = "index.json"
 
-CLIENT = REPOSITORY / "trt_engine" / "client.py"
-"""The extension's `client.py` is a link to this, which git on Windows checks out as a file with a path in it."""
+SHARED = [REPOSITORY / "trt_engine" / name for name in ("client.py", "service_process.py")]
+"""The extension has links to these, which git on Windows checks out as files with a path in them."""
 
 
 def build_addon(folder: Path) -> Path:
@@ -30,7 +30,8 @@ def build_addon(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{manifest['id']}-{manifest['version']}.zip"
     files = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
-    files |= {MANIFEST: SOURCE / MANIFEST, CLIENT.name: CLIENT, "LICENSE": REPOSITORY / "LICENSE"}
+    files |= {path.name: path for path in SHARED}
+    files |= {MANIFEST: SOURCE / MANIFEST, "LICENSE": REPOSITORY / "LICENSE"}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in sorted(files.items()):
             entry = zipfile.ZipInfo(name)  # dated 1980, so that no clock changes the bytes

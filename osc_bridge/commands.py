@@ -3,11 +3,10 @@
 import asyncio
 import ipaddress
 import json
-import os
 import signal
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -21,30 +20,32 @@ from osc_bridge.bridge import Bridge
 from osc_bridge.console import Console, last_word, when_the_reader_goes
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError
+from osc_bridge.own_service import OwnService
 from osc_bridge.packets import PacketError
 from osc_bridge.sender import Outcome, Sender
 from osc_bridge.service_engine import ServiceEngine
 from osc_bridge.transport import listen_tcp, listen_udp
 from trt_engine.client import Client, EngineError, default_folder, find
+from trt_engine.commands.engine import UNAUTHORIZED, TokenFile, as_user_error, named, user_errors
+from trt_engine.service.settings import default_roots
 
 PORT = 9000
 LEDGER = "osc.sqlite3"
 SCENES = "OmniAudio"
 """In the user's music folder, where the sound of Blender's scenes goes."""
-TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 
 
 def osc(
     *,
     port: Annotated[int, typer.Option(min=1, max=65535, help="UDP and TCP.")] = PORT,
     bind: Annotated[str, typer.Option(help="The address to listen at; another needs --secret.")] = "127.0.0.1",
-    engine: Annotated[str | None, typer.Option(help="The service's URL; else the one that runs here.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="The service's URL; else your own, which is started where it does not run.")
+    ] = None,
     engine_folder: Annotated[
         Path | None, typer.Option(help="The service that runs on this folder, also when it comes back elsewhere.")
     ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(help=f"The service's token; else {TOKEN_VARIABLE} or the one that lies here.")
-    ] = None,
+    token_file: TokenFile = None,
     allow_root: Annotated[
         list[Path] | None, typer.Option(help="Clips lie in this folder; may be given again. Else the service decides.")
     ] = None,
@@ -65,9 +66,12 @@ def osc(
             if not root.is_dir():
                 raise UserError(f"There is no folder {root}: name another one with --allow-root.", ExitCode.NO_INPUT)
         results = (scenes or user_music_path() / SCENES).absolute()
-        service = ServiceEngine(_connect(engine, engine_folder, token_file), results, allow_root or [])
         kept = ledger or default_folder().parent / LEDGER
-        _serve(service, bind=bind, port=port, secret=secret, ledger=kept, child=child)
+        # What such a program hears on standard output is JSON.
+        say = partial(typer.echo, err=child)
+        with _service(engine, engine_folder, token_file, allow_root or [], say) as connect:
+            service = ServiceEngine(connect, results, allow_root or [])
+            _serve(service, bind=bind, port=port, secret=secret, ledger=kept, child=child)
     except UserError as error:
         if child:
             last_word(error.sentence)
@@ -163,18 +167,33 @@ def register(app: typer.Typer) -> None:
     app.command(name="osc-send")(osc_send)
 
 
-def _connect(url: str | None, folder: Path | None, token_file: Path | None) -> Callable[[], Client]:
-    """The service at a URL, or the one that was last started here: found anew each time, for it may come back."""
-    if url is None:
-        return partial(find, folder)
-    try:
-        given = os.environ.get(TOKEN_VARIABLE, "").strip() if token_file is None else ""
-        client = Client(url, given or (token_file or default_folder() / "token").read_text("ascii").strip())
-    except (OSError, UnicodeError) as error:
-        raise UserError(f"The service's token cannot be read ({error}): name its file with --token-file.") from error
-    except EngineError as error:
-        raise UserError(error.sentence) from error
-    return lambda: client
+@contextmanager
+def _service(
+    url: str | None, folder: Path | None, token_file: Path | None, roots: list[Path], say: Callable[[str], object]
+) -> Iterator[Callable[[], Client]]:
+    """What gives the service, as long as the bridge runs: the one at a URL, the one that another program has started on
+    a folder, or the user's own, which is started now and whenever a request finds that it has ended."""
+    if url is not None:
+        with user_errors():
+            client = named(url, token_file)
+        if client.local:  # one elsewhere may take long to say nothing
+            try:
+                client.workers()
+            except EngineError as error:
+                # One that does not answer yet may come later; that it wants a token is said before anybody asks.
+                if error.code == UNAUTHORIZED:
+                    raise as_user_error(error) from error
+        yield lambda: client
+    elif folder is not None:
+        yield partial(find, folder)
+    else:
+        own = OwnService(default_folder(), roots or default_roots(), say)
+        try:
+            with user_errors():
+                own.client()
+            yield own.client
+        finally:
+            own.close()
 
 
 async def _listen(host: str, port: int, bridge: Bridge, console: Console | None) -> None:

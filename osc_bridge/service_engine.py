@@ -14,6 +14,7 @@ from osc_bridge.engine import POLL_SECONDS, JobView, Take
 from osc_bridge.ledger import Entry
 from osc_bridge.messages import RefusedError, SceneOptions
 from trt_engine.client import Client, EngineError, Job, JobRequest, PathSource, ResultFile, SceneSource, TakeResult
+from trt_engine.commands.engine import TOKEN_WANTED, UNAUTHORIZED
 
 LOOKED_AT = 4
 """Waiting jobs that are asked about at a time; those that run are all seen at once."""
@@ -112,7 +113,8 @@ class ServiceEngine:
         try:
             return question(self._connect())
         except EngineError as error:
-            raise RefusedError(error.code, error.sentence) from error
+            sentence = TOKEN_WANTED if error.code == UNAUTHORIZED else error.sentence
+            raise RefusedError(error.code, sentence) from error
 
     def _clip(self, video: str) -> Path:
         """The clip's path as the service is to open it.

@@ -15,8 +15,9 @@ SECONDS_TO_START = 60.0
 class Running:
     """A service on a folder, reading clips under `root`; at the same port each time that it starts."""
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.folder, self.root = folder, root
+    def __init__(self, folder: Path, root: Path, *more: str) -> None:
+        """`more` are further options of `omniaudio serve`."""
+        self.folder, self.root, self.more = folder, root, more
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -24,7 +25,7 @@ class Running:
         """Returns when it listens."""
         command = [sys.executable, "-m", "omniaudio.cli", "serve", "--folder", self.folder, "--allow-root", self.root]
         with (self.folder.parent / "serve.log").open("ab") as log:
-            self._process = subprocess.Popen([*command, "--port", str(self._port)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*command, "--port", str(self._port), *self.more], stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS_TO_START
         while self._address().get("pid") != self._process.pid:
             assert self._process.poll() is None, (self.folder.parent / "serve.log").read_text()

@@ -815,8 +815,9 @@ class RequestsForBlender(Iterator[Job]):
         self._line.close()
 
 
-def find(folder: Path | None = None) -> Client:
-    """The service that was last started in a folder, else in the user's own; whether it runs is not asked.
+def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
+    """The service that was last started in a folder, else in the user's own; whether it runs is not asked. `timeout` as
+    of `Client`.
 
     Raises:
         EngineError: none was started there, or its files cannot be read.
@@ -832,7 +833,7 @@ def find(folder: Path | None = None) -> Client:
         raise EngineError(FILE, f"{error.filename} cannot be read ({error.strerror}): mend its permissions.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError(FILE, f"The files in {folder} are damaged: start the service again.") from error
-    return Client(str(url), token)
+    return Client(str(url), token, timeout)
 
 
 def default_folder(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> Path:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from blender_addon import engine_process
+from blender_addon import service_process
 from blender_addon.engine import Engine
 from blender_addon.engine_watch import EngineChoice
 
 folder, program, linger = sys.argv[1:]
-engine_process.LINGER_SECONDS = int(linger)
+service_process.LINGER_SECONDS = int(linger)
 engine = Engine(Path(folder))
 engine.configure(EngineChoice(program=program))
 url = engine.client().url

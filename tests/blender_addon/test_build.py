@@ -26,7 +26,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_zip_holds_the_client_itself_and_all_packages(archive: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         names = set(opened.namelist())
-        assert opened.read("client.py") == (REPOSITORY / "trt_engine" / "client.py").read_bytes()
+        for shared in ("client.py", "service_process.py"):
+            assert opened.read(shared) == (REPOSITORY / "trt_engine" / shared).read_bytes()
     source = REPOSITORY / "blender_addon"
     assert {path.relative_to(source).as_posix() for path in source.rglob("*.py")} < names
     assert {"blender_manifest.toml", "LICENSE", "__init__.py", "works/generate.py"} < names

@@ -12,11 +12,19 @@ from omniaudio.errors import ExitCode, UserError
 from trt_engine.client import Client, EngineError, Error, find
 
 TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
+UNAUTHORIZED = "unauthorized"
+"""The service's code: the token is missing or wrong."""
+TOKEN_WANTED = (
+    f"The service asks for its token: name the file that holds it with --token-file, or put it into {TOKEN_VARIABLE}. "
+    "`omniaudio serve` says where it lies."
+)
 
 Engine = Annotated[str | None, typer.Option("--engine", metavar="URL", help="The service, like http://127.0.0.1:4360.")]
 TokenFile = Annotated[
     Path | None,
-    typer.Option(help=f"Holds the service's token; else {TOKEN_VARIABLE} does, or your own service's file."),
+    typer.Option(
+        help=f"Holds the service's token, if it asks for one; else {TOKEN_VARIABLE} does, or your own service's file."
+    ),
 ]
 
 _CODES = {
@@ -36,14 +44,24 @@ def connect(url: str | None, token_file: Path | None) -> Client:
     service alone.
 
     Raises:
-        UserError: there is no such service, it is of another version, or there is no token where one should be.
+        UserError: there is no such service, it is of another version, or the file of the token cannot be read.
     """
     with user_errors():
-        client = find() if url is None else _at(url)
-        if (token := _given(token_file)) is not None:
-            client = Client(client.url, token)
+        client = named(url, token_file)
         client.health()
         return client
+
+
+def named(url: str | None, token_file: Path | None) -> Client:
+    """The service as `connect`, whether or not it answers.
+
+    Raises:
+        UserError: the file of the token cannot be read.
+        EngineError: the address is none, or no service was started here.
+    """
+    client = find() if url is None else _at(url)
+    token = _given(token_file)
+    return client if token is None else Client(client.url, token)
 
 
 @contextmanager
@@ -56,8 +74,10 @@ def user_errors() -> Iterator[None]:
 
 
 def as_user_error(error: EngineError | Error) -> UserError:
-    """The same sentence, with the exit code that the command has for it when it works by itself."""
-    return UserError(error.sentence, _CODES.get(error.code, ExitCode.FAILED))
+    """The same sentence, or what it means here, with the exit code that the command has for it when it works by
+    itself."""
+    sentence = TOKEN_WANTED if error.code == UNAUTHORIZED else error.sentence
+    return UserError(sentence, _CODES.get(error.code, ExitCode.FAILED))
 
 
 def _at(url: str) -> Client:

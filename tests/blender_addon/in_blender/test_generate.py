@@ -224,7 +224,7 @@ def test_an_engine_at_an_address_does_it_too(
             time.sleep(0.1)
         preferences.connection, preferences.token = "CONNECT", "wrong"
         preferences.address = json.loads((folder / "service.json").read_text())["url"]
-        says("refuses the token")
+        says("asks for its token")
         preferences.token = (folder / "token").read_text().strip()
         assert bpy.ops.omniaudio.generate() == {"FINISHED"}
         assert of_role(scene, "master")[0].sound.filepath == f"//{Path(short_film.filepath).stem}_001.wav"

@@ -1,0 +1,1 @@
+../trt_engine/service_process.py

@@ -1,0 +1,98 @@
+"""Clients need a token only where the service asks for one, and are told how to give it where it does."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daw import Daw, free_port
+from running import Running
+
+from trt_engine.client import find
+
+OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who has no service of their own, and no token."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nobody"))
+    monkeypatch.delenv("OMNIAUDIO_TOKEN", raising=False)
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service that asks for no token."""
+    running = Running(tmp_path_factory.mktemp("open") / "service", tmp_path_factory.getbasetemp(), "--no-token")
+    running.start()
+    yield running
+    running.stop()
+
+
+def omniaudio(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*OMNIAUDIO, *words], capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("elsewhere")
+def test_a_service_without_a_token_needs_none_at_any_client(open_service: Running, clip: Path, tmp_path: Path) -> None:
+    assert not (open_service.folder / "token").exists()
+    url = find(open_service.folder).url
+    words = ["--engine", url, "--duration", "0.5", "--steps", "2", "--model", "draft", "-o", tmp_path / "a.wav"]
+    made = omniaudio("generate", clip, *words)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "a.wav").exists()
+    listed = omniaudio("jobs", "list", "--engine", url)
+    assert listed.returncode == 0, listed.stderr
+    port, log = free_port(), tmp_path / "bridge.log"
+    with log.open("wb") as output:
+        words = ["--port", str(port), "--engine", url, "--ledger", tmp_path / "osc.sqlite3"]
+        bridge = subprocess.Popen([*OMNIAUDIO, "osc", *words], stdout=output, stderr=output)
+    options = '{"duration": 0.5, "steps": 2, "model": "draft"}'
+    sent = omniaudio("osc-send", clip, "--port", str(port), "--options", options)
+    bridge.terminate()
+    assert bridge.wait(20) == 0, log.read_text()
+    assert "started" not in log.read_text()
+    assert sent.returncode == 0, sent.stdout + sent.stderr
+
+
+@pytest.mark.parametrize("command", [("jobs", "list"), ("osc", "--ledger", "osc.sqlite3")])
+@pytest.mark.usefixtures("elsewhere")
+def test_a_service_that_asks_for_its_token_is_told_by_which_option(
+    command: tuple[str, ...], service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = omniaudio(*command, "--engine", find(service.folder).url)
+    assert refused.returncode == 1
+    (sentence,) = refused.stderr.splitlines()
+    assert "--token-file" in sentence
+    assert "OMNIAUDIO_TOKEN" in sentence
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("elsewhere")
+def test_a_service_that_asks_only_later_is_said_to_the_daw(service: Running, clip: Path, tmp_path: Path) -> None:
+    """The bridge was there first."""
+    url, port = find(service.folder).url, free_port()
+    service.stop()
+    with (tmp_path / "bridge.log").open("wb") as output:
+        words = ["--port", str(port), "--engine", url, "--ledger", tmp_path / "osc.sqlite3"]
+        bridge = subprocess.Popen([*OMNIAUDIO, "osc", *words], stdout=output, stderr=output)
+    daw, deadline = Daw(port), time.monotonic() + 60
+    while True:
+        assert time.monotonic() < deadline
+        daw.send("ping")
+        try:
+            daw.hear("pong", seconds=0.2)
+            break
+        except (TimeoutError, ConnectionError):
+            continue
+    service.start()
+    daw.send("generate", "late", str(clip))
+    _, code, sentence = daw.hear("fail").arguments
+    bridge.terminate()
+    bridge.wait(20)
+    assert code == "unauthorized"
+    assert "--token-file" in str(sentence)

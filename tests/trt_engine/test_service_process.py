@@ -1,0 +1,76 @@
+"""A child that does not behave; that a good one does is tested in blender_addon/test_engine.py and in osc_bridge."""
+
+import ast
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from omniaudio.errors import ExitCode
+from trt_engine import service_process
+from trt_engine.client import EngineError
+from trt_engine.service_process import ENGINE_FAILED, IN_USE, ServiceProcess, log_of
+
+
+def child(folder: Path, script: str) -> ServiceProcess:
+    """A child that has ended, or said `ready`."""
+    started = ServiceProcess([sys.executable, "-c", script], folder, [])
+    deadline = time.monotonic() + 20
+    while started.exit_code is None and b"ready" not in (folder / "start.log").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return started
+
+
+def test_it_imports_the_standard_library_and_the_client_alone() -> None:
+    tree = ast.parse(Path(service_process.__file__).read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {f"{'.' * node.level}{node.module}" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in imported - {".client"}} <= sys.stdlib_module_names
+    assert ExitCode.IN_USE == IN_USE
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("raise MemoryError('too much')", "exit code 1.*MemoryError: too much$"),
+        ("import sys; sys.stdout.buffer.write(bytes(range(128, 256)))", "exit code 0"),
+        ("print('╭─ Error ─╮\\n│ No such command. │\\n╰─────────╯\\n'); raise SystemExit(2)", "2.*: No such command.$"),
+        ("raise SystemExit(3)", "exit code 3.*it said nothing$"),
+    ],
+)
+def test_the_epitaph_is_its_own_last_words(script: str, words: str, tmp_path: Path) -> None:
+    child(tmp_path, "print('of an earlier one')")
+    epitaph = child(tmp_path, script).epitaph()
+    assert re.search(words, epitaph.sentence)
+    assert epitaph.code == ENGINE_FAILED
+
+
+def test_the_log_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_process, "_MOST_LOG_BYTES", 1000)
+    child(tmp_path, "print('x' * 2000)")
+    assert "ends" in child(tmp_path, "print('ends')").epitaph().sentence
+    assert (tmp_path / "start.log").read_bytes().strip() == b"ends"
+    assert log_of(tmp_path) == tmp_path / "start.log"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+@pytest.mark.parametrize("ignores", [False, True])
+def test_stopping_ends_one_that_ignores_it_too(ignores: bool, tmp_path: Path) -> None:
+    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if ignores else ""
+    running = child(tmp_path, f"import signal, time; {ignore} print('ready', flush=True); time.sleep(60)")
+    begin = time.monotonic()
+    running.stop(0.5)
+    assert time.monotonic() - begin < 5
+    assert running.exit_code == (-9 if ignores else -15)
+    running.stop()  # one that has ended
+
+
+def test_what_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for command, folder in ((str(tmp_path), tmp_path), (sys.executable, tmp_path / "file")):
+        with pytest.raises(EngineError, match="could not be started") as refusal:
+            ServiceProcess([command], folder, [])
+        assert refusal.value.code == ENGINE_FAILED
