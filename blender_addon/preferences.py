@@ -50,7 +50,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
     )
     token: StringProperty(
         name="Token",
-        description="What the engine asks for: the text in the file 'token' of its folder",
+        description="The text in the file 'token' of the engine's folder. Empty: it asks for none",
         subtype="PASSWORD",
         update=_choice_changed,
     )

@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -123,6 +124,13 @@ def main() -> None:
     except UserError as error:
         print(error.sentence, file=sys.stderr)
         sys.exit(error.code)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not package or find_spec(package) is not None:  # a fault of ours or of the package
+            raise
+        # As in a checkout whose newest version needs more than was installed.
+        print(f"The package {package} is missing in {sys.prefix}: run {installation()}.", file=sys.stderr)
+        sys.exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def _escaped(character: str) -> str:
 
 
 def installation(*extras: str) -> str:
-    """What adds extras of pyproject.toml to this environment, to stand in a sentence. The project is in no package
-    index, so its own name would not be found there."""
-    return f"`pip install '.[{','.join(extras)}]'` in OmniAudio's folder"
+    """What installs the project with extras of pyproject.toml into this environment, to stand in a sentence. It is in
+    no package index, so its own name would not be found there."""
+    what = f"'.[{','.join(extras)}]'" if extras else "."
+    return f"`pip install {what}` in OmniAudio's folder"

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -27,6 +28,22 @@ def test_a_persons_error_is_one_sentence_on_stderr_and_its_code() -> None:
     assert result.stdout == ""
     assert result.stderr.strip().splitlines()[-1] == "There is no model 'omni' to fetch: name one of omniaudio."
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_package_that_is_missing_is_one_sentence(
+    ours: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a checkout whose newest version needs more than was installed; what is ours or broken is a fault."""
+    name = "omniaudio.no_such_module" if ours else "no_such_package.part"
+    monkeypatch.setattr(cli, "application", lambda: lambda: import_module(name))
+    with pytest.raises(ModuleNotFoundError if ours else SystemExit) as end:
+        cli.main()
+    if not ours:
+        assert end.value.code == ExitCode.FAILED
+        (sentence,) = capsys.readouterr().err.splitlines()
+        assert sentence.startswith("The package no_such_package is missing in ")
+        assert sentence.endswith("run `pip install .` in OmniAudio's folder.")
 
 
 def test_help_needs_neither_torch_nor_the_hubs_client() -> None:
