@@ -1,11 +1,14 @@
 """Fetching: the Hub's real client against a server of this machine."""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import environments
 import pytest
 from hub_server import Hub, serve
 from huggingface_hub import constants
@@ -126,6 +129,22 @@ def test_without_torch_the_files_are_compared_with_the_hub_alone(
     assert "its files are what the Hub lists" in result.output
     assert "pip install '.[cpu,released,torch]'" in result.output
     assert zoo.find("omniaudio").ready
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="environments are made of links")
+def test_a_plain_install_fetches(hub: Hub, tmp_path: Path) -> None:
+    variables = environments.variables(environments.make(tmp_path / "environment", ()), tmp_path / "home")
+    words = ["omniaudio", "models", "fetch", "omniaudio", "--yes"]
+    done = subprocess.run(
+        words, env={**variables, "HF_ENDPOINT": constants.ENDPOINT}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "its files are what the Hub lists" in done.stdout
+    folder = tmp_path / "home" / "DATA" / "omniaudio" / "models"
+    for (_, name), content in hub.files.items():
+        (found,) = folder.glob(f"*/{name}")
+        assert found.read_bytes() == content
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(
