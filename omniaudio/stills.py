@@ -1,29 +1,31 @@
 """Still pictures and numbered image sequences: reading one picture as RGB, finding a sequence's files in order.
 
-Pillow reads what people keep photographs in; OpenEXR and Radiance, which hold scene-linear light, are read by PyAV and
-shown through the sRGB curve (IEC 61966-2-1)."""
+Pillow reads what people keep photographs in; what holds scene-linear light is read by `linear_images`."""
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.gpano import GPano, parse_gpano
+from omniaudio.linear_images import Picture, TooLargeError, check_size, read_exr, read_radiance, shown
 
-Picture = npt.NDArray[np.uint8]
-
-LINEAR_SUFFIXES = frozenset({".exr", ".hdr"})
-STILL_SUFFIXES = LINEAR_SUFFIXES | {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif"}
+STILL_SUFFIXES = frozenset({".exr", ".hdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif"})
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "AVIF")
 """Pillow's names of those that suffixes promise. It goes by content, and would hand PostScript to Ghostscript."""
+
+_ROWS = 256
+"""That are converted to RGB at once."""
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_WHITE_IS_ZERO, _SIGNED = 0, 2
+"""TIFF 6.0: tags and their values."""
 
 _DIGITS = re.compile(r"(\d+)")
 _PLACEHOLDER = re.compile(r"#+|%0?\d*d")
@@ -52,10 +54,18 @@ def read_described_still(path: Path) -> tuple[Picture, GPano | None]:
 
     Raises UserError (NOT_A_VIDEO) where it cannot be read."""
     try:
-        if path.suffix.lower() in LINEAR_SUFFIXES:
-            return _read_linear(path), None
-        return _read_by_pillow(path)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, IndexError) as error:
+        match path.suffix.lower():
+            case ".exr":
+                return read_exr(path), None
+            case ".hdr":
+                return read_radiance(path), None
+            case _:
+                return _read_by_pillow(path)
+    except (TooLargeError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{path.name} has too many pixels; scale it to 16384×8192 at most.", ExitCode.NOT_A_VIDEO
+        ) from error
+    except Exception as error:  # Decoders raise nearly everything where a file is damaged.
         raise UserError(
             f"{path.name} cannot be read as a picture ({error}); save it as PNG or JPEG and try again.",
             ExitCode.NOT_A_VIDEO,
@@ -95,23 +105,39 @@ def _several(path: Path) -> UserError:
 
 def _read_by_pillow(path: Path) -> tuple[Picture, GPano | None]:
     with warnings.catch_warnings():
-        # Pillow warns from 89 megapixels on: an ordinary panorama.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(path, formats=_FORMATS)
-    with image:
-        image.load()  # A PNG's metadata may lie behind its pixels.
-        xmp = image.info.get("xmp")
-        picture = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        # Pillow warns of panoramas from 89 megapixels on, and of untidy metadata.
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=_FORMATS) as image:
+            check_size(*image.size)
+            image.load()  # A PNG's metadata may lie behind its pixels.
+            xmp = image.info.get("xmp")
+            ImageOps.exif_transpose(image, in_place=True)
+            picture = _deep_grey(image) if image.mode[0] in "IF" else _eight_bits(image)
     return picture, parse_gpano(xmp) if isinstance(xmp, bytes | str) else None
 
 
-def _read_linear(path: Path) -> Picture:
-    # By content FFmpeg would also take a playlist, and follow it to other files.
-    with av.open(f"file:{path}", format=f"{path.suffix[1:].lower()}_pipe") as container:
-        frame = next(container.decode(video=0), None)
-        if frame is None:
-            raise ValueError("there is no picture in it")
-        light: npt.NDArray[Any] = frame.reformat(format="gbrpf32le").to_ndarray()
-    light = np.nan_to_num(light[..., :3], nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    shown = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(255 * shown), dtype=np.uint8)
+def _eight_bits(image: Image.Image) -> Picture:
+    picture = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _ROWS):  # Pillow's copies of the whole would take twice what the image takes.
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        picture[top : top + _ROWS] = np.asarray(rows.convert("RGB"))
+    return picture
+
+
+def _deep_grey(image: Image.Image) -> Picture:
+    """Grey in more than 8 bits, which Pillow's own conversion clips. Floats are scene-linear, as in OpenEXR."""
+    values = np.asarray(image)
+    tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}
+    if image.mode == "F":
+        grey = shown(values)
+    else:
+        (stored,), (sample,) = tags.get(_BITS, (16,)), tags.get(_SAMPLE_FORMAT, (1,))
+        signed = sample == _SIGNED
+        values = values.clip(0) if signed or image.mode != "I" else values.view(np.uint32)
+        bits, highest = stored - signed, int(values.max(initial=0))
+        if stored == 32:  # Programs also write 8 or 16 bits into 32, where they would be black.
+            bits = next(bits for bits in (8, 16, bits) if highest < 1 << bits)
+        grey = (values >> (bits - 8)).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        grey = 255 - grey
+    return np.repeat(grey[..., None], 3, axis=2)
