@@ -1,7 +1,7 @@
 """Pictures as H.264 in the form that every player decodes: 8 bits, 4:2:0, a key frame every two seconds."""
 
 from fractions import Fraction
-from math import ceil
+from math import ceil, sqrt
 
 import av
 import av.container
@@ -12,6 +12,14 @@ QUALITY = 18
 KEY_SECONDS = 2
 TICKS = 90_000
 """Of the clock, a second: MPEG's, a multiple of the usual rates of pictures."""
+MAX_SIDE = 8192
+"""Pixels; the most that hardware decodes."""
+_MAX_MACROBLOCKS = 139_264
+"""Of 16×16 pixels in a frame: levels 6 to 6.2, H.264's highest."""
+_LARGE = 4096 * 2304
+"""Pixels in a frame from which x264 looks less far ahead, so that the frames that it holds fit into memory."""
+_LOOKAHEAD = 40
+"""Frames; x264's own."""
 _BT709 = 1
 """ITU-T H.273: primaries, transfer and matrix all have this number."""
 
@@ -26,10 +34,14 @@ class PictureEncoder:
         rate: Fraction,
         pixel_aspect: Fraction = Fraction(1),
         source: av.VideoStream | None = None,
+        *,
+        still: bool = False,
     ) -> None:
         """`size` is width and height in pixels, both even; `rate` is about how many pictures come a second. Pictures of
-        a video keep their `source`'s colour space; the matrix of those in RGB is BT.709's."""
-        self._stream = container.add_stream("libx264", rate=rate, options={"crf": str(QUALITY)})
+        a video keep their `source`'s colour space; the matrix of those in RGB is BT.709's. `still` is for one picture
+        that comes again and again: the encoder then looks for no motion ahead and is several times as fast."""
+        options = {"crf": str(QUALITY), **_bounds(size, still=still)}
+        self._stream = container.add_stream("libx264", rate=rate, options=options)
         context = self._stream.codec_context
         context.width, context.height = size
         context.pix_fmt = "yuv420p"
@@ -41,6 +53,7 @@ class PictureEncoder:
         context.color_trc = _BT709 if own is None else own.color_trc
         self._matrix = _BT709 if own is None else own.colorspace
         context.color_range = ColorRange.MPEG
+        self._converted: av.VideoFrame | None = None
         self._last = -1
 
     def encode(self, frame: av.VideoFrame, seconds: float) -> "list[av.Packet[av.VideoStream]]":
@@ -49,17 +62,8 @@ class PictureEncoder:
         ticks = round(seconds * TICKS)
         if ticks <= self._last:
             return []
-        context = self._stream.codec_context
-        if self._last < 0:  # Before the encoder opens: also pictures of a video come in RGB where they were turned.
-            context.colorspace = _BT709 if frame.format.is_rgb else self._matrix
-        shown = frame.reformat(
-            width=context.width,
-            height=context.height,
-            format=context.pix_fmt,
-            dst_colorspace=Colorspace.ITU709 if frame.format.is_rgb else None,
-            dst_color_range=ColorRange.MPEG,
-        )
-        shown.pts, shown.time_base = ticks, context.time_base
+        shown = frame if frame is self._converted else self.convert(frame)
+        shown.pts, shown.time_base = ticks, self._stream.codec_context.time_base
         shown.pict_type = av.video.frame.PictureType.NONE  # The source's key frames are not the film's.
         self._last = ticks
         return self._stream.encode(shown)
@@ -68,7 +72,43 @@ class PictureEncoder:
         """The packets that were still awaited."""
         return self._stream.encode(None)
 
+    def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """A picture in the film's size and format, for one that is encoded again and again."""
+        context = self._stream.codec_context
+        if self._last < 0:  # Before the encoder opens: also pictures of a video come in RGB where they were turned.
+            context.colorspace = _BT709 if frame.format.is_rgb else self._matrix
+        self._converted = frame.reformat(
+            width=context.width,
+            height=context.height,
+            format=context.pix_fmt,
+            dst_colorspace=Colorspace.ITU709 if frame.format.is_rgb else None,
+            dst_color_range=ColorRange.MPEG,
+        )
+        return self._converted
+
+
+def fitted(width: int, height: int) -> tuple[int, int]:
+    """The size in which pictures are encoded: even, as 4:2:0 is, and scaled down where H.264 has no level for them or
+    no hardware decodes them."""
+    by_side = Fraction(MAX_SIDE, max(width, height))
+    scale = min(Fraction(1), by_side, Fraction(sqrt(_MAX_MACROBLOCKS * 256 / (width * height))))
+    if scale == 1:
+        return even(width), even(height)
+    return max(16, int(width * scale) // 16 * 16), max(16, int(height * scale) // 16 * 16)
+
 
 def even(pixels: int) -> int:
     """The nearest number of pixels that 4:2:0 can halve."""
     return max(2, pixels - pixels % 2)
+
+
+def _bounds(size: tuple[int, int], *, still: bool) -> dict[str, str]:
+    """x264's options that keep its memory and time within bounds."""
+    if still:
+        return {"preset": "veryfast", "tune": "zerolatency"}
+    pixels = size[0] * size[1]
+    if pixels <= _LARGE:
+        return {}
+    ahead = max(4, _LOOKAHEAD * _LARGE // pixels)
+    # By default several frames are encoded at once, more the more cores there are.
+    return {"x264-params": f"rc-lookahead={ahead}:sync-lookahead=0:sliced-threads=1"}

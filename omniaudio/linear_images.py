@@ -98,9 +98,8 @@ def _curve() -> Picture:
     """Of every 16-bit float the sRGB value; they are closer together than 8 bits tell apart."""
     light = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
     light = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
-    return np.rint(255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)).astype(
-        np.uint8
-    )
+    screen = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(255 * screen), np.uint8)
 
 
 class _Layer(NamedTuple):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from typing import NamedTuple, TypeAlias
 
 import av
@@ -18,7 +19,7 @@ import numpy as np
 
 from omniaudio.container import clock, open_file, timed_frames, video_stream
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.h264 import PictureEncoder, even
+from omniaudio.h264 import PictureEncoder, fitted
 from omniaudio.panorama import Picture
 from omniaudio.stills import read_still, sequence_files
 from omniaudio.video import SEQUENCE_RATE, VideoInfo
@@ -31,6 +32,9 @@ COPIED = {
     "mov": frozenset({"h264", "hevc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "mpeg4"}),
 }
 """Codecs that players expect in a container, by its name; FFmpeg would write more."""
+
+STILL_RATE = Fraction(6)
+"""Pictures a second of a film of one still: players that seek by pictures find every sixth of a second."""
 
 _MOST_REORDERED = 32
 """Pictures; H.264 and HEVC allow 16 between decoding and showing."""
@@ -77,16 +81,22 @@ def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
 
     Raises UserError (BAD_RANGE), while they are read, where no picture can be decoded."""
     info = part.info
-    lying = info.rotation % 180 != 0
-    width, height = (info.height, info.width) if lying else (info.width, info.height)
-    aspect = 1 / info.pixel_aspect if lying else info.pixel_aspect
-    size, rate = (even(width), even(height)), info.fps or SEQUENCE_RATE
+    aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
+    size = fitted(*upright_size(info))
+    if info.kind == "still":
+        return lasting(_repeated(PictureEncoder(film, size, STILL_RATE, aspect, still=True), part), part.seconds)
+    rate = info.fps or SEQUENCE_RATE
     if info.kind == "video":
         with open_file(info.path) as clip:
             encoder = PictureEncoder(film, size, rate, aspect, video_stream(clip, info.path))
     else:
         encoder = PictureEncoder(film, size, rate, aspect)
     return lasting(_encoded(encoder, part), part.seconds)
+
+
+def upright_size(info: VideoInfo) -> tuple[int, int]:
+    """Width and height of a clip's whole pictures, in stored pixels, once they are upright."""
+    return (info.width, info.height) if info.rotation % 180 == 0 else (info.height, info.width)
 
 
 def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av.VideoStream, part: Part) -> Packets:
@@ -154,6 +164,14 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
     yield from encoder.finish()
 
 
+def _repeated(encoder: PictureEncoder, part: Part) -> Packets:
+    """A still, again and again, for players that seek by pictures; repetitions take next to no room."""
+    picture = encoder.convert(_as_frame(read_still(part.info.path)))
+    for place in range(max(1, ceil((part.seconds - _LEAST_SHOWN) * STILL_RATE))):
+        yield from encoder.encode(picture, float(place / STILL_RATE))
+    yield from encoder.finish()
+
+
 def lasting(packets: Packets, seconds: float) -> Packets:
     """The packets with durations such that the pictures end so long after the film's beginning."""
     last: av.Packet[av.VideoStream] | None = None
@@ -202,11 +220,6 @@ def _frames(part: Part) -> Iterator[TimedFrame]:
             else:
                 upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), info.rotation // 90)
                 yield time, _as_frame(_left_eye_first(upright, info))
-    elif info.kind == "still":
-        picture = _as_frame(read_still(info.path))
-        # Repeated, for players that seek by pictures; repetitions take next to no room.
-        for place in range(int(seconds * SEQUENCE_RATE) + 1):
-            yield start + float(place / SEQUENCE_RATE), picture
     else:
         assert info.fps is not None
         files = [(float(place / info.fps), file) for place, file in sequence_files(info.path)]

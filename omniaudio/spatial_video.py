@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from omniaudio import picture_track, sound_track, video
 from omniaudio.container import Stereo, open_file
 from omniaudio.delivery import replacing
+from omniaudio.h264 import even
 from omniaudio.mp4_boxes import mark_spatial
 from omniaudio.output import check_output
 from omniaudio.panorama import check_panorama
@@ -56,6 +57,9 @@ class Delivered(BaseModel):
     copied: bool = Field(description="the pictures are the source's own, not encoded again")
     width: int
     height: int
+    scaled_from: tuple[int, int] | None = Field(
+        description="the source's width and height, where its pictures are larger than H.264 has levels for"
+    )
     stereo: Stereo
     seconds: float
 
@@ -65,7 +69,8 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
 
     The film is as long as the sound: a picture that goes on is cut, and of one that ends before the last picture stays.
     The pictures are copied where the container takes their codec and a key frame lies at `picture_start`; else they are
-    encoded as H.264. Memory does not grow with the length; on the disk the film is there twice until it is whole.
+    encoded as H.264, scaled down where it has no level for their size. Memory does not grow with the length; on the
+    disk the film is there twice until it is whole.
 
     Args:
         request: what is wanted.
@@ -107,6 +112,7 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
         progress.advance("index", progress.tasks[1].units - progress.tasks[1].done)
     with open_file(request.output) as made:
         pictures = made.streams.video[0].codec_context
+    whole = picture_track.upright_size(info)
     return Delivered(
         path=request.output,
         codec=request.codec,
@@ -114,6 +120,7 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
         copied=copies,
         width=pictures.width,
         height=pictures.height,
+        scaled_from=None if copies or even(whole[0]) == pictures.width else whole,
         stereo=stereo,
         seconds=part.seconds,
     )

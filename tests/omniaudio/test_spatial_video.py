@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -198,6 +199,37 @@ def test_a_still_lasts_as_long_as_the_sound(tmp_path: Path, run: Deliverer) -> N
     assert (made.width, made.height, made.video_codec, made.copied) == (130, 64, "h264", False)
     assert {number for _, number in shown(made.path)} == {7}
     assert float(tracks(made.path)["video"]["duration"]) == pytest.approx(1.3, abs=1e-3)
+
+
+def test_a_still_comes_six_times_a_second_with_a_key_frame_every_two(tmp_path: Path, run: Deliverer) -> None:
+    Image.fromarray(numbered(7)).save(tmp_path / "still.png")
+    write_sound(tmp_path / "foa.wav", 4.5)
+    made = run(tmp_path / "still.png")
+    assert [time for time, _ in shown(made.path)] == [round(place / 6, 3) for place in range(27)]
+    with av.open(str(made.path)) as film:
+        keys = [float(packet.pts * packet.time_base) for packet in film.demux(video=0) if packet.is_keyframe]
+    assert keys == [0, 2, 4]
+
+
+@pytest.mark.slow
+def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: Path) -> None:
+    """16384×8192 took 21 GB, and an H.264 of level 6.2 that is beyond its sizes."""
+    Image.fromarray(numbered(7, 16384, 8192)).save(tmp_path / "still.jpg")
+    write_sound(tmp_path / "foa.wav", 0.6)
+    program = (
+        "import resource, sys; from pathlib import Path; from omniaudio.spatial_video import Deliver, deliver; "
+        "made = deliver(Deliver(picture=sys.argv[1], sound=sys.argv[2], output=sys.argv[3], force=True), print); "
+        "print(made.model_dump_json()); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    files = (tmp_path / name for name in ("still.jpg", "foa.wav", "out.mov"))
+    done = subprocess.run([sys.executable, "-c", program, *files], check=True, capture_output=True, text=True)
+    *_, told, kilobytes = done.stdout.splitlines()
+    made = Delivered.model_validate_json(told)
+    assert (made.width, made.height, made.scaled_from) == (8192, 4096, (16384, 8192))
+    assert int(kilobytes) < 1.8e6
+    with av.open(str(made.path)) as film:
+        assert film.streams.video[0].codec_context.level <= 62
+        assert number_of(next(film.decode(video=0))) == 7
 
 
 def test_an_image_sequence_plays_with_its_gaps(tmp_path: Path, run: Deliverer) -> None:

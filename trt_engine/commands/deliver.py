@@ -43,6 +43,8 @@ def deliver(
         print_event("done", **made.model_dump(mode="json"), converted_from=converted_from(sound))
         return
     how = "copied" if made.copied else "encoded"
+    if made.scaled_from:
+        how += "; scaled down from {} × {}, which H.264 has no level for".format(*made.scaled_from)
     typer.echo(
         f"{made.path}: {made.seconds:.2f} s, {made.width} × {made.height}, {made.stereo}, "
         f"{made.video_codec} ({how}), {made.codec}"
