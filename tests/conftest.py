@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-LONGEST = ("test_in_blender.py", "test_full_size.py", "window/")
+LONGEST = ("test_in_blender.py", "test_full_size.py", "test_blender_page.py", "test_builder.py", "window/")
 """Files and folders that take minutes: they begin first, so that no core is idle at the end."""
-APART = ("test_in_blender.py",)
+APART = ("test_in_blender.py", "test_blender_page.py")
 """Files whose tests share nothing, so that they need not run one after the other."""
 
 
