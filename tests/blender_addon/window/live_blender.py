@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 from screen import HEIGHT, WIDTH, Screen, in_blender_s_system
 
 AGENT = Path(__file__).with_name("agent.py")
-SECONDS_TO_START = 60.0
-SECONDS_TO_ANSWER = 30.0
-SECONDS_TO_QUIT = 30.0
+SECONDS_TO_START = 180.0
+SECONDS_TO_ANSWER = 120.0
+SECONDS_TO_QUIT = 120.0
 ROW = 12
 """Pixels between two places where a button is looked for; one is 20 high."""
 TURNS = 3
@@ -69,7 +69,7 @@ class LiveBlender:
         """Have it carry out Python statements."""
         self._call({"do": statements})
 
-    def wait_for(self, expression: str, seconds: float = 60.0) -> Any:
+    def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
         """The first value of an expression that is true."""
         return wait_for(lambda: self.ask(expression), f"{expression}; works: {self.works()}", seconds)
 
@@ -144,7 +144,7 @@ class LiveBlender:
         return answer["value"]
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
     """The first value of `condition` that is true; AssertionError with `what` if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
