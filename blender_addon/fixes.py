@@ -6,19 +6,21 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Fix:
     """A button: the operator's name, what stands on it, and its icon. One that is `of_job` is told which job failed,
-    and whether to take its picture for a 360° one."""
+    whether to take its picture for a 360° one, and whether to take what can be read of it."""
 
     operator: str
     label: str
     icon: str
     of_job: bool = False
     force: bool = False
+    allow_truncated: bool = False
 
 
 PREFERENCES = Fix("omniaudio.show_preferences", "Preferences", "PREFERENCES")
 LOG = Fix("omniaudio.show_log", "Show Log", "TEXT")
 TRY_AGAIN = Fix("omniaudio.try_again", "Try Again", "FILE_REFRESH", of_job=True)
 FORCE = Fix("omniaudio.try_again", "It Is a 360° Picture", "CHECKMARK", of_job=True, force=True)
+READABLE = Fix("omniaudio.try_again", "Take What Can Be Read", "CHECKMARK", of_job=True, allow_truncated=True)
 FIND_FILES = Fix("file.find_missing_files", "Find Missing Files", "VIEWZOOM")
 
 # The codes of the engine (docs/service.md), of its client, and of the extension's own files.
@@ -39,6 +41,7 @@ _FIXES = {
     "no_model": (PREFERENCES,),
     "no_backend": (PREFERENCES,),
     "not_360": (FORCE,),
+    "truncated": (READABLE,),
     "source": (FIND_FILES,),
 }
 

@@ -42,6 +42,7 @@ class Provenance:
     sidecar: str = ""
     sound_map: str = ""
     force: bool = False  # the picture was said to be a 360° one, whatever it looks like
+    allow_truncated: bool = False  # the picture's file was cut off, and what can be read was taken
     anchor: str = "CAMERA"  # what the sound that is placed follows: CAMERA or WORLD
     camera_sound: str = ""  # the two sounds between which the anchor switches, and their previews
     camera_preview: str = ""

@@ -1,7 +1,7 @@
 """What is wanted, as plain data, so that nothing of Blender's is held while the work runs."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from .errors import UserError
 from .preferences import preferences
 from .results import FOLDER
 from .sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
+from .work import Allowed
 
 LONGEST_STEM = 100
 """Bytes of a file's name: file systems allow 255, and the engine adds the take's number and the kind."""
@@ -31,7 +32,16 @@ class Wish:
     preview: bool
     map: bool
     force: bool  # the picture is known to be a 360° one; do not let the engine judge
+    allow_truncated: bool  # of a file that was cut off take what can be read
     anchor: str  # CAMERA, or WORLD: turn the sound by the camera's orientation afterwards
+
+    def with_allowed(self, allowed: Allowed) -> "Wish":
+        """The same, with what the user has allowed since."""
+        return replace(
+            self,
+            force=self.force or allowed.force,
+            allow_truncated=self.allow_truncated or allowed.allow_truncated,
+        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ def take_snapshot(
             preview=defaults.preview,
             map=True,
             force=settings.force or isinstance(picture.source, Panorama),
+            allow_truncated=False,
             anchor=settings.anchor,
         ),
     )

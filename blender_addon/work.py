@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from .errors import CancelledError, UserError
@@ -45,15 +46,25 @@ Cancelled = Callable[[], bool]
 Steps = Generator[Progress, None, Outcome]
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """What the user has allowed after a refusal: `force` takes the picture for a 360° one whatever it looks like,
+    `allow_truncated` takes what can be read of a file that was cut off."""
+
+    force: bool = False
+    allow_truncated: bool = False
+
+
 @dataclass
 class Work:
     """One work. `state` is running, done, failed or cancelled; `begin` makes its steps, and is given what to ask
-    whether the work was cancelled. `begin_forced` makes them where a picture is to be taken for a 360° one whatever it
-    looks like; None where that makes no difference."""
+    whether the work was cancelled. `begin_allowed` makes them where more is allowed; None where that makes no
+    difference."""
 
     title: str
     begin: Callable[[Cancelled], Steps]
-    begin_forced: Callable[[Cancelled], Steps] | None = None
+    begin_allowed: Callable[[Allowed, Cancelled], Steps] | None = None
+    allowed: Allowed = Allowed()
     state: str = "running"
     progress: Progress = Progress("starting", 0.0)
     error: UserError | None = None
@@ -88,9 +99,13 @@ class Work:
             self.error = UserError(f"Something unexpected happened ({error!r}); please report what the console says.")
         return True
 
-    def again(self, force: bool) -> "Work":
-        """The same once more, as it was asked for then; `force` takes the picture for a 360° one."""
-        return Work(self.title, self.begin_forced if force and self.begin_forced else self.begin, self.begin_forced)
+    def again(self, allowed: Allowed) -> "Work":
+        """The same once more, as it was asked for then, with what was allowed before and now."""
+        begin = self.begin_allowed
+        if begin is None:
+            return Work(self.title, self.begin)
+        allowed = Allowed(self.allowed.force or allowed.force, self.allowed.allow_truncated or allowed.allow_truncated)
+        return Work(self.title, partial(begin, allowed), begin, allowed)
 
     def cancel(self) -> None:
         """Ends the work at one of its next steps."""

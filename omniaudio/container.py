@@ -1,12 +1,10 @@
-"""Video files by PyAV, as far down as packets: opening, frames from a time on, where a file really ends, and what its
-metadata say of the sphere.
+"""Video files by PyAV: opening, the stream of pictures, and what its metadata say of the sphere.
 
 Sources: Google's "Spherical Video RFC" V1 and V2 for the metadata, which FFmpeg reads and hands on with each frame.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
@@ -63,79 +61,22 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise UserError(f"{path.name} holds no picture; give a video or a picture.", ExitCode.NOT_A_VIDEO)
+    # PyAV has no context where FFmpeg has no decoder.
+    if streams[0].codec_context is None:
+        raise UserError(f"{path.name} has a codec that is not known here; export it as H.264.", ExitCode.NOT_A_VIDEO)
     streams[0].thread_type = "AUTO"
     return streams[0]
 
 
-def all_frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """All frames that can be decoded from here on: damaged packets are passed over, and a file may just end."""
-    with suppress(av.error.FFmpegError):
-        for packet in container.demux(stream):
-            with suppress(av.error.FFmpegError):
-                yield from packet.decode()
+def mean_rate(stream: av.VideoStream) -> Fraction:
+    """Frames a second on average; 25 where the file does not tell."""
+    return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
-def timed_frames(path: Path, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Frames with their times from the clip's first picture, from the key frame before `start` on."""
-    for seek in (True, False) if start > 0 else (False,):
-        with open_file(path) as container:
-            stream = video_stream(container, path)
-            unit, first = clock(stream)
-            if seek:
-                try:
-                    container.seek(int(start / unit) + first, stream=stream)
-                except av.error.FFmpegError:
-                    continue
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            too_late = seek
-            for index, frame in enumerate(all_frames(container, stream)):
-                # Raw streams have no times.
-                time = float((frame.pts - first) * unit) if frame.pts is not None else float(index / rate)
-                if too_late and (frame.pts is None or time > start):
-                    break  # The container cannot seek; read it from its start.
-                too_late = False
-                yield time, frame
-            if not too_late:
-                return
-
-
-def readable_end(path: Path, fps: Fraction) -> float:
-    """Where a video's last picture ends, in seconds from the first one's start; 0 without pictures.
-
-    What the header says is believed where the file has packets near its end. A file that is cut off, or has no length
-    in its header, is read through, without decoding."""
-    with open_file(path) as container:
-        stream = video_stream(container, path)
-        unit, first = clock(stream)
-        in_stream = stream.duration is not None
-        said = (stream.duration or 0) * unit if in_stream else Fraction(container.duration or 0, av.time_base)
-        near = said - max(Fraction(1), 2 / fps)
-        if near > 0:
-            with suppress(av.error.FFmpegError):
-                container.seek(int(near / unit) + first, stream=stream)
-                end = _last_packet_end(container, stream, fps) - first * unit
-                if end >= near:
-                    return float(min(end, said))
-    with open_file(path) as container:
-        end = _last_packet_end(container, video_stream(container, path), fps) - first * unit
-    return float(max(Fraction(0), min(end, said) if in_stream and said > 0 else end))
-
-
-def _last_packet_end(container: av.container.InputContainer, stream: av.VideoStream, fps: Fraction) -> Fraction:
-    """The end of the last packet from here on, in seconds on the stream's own clock; 0 where there is none."""
-    unit, end, count = clock(stream)[0], Fraction(0), 0
-    with suppress(av.error.FFmpegError):
-        for packet in container.demux(stream):
-            if packet.size > 0:
-                begin = packet.pts * unit if packet.pts is not None else count / fps
-                end = max(end, begin + (packet.duration * unit if packet.duration else 1 / fps))
-                count += 1
-    return end
-
-
-def clock(stream: av.VideoStream) -> tuple[Fraction, int]:
-    """Seconds a tick of a stream's clock, and the tick of its first picture."""
-    return stream.time_base or Fraction(1, 1000), stream.start_time or 0
+def no_frame(path: Path) -> UserError:
+    """For a file of which no frame can be decoded."""
+    sentence = f"No picture of {path.name} can be decoded: it is empty, cut off, or damaged; export it again."
+    return UserError(sentence, ExitCode.NOT_A_VIDEO)
 
 
 class Spherical(NamedTuple):

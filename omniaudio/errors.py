@@ -16,6 +16,7 @@ class ExitCode(IntEnum):
     NO_MODEL = 8
     NO_BACKEND = 9
     IN_USE = 10
+    TRUNCATED = 11
     CANCELLED = 130
 
 

@@ -253,6 +253,9 @@ def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
     ]
     if clip.duration is not None:
         facts.append(("length", f"{clip.duration:.2f} s, {clip.frames} pictures, {float(clip.fps or 0):.3f} a second"))
+    if clip.declared_duration is not None:
+        warning = f"the file is cut off: its header says {clip.declared_duration:.2f} s; copy or export it again"
+        facts.append(("warning", warning))
     return [*facts, ("sound", f"{clip.audio_channels} channels" if clip.has_audio else "none")]
 
 

@@ -17,19 +17,19 @@ import av.container
 import av.error
 import numpy as np
 
-from omniaudio.container import clock, open_file, timed_frames, video_stream
+from omniaudio.container import open_file, video_stream
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.h264 import PictureEncoder, fitted
 from omniaudio.panorama import Picture
 from omniaudio.stills import read_still, sequence_files
+from omniaudio.timeline import TimedFrame, timed_frames, timeline
 from omniaudio.video import SEQUENCE_RATE, VideoInfo
 
 Packets: TypeAlias = "Iterator[av.Packet[av.VideoStream]]"
-TimedFrame = tuple[float, av.VideoFrame]
 
 COPIED = {
     "mp4": frozenset({"h264", "hevc", "av1", "vp9"}),
-    "mov": frozenset({"h264", "hevc", "av1", "vp9", "prores", "dnxhd", "mjpeg", "mpeg4"}),
+    "mov": frozenset({"h264", "hevc", "prores", "dnxhd", "mjpeg", "mpeg4"}),
 }
 """Codecs that players expect in a container, by its name; FFmpeg would write more."""
 
@@ -56,7 +56,8 @@ class Part(NamedTuple):
 
 
 class NotCopyableError(Exception):
-    """The pictures have to be encoded: they cannot begin here or do not say their times."""
+    """The pictures have to be encoded: they cannot begin here, do not say their times, or are none that the container
+    takes."""
 
 
 def is_copyable(info: VideoInfo, container: str) -> bool:
@@ -68,9 +69,13 @@ def is_copyable(info: VideoInfo, container: str) -> bool:
 def copied(film: av.container.OutputContainer, clip: av.container.InputContainer, part: Part) -> Packets:
     """Add a track to a film, and give its packets, taken from an open clip.
 
-    Raises NotCopyableError while they are read, the first one mostly, where no key frame lies at the part's start."""
+    Raises NotCopyableError where the container does not take them, and while they are read, the first one mostly, where
+    no key frame lies at the part's start or their times are not usable as they are."""
     source = video_stream(clip, part.info.path)
-    track = film.add_stream_from_template(source)
+    try:
+        track = film.add_stream_from_template(source, opaque=True)  # by its decoder: not each has an encoder
+    except (ValueError, av.error.FFmpegError) as error:
+        raise NotCopyableError from error
     if part.info.codec == "hevc":
         track.codec_context.codec_tag = "hvc1"  # Apple's players take no other.
     return lasting(_copied(clip, source, track, part), part.seconds)
@@ -100,7 +105,10 @@ def upright_size(info: VideoInfo) -> tuple[int, int]:
 
 
 def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av.VideoStream, part: Part) -> Packets:
-    unit, first = clock(source)
+    line = timeline(part.info.path)
+    if not line.copyable:
+        raise NotCopyableError
+    unit, first = line.unit, line.first
     start, half = part.start, part.half_a_picture
     end = max(1, (part.seconds - _LEAST_SHOWN) / unit)  # The first picture is shown, however short the sound.
     if start > half:
@@ -109,12 +117,16 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
         except av.error.FFmpegError as error:
             raise NotCopyableError from error
     begin: int | None = None
+    decoded: int | None = None
     later: list[av.Packet[av.VideoStream]] = []
     """Packets of pictures after the end, which a picture before it may still be predicted from."""
     for packet in _with_decoding_times(clip, source):
         assert packet.dts is not None
-        if packet.pts is None:
+        shown_wrongly = packet.pts is None or packet.is_discard  # edit lists leave frames out
+        if shown_wrongly or (decoded is not None and packet.dts <= decoded):
             raise NotCopyableError
+        decoded = packet.dts
+        assert packet.pts is not None
         if begin is None:
             if not packet.is_keyframe or abs((packet.pts - first) * unit - start) > half:
                 raise NotCopyableError

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from omniaudio import picture_track, sound_track, video
 from omniaudio.container import Stereo, open_file
 from omniaudio.delivery import replacing
+from omniaudio.errors import ExitCode, UserError
 from omniaudio.h264 import even
 from omniaudio.mp4_boxes import mark_spatial
 from omniaudio.output import check_output
@@ -46,6 +47,7 @@ class Deliver(BaseModel):
     )
     stereo: Stereo | None = Field(default=None, description="the picture's own where None")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
 
 
 class Delivered(BaseModel):
@@ -77,13 +79,14 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
         report: told of every step; what it raises ends the work, and nothing half-written stays.
 
     Raises:
-        UserError: picture or sound cannot be read, the picture is no panorama or ends before `picture_start`, the sound
-            passes full scale at 48 kHz, or the target cannot be written.
+        UserError: picture or sound cannot be read, the picture is no panorama, was cut off before the sound's end, or
+            ends before `picture_start`, the sound passes full scale at 48 kHz, or the target cannot be written.
     """
     container = _CONTAINER[request.codec]
     sound = open_sound(request.sound)
     check_output(request.output, f".{container}", request.sound, request.picture)
     info = video.probe(request.picture)
+    video.check_truncation(info, request.picture_start + sound.seconds, request.allow_truncated)
     start, _ = video.time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
     if not request.force:
         check_panorama(video.frame_at(request.picture, start), info.projection)
@@ -116,7 +119,7 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
     return Delivered(
         path=request.output,
         codec=request.codec,
-        video_codec=pictures.name,
+        video_codec=pictures.codec.canonical_name,
         copied=copies,
         width=pictures.width,
         height=pictures.height,
@@ -132,8 +135,23 @@ def _size(request: Deliver) -> int:
 
 
 def _write(film: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
-    """The film without its boxes of 360°. Raises NotCopyableError where it was to be copied and cannot."""
+    """The film without its boxes of 360°. Raises NotCopyableError where it was to be copied and cannot, UserError
+    (NOT_WRITABLE) where it was to be encoded."""
     progress.begin("film")
+    try:
+        _mux(film, part, sound, codec, progress, copies=copies)
+    except av.error.FFmpegError as error:
+        if copies:  # Muxers refuse what no table foresees.
+            raise NotCopyableError from error
+        raise UserError(
+            f"{part.info.path.name} cannot be written as {film.name} ({error.strerror}): make room there, or export "
+            f"the clip as H.264 first.",
+            ExitCode.NOT_WRITABLE,
+        ) from error
+
+
+def _mux(film: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
+    """As `_write`. Raises FFmpegError where the container refuses."""
     # Lengths are said in samples: by default FFmpeg rounds them to milliseconds.
     options = {"movie_timescale": str(sound_track.RATE)}
     with ExitStack() as stack:

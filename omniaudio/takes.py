@@ -70,6 +70,7 @@ class Request(BaseModel):
     map: bool = True
     again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
 
     @model_validator(mode="after")
     def _has_the_take(self) -> Self:
@@ -287,7 +288,7 @@ def check(request: Request, rate: int) -> tuple[float, float]:
     """
     info = video.probe(request.input)
     duration = request.duration if request.again is None else _length_of_take(request, request.again)
-    start, seconds = video.time_range(info, request.start, duration)
+    start, seconds = video.wanted_range(info, request.start, duration, request.allow_truncated)
     samples = round(seconds * rate)
     if samples < 1:
         raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)

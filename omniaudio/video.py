@@ -17,10 +17,11 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from omniaudio.container import Stereo, all_frames, open_file, readable_end, spherical, timed_frames, video_stream
+from omniaudio.container import Stereo, mean_rate, open_file, spherical, video_stream
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.paths import check_name, check_readable
 from omniaudio.stills import is_sequence, is_still, read_described_still, read_still, sequence_files
+from omniaudio.timeline import timed_frames, timeline
 
 Picture = npt.NDArray[np.uint8]
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class VideoInfo(BaseModel):
     """The mean; None for a still."""
     duration: float | None
     """From the first picture to the end of the last one that can be read; None for a still."""
+    declared_duration: float | None = None
+    """What the file's header says, where the file was cut off clearly before; else None."""
     frames: int | None
     """As the file says or by duration and rate; None for a still."""
     audio_channels: int
@@ -104,15 +107,47 @@ def time_range(info: VideoInfo, start: float = 0.0, duration: float | None = Non
             ExitCode.BAD_RANGE,
         )
     rest = info.duration - start
-    # People round to a frame or to a hundredth of a second.
-    slack = max(0.01, 1 / float(info.fps or 25))
-    if duration is not None and duration > rest + slack:
+    if duration is not None and duration > rest + _slack(info):
         raise UserError(
             f"{info.path.name} is {info.duration:.2f} s long; from {start:g} s on, ask for {rest:.2f} s at most, "
             f"not for {duration:g} s.",
             ExitCode.BAD_RANGE,
         )
     return start, rest if duration is None else min(duration, rest)
+
+
+def wanted_range(info: VideoInfo, start: float, duration: float | None, allow_truncated: bool) -> tuple[float, float]:
+    """The range that a person wants of a clip: as `time_range`, but of a file that was cut off.
+
+    Of that one a range is taken that can be read whole. Any other is refused, or with `allow_truncated` ends where the
+    clip does.
+
+    Raises UserError (TRUNCATED; BAD_RANGE as `time_range`)."""
+    if info.declared_duration is not None:
+        end = info.declared_duration if duration is None else start + duration
+        check_truncation(info, end, allow_truncated)
+        if (info.duration or 0) + _slack(info) < end <= info.declared_duration + _slack(info):
+            duration = None
+    return time_range(info, start, duration)
+
+
+def check_truncation(info: VideoInfo, end: float, allow_truncated: bool) -> None:
+    """Refuses to take what is left of a file that was cut off for all of it up to `end`, in seconds.
+
+    Raises UserError (TRUNCATED)."""
+    declared, readable = info.declared_duration, info.duration
+    if allow_truncated or declared is None or readable is None or not end > readable + _slack(info):
+        return
+    raise UserError(
+        f"{info.path.name} is cut off: its header says {declared:.2f} s, and {readable:.2f} s can be read; copy or "
+        f"export it again, or use --allow-truncated for what can be read.",
+        ExitCode.TRUNCATED,
+    )
+
+
+def _slack(info: VideoInfo) -> float:
+    """Seconds by which a range may be too long: people round to a frame or to a hundredth of a second."""
+    return max(0.01, 1 / float(info.fps or 25))
 
 
 def frame_times(rate: float, start: float, length: float) -> list[float]:
@@ -216,17 +251,13 @@ def _shown(upright: Picture, info: VideoInfo) -> Picture:
 
 
 def _probe_video(path: Path) -> VideoInfo:
+    line = timeline(path)
     with open_file(path) as container:
         stream = video_stream(container, path)
-        frame = next(all_frames(container, stream), None)
-        if frame is None:
-            raise UserError(
-                f"No picture of {path.name} can be decoded: it is empty, cut off, or damaged; export it again.",
-                ExitCode.NOT_A_VIDEO,
-            )
+        _, frame = next(timed_frames(path))
         aspect = stream.sample_aspect_ratio or Fraction(1)
-        fps = stream.average_rate or stream.guessed_rate or Fraction(25)
-        duration = readable_end(path, fps)
+        fps = mean_rate(stream)
+        counted = stream.frames if line.declared is None and line.continuous else 0
         metadata = spherical(frame)
         sound = container.streams.audio
         upright = _upright(frame)
@@ -236,7 +267,7 @@ def _probe_video(path: Path) -> VideoInfo:
         return VideoInfo(
             path=path,
             kind="video",
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             width=frame.width,
             height=frame.height,
             pixel_aspect=aspect,
@@ -244,8 +275,9 @@ def _probe_video(path: Path) -> VideoInfo:
             picture_width=size[0],
             picture_height=size[1],
             fps=fps,
-            duration=duration,
-            frames=stream.frames or max(1, round(duration * fps)),
+            duration=line.end,
+            declared_duration=line.declared,
+            frames=counted or max(1, round(line.end * fps)),
             audio_channels=sound[0].codec_context.channels if sound else 0,
             projection=metadata.projection,
             stereo=stereo,

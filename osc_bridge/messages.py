@@ -63,6 +63,7 @@ class Options(Wish):
     start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
     duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
 
 
 Frame = Annotated[int, Field(ge=-1_048_574, le=1_048_574)]

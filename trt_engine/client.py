@@ -136,6 +136,7 @@ class JobRequest:
     preview: bool = True
     map: bool = True
     force: bool = False
+    allow_truncated: bool = False
     again: Again | None = None
     kind: Literal["generate"] = "generate"
 
@@ -193,6 +194,7 @@ class DeliverRequest:
     codec: str = "pcm"
     stereo: str | None = None
     force: bool = False
+    allow_truncated: bool = False
     kind: Literal["deliver"] = "deliver"
 
 

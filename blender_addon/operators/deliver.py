@@ -1,6 +1,7 @@
 """Exporting a 360° video with spatial audio."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -12,7 +13,7 @@ from ..snapshot import LONGEST_STEM, Snapshot, output_folder, take_snapshot
 from ..sound_strips import kept_file
 from ..sources import Panorama, Sequence
 from ..takes import TakeStrips
-from ..work import Work
+from ..work import Allowed, Cancelled, Steps, Work
 from ..works.deliver import Delivery, deliver
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
@@ -41,15 +42,20 @@ class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N
             start=kept.picture_start + begin if settings.deliver_picture == "FILE" else 0.0,
             codec=settings.codec.lower(),
             force=kept.force or settings.force or settings.deliver_picture == "SCENE",
+            allow_truncated=kept.allow_truncated,
             folder=output_folder(settings.folder or preferences(context).folder),
             stem=frames.shortened(bpy.path.clean_name(kept.title or take.master), LONGEST_STEM) + "_360",
         )
-        forced = replace(delivery, force=True)
-        return Work(
-            f"Export {take.master}",
-            lambda cancelled: deliver(delivery, blocking, cancelled),
-            lambda cancelled: deliver(forced, blocking, cancelled),
-        )
+
+        def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
+            wanted = replace(
+                delivery,
+                force=delivery.force or allowed.force,
+                allow_truncated=delivery.allow_truncated or allowed.allow_truncated,
+            )
+            return deliver(wanted, blocking, cancelled)
+
+        return Work(f"Export {take.master}", partial(begin, Allowed()), begin)
 
 
 def _render_of(context: bpy.types.Context, scene: bpy.types.Scene, take: TakeStrips) -> Snapshot:

@@ -3,6 +3,7 @@
 import os
 import secrets
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import bpy
@@ -18,7 +19,7 @@ from ..snapshot import LONGEST_STEM, Wish, output_folder, take_snapshot
 from ..sound_strips import kept_file
 from ..sources import PictureStrip
 from ..takes import TakeStrips
-from ..work import Work
+from ..work import Allowed, Cancelled, Steps, Work
 from ..works.anchor import camera_sound
 from ..works.generate import Order, Part, carry_out, generate
 from .choice import OfTake, chosen_take
@@ -45,12 +46,11 @@ class OMNIAUDIO_OT_generate(WorkOperator, bpy.types.Operator):  # noqa: N801 (Bl
         else:  # from the properties of the scene, where no sequence is edited
             snapshot = take_snapshot(context, context.scene, self.source)
         show_sequence(context)
-        forced = replace(snapshot, wish=replace(snapshot.wish, force=True))
-        return Work(
-            snapshot.title,
-            lambda cancelled: generate(snapshot, blocking, cancelled),
-            lambda cancelled: generate(forced, blocking, cancelled),
-        )
+
+        def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
+            return generate(replace(snapshot, wish=snapshot.wish.with_allowed(allowed)), blocking, cancelled)
+
+        return Work(snapshot.title, partial(begin, Allowed()), begin)
 
 
 class OMNIAUDIO_OT_generate_again(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
@@ -70,7 +70,7 @@ class OMNIAUDIO_OT_generate_again(OfTake, WorkOperator, bpy.types.Operator):  # 
         order = _order_of(context, chosen_take(context))
         if self.new_seed:
             order = replace(order, wish=replace(order.wish, seed=new_seed()))
-        return Work(order.title, lambda cancelled: carry_out(order, cancelled))
+        return _work(order.title, order)
 
 
 class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
@@ -95,7 +95,7 @@ class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # n
         seed = new_seed() if self.seed < 0 else self.seed
         order = replace(order, again=part, wish=replace(order.wish, seed=seed, takes=scene.omniaudio.takes))
         title = f"{order.title}, frames {place.start} to {place.end - 1}"
-        return Work(title, lambda cancelled: carry_out(order, cancelled))
+        return _work(title, order)
 
 
 class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N801
@@ -191,6 +191,13 @@ def part_of(scene: bpy.types.Scene, take: TakeStrips) -> frames.Placement:
     return place
 
 
+def _work(title: str, order: Order) -> Work:
+    def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
+        return carry_out(replace(order, wish=order.wish.with_allowed(allowed)), cancelled)
+
+    return Work(title, partial(begin, Allowed()), begin)
+
+
 def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
     """The generation that made a take, to be carried out once more. Raises UserError if a file of it is missing."""
     scene = sequencer_scene(context)
@@ -217,6 +224,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
             preview=take.preview is not None,
             map=bool(kept.sound_map),
             force=kept.force,
+            allow_truncated=kept.allow_truncated,
             anchor=kept.anchor,
         ),
         title=kept.title or take.master,

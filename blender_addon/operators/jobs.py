@@ -4,7 +4,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 
 from ..errors import UserError
-from ..work import Work, works
+from ..work import Allowed, Work, works
 from .pump import WorkOperator
 
 
@@ -42,6 +42,11 @@ class OMNIAUDIO_OT_try_again(WorkOperator, bpy.types.Operator):  # noqa: N801
         description="Take the picture for an equirectangular panorama, whatever it looks like",
         options={"SKIP_SAVE"},
     )
+    allow_truncated: BoolProperty(
+        name="Take What Can Be Read",
+        description="Of a file that was cut off, take what can be read",
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -53,7 +58,7 @@ class OMNIAUDIO_OT_try_again(WorkOperator, bpy.types.Operator):  # noqa: N801
             raise UserError("This is not in the list of what has ended; press the first button again.")
         failed = everything[self.index]
         works.dismiss(everything.index(failed))
-        return failed.again(self.force)
+        return failed.again(Allowed(self.force, self.allow_truncated))
 
 
 class OMNIAUDIO_OT_dismiss(bpy.types.Operator):  # noqa: N801

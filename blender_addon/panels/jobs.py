@@ -61,7 +61,7 @@ def _draw_ended(layout: bpy.types.UILayout, context: bpy.types.Context, work: Wo
         for fix in remedies:
             button = row.operator(fix.operator, text=fix.label, icon=fix.icon)
             if fix.of_job:
-                button.index, button.force = index, fix.force
+                button.index, button.force, button.allow_truncated = index, fix.force, fix.allow_truncated
 
 
 CLASSES = (OMNIAUDIO_PT_jobs,)

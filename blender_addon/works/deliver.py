@@ -18,7 +18,8 @@ class Delivery:
     """What is delivered: `part` of `sound`, or all of it, with the picture of a file, from second `start` on, or with
     one to be rendered.
 
-    `codec` is pcm, opus or aac; `force` says that the picture is known to be a 360° one.
+    `codec` is pcm, opus or aac; `force` says that the picture is known to be a 360° one, and
+    `allow_truncated` that what can be read of a file that was cut off will do.
     """
 
     sound: Path
@@ -27,6 +28,7 @@ class Delivery:
     start: float
     codec: str
     force: bool
+    allow_truncated: bool
     folder: Path
     stem: str
 
@@ -63,6 +65,7 @@ def _written(delivery: Delivery, picture: Path, cancelled: Cancelled) -> Steps:
         picture_start=delivery.start,
         codec=delivery.codec,
         force=delivery.force,
+        allow_truncated=delivery.allow_truncated,
     )
     files = {"sound": delivery.sound, "picture": picture}
     made = yield from made_by_engine(request, files, delivery.folder, delivery.stem, cancelled)

@@ -69,6 +69,7 @@ class Order:
             preview=wish.preview,
             map=wish.map,
             force=wish.force,
+            allow_truncated=wish.allow_truncated,
             again=again,
         )
 
@@ -95,6 +96,7 @@ class Order:
             steps=wish.steps,
             guidance=wish.guidance,
             force=wish.force,
+            allow_truncated=wish.allow_truncated,
         )
         if self.again is None:
             return kept

@@ -4,7 +4,7 @@ import pytest
 
 from blender_addon.errors import CancelledError, UserError
 from blender_addon.fixes import fixes
-from blender_addon.work import MOST_ENDED, Cancelled, Outcome, Progress, Steps, Work, Works
+from blender_addon.work import MOST_ENDED, Allowed, Cancelled, Outcome, Progress, Steps, Work, Works
 
 
 def three_steps(cancelled: Cancelled) -> Steps:
@@ -132,13 +132,20 @@ def test_dismissing_leaves_what_runs() -> None:
 def test_what_mends_an_error() -> None:
     assert fixes("no_program")[0].operator == "omniaudio.show_preferences"
     assert [(fix.operator, fix.force) for fix in fixes("not_360")] == [("omniaudio.try_again", True)]
+    assert [(fix.operator, fix.allow_truncated) for fix in fixes("truncated")] == [("omniaudio.try_again", True)]
     assert fixes("invalid") == fixes("") == ()
 
 
-def test_a_work_can_be_done_again_as_it_was_asked_for_or_with_force() -> None:
-    work = Work("fail", fails, three_steps)
+def test_a_work_can_be_done_again_as_it_was_asked_for_or_with_what_is_allowed_since() -> None:
+    def both(allowed: Allowed, cancelled: Cancelled) -> Steps:
+        return three_steps(cancelled) if allowed == Allowed(True, True) else fails(cancelled)
+
+    work = Work("fail", fails, both)
     run(work)
-    for force, state in ((False, "failed"), (True, "done")):
-        again = work.again(force)
-        run(again)
-        assert (again.title, again.state) == ("fail", state)
+    for allowed, state in ((Allowed(), "failed"), (Allowed(force=True), "failed"), (Allowed(False, True), "done")):
+        work = work.again(allowed)  # what was allowed before stays so
+        run(work)
+        assert (work.title, work.state) == ("fail", state)
+    again = Work("fail", fails).again(Allowed(True, True))
+    run(again)
+    assert again.state == "failed"

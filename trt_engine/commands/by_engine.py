@@ -81,6 +81,7 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         preview=request.preview,
         map=request.map,
         force=request.force,
+        allow_truncated=request.allow_truncated,
         again=None if part is None else _asked(part),
     )
     with user_errors():

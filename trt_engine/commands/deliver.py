@@ -22,6 +22,9 @@ def deliver(
         str | None, typer.Option(help="mono, top-bottom or side-by-side; else what the picture says or looks like.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also of a picture that does not look like 360°.")] = False,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Of a file that was cut off, take what can be read.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
     """Deliver a 360° video with spatial audio, for YouTube and headsets."""
@@ -37,6 +40,7 @@ def deliver(
             picture_start=picture_start,
             stereo=stereo,
             force=force,
+            allow_truncated=allow_truncated,
         )
         made = spatial_video.deliver(request, report)
     if as_json:

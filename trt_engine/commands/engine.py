@@ -30,6 +30,7 @@ TokenFile = Annotated[
 _CODES = {
     "source": ExitCode.NO_INPUT,
     "not_360": ExitCode.NOT_360,
+    "truncated": ExitCode.TRUNCATED,
     "no_model": ExitCode.NO_MODEL,
     "no_backend": ExitCode.NO_BACKEND,
     "cancelled": ExitCode.CANCELLED,

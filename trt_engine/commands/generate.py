@@ -41,6 +41,9 @@ def generate(
     preview: Annotated[bool, typer.Option("--preview/--no-preview", help="OUT.preview.wav, binaural.")] = True,
     drawn: Annotated[bool, typer.Option("--map/--no-map", help="OUT.map.png, where the sound comes from.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Also of a picture that does not look like 360°.")] = False,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Of a file that was cut off, take what can be read.")
+    ] = False,
     again: Annotated[
         Path | None, typer.Option(metavar="TAKE", help="Make a --part of this take of INPUT anew; the rest stays.")
     ] = None,
@@ -69,7 +72,8 @@ def generate(
                 raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
             if again is not None or part is not None:
                 given |= _part_of(again, part, start)
-            given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav"), "force": force}
+            given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav")}
+            given |= {"force": force, "allow_truncated": allow_truncated}
             request = checked(takes.Request, **given, preview=preview, map=drawn)
             if engine is not None:
                 client = connect(engine, token_file)

@@ -10,6 +10,7 @@ _CODES = {
     ExitCode.NO_INPUT: ErrorCode.SOURCE,
     ExitCode.NOT_A_VIDEO: ErrorCode.SOURCE,
     ExitCode.NOT_360: ErrorCode.NOT_360,
+    ExitCode.TRUNCATED: ErrorCode.TRUNCATED,
     ExitCode.BAD_RANGE: ErrorCode.INVALID,
     ExitCode.NOT_WRITABLE: ErrorCode.NO_ROOM,
     ExitCode.NO_MODEL: ErrorCode.NO_MODEL,
@@ -18,7 +19,9 @@ _CODES = {
 }
 
 
-_OPTION = re.compile(r"`[^`]*`|(?<!\S)--(?=(?:start|duration|seed|takes|steps|guidance|rate|model|backend|force)\b)")
+_OPTION = re.compile(
+    r"`[^`]*`|(?<!\S)--(start|duration|seed|takes|steps|guidance|rate|model|backend|force|allow-truncated)\b"
+)
 """One that is a field of a request here; in a command to be run, which stands in backticks, it stays one."""
 
 
@@ -33,5 +36,5 @@ class ServiceError(Exception):
 
 def as_error(error: UserError) -> Error:
     """An error of the command line as the service's clients are told it."""
-    sentence = _OPTION.sub(lambda found: found[0] if found[0].startswith("`") else "", error.sentence)
+    sentence = _OPTION.sub(lambda found: found[0] if found[1] is None else found[1].replace("-", "_"), error.sentence)
     return Error(code=_CODES[error.code], sentence=sentence)

@@ -53,6 +53,7 @@ class ErrorCode(StrEnum):
     QUEUE_FULL = "queue_full"
     TOO_LARGE = "too_large"
     NOT_360 = "not_360"
+    TRUNCATED = "truncated"
     NO_MODEL = "no_model"
     NO_BACKEND = "no_backend"
     NO_ROOM = "no_room"
@@ -133,6 +134,7 @@ class JobRequest(_Record):
     preview: bool = True
     map: bool = True
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
     again: Again | None = Field(default=None, description="make a part of this take anew, not the whole clip")
     kind: Literal["generate"] = "generate"
 
@@ -182,6 +184,7 @@ class DeliverRequest(_Record):
     codec: Codec = Codec.PCM
     stereo: Stereo | None = Field(default=None, description="the picture's own where None")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
     kind: Literal["deliver"]
 
 

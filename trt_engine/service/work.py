@@ -104,6 +104,7 @@ def _made(run: Run, models: Models, report: Reporting) -> Result:
                 picture_start=wanted.picture_start,
                 stereo=wanted.stereo,
                 force=wanted.force,
+                allow_truncated=wanted.allow_truncated,
             )
             made = deliver(delivery, report).path
     return Result(model=None, backend=None, files=(_at_the_end(run, made),))
@@ -130,6 +131,7 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
         preview=wanted.preview,
         map=wanted.map,
         force=wanted.force,
+        allow_truncated=wanted.allow_truncated,
         again=again,
     )
     made = takes.generate(request, pipeline, report)
@@ -183,7 +185,8 @@ def _check_length(run: Run, wanted: JobRequest) -> None:
     if wanted.again is not None:
         seconds = wanted.again.duration
     else:
-        _, seconds = video.time_range(video.probe(run.files["source"]), wanted.start, wanted.duration)
+        info = video.probe(run.files["source"])
+        _, seconds = video.wanted_range(info, wanted.start, wanted.duration, wanted.allow_truncated)
     if seconds * wanted.takes > run.most_seconds:
         count = f"{wanted.takes} takes of " if wanted.takes > 1 else ""
         raise UserError(

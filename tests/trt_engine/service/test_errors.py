@@ -18,6 +18,7 @@ from trt_engine.service.models import Error, ErrorCode
         ),
         ("The file a--start.mp4 is cut off.", "a--start.mp4"),
         ("Start the service with --allow-root.", "with --allow-root."),
+        ("Use --allow-truncated for it.", "Use allow_truncated for it."),
     ],
 )
 def test_options_are_told_as_the_fields_that_they_are(said: str, told: str) -> None:
