@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple, TypeAlias
 
 import av
@@ -206,11 +206,13 @@ def _left(packet: "av.Packet[av.VideoStream]", seconds: float) -> int:
 
 
 def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:
-    """Pictures with the film's times: from the last one that begins at its start, give or take half a picture."""
+    """Pictures with the film's times: from the one that is shown at its start, or begins less than half a picture after
+    that and nearer to it."""
     first: av.VideoFrame | None = None
+    nearest = inf
     for time, frame in timed:
-        if time - part.start < part.half_a_picture:
-            first = frame
+        if time - part.start < part.half_a_picture and (time <= part.start or time - part.start < nearest):
+            first, nearest = frame, abs(time - part.start)
             continue
         if first is not None:
             yield 0.0, first

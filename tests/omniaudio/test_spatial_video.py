@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,10 +13,11 @@ import films
 import numpy as np
 import pytest
 import soundfile
-from films import RATE, number_of, numbered, write_film, write_sound
+from films import RATE, cut_off, number_of, numbered, write_film, write_noise, write_sound
 from numpy.typing import NDArray
 from PIL import Image
 
+from omniaudio import h264, picture_track
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 from omniaudio.sound_track import Codec
@@ -160,6 +162,93 @@ def test_pictures_that_an_mp4_does_not_take_are_encoded(tmp_path: Path, run: Del
     made = run(tmp_path / "clip.mov", Codec.AAC)
     assert (made.copied, made.video_codec) == (False, "h264")
     assert shown(made.path) == [(i / 10, i) for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "sound", "copied"),
+    [
+        ("clip.mp4", "libvpx-vp9", Codec.PCM, False),
+        ("clip.webm", "libvpx-vp9", Codec.PCM, False),
+        ("clip.webm", "libvpx-vp9", Codec.AAC, True),
+        ("clip.mp4", "libsvtav1", Codec.PCM, False),
+        ("clip.mp4", "libsvtav1", Codec.OPUS, True),
+        ("clip.webm", "libvpx", Codec.PCM, False),
+        ("clip.mkv", "ffv1", Codec.AAC, False),
+        ("clip.avi", "mjpeg", Codec.PCM, True),
+        ("clip.avi", "libx264", Codec.PCM, False),  # AVI tells only when a frame is decoded.
+        ("clip.ts", "mpeg2video", Codec.PCM, False),
+    ],
+)
+def test_what_a_container_does_not_take_is_encoded(  # noqa: PLR0917 - pytest names them
+    tmp_path: Path, run: Deliverer, name: str, codec: str, sound: Codec, copied: bool
+) -> None:
+    rate = 25 if codec == "mpeg2video" else 10
+    write_film(tmp_path / name, 20, codec, rate, **({"crf": "10"} if codec == "libsvtav1" else {}))
+    write_sound(tmp_path / "foa.wav", 2)
+    made = run(tmp_path / name, sound)
+    assert made.copied is copied
+    assert made.video_codec == (
+        {"libvpx-vp9": "vp9", "libsvtav1": "av1", "mjpeg": "mjpeg"}[codec] if copied else "h264"
+    )
+    times, numbers = zip(*shown(made.path), strict=True)
+    assert numbers == tuple(range(20))
+    np.testing.assert_allclose(times, np.arange(20) / rate, atol=2e-3)
+
+
+def test_no_frame_of_a_variable_rate_is_left_out(tmp_path: Path, run: Deliverer) -> None:
+    """The first ones come faster than on average."""
+    times = [k * (k + 3) for k in range(20)]  # in hundredths of a second
+    with av.open(str(tmp_path / "clip.mkv"), "w") as film:
+        stream = film.add_stream("mjpeg", rate=100)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuvj420p"
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 100)
+            film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
+    write_sound(tmp_path / "foa.wav", 5)
+    made = run(tmp_path / "clip.mkv", Codec.AAC)
+    assert shown(made.path) == [(time / 100, number) for number, time in enumerate(times)]
+
+
+def test_what_only_the_muxer_refuses_is_encoded(
+    tmp_path: Path, run: Deliverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table cannot know them all."""
+    monkeypatch.setitem(picture_track.COPIED, "mov", picture_track.COPIED["mov"] | {"vp9", "ffv1"})
+    write_sound(tmp_path / "foa.wav", 2)
+    for name, codec in (("clip.mp4", "libvpx-vp9"), ("clip.mkv", "ffv1")):
+        write_film(tmp_path / name, 20, codec)
+        made = run(tmp_path / name)
+        assert (made.copied, made.video_codec) == (False, "h264")
+        assert shown(made.path) == [(i / 10, i) for i in range(20)]
+
+
+def test_what_no_encoder_takes_is_one_message(
+    clip: Path, tmp_path: Path, run: Deliverer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a disk that is full."""
+
+    def fail(*_: object) -> None:
+        raise av.error.ExternalError(28, "No space left on device")
+
+    monkeypatch.setattr(picture_track, "COPIED", {"mov": frozenset()})
+    monkeypatch.setattr(h264.PictureEncoder, "finish", fail)
+    write_sound(tmp_path / "foa.wav", 2)
+    with pytest.raises(UserError) as caught:
+        run(clip)
+    assert caught.value.code is ExitCode.NOT_WRITABLE
+    assert "No space left on device" in caught.value.sentence
+    assert not (tmp_path / "out.mov").exists()
+
+
+def test_recordings_that_were_joined_are_encoded_whole(tmp_path: Path, run: Deliverer) -> None:
+    write_film(tmp_path / "clip.ts", 12)
+    (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "clip.ts").read_bytes())
+    write_sound(tmp_path / "foa.wav", 2.4)
+    made = run(tmp_path / "joined.ts")
+    assert not made.copied
+    assert shown(made.path) == [(i / 10, i % 12) for i in range(24)]
 
 
 @pytest.mark.parametrize(("start", "copied"), [(1.0, True), (0.999, True), (0.7, False), (2.3, False)])
@@ -359,6 +448,17 @@ def test_a_flat_picture_is_refused_unless_forced(tmp_path: Path, run: Deliverer)
         run(tmp_path / "still.png", force=False)
     assert caught.value.code is ExitCode.NOT_360
     assert run(tmp_path / "still.png").height == 96
+
+
+def test_a_file_that_was_cut_off_is_refused_unless_allowed(tmp_path: Path, run: Deliverer) -> None:
+    clip = cut_off(write_noise(tmp_path / "clip.mp4", movflags="faststart"))
+    write_sound(tmp_path / "foa.wav", 5)
+    with pytest.raises(UserError, match=r"says 6\.00 s, and .* can be read.*--allow-truncated") as caught:
+        run(clip)
+    assert caught.value.code is ExitCode.TRUNCATED
+    assert run(clip, allow_truncated=True).seconds == 5
+    write_sound(tmp_path / "foa.wav", 1)
+    assert run(clip, picture_start=1.0).seconds == 1
 
 
 def test_impossible_requests(clip: Path, tmp_path: Path, run: Deliverer) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from films import number_of, write_film
+from films import cut_off, number_of, write_film, write_noise
 from numpy.testing import assert_allclose
 
 from omniaudio.errors import ExitCode, UserError
@@ -95,31 +95,6 @@ def test_times_begin_with_the_first_frame(tmp_path: Path) -> None:
 # --- What is cut off ------------------------------------------------------------------------------------------------
 
 
-def write_noise(path: Path, container: str | None = None, sound_seconds: float = 0.0, **options: str) -> Path:
-    """Six seconds of large frames, and perhaps sound."""
-    random = np.random.default_rng(0)
-    with av.open(str(path), "w", format=container, options=options) as film:
-        stream = film.add_stream("libx264", rate=RATE, options={"g": "10"})
-        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
-        sound = film.add_stream("mp3", rate=48_000, layout="mono") if sound_seconds else None
-        for _ in range(60):
-            noise = random.integers(0, 256, (64, 128, 3), dtype=np.uint8)
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
-        film.mux(stream.encode(None))
-        if sound is not None:
-            beat = av.AudioFrame.from_ndarray(np.zeros((1, round(sound_seconds * 48_000)), np.float32), "fltp", "mono")
-            beat.rate = 48_000
-            film.mux(sound.encode(beat))
-            film.mux(sound.encode(None))
-    return path
-
-
-def cut(path: Path, share: float = 0.5) -> Path:
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
-    return path
-
-
 @pytest.mark.parametrize(
     ("name", "options"), [("a.mp4", {"movflags": "faststart"}), ("a.mkv", {}), ("a.avi", {}), ("a.flv", {})]
 )
@@ -127,7 +102,7 @@ def test_a_header_that_says_more_than_can_be_read(tmp_path: Path, name: str, opt
     path = write_noise(tmp_path / name, **options)
     whole = probe(path)
     assert (whole.duration, whole.declared_duration) == (pytest.approx(6, abs=0.002), None)
-    info = probe(cut(path))
+    info = probe(cut_off(path))
     assert info.duration == pytest.approx(3, abs=0.5)
     assert info.declared_duration == pytest.approx(6, abs=0.002)
     assert info.frames == pytest.approx(30, abs=5)
@@ -155,7 +130,7 @@ def test_whole_recordings_of_other_makes(tmp_path: Path, name: str, options: dic
 
 
 def test_a_live_recording_that_broke_off_is_as_long_as_it_is(tmp_path: Path) -> None:
-    info = probe(cut(write_noise(tmp_path / "live.mkv", live="1")))
+    info = probe(cut_off(write_noise(tmp_path / "live.mkv", live="1")))
     assert (info.duration, info.declared_duration) == (pytest.approx(3, abs=0.5), None)
 
 

@@ -21,6 +21,11 @@ def test_a_generation_with_everything():
     )
 
 
+def test_options_are_the_services():
+    _, request = generate("take-1", "/clips/a.mp4", '{"force": true, "allow_truncated": true}')
+    assert (request.options.force, request.options.allow_truncated) == (True, True)
+
+
 def test_pure_data_knows_no_integers_and_may_leave_out_options():
     _, request = generate(7.0, "/clips/a.mp4", 9001.0)
     assert (request.request_id, request.reply_port, request.options) == ("7", 9001, Options())

@@ -16,10 +16,12 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from films import cut_off, write_noise
 from PIL import Image
 
 from omniaudio import cli, zoo
 from omniaudio.errors import ExitCode
+from omniaudio.video import probe
 
 
 class Outcome:
@@ -220,6 +222,19 @@ def test_a_name_that_is_not_utf8_is_refused_before_the_work(generate, clip: Path
 def test_a_flat_picture_is_taken_with_force(generate, bad: dict[str, Path], tmp_path: Path) -> None:
     arguments = ("--duration", "1", "--force", "--no-map", "--no-preview")
     assert generate(bad["flat"], "-o", tmp_path / "out.wav", *arguments).code == 0
+
+
+def test_a_clip_that_was_cut_off(generate, tmp_path: Path) -> None:
+    clip = cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))
+    wanted = (clip, "-o", tmp_path / "out.wav", "--force", "--no-map", "--no-preview", "--steps", "1")
+    outcome = generate(*wanted)
+    assert outcome.code == ExitCode.TRUNCATED
+    assert "its header says 6.00 s" in outcome.err
+    assert "--allow-truncated" in outcome.err
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert generate(*wanted, "--duration", "1").code == 0
+    assert generate(*wanted, "--allow-truncated").code == 0
+    assert soundfile.info(tmp_path / "out.wav").duration == pytest.approx(probe(clip).duration, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,13 @@ import math
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from films import cut_off, write_noise
 from refusing import broken
 from running import Running
 
@@ -194,6 +196,21 @@ def test_what_is_wrong_is_a_sentence(client: Client, sound: Path, panorama: Path
     broken("source", lambda: client.create(TurnRequest(PathSource(str(sound)), PathSource("/etc/passwd"))))
     assert "body.codec" in broken("invalid", lambda: client.create(DeliverRequest(picture, picture, codec="mp3")))
     assert "body.yaw" in broken("invalid", lambda: client.create(ListenRequest(picture, yaw=1000)))
+
+
+def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
+    picture = PathSource(str(cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))))
+    sound = PathSource(str(write_sound(tmp_path / "foa.wav", 5)))
+    for request in (
+        DeliverRequest(sound, picture, codec="aac", force=True),
+        JobRequest(picture, force=True, map=False, preview=False, steps=1),
+    ):
+        failed = client.wait(client.create(request).id)
+        assert failed.error is not None
+        assert failed.error.code == "truncated"
+        assert "its header says 6.00 s" in failed.error.sentence
+        assert "use allow_truncated for" in failed.error.sentence
+        assert client.wait(client.create(replace(request, allow_truncated=True)).id).state == "done"
 
 
 def test_the_models(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,32 @@ def number_of(frame: av.VideoFrame) -> int:
     return round((float(frame.to_ndarray(format="rgb24").mean()) - 20) / 7)
 
 
+def write_noise(path: Path, sound_seconds: float = 0.0, **options: str) -> Path:
+    """Six seconds of large frames at ten a second, and perhaps sound; `options` are the container's."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", options=options) as film:
+        stream = film.add_stream("libx264", rate=10, options={"g": "10"})
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        sound = film.add_stream("mp3", rate=RATE, layout="mono") if sound_seconds else None
+        for _ in range(60):
+            noise = random.integers(0, 256, (64, 128, 3), dtype=np.uint8)
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        film.mux(stream.encode(None))
+        if sound is not None:
+            beat = av.AudioFrame.from_ndarray(np.zeros((1, round(sound_seconds * RATE)), np.float32), "fltp", "mono")
+            beat.rate = RATE
+            film.mux(sound.encode(beat))
+            film.mux(sound.encode(None))
+    return path
+
+
+def cut_off(path: Path, share: float = 0.5) -> Path:
+    """The file's beginning in its place, as of a download that broke off."""
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    return path
+
+
 def write_film(path: Path, pictures: int, codec: str = "libx264", rate: int = 10, **options: Any) -> None:
     """Numbered pictures; key frames every ten, and pictures predicted from both sides where the codec has them."""
     pix_fmt = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
