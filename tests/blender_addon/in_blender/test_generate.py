@@ -265,6 +265,24 @@ def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
     assert of_role(scene, "master")[0]["omniaudio"]["force"]
 
 
+def test_a_film_that_was_cut_off_is_refused_and_what_can_be_read_may_be_taken(
+    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+) -> None:
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(Path(bpy.path.abspath(film.filepath)).read_bytes()[:20_000])  # 0.2 of 40 s
+    film.filepath = str(cut)
+    saved(tmp_path)
+    says("cut.mp4 is cut off: its header says 40.07 s")
+    failed = list(module("work").works)[-1]
+    (fix,) = module("fixes").fixes(failed.error.code)
+    assert (fix.operator, fix.of_job, fix.allow_truncated) == ("omniaudio.try_again", True, True)
+    assert bpy.ops.omniaudio.try_again(allow_truncated=True) == {"FINISHED"}
+    (master,) = of_role(scene, "master")
+    assert master["omniaudio"]["allow_truncated"]
+    assert master.frame_final_duration == 6
+    assert bpy.ops.omniaudio.generate_again() == {"FINISHED"}
+
+
 def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.types.Scene) -> None:
     film.filepath = "//gone.mp4"
     says("is missing")
