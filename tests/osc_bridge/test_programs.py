@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 import soundfile
+from daw import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +55,7 @@ def wait_for(log, text, seconds=60.0):
 @pytest.mark.parametrize("protocol", ["osc.udp", "osc.tcp"])
 def test_liblo(bridge, clip, tmp_path, protocol):
     """oscsend does not listen where it sends from: over UDP a reply port is named."""
-    port, name, log = "9871", uuid4().hex[:12], tmp_path / "oscdump"
+    port, name, log = str(free_port()), uuid4().hex[:12], tmp_path / "oscdump"
     with started(["oscdump", "-L", port], log):
         time.sleep(0.5)
         address = f"{protocol}://127.0.0.1:{bridge.port}/"
@@ -75,7 +76,7 @@ def test_liblo(bridge, clip, tmp_path, protocol):
 @needs("pd")
 def test_pure_data(bridge, video, tmp_path):
     """The example itself, at this test's ports, with a path sent to its receiver."""
-    patch, log, port = tmp_path / "example.pd", tmp_path / "pd", "9872"
+    patch, log, port = tmp_path / "example.pd", tmp_path / "pd", str(free_port())
     source = (EXAMPLES / "puredata.pd").read_text()
     patch.write_text(source.replace("9000", str(bridge.port)).replace("9001", port).replace("pd-1", uuid4().hex[:12]))
     command = ["pd", "-nogui", "-noaudio", "-nomidi", "-stderr", "-open", str(patch)]

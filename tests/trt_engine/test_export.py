@@ -24,6 +24,40 @@ pytestmark = pytest.mark.slow
 LARGEST_ERROR = 1e-3
 
 
+def written(folder: Path) -> dict[str, int]:
+    """Every graph, and when it was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.onnx")}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
+    return write_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def stopped(model: zoo.Model) -> dict[str, int]:
+    """The graphs that an export had written when it was stopped after the second one."""
+    done: list[Stage] = []
+
+    def stop(stage: Stage) -> None:
+        done.append(stage)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_model(model, stop)
+    with pytest.raises(UserError, match=r"holds no bundle\.json"):
+        bundle.load(model.folder)
+    return written(model.folder)
+
+
+@pytest.fixture(scope="module")
+def tiny(model: zoo.Model, stopped: dict[str, int]) -> zoo.Model:
+    """The small model with its bundle, whose export was stopped once: an export takes a minute."""
+    export_model(model)
+    return model
+
+
 @pytest.fixture(scope="module")
 def modules(tiny: zoo.Model) -> dict[Stage, StageModule]:
     loaded, vision = load_parts(tiny)
@@ -93,26 +127,8 @@ def test_the_bundle_says_what_was_checked(tiny: zoo.Model) -> None:
     assert found.graphs[Stage.DECODER].outputs[0].shape == ("batch", 4, "2048*frames")
 
 
-def test_an_export_that_was_stopped_is_taken_up(tmp_path: Path) -> None:
-    """After the second graph."""
-    model = write_model(tmp_path / "tiny")
-    done: list[Stage] = []
-
-    def stop(stage: Stage) -> None:
-        done.append(stage)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-
-    def written() -> dict[str, int]:
-        return {path.name: path.stat().st_mtime_ns for path in model.folder.glob("*.onnx")}
-
-    with pytest.raises(KeyboardInterrupt):
-        export_model(model, stop)
-    before = written()
-    assert set(before) == {"vision.onnx", "conditioner.onnx"}
-    with pytest.raises(UserError, match=r"holds no bundle\.json"):
-        bundle.load(model.folder)
-    export_model(model)
-    assert bundle.verify(model.folder).graphs.keys() == set(Stage)
-    assert before.items() <= written().items()
-    assert not (model.folder / UNFINISHED).exists()
+def test_an_export_that_was_stopped_is_taken_up(stopped: dict[str, int], tiny: zoo.Model) -> None:
+    assert stopped.keys() == {"vision.onnx", "conditioner.onnx"}
+    assert bundle.verify(tiny.folder).graphs.keys() == set(Stage)
+    assert stopped.items() <= written(tiny.folder).items()
+    assert not (tiny.folder / UNFINISHED).exists()
