@@ -15,6 +15,7 @@ from rich.table import Column, Table
 
 from omniaudio import zoo
 from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.output import check_output
 
 ENTRY_POINTS = "omniaudio.commands"
 
@@ -39,8 +40,17 @@ def verify(
 def info(
     file: Annotated[Path, typer.Argument(help="A 360° video or picture, or a 4-channel ambisonic file.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            "--sources", help="Find what sounds in a 360° video or image, print it, and write it to this .json file."
+        ),
+    ] = None,
 ) -> None:
     """Describe a 360° video, or an ambisonic file: its convention, level and direction through time."""
+    if sources is not None:
+        _find_sources(file, sources, as_json)
+        return
     from omniaudio.info import as_text, describe  # noqa: PLC0415 - other commands start without it
 
     report = describe(file)
@@ -48,6 +58,20 @@ def info(
         typer.echo(report.model_dump_json(indent=2))
     else:
         Console().print(as_text(report))
+
+
+def _find_sources(clip: Path, target: Path, as_json: bool) -> None:
+    from omniaudio.recognition.networks import OnnxNetworks  # noqa: PLC0415 - other commands start without it
+    from omniaudio.recognition.recognise import recognise  # noqa: PLC0415
+    from omniaudio.recognition.sources import as_text  # noqa: PLC0415
+
+    check_output(target, ".json", clip)
+    found = recognise(clip, OnnxNetworks())
+    found.write(target)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        Console().print(as_text(found))
 
 
 @models_app.callback(invoke_without_command=True)

@@ -19,7 +19,6 @@ from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.recognition import kinds
 
-
 _SHOWN_PROBLEMS = 5
 """Of a file with many bad entries; the others are counted."""
 

@@ -1,0 +1,125 @@
+"""People, by the detector: boxes on the panorama and in views of it.
+
+Li et al., "Generalized Focal Loss" (2020), for what the detector's outputs mean: each side's distance from the patch's
+centre is a distribution over 0 to 10 strides.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from omniaudio.panorama import Picture, resize, wrap_seam
+from omniaudio.recognition.networks import Float32, Networks
+from omniaudio.recognition.views import Look, views
+
+PERSON = 0
+"""COCO's first class."""
+
+STRIDES = (8, 16, 32)
+_BINS = np.arange(11, dtype=np.float32)
+
+HEIGHT, WIDTH, MARGIN = 416, 832, 96
+"""What the detector is shown of a panorama: its size, and how much is repeated beyond each side of the seam."""
+
+_VIEW = 416
+_VIEW_FIELDS = (40.0, 110.0)
+_AROUND = 2.2
+"""A person is looked at again in a view of so many times its own size, with these limits in degrees."""
+
+PROPOSED_AT, SURE_AT = 0.35, 0.5
+"""Scores on the panorama that are worth a closer look, and in that look for a person to be there."""
+_TALLEST = np.radians(75)
+"""Where the camera itself is held or worn, its bearer covers more: nobody who would be heard from one direction."""
+_CLOSER_LOOKS = 4
+_OVERLAP = 0.5
+
+
+class Box(NamedTuple):
+    """Edges in pixels, and the score."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    score: float
+
+
+class Person(NamedTuple):
+    """Radians."""
+
+    azimuth: float
+    elevation: float
+    size: float
+    score: float
+
+
+def find(networks: Networks, panorama: Picture) -> list[Person]:
+    """The people in a panorama `(height, width, 3)`, the surest first. The largest are looked at again in a view of
+    their own, so that a coat on a hook is none; further ones are as sure as the panorama's look says."""
+    shown = wrap_seam(resize(panorama, HEIGHT, WIDTH), MARGIN)
+    proposed = [_person(box) for box in boxes(networks.detect(shown[None]), PROPOSED_AT) if _on_panorama(box)]
+    proposed = [person for person in proposed if person.size < _TALLEST]
+    proposed.sort(key=lambda person: -person.size)
+    found = [
+        closer
+        for person in proposed[:_CLOSER_LOOKS]
+        if (closer := _closer(networks, panorama, person)) and closer.score >= SURE_AT
+    ]
+    found += [person for person in proposed[_CLOSER_LOOKS:] if person.score >= SURE_AT]
+    return sorted(found, key=lambda person: -person.score)
+
+
+def boxes(outputs: Sequence[Float32], least: float) -> list[Box]:
+    """The people that the detector's outputs show with a score of at least `least`, each once."""
+    found: list[Box] = []
+    for stride, sides, classes in zip(STRIDES, outputs[::2], outputs[1::2], strict=True):
+        scores = classes[0, PERSON]
+        for row, column in np.argwhere(scores >= least):
+            logits = sides[0, :, row, column].reshape(4, len(_BINS))
+            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+            left, top, right, bottom = (shares @ _BINS) / shares.sum(axis=1) * stride
+            x, y = (column + 0.5) * stride, (row + 0.5) * stride
+            found.append(Box(x - left, y - top, x + right, y + bottom, float(scores[row, column])))
+    kept: list[Box] = []
+    for box in sorted(found, key=lambda box: -box.score):
+        if all(_overlap(box, other) < _OVERLAP for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _overlap(first: Box, second: Box) -> float:
+    """Of what both cover together, the share that both cover."""
+    width = min(first.right, second.right) - max(first.left, second.left)
+    height = min(first.bottom, second.bottom) - max(first.top, second.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    areas = [(box.right - box.left) * (box.bottom - box.top) for box in (first, second)]
+    return float(both / (sum(areas) - both))
+
+
+def _on_panorama(box: Box) -> bool:
+    """Whether its middle lies on the panorama; what is repeated beyond the seam is seen twice."""
+    return MARGIN <= (box.left + box.right) / 2 < MARGIN + WIDTH
+
+
+def _person(box: Box) -> Person:
+    degrees = np.pi / HEIGHT
+    azimuth = np.pi - ((box.left + box.right) / 2 - MARGIN) * degrees
+    elevation = np.pi / 2 - (box.top + box.bottom) / 2 * degrees
+    size = max((box.right - box.left) * np.cos(elevation), box.bottom - box.top) * degrees
+    return Person(float(azimuth), float(elevation), float(size), box.score)
+
+
+def _closer(networks: Networks, panorama: Picture, person: Person) -> Person | None:
+    """The person as a view of its own shows it; None where that shows nobody in its middle."""
+    field = float(np.clip(_AROUND * person.size, *np.radians(_VIEW_FIELDS)))
+    shown = views(panorama, [Look(person.azimuth, person.elevation, field)], _VIEW)
+    middle = _VIEW / 2
+    there = [
+        box
+        for box in boxes(networks.detect(shown), PROPOSED_AT)
+        if box.left < middle < box.right and box.top < middle < box.bottom
+    ]
+    return person._replace(score=max(box.score for box in there)) if there else None

@@ -1,0 +1,141 @@
+"""From what is seen in single frames to sources through time: a kind held by evidence, a smooth path, a beginning and
+an end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from omniaudio.ambisonics import Floats, angles
+from omniaudio.recognition.finder import Sighting
+from omniaudio.recognition.kinds import Kinds
+from omniaudio.recognition.networks import Float32
+from omniaudio.recognition.sources import Place, Source
+
+STEP = np.radians(35)
+"""How far a thing may be from where it was expected at the next look; what is nearer its size is always near enough."""
+LIKE = 0.15
+"""Likeness of two looks' kinds, 0 to 1, from which on they may show one thing."""
+LOST_AFTER = 2
+"""Looks in a row without a thing that end it."""
+SEEN_AT_LEAST = 0.5
+"""Share of a track's looks that see the thing; below that it is chance."""
+SINGLE = 0.5
+"""Confidence that a thing needs that only one look of several sees."""
+SMOOTHING = np.array([0.25, 0.5, 0.25])
+STILL = np.radians(4)
+"""A source that stays within this of one direction does not move."""
+
+
+@dataclass
+class Track:
+    """One thing through the looks at a clip."""
+
+    looks: list[int]
+    seen: list[Sighting]
+    evidence: Float32 = field(repr=False)
+    """Sum of the kinds' shares over the looks, `(kinds,)`."""
+
+    @property
+    def confidence(self) -> float:
+        return float(np.mean([sighting.confidence for sighting in self.seen]))
+
+    def add(self, look: int, sighting: Sighting) -> None:
+        self.looks.append(look)
+        self.seen.append(sighting)
+        self.evidence = self.evidence + sighting.shares
+
+    def expected(self, look: int) -> Floats:
+        """Where it should be at a look, moving as it did."""
+        last = self.seen[-1].direction
+        if len(self.seen) < 2:
+            return last
+        before = self.seen[-2].direction
+        steps = (look - self.looks[-1]) / (self.looks[-1] - self.looks[-2])
+        ahead = last + (last - before) * steps
+        length = float(np.linalg.norm(ahead))
+        return ahead / length if length > 0.1 else last
+
+
+def follow(looks: Sequence[Sequence[Sighting]]) -> list[Track]:
+    """The tracks of the things that looks at a clip show, in order of time, the surest first."""
+    ended: list[Track] = []
+    going: list[Track] = []
+    for look, sightings in enumerate(looks):
+        ended += [track for track in going if look - track.looks[-1] > LOST_AFTER]
+        going = [track for track in going if look - track.looks[-1] <= LOST_AFTER]
+        free = list(range(len(sightings)))
+        pairs = [
+            (cost, number, which)
+            for number, track in enumerate(going)
+            for which in free
+            if (cost := _cost(track, look, sightings[which])) is not None
+        ]
+        taken: set[int] = set()
+        for _, number, which in sorted(pairs):
+            if number not in taken and which in free:
+                going[number].add(look, sightings[which])
+                taken.add(number)
+                free.remove(which)
+        going += [Track([look], [sightings[which]], sightings[which].shares) for which in free]
+    real = [track for track in ended + going if _is_real(track, len(looks))]
+    return sorted(real, key=lambda track: -track.confidence)
+
+
+def _cost(track: Track, look: int, sighting: Sighting) -> float | None:
+    """How ill a sighting continues a track; None where it cannot."""
+    angle = float(np.arccos(np.clip(track.expected(look) @ sighting.direction, -1, 1)))
+    reach = max(STEP, 0.75 * sighting.size) * (look - track.looks[-1])
+    likeness = _likeness(track.evidence, sighting.shares)
+    if angle > reach or likeness < LIKE:
+        return None
+    return float(angle / reach) - likeness
+
+
+def _likeness(first: Float32, second: Float32) -> float:
+    """Bhattacharyya coefficient of two distributions, 0 to 1."""
+    total = float(first.sum() * second.sum())
+    return float(np.sqrt(first * second).sum() / np.sqrt(total)) if total > 0 else 0.0
+
+
+def _is_real(track: Track, looks: int) -> bool:
+    span = track.looks[-1] - track.looks[0] + 1
+    if len(track.looks) == 1:
+        return looks == 1 or track.confidence >= SINGLE
+    return len(track.looks) / span >= SEEN_AT_LEAST
+
+
+def source(track: Track, times: Sequence[float], seconds: float, kinds: Kinds) -> Source:
+    """A track as a source of a clip that was looked at at these times.
+
+    It begins halfway between the first look that shows it and the one before, and ends alike."""
+    things = np.array([not kind.bed for kind in kinds.kinds])
+    kind = kinds.kinds[int((track.evidence * things).argmax())]
+    at = np.array([times[look] for look in track.looks])
+    directions = _smooth(np.array([sighting.direction for sighting in track.seen]))
+    sizes = _smooth(np.log([[sighting.size] for sighting in track.seen]))[:, 0]
+    first, last = track.looks[0], track.looks[-1]
+    start = 0.0 if first == 0 else (times[first - 1] + times[first]) / 2
+    end = seconds if last == len(times) - 1 else (times[last] + times[last + 1]) / 2
+    mean = directions.mean(axis=0)
+    mean /= max(float(np.linalg.norm(mean)), 1e-9)
+    if float((directions @ mean).min()) > np.cos(STILL):
+        at, directions, sizes = np.array([start, end]), np.stack([mean, mean]), np.full(2, sizes.mean())
+    else:
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        at[0], at[-1] = start, end
+    azimuths, elevations = np.degrees(angles(directions))
+    degrees = np.degrees(np.exp(sizes))
+    rows = np.column_stack([at, azimuths, elevations, degrees]).round(2).tolist()
+    places = tuple(Place(time=t, azimuth=a, elevation=e, size=size) for t, a, e, size in rows)
+    level = kind.level_at(max(place.size for place in places))
+    return Source(kind=kind.id, confidence=round(track.confidence, 3), path=places, level=round(level, 1))
+
+
+def _smooth(values: Floats) -> Floats:
+    """`(looks, dimensions)` with every value mixed with its neighbours; the first and the last stay."""
+    if len(values) < 3:
+        return values.copy()
+    mixed = values.copy()
+    mixed[1:-1] = SMOOTHING[0] * values[:-2] + SMOOTHING[1] * values[1:-1] + SMOOTHING[2] * values[2:]
+    return mixed

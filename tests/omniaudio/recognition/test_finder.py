@@ -1,0 +1,116 @@
+"""The two branches on tiny synthetic panoramas, with networks that see colours; and the shipped ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from omniaudio.ambisonics import panorama_directions, unit_vector
+from omniaudio.panorama import Picture
+from omniaudio.recognition import beds, kinds, people
+from omniaudio.recognition.finder import Finder
+from omniaudio.recognition.networks import Float32, OnnxNetworks, Pictures
+from omniaudio.recognition.recognise import sources
+
+TABLE = kinds.load()
+GREY, RED, BLUE, GREEN = (110, 110, 110), (220, 20, 20), (20, 20, 220), (20, 220, 20)
+DOG, CAR, SEASHORE, TENCH = 207, 817, 978, 0  # ImageNet's numbers
+
+
+def _panorama(*things: tuple[tuple[int, int, int], float, float, float]) -> Picture:
+    """Grey, with discs: colour, azimuth, elevation and width in degrees."""
+    picture = np.full((256, 512, 3), GREY, np.uint8)
+    directions = panorama_directions(256, 512)
+    for colour, azimuth, elevation, width in things:
+        centre = unit_vector(np.radians(azimuth), np.radians(elevation))
+        picture[directions @ centre > np.cos(np.radians(width / 2))] = colour
+    return picture
+
+
+class Colours:
+    """A red patch is a dog, a blue one a car, a grey one a fish; nobody is anywhere."""
+
+    def classify(self, pictures: Pictures) -> Float32:
+        batch, height, width, _ = pictures.shape
+        patches = pictures.reshape(batch, height // 32, 32, width // 32, 32, 3).mean(axis=(2, 4)).astype(np.float32)
+        logits = np.zeros((*patches.shape[:3], 1000), np.float32)
+        for number, colour in ((DOG, RED), (CAR, BLUE), (SEASHORE, GREEN), (TENCH, GREY)):
+            logits[..., number] = 20 - np.abs(patches - colour).mean(axis=-1) / 4
+        return logits
+
+    def detect(self, picture: Pictures) -> Sequence[Float32]:
+        _, height, width, _ = picture.shape
+        empty: list[Float32] = []
+        for stride in people.STRIDES:
+            empty += [np.zeros((1, n, height // stride, width // stride), np.float32) for n in (44, 80)]
+        return empty
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 100.0, -179.0])
+@pytest.mark.parametrize("elevation", [0.0, -15.0])
+def test_a_thing_is_found_named_and_measured(azimuth: float, elevation: float) -> None:
+    (found,) = Finder(Colours(), TABLE).look(_panorama((RED, azimuth, elevation, 40))).things
+    assert TABLE.ids[int(found.shares.argmax())] == "dog"
+    wanted = unit_vector(np.radians(azimuth), np.radians(elevation))
+    assert np.degrees(np.arccos(found.direction @ wanted)) < 6
+    assert 20 < np.degrees(found.size) < 60
+
+
+def test_two_things_are_found() -> None:
+    found = Finder(Colours(), TABLE).look(_panorama((RED, 60, 0, 40), (BLUE, -80, 0, 40))).things
+    assert {TABLE.ids[int(one.shares.argmax())] for one in found} == {"dog", "car"}
+
+
+def test_where_nothing_sounds_there_is_no_source_and_a_quiet_bed() -> None:
+    found = sources([_panorama()], [0.5], 1.0, Colours(), kinds=TABLE)
+    assert found.sources == ()
+    assert found.bed is not None
+    assert found.bed.kind == beds.QUIET
+
+
+def test_the_tripod_is_no_source() -> None:
+    assert Finder(Colours(), TABLE).look(_panorama((RED, 0, -90, 60))).things == []
+
+
+def test_what_covers_much_of_the_panorama_is_the_bed() -> None:
+    picture = _panorama()
+    picture[120:] = GREEN
+    bed = sources([picture], [0.5], 1.0, Colours(), kinds=TABLE).bed
+    assert bed is not None
+    assert bed.kind == "sea_waves"
+
+
+def test_a_frame_that_stays_is_looked_at_once() -> None:
+    class Counting(Colours):
+        looks = 0
+
+        def detect(self, picture: Pictures) -> Sequence[Float32]:
+            self.looks += 1
+            return super().detect(picture)
+
+    networks = Counting()
+    found = sources([_panorama((RED, 30, 0, 40))] * 4, [1.0, 3.0, 5.0, 7.0], 8.0, networks, kinds=TABLE)
+    assert networks.looks == 1
+    assert [(one.kind, one.start, one.end) for one in found.sources] == [("dog", 0, 8)]
+
+
+def test_the_detectors_boxes_are_the_expected_distances_and_one_a_person() -> None:
+    outputs = list(Colours().detect(np.zeros((1, 416, 416, 3), np.uint8)))
+    for row, column, score in ((10, 12, 0.9), (10, 13, 0.6)):
+        outputs[3][0, people.PERSON, row, column] = score
+        for side, distance in enumerate((2, 5, 3, 4)):
+            outputs[2][0, side * 11 + distance, row, column] = 50.0
+    (box,) = people.boxes(outputs, 0.5)
+    x, y = 12.5 * 16, 10.5 * 16
+    assert box == pytest.approx((x - 32, y - 80, x + 48, y + 64, 0.9), abs=0.1)
+
+
+def test_the_shipped_networks_see_a_plain_picture() -> None:
+    networks = OnnxNetworks()
+    ramp = np.asarray(Image.linear_gradient("L").resize((64, 64)).convert("RGB"))
+    logits = networks.classify(np.stack([ramp, ramp]))
+    assert logits.shape == (2, 2, 2, 1000)
+    assert np.isfinite(logits).all()
+    shapes = [output.shape for output in networks.detect(ramp[None])]
+    assert shapes == [(1, n, 64 // stride, 64 // stride) for stride in people.STRIDES for n in (44, 80)]
