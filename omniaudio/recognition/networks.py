@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from omniaudio.errors import ExitCode, UserError
+from omniaudio.errors import ExitCode, UserError, installation
 
 FOLDER = Path(__file__).parent.parent / "models" / "recognition"
 
@@ -43,7 +43,7 @@ class OnnxNetworks:
             import onnxruntime  # noqa: PLC0415 - not always installed
         except ImportError as error:
             raise UserError(
-                "Finding sources needs ONNX Runtime: run `pip install 'omniaudio-blender[cpu]'`.", ExitCode.NO_BACKEND
+                f"Finding sources needs ONNX Runtime: run {installation('cpu')}.", ExitCode.NO_BACKEND
             ) from error
         options = onnxruntime.SessionOptions()
         options.use_deterministic_compute = True
