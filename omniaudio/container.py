@@ -1,38 +1,20 @@
-"""Video files by PyAV: opening, the stream of pictures, and what its metadata say of the sphere.
+"""Video files by PyAV: opening, and the stream that is meant."""
 
-Sources: Google's "Spherical Video RFC" V1 and V2 for the metadata, which FFmpeg reads and hands on with each frame.
-"""
-
-import struct
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal
 
 import av
 import av.container
 import av.error
-from av.sidedata.sidedata import SideData
-from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
 from omniaudio.errors import ExitCode, UserError
 
 Stereo = Literal["mono", "top-bottom", "side-by-side"]
 
-_PROJECTIONS = {
-    0: "equirectangular",
-    1: "cubemap",
-    2: "cropped equirectangular",
-    3: "half equirectangular",
-    4: "rectilinear",
-    5: "fisheye",
-    6: "parametric immersive",
-}
-"""FFmpeg's AVSphericalProjection."""
-
-_STEREO: dict[int, Stereo] = {1: "side-by-side", 2: "top-bottom"}
-"""FFmpeg's AVStereo3DType, as far as a picture can be cut by it."""
+_NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails
+_NEAR_2_TO_1 = 0.06
 
 _REFERRING = frozenset({"applehttp", "concat", "dash", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"})
 """Formats that are lists of other files or addresses: a clip is what lies in its own file."""
@@ -57,15 +39,24 @@ def open_file(path: Path) -> av.container.InputContainer:
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The first stream of pictures that is no cover of a sound file, decoding with all cores."""
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    """The stream of pictures that players show, decoding with all cores: a default one, of several one that is twice as
+    wide as high, of several the largest. Covers of sound files and thumbnails are none."""
+    streams = [s for s in container.streams.video if not s.disposition & _NO_FILM]
     if not streams:
         raise UserError(f"{path.name} holds no picture; give a video or a picture.", ExitCode.NOT_A_VIDEO)
     # PyAV has no context where FFmpeg has no decoder.
-    if streams[0].codec_context is None:
+    known = [s for s in streams if s.codec_context is not None]
+    if not known:
         raise UserError(f"{path.name} has a codec that is not known here; export it as H.264.", ExitCode.NOT_A_VIDEO)
-    streams[0].thread_type = "AUTO"
-    return streams[0]
+    stream = max(known, key=_preference)
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _preference(stream: av.VideoStream) -> tuple[bool, bool, int]:
+    width, height = stream.codec_context.width, stream.codec_context.height
+    aspect = width * float(stream.sample_aspect_ratio or 1) / max(1, height)
+    return bool(stream.disposition & Disposition.default), abs(aspect - 2) < _NEAR_2_TO_1, width * height
 
 
 def mean_rate(stream: av.VideoStream) -> Fraction:
@@ -77,28 +68,3 @@ def no_frame(path: Path) -> UserError:
     """For a file of which no frame can be decoded."""
     sentence = f"No picture of {path.name} can be decoded: it is empty, cut off, or damaged; export it again."
     return UserError(sentence, ExitCode.NOT_A_VIDEO)
-
-
-class Spherical(NamedTuple):
-    """What metadata say of a 360° picture, as far as they do."""
-
-    projection: str | None
-    """`equirectangular` for a whole panorama, another name for other projections."""
-    stereo: Stereo | None
-    right_eye_first: bool
-
-
-def spherical(frame: av.VideoFrame) -> Spherical:
-    """The spherical and stereo metadata that came with a frame."""
-    side_data = cast(Mapping[SideDataType, SideData], frame.side_data)
-    sphere, layout = side_data.get(SideDataType.SPHERICAL), side_data.get(SideDataType.STEREO3D)
-    projection, stereo, right_eye_first = None, None, False
-    if sphere is not None:
-        # struct AVSphericalMapping: projection, then yaw, pitch, roll and bounds.
-        (number,) = struct.unpack_from("=i", sphere)
-        projection = _PROJECTIONS.get(number, "unknown")
-    if layout is not None:
-        # struct AVStereo3D: type, then flags, of which the first says that the views are inverted.
-        number, flags = struct.unpack_from("=ii", layout)
-        stereo, right_eye_first = _STEREO.get(number, "mono"), bool(flags & 1)
-    return Spherical(projection, stereo, right_eye_first)

@@ -16,9 +16,9 @@ from omniaudio import video
 from omniaudio.ambisonics import CHANNELS, XYZ, Convention, Floats, W, angles, convert, diffuseness
 from omniaudio.convention import NAMES, declared
 from omniaudio.delivery import Sidecar, TruePeakMeter, decibels
-from omniaudio.panorama import why_not_panorama
 from omniaudio.paths import check_name, check_readable
 from omniaudio.sound_file import SoundFile, check_header, read_header
+from omniaudio.sphere import is_stretched, why_no_sphere
 from omniaudio.stills import is_sequence
 
 SILENT_DBFS = -70.0
@@ -228,7 +228,7 @@ def _moment(second: int, moments: Floats) -> Moment:
 
 def _describe_picture(path: Path) -> PanoramaReport:
     clip = video.probe(path)
-    reason = why_not_panorama(video.frame_at(path), clip.projection)
+    reason = why_no_sphere(clip)
     return PanoramaReport(clip=clip, is_panorama=reason is None, why_not=reason)
 
 
@@ -244,19 +244,30 @@ def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
     projection = f" (declared {clip.projection})" if clip.projection else " (by its picture; not declared)"
     facts = [
         ("file", f"{clip.path}: {clip.kind}, {clip.codec}"),
-        ("360°", f"yes{projection}" if report.is_panorama else f"no: {report.why_not}"),
+        ("360°", f"yes{projection}{_stretched(clip)}" if report.is_panorama else f"no: {report.why_not}"),
         (
             "picture",
             f"{clip.picture_width} × {clip.picture_height} (stored {clip.width} × {clip.height}, {_aspect(clip)})",
         ),
         ("stereo", f"{clip.stereo} ({'declared' if clip.stereo_declared else 'by its picture'})"),
     ]
+    if not clip.rotation_usable:
+        facts.append(("rotation", "its display matrix turns by no whole quarters: ignored"))
+    elif clip.rotation or clip.mirrored:
+        facts.append(("rotation", f"{clip.rotation}° counter-clockwise{', mirrored' if clip.mirrored else ''}"))
+    if clip.pose is not None:
+        yaw, pitch, roll = clip.pose
+        facts.append(("pose", f"yaw {yaw:g}°, pitch {pitch:g}°, roll {roll:g}°: the sphere is turned by it"))
     if clip.duration is not None:
         facts.append(("length", f"{clip.duration:.2f} s, {clip.frames} pictures, {float(clip.fps or 0):.3f} a second"))
     if clip.declared_duration is not None:
         warning = f"the file is cut off: its header says {clip.declared_duration:.2f} s; copy or export it again"
         facts.append(("warning", warning))
     return [*facts, ("sound", f"{clip.audio_channels} channels" if clip.has_audio else "none")]
+
+
+def _stretched(clip: video.VideoInfo) -> str:
+    return f", stretched from {clip.aspect:.2f}:1 to the whole sphere" if is_stretched(clip) else ""
 
 
 def _aspect(clip: video.VideoInfo) -> str:

@@ -24,8 +24,14 @@ COPIED_AT_ONCE = 1 << 22
 
 _FIXED = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
 """Boxes that hold others, with the bytes before the first of them."""
-_PICTURE_FIELDS = 78
+PICTURE_FIELDS = 78
 """Bytes of a picture's sample entry before its boxes."""
+_BEFORE_INDEX = frozenset(
+    {b"ftyp", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pdin", b"meta", b"udta", b"styp", b"sidx"}
+)
+"""What may come before an index."""
+_LARGEST_INDEX = 1 << 28
+"""Bytes; an hour of film has some megabytes."""
 _LARGEST_OFFSET = (1 << 32) - 1
 _SPHERICAL_V1 = UUID("ffcc8263-f855-4a93-8814-587a02521fdd")
 _STEREO_MODE: dict[Stereo, int] = {"mono": 0, "top-bottom": 1, "side-by-side": 2}
@@ -74,6 +80,33 @@ def parse(data: bytes) -> list[Box]:
         boxes.append(Box(kind, inside) if fixed is None else Box(kind, inside[:fixed], parse(inside[fixed:])))
         at += size
     return boxes
+
+
+def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The kinds and contents of boxes that follow each other in anybody's file, up to the first that does not fit."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if size == 1 and at + 16 <= len(data):
+            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
+        end = at + size if size else len(data)
+        if end < at + head or end > len(data):
+            return
+        yield kind, data[at + head : end]
+        at = end
+
+
+def read_index(path: Path) -> bytes:
+    """What lies in a file's `moov`; nothing where it has none, as files of other kinds."""
+    with path.open("rb") as film:
+        for place in _top_level(film):
+            if place.kind == b"moov" and 8 <= place.size <= _LARGEST_INDEX:
+                film.seek(place.start + 8)
+                return film.read(place.size - 8)
+            if place.kind not in _BEFORE_INDEX or place.size < 8:
+                break
+    return b""
 
 
 def spatial_audio() -> Box:
@@ -167,7 +200,7 @@ def _mark_track(track: Box, stereo: Stereo) -> None:
 
 def add_to_picture(entry: Box, boxes: bytes) -> None:
     """More boxes after those in a picture's sample entry, before the four zeros by which QuickTime may end them."""
-    at = _PICTURE_FIELDS
+    at = PICTURE_FIELDS
     while at + 8 <= len(entry.content) and (size := int.from_bytes(entry.content[at : at + 4], "big")) >= 8:
         at += size
     entry.content = entry.content[:at] + boxes + entry.content[at:]

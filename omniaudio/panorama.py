@@ -1,4 +1,4 @@
-"""360° panoramas: places and directions, perspective views, what a vision encoder is shown, is this a 360° picture?
+"""360° panoramas: places and directions, perspective views, and what a vision encoder is shown.
 
 A panorama is equirectangular, `uint8 (height, width, 3)` RGB with square pixels, so twice as wide as high. u runs from
 left to right, v from bottom to top, both 0 to 1 over the whole: azimuth = (0.5 − u)·2π, elevation = (v − 0.5)·π. The
@@ -17,7 +17,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from omniaudio.ambisonics import angles, rotation_matrix, unit_vector
-from omniaudio.errors import ExitCode, UserError
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
@@ -30,9 +29,6 @@ PANORAMA_HEIGHT, PANORAMA_WIDTH, PANORAMA_MARGIN = 448, 896, 128
 
 _SHARPNESS = -0.75
 """The free parameter of Keys' kernel that the released views were made with."""
-
-_ASPECT_TOLERANCE = 0.03
-"""How far from 2:1 a panorama may be: cameras round to whole macroblocks; DCI's flat film (1.90:1) stays outside."""
 
 
 def to_uv(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
@@ -106,58 +102,6 @@ def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Pictu
     small = square.resize((METACLIP_SIZE, METACLIP_SIZE), Image.Resampling.BICUBIC)
     front = perspective_view(panorama, float(METACLIP_FIELD_OF_VIEW), 0.0, 0.0, METACLIP_SIZE)
     return {"video_360": np.asarray(small), "video_fov": front}
-
-
-def check_panorama(picture: Picture, projection: str | None = None) -> None:
-    """Refuses a picture `(height, width, 3)` with square pixels that is no whole 360° panorama.
-
-    `projection`: what the file's own metadata call it, if they do. Where that is "equirectangular" its shape alone is
-    checked.
-
-    Raises UserError (NOT_360) with the reason."""
-    reason = why_not_panorama(picture, projection)
-    if reason is not None:
-        raise UserError(
-            f"This is not a 360° panorama: {reason}; give an equirectangular picture or use --force.", ExitCode.NOT_360
-        )
-
-
-def why_not_panorama(picture: Picture, projection: str | None = None) -> str | None:
-    """The reason why a picture is no 360° panorama, or None where it is one or cannot be told from one.
-
-    A panorama is twice as wide as high, and its left and right edges are neighbours. Edges that differ like distant
-    columns do, in a picture whose neighbouring columns are alike, are taken for a photograph's. Black, plain and noisy
-    pictures pass."""
-    height, width = picture.shape[:2]
-    if projection not in (None, "equirectangular"):
-        return f"its metadata call its projection {projection}"
-    if abs(width / height / 2 - 1) > _ASPECT_TOLERANCE:
-        return f"it is {width / height:.2f}:1 ({width}×{height} in square pixels) and not 2:1"
-    if projection is None and _seam_is_broken(picture):
-        return "its left and right edges do not meet"
-    return None
-
-
-def _seam_is_broken(picture: Picture) -> bool:
-    """Whether the left and right edges are surely no neighbours.
-
-    Measured at 256 × 128, so that noise and compression count little. Of 18 panoramas and 80 frames of 360° footage
-    none is called broken, of 61 landscape and indoor photographs cut to 2:1 seven in ten are."""
-    small = np.asarray(Image.fromarray(picture).resize((256, 128), Image.Resampling.BOX), dtype=np.float64)
-    seam = _difference(small[:, 0], small[:, -1])
-    steps = np.abs(np.diff(small, axis=1)).mean(axis=(0, 2))
-    distant = float(np.median([_difference(small, np.roll(small, shift, axis=1)) for shift in (64, 85, 128)]))
-    plain_or_noise = distant < 3 or np.median(steps) > 0.5 * distant
-    if plain_or_noise or seam < 0.5 * distant:
-        return False
-    # A panorama's first and last rows are one point each. That both vary alone proves little: a mast, a logo.
-    variation = small.std(axis=1).mean(axis=1)
-    poles_vary = min(variation[0], variation[-1]) > 0.5 * np.median(variation)
-    return bool(seam > (0.8 if poles_vary else 1.2) * steps.max())
-
-
-def _difference(first: Floats, second: Floats) -> float:
-    return float(np.abs(first - second).mean())
 
 
 @lru_cache(maxsize=8)

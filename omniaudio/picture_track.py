@@ -21,9 +21,9 @@ from omniaudio.container import open_file, video_stream
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.h264 import PictureEncoder, fitted
 from omniaudio.panorama import Picture
-from omniaudio.stills import read_still, sequence_files
+from omniaudio.stills import sequence_files
 from omniaudio.timeline import TimedFrame, timed_frames, timeline
-from omniaudio.video import SEQUENCE_RATE, VideoInfo
+from omniaudio.video import SEQUENCE_RATE, VideoInfo, whole_picture
 
 Packets: TypeAlias = "Iterator[av.Packet[av.VideoStream]]"
 
@@ -62,8 +62,7 @@ class NotCopyableError(Exception):
 
 def is_copyable(info: VideoInfo, container: str) -> bool:
     """Whether a clip's packets may be copied to a container ("mp4" or "mov"), as far as the clip's kind tells."""
-    upright = info.rotation == 0 and not info.right_eye_first
-    return info.kind == "video" and upright and info.codec in COPIED[container]
+    return info.kind == "video" and info.stored_as_shown and info.codec in COPIED[container]
 
 
 def copied(film: av.container.OutputContainer, clip: av.container.InputContainer, part: Part) -> Packets:
@@ -178,7 +177,7 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
 
 def _repeated(encoder: PictureEncoder, part: Part) -> Packets:
     """A still, again and again, for players that seek by pictures; repetitions take next to no room."""
-    picture = encoder.convert(_as_frame(read_still(part.info.path)))
+    picture = encoder.convert(_as_frame(whole_picture(part.info, part.info.path)))
     for place in range(max(1, ceil((part.seconds - _LEAST_SHOWN) * STILL_RATE))):
         yield from encoder.encode(picture, float(place / STILL_RATE))
     yield from encoder.finish()
@@ -225,22 +224,21 @@ def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:
 
 
 def _frames(part: Part) -> Iterator[TimedFrame]:
-    """A clip's whole pictures, upright, the left eye first, with their times in the clip."""
+    """A clip's whole pictures, upright and posed, the left eye first, with their times in the clip."""
     info, start, seconds = part
     if info.kind == "video":
         for time, frame in timed_frames(info.path, start):
-            if info.rotation == 0 and not info.right_eye_first:
+            if info.stored_as_shown:
                 yield time, frame
             else:
-                upright = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), info.rotation // 90)
-                yield time, _as_frame(_left_eye_first(upright, info))
+                yield time, _as_frame(_left_eye_first(whole_picture(info, frame), info))
     else:
         assert info.fps is not None
         files = [(float(place / info.fps), file) for place, file in sequence_files(info.path)]
         before = sum(time - start < part.half_a_picture for time, _ in files)
         for time, file in files[max(0, before - 1) :]:  # from the one that is shown first
             if time - start < seconds:
-                yield time, _as_frame(read_still(file))
+                yield time, _as_frame(whole_picture(info, file))
 
 
 def _left_eye_first(picture: Picture, info: VideoInfo) -> Picture:

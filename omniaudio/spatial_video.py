@@ -19,12 +19,12 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.h264 import even
 from omniaudio.mp4_boxes import mark_spatial
 from omniaudio.output import check_output
-from omniaudio.panorama import check_panorama
 from omniaudio.paths import InputPath, OutputPath
 from omniaudio.picture_track import NotCopyableError, Part, is_copyable
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.sound_file import SoundFile, open_sound
 from omniaudio.sound_track import Codec
+from omniaudio.sphere import check_sphere
 
 _CONTAINER = {Codec.PCM: "mov", Codec.OPUS: "mp4", Codec.AAC: "mp4"}
 _STEPS_A_SECOND = 10
@@ -89,7 +89,7 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
     video.check_truncation(info, request.picture_start + sound.seconds, request.allow_truncated)
     start, _ = video.time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
     if not request.force:
-        check_panorama(video.frame_at(request.picture, start), info.projection)
+        check_sphere(info, start, sound.seconds)
     stereo = request.stereo or info.stereo
     part = Part(info, start, sound_track.length(sound) / sound_track.RATE)
     with (

@@ -32,10 +32,10 @@ from omniaudio.limits import MOST_TAKES, Guidance, OutputRate, Seed, Steps, Take
 from omniaudio.listening import BinauralRenderer
 from omniaudio.output import check_output
 from omniaudio.overlap import use_beside
-from omniaudio.panorama import check_panorama
 from omniaudio.paths import InputPath, OutputPath, check_name, check_readable
 from omniaudio.progress import Report
 from omniaudio.soundmap import SoundMap
+from omniaudio.sphere import check_sphere
 from omniaudio.stills import is_sequence, sequence_files
 
 Float32 = NDArray[np.float32]
@@ -294,7 +294,7 @@ def check(request: Request, rate: int) -> tuple[float, float]:
         raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
     check_target(request, samples)
     if not request.force:
-        check_panorama(video.frame_at(request.input, start), info.projection)
+        check_sphere(info, start, seconds)
     return start, seconds
 
 

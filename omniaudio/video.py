@@ -1,7 +1,8 @@
 """Reading a clip: what is in the file, and its pictures at a wanted rate, streamed by PyAV in constant memory.
 
-Whatever the file, pictures come out as `uint8 (height, width, 3)` RGB with square pixels, upright (the rotation flag is
-applied), one eye of a stereo picture (the left one), at times that start with the clip's first picture. A clip is a
+Whatever the file, pictures come out as `uint8 (height, width, 3)` RGB with square pixels, upright (the display matrix
+and the sphere's pose are applied), one eye of a stereo picture (the left one), a panorama that was stretched to another
+shape twice as wide as high again, at times that start with the clip's first picture. A clip is a
 video, a still picture, or an image sequence (a folder, or a name with #### or %04d where the numbers are).
 """
 
@@ -17,9 +18,12 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from omniaudio.container import Stereo, mean_rate, open_file, spherical, video_stream
+from omniaudio.container import Stereo, mean_rate, open_file, video_stream
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.paths import check_name, check_readable
+from omniaudio.pose import Pose, Upright, posed, read_gpano_pose
+from omniaudio.projection import eye_aspect, guessed_stereo, panorama_size
+from omniaudio.spherical_tags import spherical, upright
 from omniaudio.stills import is_sequence, is_still, read_described_still, read_still, sequence_files
 from omniaudio.timeline import timed_frames, timeline
 
@@ -46,9 +50,17 @@ class VideoInfo(BaseModel):
     pixel_aspect: Fraction
     rotation: int
     """Degrees counter-clockwise that the stored picture is turned by to be upright."""
+    mirrored: bool
+    """Whether left and right are exchanged before that."""
+    rotation_usable: bool
+    """Whether the file says by whole quarters which way is up, or says nothing; else the picture stays as it is."""
+    pose: Pose | None
+    """How the sphere is turned after that; None where it is not."""
+    aspect: float
+    """Width over height of one eye, upright, in square pixels: about 2, or a panorama is stretched."""
     picture_width: int
     picture_height: int
-    """Of the pictures that `frames` gives: one eye, upright, square pixels."""
+    """Of the pictures that `frames` gives: one eye, upright, and twice as wide as high if it may be a panorama."""
     fps: Fraction | None
     """The mean; None for a still."""
     duration: float | None
@@ -65,6 +77,11 @@ class VideoInfo(BaseModel):
     stereo_declared: bool
     """Whether the metadata say so; else it was told from the shape and the likeness of the two halves."""
     right_eye_first: bool
+
+    @property
+    def stored_as_shown(self) -> bool:
+        """Whether players that know neither display matrix nor pose show it right, and the left eye first."""
+        return not (self.rotation or self.mirrored or self.pose or self.right_eye_first)
 
     @property
     def has_audio(self) -> bool:
@@ -176,7 +193,11 @@ def frames(
 
 def frame_at(path: Path, time: float = 0.0, sequence_rate: Fraction = SEQUENCE_RATE) -> Picture:
     """The picture nearest to a time in seconds. Raises UserError as `probe` and `time_range` do."""
-    info = probe(path, sequence_rate)
+    return picture_at(probe(path, sequence_rate), time)
+
+
+def picture_at(info: VideoInfo, time: float) -> Picture:
+    """The picture of a clip that has been probed nearest to a time. Raises UserError as `time_range` does."""
     start, _ = time_range(info, time, 1.0 if info.duration is None else None)
     return next(_pictures(info, [start])).image
 
@@ -228,14 +249,18 @@ def _timed(info: VideoInfo, start: float) -> Iterator[tuple[float, _Source]]:
 
 def _picture(info: VideoInfo, source: _Source) -> Picture:
     """One eye, upright, in square pixels."""
+    return _shown(whole_picture(info, source), info)
+
+
+def whole_picture(info: VideoInfo, source: av.VideoFrame | Path) -> Picture:
+    """A decoded frame or a picture's file in RGB, upright and posed, with both eyes where it has two."""
     if isinstance(source, Path):
-        return _shown(read_still(source), info)
-    return _shown(_upright(source), info)
+        return posed(read_still(source), info.pose, info.stereo)
+    return posed(Upright(info.rotation, info.mirrored)(_pixels(source)), info.pose, info.stereo)
 
 
-def _upright(frame: av.VideoFrame) -> Picture:
-    """All of a decoded frame in RGB, turned by its rotation flag."""
-    return np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8), frame.rotation // 90)
+def _pixels(frame: av.VideoFrame) -> Picture:
+    return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 
 def _shown(upright: Picture, info: VideoInfo) -> Picture:
@@ -258,12 +283,16 @@ def _probe_video(path: Path) -> VideoInfo:
         aspect = stream.sample_aspect_ratio or Fraction(1)
         fps = mean_rate(stream)
         counted = stream.frames if line.declared is None and line.continuous else 0
-        metadata = spherical(frame)
+        metadata = spherical(frame, path, stream)
+        turn = upright(frame)
+        stands = turn or Upright()
+        picture = stands(_pixels(frame))
+        across = aspect if stands.rotation % 180 == 0 else 1 / aspect
+        whole = min(picture.shape[:2]) > 1  # one pixel cannot be two eyes
+        stereo = (metadata.stereo or guessed_stereo(picture, across)) if whole else "mono"
+        shape = eye_aspect(picture.shape[1], picture.shape[0], across, stereo)
+        size = panorama_size(picture.shape[1], picture.shape[0], across, stereo, metadata.projection)
         sound = container.streams.audio
-        upright = _upright(frame)
-        across = aspect if frame.rotation % 180 == 0 else 1 / aspect
-        stereo = metadata.stereo or _guessed_stereo(upright, across)
-        size = _eye_size(upright.shape[1], upright.shape[0], across, stereo, metadata.projection)
         return VideoInfo(
             path=path,
             kind="video",
@@ -271,7 +300,11 @@ def _probe_video(path: Path) -> VideoInfo:
             width=frame.width,
             height=frame.height,
             pixel_aspect=aspect,
-            rotation=frame.rotation % 360,
+            rotation=stands.rotation,
+            mirrored=stands.mirrored,
+            rotation_usable=turn is not None,
+            pose=metadata.pose,
+            aspect=shape,
             picture_width=size[0],
             picture_height=size[1],
             fps=fps,
@@ -304,8 +337,8 @@ def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path
     image, gpano = read_described_still(file)
     height, width = image.shape[:2]
     projection = gpano.projection if gpano else None
-    stereo = _guessed_stereo(image, Fraction(1))
-    size = _eye_size(width, height, Fraction(1), stereo, projection)
+    stereo = guessed_stereo(image, Fraction(1))
+    size = panorama_size(width, height, Fraction(1), stereo, projection)
     return VideoInfo(
         path=path,
         kind=kind,
@@ -314,6 +347,10 @@ def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path
         height=height,
         pixel_aspect=Fraction(1),
         rotation=0,
+        mirrored=False,
+        rotation_usable=True,
+        pose=read_gpano_pose(gpano.pitch, gpano.roll) if gpano else None,
+        aspect=eye_aspect(width, height, Fraction(1), stereo),
         picture_width=size[0],
         picture_height=size[1],
         fps=None,
@@ -325,35 +362,3 @@ def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path
         stereo_declared=False,
         right_eye_first=False,
     )
-
-
-def _guessed_stereo(upright: Picture, pixel_aspect: Fraction) -> Stereo:
-    """Two 2:1 panoramas, one above the other (1:1) or beside it (4:1), if the halves are alike; else mono."""
-    height, width = upright.shape[:2]
-    aspect = width * float(pixel_aspect) / height
-    if abs(aspect - 1) < 0.03:
-        layout: Stereo = "top-bottom"
-    elif abs(aspect / 4 - 1) < 0.03:
-        layout = "side-by-side"
-    else:
-        return "mono"
-    small = np.asarray(Image.fromarray(upright).resize((64, 64), Image.Resampling.BOX), dtype=np.float64)
-    first, second = np.split(small, 2, axis=0 if layout == "top-bottom" else 1)
-    # Other pictures' halves are as far apart as the halves themselves are varied.
-    alike = np.abs(first - second).mean() <= 0.4 * np.abs(first - first.mean(axis=(0, 1))).mean() + 1
-    return layout if alike else "mono"
-
-
-def _eye_size(
-    width: int, height: int, pixel_aspect: Fraction, stereo: Stereo, projection: str | None
-) -> tuple[int, int]:
-    """Width and height of one eye in square pixels. Both eyes of a panorama may have been squeezed into the shape of
-    one; then it is stretched to 2:1 again."""
-    eye_width = width * float(pixel_aspect) / (2 if stereo == "side-by-side" else 1)
-    eye_height = height / (2 if stereo == "top-bottom" else 1)
-    whole = projection in (None, "equirectangular")
-    if whole and stereo == "side-by-side" and abs(eye_width / eye_height - 1) < 0.03:
-        eye_width *= 2
-    elif whole and stereo == "top-bottom" and abs(eye_width / eye_height / 4 - 1) < 0.03:
-        eye_height *= 2
-    return round(eye_width), round(eye_height)

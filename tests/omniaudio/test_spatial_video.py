@@ -16,12 +16,15 @@ import soundfile
 from films import RATE, cut_off, number_of, numbered, write_film, write_noise, write_sound
 from numpy.typing import NDArray
 from PIL import Image
+from test_sphere import posed_sv3d
+from test_video import put_boxes, write_video
 
 from omniaudio import h264, picture_track
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 from omniaudio.sound_track import Codec
 from omniaudio.spatial_video import Deliver, Delivered, deliver
+from omniaudio.video import frame_at, probe
 
 SUFFIX = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
 Deliverer = Callable[..., Delivered]
@@ -498,3 +501,25 @@ def test_a_clip_that_is_real(shared: Path, tmp_path: Path, run: Deliverer) -> No
     write_sound(tmp_path / "foa.wav", 5)
     made = run(shared / "media" / "ricoh_360_mono.mp4", force=False)
     assert (made.copied, made.stereo, films.RATE * made.seconds) == (True, "mono", 5 * RATE)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "still.jpg"])
+def test_a_posed_sphere_is_delivered_as_players_show_it(tmp_path: Path, run: Deliverer, name: str) -> None:
+    """Most players know no pose: the sphere is turned in the pictures, and none is written, so that the sound, which
+    was made for what is shown, fits in every player."""
+    source = np.zeros((64, 128, 3), np.uint8)
+    source[20:44, 30:34] = 255
+    write_sound(tmp_path / "foa.wav", 0.3)
+    if name == "still.jpg":
+        pose = 'GPano:ProjectionType="equirectangular" GPano:PosePitchDegrees="40" GPano:PoseRollDegrees="25"'
+        Image.fromarray(source).save(tmp_path / name, quality=95, xmp=f"<rdf:Description {pose}/>".encode())
+    else:
+        write_video(tmp_path / name, [source] * 4)
+        put_boxes(tmp_path / name, entry=posed_sv3d(90))
+    wanted = frame_at(tmp_path / name)
+    assert np.abs(wanted.astype(int) - source).mean() > 5
+    made = run(tmp_path / name, force=False)
+    assert not made.copied
+    delivered = probe(made.path)
+    assert (delivered.projection, delivered.pose) == ("equirectangular", None)
+    assert np.abs(frame_at(made.path).astype(int) - wanted).mean() < 3

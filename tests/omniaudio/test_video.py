@@ -15,7 +15,8 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.panorama import Picture, check_panorama
+from omniaudio.panorama import Picture
+from omniaudio.sphere import check_sphere
 from omniaudio.video import VideoInfo, frame_at, frame_times, frames, nearest, probe, time_range
 
 NTSC_FILM = Fraction(24000, 1001)
@@ -355,7 +356,7 @@ def test_other_projections_are_named_and_refused(tmp_path: Path, projection: byt
     path = write_video(tmp_path / "clip.mp4", [grey(90)] * 3)
     put_boxes(path, entry=sv3d(projection))
     assert probe(path).projection == name
-    sentence = refusal(ExitCode.NOT_360, lambda: check_panorama(frame_at(path), probe(path).projection))
+    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(probe(path)))
     assert name in sentence
 
 
@@ -559,5 +560,4 @@ def test_real_footage(shared: Path) -> None:
     assert info.duration == pytest.approx(40.07, abs=0.01)
     got = list(frames(path, 0.5))
     assert [frame.time for frame in got] == [2.0 * k for k in range(21)]
-    for frame in got:
-        check_panorama(frame.image, info.projection)
+    check_sphere(info)
