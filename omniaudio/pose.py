@@ -5,6 +5,7 @@ Sources: ISO/IEC 14496-12 for the display matrix; Google, "Spherical Video V2 RF
 Sphere XMP Metadata" for the one in photographs.
 """
 
+from fractions import Fraction
 from functools import lru_cache
 from threading import Lock
 from typing import NamedTuple
@@ -124,7 +125,7 @@ def _turner(height: int, width: int, pose: Pose, layout: str) -> av.filter.Graph
     yaw, pitch, roll = np.degrees([-yaw, pitch, roll])
     angles = f"yaw={yaw:.6f}:pitch={pitch:.6f}:roll={roll:.6f}"
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=width, height=height, format="rgb24", time_base="1/1")
+    source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=Fraction(1))
     turn = graph.add("v360", f"e:e:{angles}:interp=cubic:in_stereo={layout}:out_stereo={layout}")
     sink = graph.add("buffersink")
     source.link_to(turn)

@@ -132,15 +132,14 @@ def _matroska_projection(path: Path, index: int) -> int | None:
 
 
 def _type_of_track(file: BinaryIO, track: tuple[int, int, int]) -> int | None:
-    element: tuple[int, int, int] | None = track
+    _, start, size = track
     for kind in (_VIDEO, _PROJECTION, _PROJECTION_TYPE):
-        assert element is not None
-        _, start, size = element
-        element = next((e for e in _elements(file, start, start + size) if e[0] == kind), None)
-        if element is None:
+        found = next((e for e in _elements(file, start, start + size) if e[0] == kind), None)
+        if found is None:
             return None
-    file.seek(element[1])
-    return int.from_bytes(file.read(min(element[2], 8)), "big")
+        _, start, size = found
+    file.seek(start)
+    return int.from_bytes(file.read(min(size, 8)), "big")
 
 
 def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
