@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from omniaudio import video
-from omniaudio.panorama import Picture, check_panorama
+from omniaudio.panorama import Picture
 from omniaudio.recognition import beds, tracking
 from omniaudio.recognition.finder import Finder, Sighted
 from omniaudio.recognition.kinds import Kinds, load
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Sources
+from omniaudio.sphere import check_sphere
 
 LOOK_SECONDS = 2.0
 """Between two looks at a video; what moves is between them where the path leads."""
@@ -32,7 +33,7 @@ def recognise(
 
     Raises UserError: no clip, or no 360° panorama."""
     info = video.probe(path)
-    check_panorama(video.frame_at(path), info.projection)
+    check_sphere(info)
     seconds = info.duration or STILL_SECONDS
     looks = 1 if info.duration is None else min(MOST_LOOKS, max(1, ceil(seconds / LOOK_SECONDS)))
     step = seconds / looks
