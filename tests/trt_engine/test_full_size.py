@@ -30,10 +30,10 @@ pytestmark = [
 REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("velocity", "decoder")
 MOST_SECONDS, MOST_BYTES = 60, 10e9
-"""Of compiling a stage."""
+"""Of compiling a stage, in the time that processors spent."""
 
 SAY = """
-import json, re, sys, time
+import gc, json, re, sys, time
 from pathlib import Path
 def say(**values):
     peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
@@ -72,10 +72,12 @@ sizes = profile(stage, graph, load_config(RELEASED), Limits())
 lowered, engine = folder / f"{stage}.fp16.onnx", folder / f"{stage}.engine"
 began = time.monotonic()
 write_lowered(folder / graph.file, lowered, Precision.FP16, stage)
-between = time.monotonic()
+lowering = time.monotonic() - began
+gc.collect()  # the constants' files stay mapped until then; `omniaudio build` compiles in a process of its own
+between = time.process_time()  # other tests run beside
 outputs = tuple(tensor.name for tensor in graph.outputs)
 compile_graph(Job(Flavour.TENSORRT_RTX, lowered, (75, 86, 89, 120), sizes, outputs), engine)
-say(lowering=between - began, seconds=time.monotonic() - between, size=engine.stat().st_size)
+say(lowering=lowering, seconds=time.process_time() - between, size=engine.stat().st_size)
 """
 
 
