@@ -102,8 +102,8 @@ class AutoencoderPretransform(_Strict):
     config: AutoencoderConfig
 
 
-class SpectralDirectionalConfig(_Strict):
-    """The draft's codec: latents of W's spectrum, and the direction of every band."""
+class SpectralConfig(_Strict):
+    """A codec of one channel: principal components of its log-mel spectrogram."""
 
     sample_rate: int
     mels: int
@@ -111,18 +111,38 @@ class SpectralDirectionalConfig(_Strict):
     hop: int
     frames_per_latent: int
     latent_dim: int
-    direction_bands: int
     griffin_lim_iterations: int
 
     @property
     def channels(self) -> int:
-        """Latent channels that the transformer sees: W's, then Y, Z, X of each band."""
-        return self.latent_dim + 3 * self.direction_bands
+        """Latent channels that the transformer sees."""
+        return self.latent_dim
 
     @property
     def downsampling_ratio(self) -> int:
         """Samples per latent frame."""
         return self.hop * self.frames_per_latent
+
+    @property
+    def io_channels(self) -> int:
+        """Audio channels: one stem."""
+        return 1
+
+
+class SpectralPretransform(_Strict):
+    type: Literal["spectral"]
+    config: SpectralConfig
+
+
+class SpectralDirectionalConfig(SpectralConfig):
+    """The same of W, and beside it the direction of every band."""
+
+    direction_bands: int
+
+    @property
+    def channels(self) -> int:
+        """Latent channels that the transformer sees: W's, then X, Y, Z of each band."""
+        return self.latent_dim + 3 * self.direction_bands
 
     @property
     def io_channels(self) -> int:
@@ -135,7 +155,9 @@ class SpectralDirectionalPretransform(_Strict):
     config: SpectralDirectionalConfig
 
 
-Pretransform = Annotated[AutoencoderPretransform | SpectralDirectionalPretransform, Field(discriminator="type")]
+Pretransform = Annotated[
+    AutoencoderPretransform | SpectralPretransform | SpectralDirectionalPretransform, Field(discriminator="type")
+]
 
 
 # --- conditioning: features of the pictures -> conditions -----------------------------------------
@@ -175,6 +197,17 @@ class PanoramaPointerConfig(_Strict):
     latent_rate: float
 
 
+class KindVectorConfig(_Strict):
+    """What sounds, as a probability for each of `kinds`, in this order.
+
+    The names are kept with the weights, because the order is what the weights were trained on.
+    """
+
+    kinds: tuple[str, ...] = Field(min_length=1)
+    output_dim: int
+    global_dim: int
+
+
 class VideoLinearPart(_Strict):
     id: str
     type: Literal["video_linear"]
@@ -193,7 +226,15 @@ class PanoramaPointerPart(_Strict):
     config: PanoramaPointerConfig
 
 
-ConditionerPart = Annotated[VideoLinearPart | VideoGlobalPart | PanoramaPointerPart, Field(discriminator="type")]
+class KindVectorPart(_Strict):
+    id: str
+    type: Literal["kind_vector"]
+    config: KindVectorConfig
+
+
+ConditionerPart = Annotated[
+    VideoLinearPart | VideoGlobalPart | PanoramaPointerPart | KindVectorPart, Field(discriminator="type")
+]
 
 
 class ConditioningConfig(_Strict):
@@ -284,18 +325,25 @@ class EfficientNetVision(_Strict):
     type: Literal["efficientnet_lite0"]
 
 
-Vision = Annotated[MetaClipVision | EfficientNetVision, Field(discriminator="type")]
+class NoVision(_Strict):
+    """The model sees no picture; its features are given."""
+
+    type: Literal["none"]
+
+
+Vision = Annotated[MetaClipVision | EfficientNetVision | NoVision, Field(discriminator="type")]
 
 
 class Generation(_Strict):
     """How a model is used; the defaults are the released model's."""
 
-    # What the transformer's output is: the velocity noise − z, or the data z itself.
-    prediction: Literal["velocity", "data"] = "velocity"
+    # What the transformer's output is: the velocity noise − z, the data z itself, or what the data has beyond the best
+    # guess of a Gaussian of its mean and variance (`omniaudio.model.gaussian_skip`).
+    prediction: Literal["velocity", "data", "beyond_gaussian"] = "velocity"
     # Conditions that are zero in the unconditional half of classifier-free guidance.
     guidance_drops: tuple[ConditionName, ...] = ("add",)
     vision: Vision = MetaClipVision()
-    # Pictures a second that vision looks at.
+    # Pictures a second that vision looks at, or features a second that are given.
     frame_rate: float = Field(default=8.0, gt=0)
     steps: int = Field(default=24, ge=1)
     guidance: float = 3.0
@@ -311,9 +359,16 @@ class ModelConfig(BaseModel):
     model_type: Literal["diffusion_cond"]
     sample_size: int = Field(gt=0)
     sample_rate: int = Field(gt=0)
-    audio_channels: Literal[4]
+    audio_channels: Literal[1, 4]
     model: ModelParts
     omniaudio: Generation = Generation()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        channels = self.model.pretransform.config.io_channels
+        if channels != self.audio_channels:
+            raise ValueError(f"audio_channels is {self.audio_channels}, but the pretransform has {channels}")
+        return self
 
     @property
     def samples_per_latent(self) -> int:

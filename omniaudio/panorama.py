@@ -20,7 +20,7 @@ from omniaudio.ambisonics import angles, rotation_matrix, unit_vector
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
-VisionType = Literal["metaclip", "efficientnet_lite0"]
+VisionType = Literal["metaclip", "efficientnet_lite0", "none"]
 
 METACLIP_SIZE = 224
 METACLIP_FIELD_OF_VIEW = np.radians(120.0)
@@ -94,7 +94,14 @@ def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Pictu
 
     `metaclip`: `video_360`, the whole on a black square, and `video_fov`, the view of 120° to the front, both
     `(224, 224, 3)`. `efficientnet_lite0`: `panorama`, `(448, 1152, 3)`, the columns 128 to 1024 being the panorama
-    and the rest repeated beyond its seam."""
+    and the rest repeated beyond its seam.
+
+    Raises UserError where the type is `none`: such a model makes the sound of a given kind."""
+    if vision_type == "none":
+        raise UserError(
+            "This model sees no pictures: it makes the stem of a given kind of sound. Choose a model for 360° video.",
+            ExitCode.NO_MODEL,
+        )
     if vision_type == "efficientnet_lite0":
         whole = resize(panorama, PANORAMA_HEIGHT, PANORAMA_WIDTH)
         return {"panorama": wrap_seam(whole, PANORAMA_MARGIN)}

@@ -72,6 +72,7 @@ def export_model(model: zoo.Model, on_graph: Callable[[Stage], None] = lambda st
         parts = {
             f"{name}.{key}": value
             for name, part in (("model", loaded), ("vision", vision))
+            if part is not None
             for key, value in part.state_dict().items()
         }
         with replacing(stored[0]) as partial:

@@ -60,15 +60,20 @@ class StageModule(nn.Module):
         return tuple(outputs[name] for name in self.outputs)
 
 
-def stage_functions(model: OmniAudio, vision: nn.Module) -> dict[Stage, Compute]:
-    """What each stage computes, from tensors by name to tensors by name, on the model's device."""
+def stage_functions(model: OmniAudio, vision: nn.Module | None) -> dict[Stage, Compute]:
+    """What each stage computes, from tensors by name to tensors by name, on the model's device. A model that sees no
+    picture has no stage `VISION`."""
 
-    def see(tensors: Tensors) -> Tensors:
-        features: Tensors = vision({name.removeprefix(PICTURE): picture for name, picture in tensors.items()})
-        return features
+    seeing: dict[Stage, Compute] = {}
+    if vision is not None:
 
+        def see(tensors: Tensors) -> Tensors:
+            features: Tensors = vision({name.removeprefix(PICTURE): picture for name, picture in tensors.items()})
+            return features
+
+        seeing[Stage.VISION] = see
     return {
-        Stage.VISION: see,
+        **seeing,
         Stage.CONDITIONER: lambda tensors: model.conditions(tensors, model.config.latent_frames),
         Stage.VELOCITY: lambda tensors: {"velocity": model.velocity(tensors["x"], tensors["t"], tensors)},
         Stage.DECODER: lambda tensors: {"sound": model.decode(tensors["latents"])},
@@ -76,12 +81,12 @@ def stage_functions(model: OmniAudio, vision: nn.Module) -> dict[Stage, Compute]
     }
 
 
-def stage_modules(model: OmniAudio, vision: nn.Module, pictures: Tensors) -> dict[Stage, StageModule]:
+def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors) -> dict[Stage, StageModule]:
     """The stages of a model.
 
     Args:
         model: on any device, in float32.
-        vision: from pictures to features, both by name.
+        vision: from pictures to features, both by name; None where the model sees no picture.
         pictures: what vision is shown of two frames, uint8 (2, height, width, 3) by name.
     """
     config = model.config
@@ -94,17 +99,25 @@ def stage_modules(model: OmniAudio, vision: nn.Module, pictures: Tensors) -> dic
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(device)
 
-    see = StageModule(
-        vision,
-        compute[Stage.VISION],
-        {PICTURE + name: picture for name, picture in pictures.items()},
-        {PICTURE + name: {0: batch} for name in pictures},
-    )
     shown = max(1, round(config.duration * config.omniaudio.frame_rate))
-    features = {
-        name: random(2, shown, *feature.shape[1:]) * feature.std() + feature.mean()
-        for name, feature in see.example_outputs.items()
-    }
+    seeing: dict[Stage, StageModule] = {}
+    if vision is None:
+        features = {
+            part.id: random(2, shown, len(part.config.kinds)).softmax(-1)
+            for part in config.model.conditioning.configs
+            if part.type == "kind_vector"
+        }
+    else:
+        see = seeing[Stage.VISION] = StageModule(
+            vision,
+            compute[Stage.VISION],
+            {PICTURE + name: picture for name, picture in pictures.items()},
+            {PICTURE + name: {0: batch} for name in pictures},
+        )
+        features = {
+            name: random(2, shown, *feature.shape[1:]) * feature.std() + feature.mean()
+            for name, feature in see.example_outputs.items()
+        }
     condition = StageModule(
         model,
         compute[Stage.CONDITIONER],
@@ -142,7 +155,7 @@ def stage_modules(model: OmniAudio, vision: nn.Module, pictures: Tensors) -> dic
         {"sound": {0: batch, 2: ("samples", length[1] * ratio)}},
     )
     return {
-        Stage.VISION: see,
+        **seeing,
         Stage.CONDITIONER: condition,
         Stage.VELOCITY: flow,
         Stage.DECODER: decode,
@@ -150,8 +163,8 @@ def stage_modules(model: OmniAudio, vision: nn.Module, pictures: Tensors) -> dic
     }
 
 
-def load_parts(model: zoo.Model) -> tuple[OmniAudio, nn.Module]:
-    """A model and its vision, in float32 on the CPU.
+def load_parts(model: zoo.Model) -> tuple[OmniAudio, nn.Module | None]:
+    """A model and its vision, if it sees pictures, in float32 on the CPU.
 
     Raises:
         UserError: files are missing or damaged.
@@ -160,11 +173,15 @@ def load_parts(model: zoo.Model) -> tuple[OmniAudio, nn.Module]:
     loaded = load_model(config, find_weights(model.folder))
     if config.omniaudio.vision.type == "metaclip":
         return loaded, load_metaclip(zoo.user_folder() / zoo.METACLIP)
+    if config.omniaudio.vision.type == "none":
+        return loaded, None
     return loaded, load_patches(model.folder / VISION_NAME)
 
 
 def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
-    """Two frames' pictures, of noise, as vision is shown them."""
+    """Two frames' pictures, of noise, as vision is shown them; none where the model sees no picture."""
+    if config.omniaudio.vision.type == "none":
+        return {}
     frames = np.random.default_rng(0).integers(0, 256, (2, 512, 1024, 3), np.uint8)
     shown = [vision_inputs(frame, config.omniaudio.vision.type) for frame in frames]
     return {name: torch.from_numpy(np.stack([one[name] for one in shown])) for name in shown[0]}

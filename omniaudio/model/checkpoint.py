@@ -25,6 +25,7 @@ PREFIXES = {
     "dit.": "diffusion.model.model.",
     "conditioners.": "diffusion.conditioner.conditioners.",
     "pretransform.": "diffusion.pretransform.model.",
+    "skip.": "diffusion.skip.",
 }
 
 

@@ -9,16 +9,19 @@ from torch import Tensor, nn
 from omniaudio.config import ModelConfig
 from omniaudio.model.conditioning import resample
 from omniaudio.model.dit import Conditions, DiffusionTransformer
+from omniaudio.model.gaussian_skip import GaussianSkip
 
 # Where the parts live. Imported when asked for, so that a model costs the import of its own parts only.
 PRETRANSFORMS = {
     "autoencoder": "omniaudio.model.vae:Autoencoder",
+    "spectral": "omniaudio.model.spectral:SpectralCodec",
     "spectral_directional": "omniaudio.model.codec:SpectralDirectionalCodec",
 }
 CONDITIONERS = {
     "video_linear": "omniaudio.model.conditioning:VideoLinear",
     "video_global": "omniaudio.model.conditioning:VideoGlobal",
     "panorama_pointer": "omniaudio.model.pointer:PanoramaPointer",
+    "kind_vector": "omniaudio.model.kinds:KindVector",
 }
 
 
@@ -29,7 +32,7 @@ def _part(where: str, *arguments: Any) -> nn.Module:
 
 
 class OmniAudio(nn.Module):
-    """360° pictures' features in, first-order ambisonics out.
+    """360° pictures' features in, first-order ambisonics out; or the kind of a source in, its mono stem out.
 
     A pretransform has `encode` and `decode`. A conditioner is made of its config and its id and maps
     (features, latent frames) to the conditions it offers. Buffers of a part are persistent or made on the CPU whatever
@@ -45,6 +48,10 @@ class OmniAudio(nn.Module):
             {part.id: _part(CONDITIONERS[part.type], part.config, part.id) for part in parts.conditioning.configs}
         )
         self.dit = DiffusionTransformer(parts.diffusion.config)
+        self.skip: GaussianSkip | None = None
+        if config.omniaudio.prediction == "beyond_gaussian":
+            self.skip = GaussianSkip(config.latent_channels)
+            nn.init.zeros_(self.dit.transformer.project_out.weight)
 
     def conditions(self, features: Mapping[str, Tensor], latent_frames: int) -> dict[str, Tensor]:
         """What the transformer is told about one window.
@@ -82,15 +89,17 @@ class OmniAudio(nn.Module):
             prediction = prediction + conditions["base"]
         if self.config.omniaudio.prediction == "velocity":
             return prediction
+        if self.skip is not None:
+            prediction = self.skip(x, t, prediction)
         # x = (1−t)·z + t·noise, so noise − z = (x − z) / t.
         return (x - prediction) / t[:, None, None]
 
-    def encode(self, foa: Tensor) -> Tensor:
-        """Sound (batch, 4, samples), AmbiX, to latents (batch, channels, frames)."""
-        latents: Tensor = self.pretransform.encode(foa)  # type: ignore[operator]
+    def encode(self, sound: Tensor) -> Tensor:
+        """Sound (batch, audio channels, samples), AmbiX where there are four, to latents (batch, channels, frames)."""
+        latents: Tensor = self.pretransform.encode(sound)  # type: ignore[operator]
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (batch, channels, frames) to sound (batch, 4, frames × samples per latent), AmbiX."""
-        foa: Tensor = self.pretransform.decode(latents)  # type: ignore[operator]
-        return foa
+        """Latents (batch, channels, frames) to sound (batch, audio channels, frames × samples per latent)."""
+        sound: Tensor = self.pretransform.decode(latents)  # type: ignore[operator]
+        return sound

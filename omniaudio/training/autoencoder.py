@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from omniaudio.model.codec import SpectralDirectionalCodec
+from omniaudio.model.spectral import SpectralCodec
 
 
 @torch.no_grad()
-def fit(codec: SpectralDirectionalCodec, powers: Tensor) -> float:
+def fit(codec: SpectralCodec, powers: Tensor) -> float:
     """Principal components of log-mel blocks, from mel powers (clips, mels, frames).
 
     Latents are divided by the square root of their standard deviation (partial whitening: full whitening would have the

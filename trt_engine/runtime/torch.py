@@ -94,7 +94,7 @@ class TorchPipeline(Described):
         self,
         description: Description,
         model: OmniAudio,
-        vision: nn.Module,
+        vision: nn.Module | None,
         device: torch.device | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -103,7 +103,7 @@ class TorchPipeline(Described):
         Args:
             description: what a sidecar names it by.
             model: in float32.
-            vision: from pictures to features.
+            vision: from pictures to features; None where the model sees no picture.
             device: the best one where None.
             dtype: what the transformer multiplies its matrices in: float32, bfloat16 or float16. The model's matrices
                 are rounded to it; all other stages compute in float32.
@@ -115,7 +115,7 @@ class TorchPipeline(Described):
             for module in model.dit.transformer.modules():
                 if isinstance(module, nn.Linear):
                     module.to(dtype)
-        functions = stage_functions(model, vision.to(self.device).eval())
+        functions = stage_functions(model, None if vision is None else vision.to(self.device).eval())
         self._sessions = {stage: TorchSession(compute, self.device) for stage, compute in functions.items()}
         self._velocity = _rounding(self._sessions[Stage.VELOCITY].compute, self.device, dtype)
         self._captured: CapturedFlow | None = None

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omniaudio.config import SpectralDirectionalConfig
-from omniaudio.model.codec import SpectralDirectionalCodec, mel_filters
+from omniaudio.model.codec import SpectralDirectionalCodec
+from omniaudio.model.spectral import mel_filters
 from omniaudio.training.autoencoder import fit
 
 CONFIG = SpectralDirectionalConfig(
