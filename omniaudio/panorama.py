@@ -17,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from omniaudio.ambisonics import angles, rotation_matrix, unit_vector
+from omniaudio.errors import ExitCode, UserError
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]

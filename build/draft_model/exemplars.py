@@ -20,9 +20,10 @@ import typer
 from judge_stems import AT_ONCE, Judge, Row, active_level, decode, load_stem_model, one_hot, sample, strung
 from recordings import Kind, Sound, read_kinds, read_sound, trimmed
 from safetensors.torch import save_file
-from sources import Source, read_catalogue, read_sources, root_of
+from sources import Source, fetch, read_catalogue, read_sources
 from torch import Tensor
 
+from omniaudio.errors import UserError
 from omniaudio.model.omniaudio import OmniAudio
 
 LIST = Path(__file__).with_name("exemplars.toml")
@@ -45,16 +46,16 @@ class Exemplar:
 
 
 def recorded(cache: Path, kinds: dict[str, Kind], samples: int) -> Iterator[tuple[Exemplar, Sound]]:
-    """The recordings of `exemplars.toml`, as long as a stem; of a long one its loudest windows."""
+    """The recordings of `exemplars.toml`, as long as a stem; of a long one its first windows."""
     table = tomllib.loads(LIST.read_text(encoding="utf-8"))
     sources = read_sources(read_catalogue()) | {n: Source(n, **entry) for n, entry in table["sources"].items()}
     for entry in table["exemplar"]:
         name, _, path = entry["file"].partition(":")
-        file = root_of(sources[name], cache) / path
-        sound = trimmed(read_sound(file))
+        sound = trimmed(read_sound(fetch(sources[name], cache) / path))
         if sound is None:
-            continue
-        starts = range(0, max(1, min(len(sound) - samples, WINDOWS * samples)), samples)
+            raise UserError(f"{entry['file']} of exemplars.toml is silent.")
+        # Whole windows of a long recording, the first ones.
+        starts = range(0, max(1, min(len(sound) - samples + 1, WINDOWS * samples)), samples)
         for start in starts:
             cut = strung(sound[start : start + samples], kinds[entry["kind"]].rhythm, samples)
             source = f"{sources[name].package} {path}"
