@@ -6,7 +6,7 @@ from omniaudio.config import ModelConfig, parse_config
 
 STEM: dict[str, Any] = {
     "model_type": "diffusion_cond",
-    "sample_size": 12 * 512,
+    "sample_size": 24 * 512,
     "sample_rate": 16000,
     "audio_channels": 1,
     "model": {
