@@ -76,7 +76,7 @@ class Judge:
             row.found[kind].append((False, False))
             return 0.0
         scores = self.yamnet.scores(sound, RATE)
-        wanted = self.kinds[kind].yamnet
+        wanted = self.kinds[kind].labels
         row.found[kind].append((self.yamnet.finds(scores, wanted, 10), self.yamnet.finds(scores, wanted, 3)))
         row.first[kind].append(self.yamnet.top(scores, 1)[0][0])
         row.levels[kind].append(active_level(sound))

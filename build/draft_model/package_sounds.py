@@ -50,7 +50,7 @@ def main(
                             "path": one.resolve(),
                             "class": kinds[kind].folders[0],
                             "seconds": f"{len(sound) / RATE:.2f}",
-                            "found_in_top10": int(judge.finds(scores, kinds[kind].yamnet)),
+                            "found_in_top10": int(judge.finds(scores, kinds[kind].labels)),
                             "top4": "; ".join(label for label, _ in judge.top(scores, 4)),
                             "esc_fold": "",
                             "source": f"{sources[name].package} {one.relative_to(root_of(sources[name], cache))}",

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from omniaudio.config import load_config
 from omniaudio.model.spectral import SpectralCodec
+from omniaudio.recognition import kinds as recognition
 from omniaudio.training.phrases import Recording, Rhythm
 
 Split = Literal["train", "development", "test"]
@@ -48,10 +49,10 @@ REPEATED = ("sounds_rain_light", "sounds_rain_medium")
 
 @dataclass(frozen=True)
 class Kind:
-    """One entry of `kinds_of_sound.toml`."""
+    """One entry of `kinds_of_sound.toml`, and the tagger's classes that count as this kind."""
 
     folders: tuple[str, ...]
-    yamnet: tuple[str, ...]
+    labels: tuple[str, ...]
     rhythm: Rhythm = "calls"
 
 
@@ -73,8 +74,9 @@ class Entry:
 def read_kinds(path: Path = KINDS) -> dict[str, Kind]:
     """The kinds in the order of the condition."""
     table = tomllib.loads(path.read_text(encoding="utf-8"))
+    recognised = recognition.load()
     return {
-        name: Kind(tuple(entry["folders"]), tuple(entry["yamnet"]), entry.get("rhythm", "calls"))
+        name: Kind(tuple(entry["folders"]), recognised[name].labels, entry.get("rhythm", "calls"))
         for name, entry in table.items()
     }
 
@@ -90,7 +92,7 @@ def list_recordings(folder: Path, kinds: dict[str, Kind]) -> list[tuple[Path, En
                 continue
             labels = [label.strip() for label in row["top4"].split(";")]
             tops = [label for label in labels if label and label != "Silence"][:3]
-            rank = 3 if set(tops) & set(kinds[kind].yamnet) else 10 if row["found_in_top10"] == "1" else 99
+            rank = 3 if set(tops) & set(kinds[kind].labels) else 10 if row["found_in_top10"] == "1" else 99
             split: Split = {"4": "development", "5": "test"}.get(row["esc_fold"], "train")  # type: ignore[assignment]
             entry = Entry(row["path"], kind, split, rank, row["source"], row["author"], row["licence"])
             found.append((folder / row["path"], entry))
