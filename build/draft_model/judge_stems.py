@@ -169,11 +169,12 @@ def generate(
     names: Sequence[str],
     *,
     guidance: float,
+    seed: int,
     starts: Tensor | None = None,
     time: float = 1.0,
 ) -> list[Sound]:
     """One stem for each of `kinds`, from noise or from `starts`, one for each, noised to `time`."""
-    generator = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(seed)
     sounds: list[Sound] = []
     for first in range(0, len(kinds), AT_ONCE):
         told = one_hot(kinds[first : first + AT_ONCE], names)
@@ -237,6 +238,7 @@ def main(
     names = list(kinds)
     model = load_stem_model(weights)
     judge = Judge(cache, kinds)
+    seed = SEED + (split == "test")
     rows: dict[str, Row] = {}
     if references:
         rows |= {"real": Row(), "codec": Row()}
@@ -252,7 +254,7 @@ def main(
         rows |= {"generated": Row(), "shuffled": Row()}
         wanted = [kind for kind in names for _ in range(each)]
         other = np.random.default_rng(SEED).permutation(len(wanted))
-        for number, sound in enumerate(generate(model, wanted, names, guidance=guidance)):
+        for number, sound in enumerate(generate(model, wanted, names, guidance=guidance, seed=seed)):
             judge.hear(rows["generated"], wanted[number], sound)
             judge.hear(rows["shuffled"], wanted[int(other[number])], sound)
     if bank is not None:
@@ -266,7 +268,7 @@ def main(
             judge.hear(rows["exemplar"], kind, sound)
         for time in times:
             row = rows[f"from exemplars, t = {time}"] = Row()
-            made = generate(model, wanted, names, guidance=guidance, starts=starts, time=time)
+            made = generate(model, wanted, names, guidance=guidance, seed=seed, starts=starts, time=time)
             for kind, sound in zip(wanted, made, strict=True):
                 judge.hear(row, kind, sound)
     text = table(rows, names)

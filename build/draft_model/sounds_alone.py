@@ -7,6 +7,7 @@ PREPARED is what `recordings.py` left; WORK gets the codec, a checkpoint every f
 """
 
 import csv
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,20 +17,24 @@ import numpy as np
 import torch
 import typer
 from recordings import Kind, for_training, read_kinds, read_prepared
+from safetensors.torch import save_file
 from torch import Tensor
 
-from omniaudio.config import ModelConfig, load_config
+from omniaudio import zoo
+from omniaudio.config import CONFIG_NAME, ModelConfig, load_config
+from omniaudio.model.checkpoint import released_tensors
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model.spectral import SpectralCodec
 from omniaudio.training import autoencoder
 from omniaudio.training.phrases import Recording, phrase
 from omniaudio.training.stages import Batch, Stage, Trainer
+from trt_engine.export import export_model
 
 SEED = 0
 CODEC_CLIPS = 2400
 LEVEL = 2.0  # dB, deviation of a clip's level
-MUON_RATE = 2e-3
 SOFTENED = 0.2  # of the conditions are no certainties
+WEIGHTS = "model.safetensors"
 CONFIG = Path(__file__).with_name("stem_config.json")
 
 
@@ -123,6 +128,15 @@ def reporter(work: Path) -> Callable[[int, float, float], None]:
     return report
 
 
+def write_model(model: OmniAudio, folder: Path) -> None:
+    """Config, weights and graphs. Matrices are kept in half precision: what is rounded is far below what is learnt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(CONFIG, folder / CONFIG_NAME)
+    tensors = {name: value.detach().contiguous() for name, value in released_tensors(model)}
+    save_file({n: value.half() if value.ndim > 1 else value for n, value in tensors.items()}, folder / WEIGHTS)
+    export_model(zoo.find(str(folder)))
+
+
 def main(
     prepared: Annotated[list[Path], typer.Argument(help="folders that recordings.py filled")],
     *,
@@ -145,10 +159,11 @@ def main(
         time_mean=0.3,
         least_time=0.2,
         half=half,
-        muon_rate=MUON_RATE,
     )
     average = Trainer(model, stage, work / "stems.pt", SEED).run(phrases.batch(batch), reporter(work))
     torch.save(average.state_dict(), work / "average.pt")
+    model.load_state_dict(average.state_dict())
+    write_model(model, work / "model")
 
 
 if __name__ == "__main__":

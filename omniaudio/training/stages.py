@@ -33,7 +33,6 @@ class Stage:
     average: float = 0.999  # of the moving average of the weights
     time_mean: float = 1.2  # times are sigmoid(N(mean, 1)): logit-normal, towards noise, where the kind is decided
     least_time: float = 0.5  # caps the weight 1/t² that x-prediction gives to nearly clean latents
-    muon_rate: float = 0.0  # learning rate of the blocks' matrices by Muon; 0 is AdamW for them too
     half: bool = False  # bfloat16 products: several times faster where the processor has AMX, slower where it has not
 
     def rate(self, step: int) -> float:
@@ -66,24 +65,6 @@ def flow_loss(model: OmniAudio, batch: Batch, stage: Stage, generator: torch.Gen
     return error.square().sum() / (mask.sum() * z.shape[1])
 
 
-def optimisers(model: OmniAudio, stage: Stage) -> list[torch.optim.Optimizer]:
-    """AdamW; or Muon (Jordan et al. 2024) for the matrices of the transformer's blocks, and AdamW for all else."""
-    blocks = {
-        id(parameter)
-        for parameter in model.dit.transformer.layers.parameters()
-        if stage.muon_rate and parameter.ndim == 2 and parameter.requires_grad
-    }
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    others = [parameter for parameter in trained if id(parameter) not in blocks]
-    chosen: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, stage.learning_rate, (0.9, 0.98), weight_decay=1e-3, fused=True)
-    ]
-    if blocks:
-        matrices = [parameter for parameter in trained if id(parameter) in blocks]
-        chosen.append(torch.optim.Muon(matrices, stage.muon_rate, weight_decay=1e-2, adjust_lr_fn="match_rms_adamw"))
-    return chosen
-
-
 class Trainer:
     """Trains the transformer and the conditioners of one stage; resumes from its checkpoint to the bit of its state."""
 
@@ -92,7 +73,9 @@ class Trainer:
         self.stage = stage
         self.checkpoint = checkpoint
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimisers = optimisers(model, stage)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, stage.learning_rate, (0.9, 0.98), weight_decay=1e-3, fused=True
+        )
         self.average = copy.deepcopy(model).requires_grad_(False)
         self.generator = torch.Generator().manual_seed(seed)
         self.step = 0
@@ -105,18 +88,16 @@ class Trainer:
         losses: list[float] = []
         began = time.monotonic()
         while self.step < self.stage.steps:
-            for optimiser, rate in zip(self.optimisers, (self.stage.learning_rate, self.stage.muon_rate), strict=False):
-                for group in optimiser.param_groups:
-                    group["lr"] = rate * self.stage.rate(self.step)
-                optimiser.zero_grad()
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.stage.learning_rate * self.stage.rate(self.step)
+            self.optimiser.zero_grad()
             # Attention of few tokens is fastest as plain products, which bfloat16 reaches as well.
             plain = sdpa_kernel(SDPBackend.MATH) if self.stage.half else nullcontext()
             with plain, torch.autocast("cpu", torch.bfloat16, enabled=self.stage.half):
                 loss = flow_loss(self.model, next_batch(self.step), self.stage, self.generator)
                 loss.backward()
             torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-            for optimiser in self.optimisers:
-                optimiser.step()
+            self.optimiser.step()
             self._follow()
             self.step += 1
             losses.append(float(loss.detach()))
@@ -137,7 +118,7 @@ class Trainer:
         state = {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
         }
@@ -149,7 +130,6 @@ class Trainer:
         state = torch.load(self.checkpoint, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(kept)
+        self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.step = state["step"]

@@ -30,7 +30,7 @@ def test_sections_that_do_not_build_the_model_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("model.pretransform.type", "dac", "'autoencoder', 'spectral_directional'"),
+        ("model.pretransform.type", "dac", "'autoencoder', 'spectral', 'spectral_directional'"),
         ("model.diffusion.type", "unet", "'dit'"),
         ("model.diffusion.diffusion_objective", "v", "'rectified_flow'"),
         ("model.diffusion.config.transformer_type", "x-transformers", "'continuous_transformer'"),
