@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_draft import small_draft
+from stem_model import stem_config
 
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.training.stages import SAVE_EVERY, Batch, Stage, Trainer, flow_loss
@@ -42,9 +43,33 @@ def test_the_data_itself_has_no_loss() -> None:
     assert flow_loss(model, (z, {"base": -z}), STAGE, generator) > 1
 
 
-def test_the_loss_falls(tmp_path: Path) -> None:
-    _, losses = run(replace(STAGE, steps=300), tmp_path / "state.pt")
+@pytest.mark.parametrize("half", [False, True])
+def test_the_loss_falls(tmp_path: Path, half: bool) -> None:
+    _, losses = run(replace(STAGE, steps=300, half=half), tmp_path / "state.pt")
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_model_of_kinds_learns_what_each_kind_is(tmp_path: Path) -> None:
+    """Latents of constant sign, one for each kind: the prediction has the sign of the kind that is told."""
+    torch.manual_seed(0)
+    model = OmniAudio(stem_config())
+
+    def batch(step: int) -> Batch:
+        generator = torch.Generator().manual_seed(step)
+        kind = torch.randint(0, 2, (8,), generator=generator)
+        z = (2.0 * kind - 1)[:, None, None].expand(8, 16, 12) + 0.1 * torch.randn(8, 16, 12, generator=generator)
+        return z, model.conditions({"kinds": torch.eye(3)[kind][:, None]}, 12)
+
+    average = Trainer(model, replace(STAGE, steps=300, least_time=0.2), tmp_path / "state.pt", seed=1).run(
+        batch, lambda *_: None
+    )
+    assert isinstance(average, OmniAudio)
+    with torch.no_grad():
+        told = average.conditions({"kinds": torch.eye(3)[:2][:, None]}, 12)
+        x = torch.randn(1, 16, 12).expand(2, 16, 12)
+        predicted = x - average.velocity(x, torch.ones(2), told)  # at t = 1 the velocity is x less the data
+    assert predicted[0].mean() < -0.5
+    assert predicted[1].mean() > 0.5
 
 
 @pytest.mark.slow
