@@ -1,5 +1,6 @@
 """A DAW, as far as the OSC bridge meets it."""
 
+import secrets
 import socket
 import time
 
@@ -43,6 +44,14 @@ class Daw:
 
 
 def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """A port that nobody has for UDP or TCP, below those that systems give to connections, so that none takes it until
+    it is used."""
+    while True:
+        port = 15_000 + secrets.randbelow(15_000)
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET, kind) as taken:
+                    taken.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return port
