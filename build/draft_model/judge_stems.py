@@ -68,6 +68,13 @@ class Judge:
     def __init__(self, cache: Path, kinds: Mapping[str, Kind]) -> None:
         self.yamnet = Yamnet(fetch_weights(cache))
         self.kinds = kinds
+        self._last: tuple[Sound, Sound] | None = None
+
+    def scores(self, sound: Sound) -> Sound:
+        """YAMNet's (patches, 521); of the sound that was asked for last they are kept."""
+        if self._last is None or self._last[0] is not sound:
+            self._last = sound, self.yamnet.scores(sound, RATE)
+        return self._last[1]
 
     def hear(self, row: Row, kind: str, sound: Sound) -> float:
         """Adds one stem to a row; returns the highest score among the kind's names."""
@@ -75,7 +82,7 @@ class Judge:
             row.broken += 1
             row.found[kind].append((False, False))
             return 0.0
-        scores = self.yamnet.scores(sound, RATE)
+        scores = self.scores(sound)
         wanted = self.kinds[kind].labels
         row.found[kind].append((self.yamnet.finds(scores, wanted, 10), self.yamnet.finds(scores, wanted, 3)))
         row.first[kind].append(self.yamnet.top(scores, 1)[0][0])
