@@ -142,10 +142,13 @@ def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors)
         flow_inputs,
         {name: sizes[name] for name in flow_inputs},
     )
+    latents = random(2, config.latent_channels, frames)
+    if model.skip is not None:  # what no sound has, a decoder that iterates turns into chaos
+        latents = model.skip.like_data(latents)
     decode = StageModule(
         model,
         compute[Stage.DECODER],
-        {"latents": random(2, config.latent_channels, frames)},
+        {"latents": latents},
         {"latents": {0: batch, 2: length}},
     )
     encode = StageModule(

@@ -30,6 +30,11 @@ class GaussianSkip(nn.Module):
         self.mean.copy_(latents.mean((0, 2)))
         self.variance.copy_(latents.var((0, 2)).clamp(min=VARIANCE_FLOOR))
 
+    def like_data(self, noise: Tensor) -> Tensor:
+        """Standard normal numbers (batch, channels, frames) → latents of the data's mean and variance."""
+        latents: Tensor = self.mean[:, None] + self.variance.sqrt()[:, None] * noise
+        return latents
+
     def forward(self, x: Tensor, t: Tensor, beyond: Tensor) -> Tensor:
         """The predicted data, (batch, channels, frames).
 
