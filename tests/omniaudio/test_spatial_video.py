@@ -314,7 +314,7 @@ def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: 
         "made = deliver(Deliver(picture=sys.argv[1], sound=sys.argv[2], output=sys.argv[3], force=True), print); "
         "print(made.model_dump_json()); "
         # Not ru_maxrss, which counts the peak of the process that started this one, too.
-        "print(re.search('VmHWM: *\\t* *([0-9]+)', Path('/proc/self/status').read_text())[1])"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
     )
     files = (tmp_path / name for name in ("still.jpg", "foa.wav", "out.mov"))
     done = subprocess.run([sys.executable, "-c", program, *files], check=True, capture_output=True, text=True)
