@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "build" / "draft_model"))
+# Last, since the recipe has modules of the same names as the tests' own.
+sys.path.append(str(Path(__file__).resolve().parents[2] / "build" / "draft_model"))
 from recordings import ACTIVE_LEVEL, RATE, Entry, read_kinds, read_sound, split_recordings, trimmed
 
 from omniaudio.config import load_config
