@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.measure import Summary
-from omniaudio.delivery import replacing
+from omniaudio.files import replacing
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -24,11 +24,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from omniaudio.ambisonics import CHANNELS
 from omniaudio.config import ModelConfig
 from omniaudio.decoding import CONTEXT_FRAMES, matched_cross_fade
-from omniaudio.delivery import CEILING_DBTP, Sidecar, TruePeakMeter, guard_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.limits import LOWEST_GAIN_DB, GuardGain
+from omniaudio.loudness import CEILING_DBTP, TruePeakMeter, guard_gain, true_peak
 from omniaudio.paths import InputPath
 from omniaudio.sampler import Held
+from omniaudio.sidecar import Sidecar
 from omniaudio.sound_file import BLOCK, SoundFile, open_sound
 
 Float32 = NDArray[np.float32]
@@ -158,6 +159,11 @@ def crop(part: Part, config: ModelConfig) -> Crop:
     known = (ends <= 0.5) | (ends > part.end - part.begin + 0.5)
     inside = ends <= part.sound.samples - part.begin + 0.5
     return Crop(part, part.begin - math.floor(left * frame_samples), frame_samples, known & inside)
+
+
+def without_context(part: Part) -> Crop:
+    """A part alone, for a model that does not hear what lies around it."""
+    return Crop(part, part.begin, float(part.samples), np.zeros(1, np.bool_))
 
 
 def known_latents(cut: Crop, encode: Callable[[Float32], Float32], config: ModelConfig) -> Held:

@@ -349,6 +349,8 @@ class Generation(_Strict):
     guidance: float = 3.0
     # Latent channels that guidance touches, from the first on; None is all. The draft's directions stay out of it.
     guided_channels: int | None = None
+    # Where sampling starts of a model with exemplars: 0 is an exemplar itself, 1 is noise.
+    variation: float = Field(default=1.0, ge=0, le=1)
 
 
 class ModelConfig(BaseModel):

@@ -6,7 +6,6 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from omniaudio.ambisonics import CHANNELS
 from omniaudio.windows import chunks, raised_cosine
 
 Float32 = NDArray[np.float32]
@@ -71,7 +70,7 @@ def matched_cross_fade(old: Float32, new: Float32) -> Float32:
 
 
 def resample(blocks: Iterator[Float32], rate: int, target_rate: int, samples: int) -> Iterator[Float32]:
-    """Yield exactly `samples` samples (4, samples) at `target_rate` Hz of a stream of blocks at `rate` Hz.
+    """Yield exactly `samples` samples (channels, samples) at `target_rate` Hz of a stream of blocks at `rate` Hz.
 
     The stream may be longer and is cut; it must not be shorter.
     """
@@ -89,7 +88,12 @@ def _resampled(blocks: Iterator[Float32], rate: int, target_rate: int) -> Iterat
     if rate == target_rate:
         yield from blocks
         return
-    stream = soxr.ResampleStream(rate, target_rate, CHANNELS, dtype="float32", quality="VHQ")
+    stream: soxr.ResampleStream | None = None
+    channels = 1
     for block in blocks:
-        yield stream.resample_chunk(block.T).T
-    yield stream.resample_chunk(np.zeros((0, CHANNELS), np.float32), last=True).T
+        if stream is None:
+            channels = len(block)
+            stream = soxr.ResampleStream(rate, target_rate, channels, dtype="float32", quality="VHQ")
+        yield stream.resample_chunk(block.T).reshape(-1, channels).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels).T

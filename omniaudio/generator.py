@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from omniaudio.config import ModelConfig
 from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
+from omniaudio.generation.exemplars import Bank
 from omniaudio.overlap import read_ahead
 from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.progress import Progress, Report, Task
@@ -75,6 +76,11 @@ class Stages(Protocol):
         """What runs the graphs."""
         ...
 
+    @property
+    def exemplars(self) -> Bank:
+        """Where sampling may start; empty where the model has none."""
+        ...
+
     def vision(self, inputs: Mapping[str, Array]) -> Features:
         """One picture as vision is shown it, by name (1, height, width, 3), to its features."""
         ...
@@ -97,11 +103,12 @@ class Stages(Protocol):
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
+        begin: float = 1.0,
     ) -> Float32:
         """Noise to latents, both (takes, channels, frames).
 
         Args:
-            start: standard normal.
+            start: standard normal; a latent on its way where `begin` is less than 1.
             windows: how the latents are cut.
             conditions: of every window, in a store of this back-end.
             guidance: as in `omniaudio.sampler`, a number or one a latent channel.
@@ -109,6 +116,7 @@ class Stages(Protocol):
             on_rows: told, at least once a step, how many rows (windows · takes · halves of guidance) have been
                 computed since; what it raises ends the sampling.
             held: latents that are known, as many frames as `start` has; none where None.
+            begin: the time t of `start`, above 0: 1 is noise.
         """
         ...
 
@@ -123,12 +131,14 @@ class Stages(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a result beside model and pictures. `steps` and `guidance` as in `omniaudio.sampler`."""
+    """What decides a result beside model and clip. `steps` (from noise) and `guidance` as in `omniaudio.sampler`;
+    `variation` is the time at which sampling starts where there are exemplars: 0 is the exemplar, 1 is noise."""
 
     seed: int
     takes: int
     steps: int
     guidance: float
+    variation: float = 1.0
 
 
 class Generation:

@@ -10,8 +10,8 @@ import httpx2
 import huggingface_hub
 
 from omniaudio.config import load_config
-from omniaudio.delivery import file_sha256
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256
 from omniaudio.zoo import HUB, HubPart, Model, user_folder
 
 

@@ -15,8 +15,9 @@ from rich.text import Text
 from omniaudio import video
 from omniaudio.ambisonics import CHANNELS, XYZ, Convention, Floats, W, angles, convert, diffuseness
 from omniaudio.convention import NAMES, declared
-from omniaudio.delivery import Sidecar, TruePeakMeter, decibels
+from omniaudio.loudness import TruePeakMeter, decibels
 from omniaudio.paths import check_name, check_readable
+from omniaudio.sidecar import Sidecar
 from omniaudio.sound_file import SoundFile, check_header, read_header
 from omniaudio.sphere import is_stretched, why_no_sphere
 from omniaudio.stills import is_sequence

@@ -16,7 +16,7 @@ import soxr
 from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio.ambisonics import CHANNELS, Sound, W, X, Y, Z, rotate, rotation_matrix
-from omniaudio.delivery import AmbixWriter
+from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath
 from omniaudio.progress import Progress, Report, Task

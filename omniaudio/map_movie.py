@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio import video
 from omniaudio.ambisonics import CHANNELS, Floats, Sound
-from omniaudio.delivery import replacing
+from omniaudio.files import replacing
 from omniaudio.h264 import PictureEncoder
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath

@@ -105,14 +105,17 @@ def euler(
     noise: Array,
     steps: int,
     on_step: Callable[[int, int], None] | None = None,
+    begin: float = 1.0,
 ) -> Array:
-    """Follows the velocity in `steps` equal steps from t = 1 to t = 0.
+    """Follows the velocity in `steps` equal steps from t = `begin` to t = 0.
 
     Args:
         velocity: of (latents (batch, channels, frames), t (batch,)).
-        noise: where to start, (batch, channels, frames), standard normal. It is left as it is.
+        noise: where to start, (batch, channels, frames): standard normal at t = 1, else a latent on its way. It is
+            left as it is.
         steps: 1 or more.
         on_step: called with (steps done, steps) after each step; what it raises ends the sampling.
+        begin: above 0, 1 at most.
 
     Returns:
         Latents, shaped as the noise.
@@ -120,8 +123,8 @@ def euler(
     xp = namespace(noise)
     x = noise
     for step in range(steps):
-        t = xp.full_like(noise[:, 0, 0], 1 - step / steps)
-        x = x - velocity(x, t) / steps
+        t = xp.full_like(noise[:, 0, 0], begin * (1 - step / steps))
+        x = x - velocity(x, t) * (begin / steps)
         if on_step is not None:
             on_step(step + 1, steps)
     return x

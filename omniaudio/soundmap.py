@@ -7,6 +7,7 @@ intensity's length: sources that differ in time or in frequency come out apart a
 sphere and drawn in dB below its loudest direction, with the path that the mean direction takes.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
 from math import ceil
@@ -66,12 +67,15 @@ class SoundMap:
             self._count(self._waiting[:, start : start + self._length])
         self._waiting = self._waiting[:, whole:]
 
-    def draw(self, panorama: Picture) -> Image.Image:
-        """The map over a panorama `uint8 (height, width, 3)`, with graticule, path and legend; ends the sound."""
+    def draw(self, panorama: Picture, named: Sequence[tuple[str, Floats]] = ()) -> Image.Image:
+        """The map over a panorama `uint8 (height, width, 3)`, with graticule, path and legend; ends the sound.
+
+        `named` are names to write at directions, unit vectors `(3,)`."""
         if self._waiting.shape[1]:
             self._count(self._waiting)
             self._waiting = self._waiting[:, :0]
-        return _draw(panorama, self.histogram, np.array(self._segments).reshape(-1, 4), self._samples / self.rate)
+        segments = np.array(self._segments).reshape(-1, 4)
+        return _draw(panorama, self.histogram, segments, self._samples / self.rate, named)
 
     def _count(self, segment: Sound) -> None:
         histogram, sums = directions(segment, self.rate)
@@ -141,7 +145,9 @@ def _kernel() -> npt.NDArray[np.complex128]:
     return np.fft.rfft(np.exp((cosine - 1) / np.radians(SPREAD_DEGREES) ** 2), axis=2)
 
 
-def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float) -> Image.Image:
+def _draw(
+    panorama: Picture, histogram: Floats, segments: Floats, seconds: float, named: Sequence[tuple[str, Floats]]
+) -> Image.Image:
     height = WIDTH // 2
     picture = stepped_back(panorama, height)
     paint(picture, smooth(histogram))
@@ -152,7 +158,10 @@ def _draw(panorama: Picture, histogram: Floats, segments: Floats, seconds: float
     image.paste(base.resize((WIDTH * _FINE, height * _FINE), Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(image, "RGBA")
     _draw_graticule(pen, height)
-    _path(pen, segments, seconds, height)
+    if named:
+        _names(pen, named, height)
+    else:
+        _path(pen, segments, seconds, height)
     energy = segments[:, 3].sum()
     diffuse = 1 - np.linalg.norm(segments[:, :3], axis=1).sum() / energy if energy > 0 else None
     _legend(image, pen, height, seconds, None if diffuse is None else float(diffuse))
@@ -209,6 +218,26 @@ def _draw_graticule(pen: ImageDraw.ImageDraw, height: int) -> None:
         _label(pen, (8 * _FINE, y - 12 * _FINE), f"{elevation}°", "lm", _INK)
 
 
+def _place(vector: Floats, height: int) -> tuple[float, float]:
+    """Where a direction lies in the picture, in fine pixels."""
+    u, v = to_uv(vector)
+    return float(u) * WIDTH * _FINE, (1 - float(v)) * height * _FINE
+
+
+def _names(pen: ImageDraw.ImageDraw, named: Sequence[tuple[str, Floats]], height: int) -> None:
+    """A dot and a name for each source; names keep clear of each other."""
+    taken: list[tuple[float, float]] = []
+    for name, direction in named:
+        x, y = _place(direction, height)
+        radius = 5 * _FINE
+        pen.ellipse([x - radius, y - radius, x + radius, y + radius], (255, 255, 255), (0, 0, 0), _FINE)
+        above = y - 18 * _FINE
+        while any(abs(x - other_x) < 120 * _FINE and abs(above - other_y) < 20 * _FINE for other_x, other_y in taken):
+            above -= 22 * _FINE
+        taken.append((x, above))
+        _label(pen, (x, above), name, "mm", (255, 255, 255))
+
+
 def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: int) -> None:
     """The mean direction through time: a dot for each stretch, great circles between them, some of them labelled."""
     if not len(segments):
@@ -219,15 +248,11 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
     loud = (lengths > (1 - _MOST_DIFFUSE) * sums[:, 3]) & (sums[:, 3] > 10 ** (-RANGE_DB / 10) * sums[:, 3].max())
     aims = [flow / length if clear else None for flow, length, clear in zip(sums[:, :3], lengths, loud, strict=True)]
 
-    def place(vector: Floats) -> tuple[float, float]:
-        u, v = to_uv(vector)
-        return float(u) * WIDTH * _FINE, (1 - float(v)) * height * _FINE
-
     for first, second in pairwise(aims):
         if first is None or second is None:
             continue
         steps = 1 + int(np.degrees(angle_between(first, second)))
-        arc = [place(first + (second - first) * step / steps) for step in range(steps + 1)]
+        arc = [_place(first + (second - first) * step / steps, height) for step in range(steps + 1)]
         for start, end in pairwise(arc):
             if abs(start[0] - end[0]) < WIDTH * _FINE / 2:  # Not across the whole picture where the seam is crossed.
                 pen.line([start, end], fill=(0, 0, 0, 150), width=6 * _FINE)
@@ -236,7 +261,7 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
     for index, aim in enumerate(aims):
         if aim is None:
             continue
-        x, y = place(aim)
+        x, y = _place(aim, height)
         radius = 5 * _FINE
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], (255, 255, 255), (0, 0, 0), _FINE)
         if all(abs(x - other_x) > 70 * _FINE or abs(y - other_y) > 45 * _FINE for other_x, other_y in labelled):

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio import picture_track, sound_track, video
 from omniaudio.container import Stereo, open_file
-from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import replacing
 from omniaudio.h264 import even
 from omniaudio.mp4_boxes import mark_spatial
 from omniaudio.output import check_output

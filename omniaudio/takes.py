@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -15,33 +15,35 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from omniaudio import video
-from omniaudio.again import Again, Crop, crop, known_latents, open_part, splice
-from omniaudio.delivery import (
-    AmbixWriter,
-    MadeAgain,
-    Options,
-    Sidecar,
-    decibels,
-    file_sha256,
-    installed_versions,
-    replacing,
-)
+from omniaudio.again import Again, Crop, crop, open_part, without_context
+from omniaudio.ambisonics import CHANNELS, Floats
+from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generator import Generation, Settings, Stages
-from omniaudio.limits import MOST_TAKES, Guidance, OutputRate, Seed, Steps, Takes
+from omniaudio.files import file_sha256, replacing
+from omniaudio.generation.by_source import SourceTakes
+from omniaudio.generation.exemplars import Exemplar
+from omniaudio.generation.joint import JointTakes
+from omniaudio.generation.placing import channels
+from omniaudio.generation.stems import kinds_of, parts
+from omniaudio.generation.take_sound import TakeSound, Wanted
+from omniaudio.generator import Settings, Stages
+from omniaudio.limits import MOST_TAKES, Guidance, Order, OutputRate, Seed, Steps, Takes, Variation
 from omniaudio.listening import BinauralRenderer
+from omniaudio.loudness import decibels
 from omniaudio.output import check_output
 from omniaudio.overlap import use_beside
 from omniaudio.paths import InputPath, OutputPath, check_name, check_readable
 from omniaudio.progress import Report
+from omniaudio.recognition import kinds
+from omniaudio.recognition.networks import Networks, OnnxNetworks
+from omniaudio.recognition.recognise import MOST_SOURCES
+from omniaudio.recognition.sources import Source, Sources
+from omniaudio.sidecar import DerivesFrom, MadeAgain, Options, Sidecar, installed_versions
 from omniaudio.soundmap import SoundMap
 from omniaudio.sphere import check_sphere
 from omniaudio.stills import is_sequence, sequence_files
 
 Float32 = NDArray[np.float32]
-
-BYTES_PER_SAMPLE = 4 * (3 + 4) + 2 * (3 + 4)
-"""What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32."""
 
 ALIKE_SECONDS = 0.1
 """By how much a take may be longer or shorter than the clip's part that it belongs to."""
@@ -68,6 +70,10 @@ class Request(BaseModel):
     rate: OutputRate | None = None
     preview: bool = True
     map: bool = True
+    sources: Sources | None = Field(default=None, description="what sounds; recognised where it is not given")
+    variation: Variation | None = None
+    order: Order = 1
+    stems: bool = Field(default=False, description="each source's own sound as well, placed as in the whole")
     again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
     allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
@@ -76,6 +82,8 @@ class Request(BaseModel):
     def _has_the_take(self) -> Self:
         if self.only_take is not None and self.only_take > self.takes:
             raise ValueError(f"only_take is one of the {self.takes} takes, not {self.only_take}")
+        if self.again is not None and (self.stems or self.order != 1):
+            raise ValueError("a part that is made again has no stems, and the order of its take, which is 1")
         return self
 
 
@@ -86,6 +94,7 @@ class Take(BaseModel):
     sidecar: Path
     preview: Path | None
     map: Path | None
+    stems: tuple[Path, ...] = ()
     seed: int
     take: int
     rate: int
@@ -94,53 +103,58 @@ class Take(BaseModel):
     true_peak_dbtp: float | None
 
 
-def generate(request: Request, stages: Stages, report: Callable[[Report], None]) -> list[Take]:
+def generate(
+    request: Request,
+    stages: Stages,
+    report: Callable[[Report], None],
+    networks: Callable[[], Networks] = OnnxNetworks,
+) -> list[Take]:
     """Make the sound of a clip and deliver it.
 
     Args:
         request: what is wanted.
         stages: the model, ready to run.
         report: told of every step; what it raises ends the work, and nothing half-written stays.
+        networks: what sources are recognised with, where the model needs them and the request names none.
 
     Raises:
-        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
+        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written; the model
+            cannot do what is asked for.
     """
-    cut = None if request.again is None else crop(open_part(request.again), stages.config)
-    rate = cut.part.sound.rate if cut is not None else request.rate or stages.config.sample_rate
-    start, seconds = check(request, rate)
-    samples = cut.part.sound.samples if cut is not None else round(seconds * rate)
-    chosen = _settings(request, stages)
+    wanted = _wanted(request, stages)
+    chosen = wanted.chosen
     options = Options(
         backend=str(stages.backend),
         steps=chosen.steps,
         guidance=chosen.guidance,
-        start=start,
-        duration=seconds,
-        rate=rate,
+        start=wanted.start,
+        duration=wanted.seconds,
+        rate=wanted.rate,
         takes=chosen.takes,
+        variation=chosen.variation if stages.exemplars.kinds else None,
+        order=wanted.order,
     )
     input_sha256 = clip_sha256(request.input)
     sound_sha256 = "" if request.again is None else file_sha256(request.again.sound)
-    skipped, made_seconds = (0.0, seconds) if cut is None else (cut.start, cut.seconds)
-    generation = Generation(stages, made_seconds, chosen, report)
+    making: JointTakes | SourceTakes
+    if kinds_of(stages.config):
+        making = SourceTakes(stages, wanted, report, networks)
+    else:
+        making = JointTakes(stages, wanted, report)
     try:
-        frame_rate, shown = stages.config.omniaudio.frame_rate, min(made_seconds, seconds - skipped)
-        pictures = video.frames(request.input, frame_rate, start + skipped, shown)
-        generation.look(frame.image for frame in pictures)
-        latents = generation.sample(None if cut is None else known_latents(cut, stages.encode, stages.config))
-        background = video.frame_at(request.input, start + seconds / 2) if request.map else None
+        background = video.frame_at(request.input, wanted.start + wanted.seconds / 2) if request.map else None
         takes = []
         for number, path in paths(request):
-            with (
-                together(path.parent) as folder,
-                _sound(generation, latents[number - 1], options, cut, folder) as (gain, blocks),
-            ):
-                sound, drawn = folder / path.name, SoundMap(rate)
-                writer = _write(blocks, sound, rate, drawn, request)
-                gain_db = writer.gain_db if gain is None else decibels(gain) or 0.0
+            with together(path.parent) as folder, making.take(number, folder) as made:
+                sound, drawn = folder / path.name, SoundMap(wanted.rate)
+                writer = _write(made.blocks, sound, wanted, drawn, request)
+                gain_db = writer.gain_db if made.gain is None else decibels(made.gain) or 0.0
+                stems = _write_stems(made, path, folder, wanted, writer.gain_db) if request.stems else ()
                 if background is not None:
+                    named = _named_directions(making.sources, wanted)
                     with replacing(sound.with_suffix(".map.png")) as partial:
-                        drawn.draw(background).save(partial, format="PNG")
+                        drawn.draw(background, named).save(partial, format="PNG")
+                derives_from = _derives_from(made.derives_from)
                 Sidecar(
                     model=stages.name,
                     model_sha256=stages.identity,
@@ -149,9 +163,12 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
                     options=options,
                     input=relative(request.input, path.parent),
                     input_sha256=input_sha256,
-                    again=_made_again(request.again, cut, path.parent, sound_sha256),
+                    again=_made_again(request.again, wanted.cut, path.parent, sound_sha256),
                     gain_db=gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
+                    sources=making.sources,
+                    derives_from=derives_from,
+                    credit="; ".join(one.credit for one in derives_from) or None,
                 ).write(sound.with_suffix(".json"))
             takes.append(
                 Take(
@@ -159,29 +176,80 @@ def generate(request: Request, stages: Stages, report: Callable[[Report], None])
                     sidecar=path.with_suffix(".json"),
                     preview=path.with_suffix(".preview.wav") if request.preview else None,
                     map=path.with_suffix(".map.png") if request.map else None,
+                    stems=stems,
                     seed=chosen.seed,
                     take=number,
-                    rate=rate,
-                    samples=samples,
+                    rate=wanted.rate,
+                    samples=wanted.samples,
                     gain_db=gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
                 )
             )
         return takes
     finally:
-        generation.close()
+        making.close()
 
 
-@contextmanager
-def _sound(
-    generation: Generation, latents: Float32, options: Options, cut: Crop | None, folder: Path
-) -> Iterator[tuple[float | None, Iterator[Float32]]]:
-    """A take's sound in blocks; before it the gain of the part that is made again, or None where it is the whole."""
-    if cut is None:
-        yield None, generation.sound(latents, options.rate, round(options.duration * options.rate))
-        return
-    with splice(cut, generation.sound(latents, options.rate, cut.part.end - cut.first), folder) as spliced:
-        yield spliced
+def _wanted(request: Request, stages: Stages) -> Wanted:
+    """A request with what it leaves to the model and the clip. Raises UserError where it cannot be carried out."""
+    by_source = bool(kinds_of(stages.config))
+    part = None if request.again is None else open_part(request.again)
+    rate = part.sound.rate if part is not None else request.rate or stages.config.sample_rate
+    start, seconds = check(request, rate)
+    cut = None
+    if part is not None:
+        cut = without_context(part) if by_source else crop(part, stages.config)
+    return Wanted(
+        clip=request.input,
+        start=start,
+        seconds=seconds,
+        rate=rate,
+        chosen=_settings(request, stages),
+        order=request.order,
+        sources=request.sources or (None if request.again is None else _sources_of(request.again.sound)),
+        cut=cut,
+    )
+
+
+def _sources_of(sound: Path) -> Sources | None:
+    """What sounds in a take, as the sidecar beside it says."""
+    sidecar = Sidecar.beside(sound)
+    return None if sidecar is None else sidecar.sources
+
+
+def _named_directions(sources: Sources | None, wanted: Wanted) -> list[tuple[str, Floats]]:
+    """For a map: the name of each source that sounds in a part of a clip, and its direction in the middle of that."""
+    if sources is None:
+        return []
+    found = []
+    for part in parts(sources, wanted.start, wanted.seconds):
+        if isinstance(part.entry, Source):
+            middle = wanted.start + (part.begin + part.end) / 2
+            found.append((kinds.load()[part.entry.kind].name, part.entry.directions(np.array([middle]))[0]))
+    return found
+
+
+def _derives_from(exemplars: Sequence[Exemplar]) -> tuple[DerivesFrom, ...]:
+    """The recordings by others among the exemplars of a take, each once."""
+    found = (
+        DerivesFrom(kind=one.kind, source=one.source, author=one.author, licence=one.licence, url=one.url)
+        for one in exemplars
+        if not one.own
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def _write_stems(made: TakeSound, path: Path, folder: Path, wanted: Wanted, gain_db: float) -> tuple[Path, ...]:
+    """Each stem with the take's own gain, so that together they are the take."""
+    gain = np.float32(10 ** (gain_db / 20))
+    written = []
+    for label, blocks in made.stems:
+        name = f"{path.stem}.stem-{label}.wav"
+        with AmbixWriter(folder / name, wanted.rate, channels(wanted.order), guarded=False) as writer:
+            for block in blocks():
+                writer.write(block * gain)
+        written.append(path.with_name(name))
+    return tuple(written)
 
 
 def _made_again(again: Again | None, cut: Crop | None, folder: Path, sha256: str) -> MadeAgain | None:
@@ -254,6 +322,9 @@ def as_request(sidecar: Sidecar, clip: Path, output: Path, again: Again | None) 
         steps=options.steps,
         guidance=options.guidance,
         rate=options.rate if again is None else None,  # which is the take's own
+        sources=sidecar.sources,
+        variation=options.variation,
+        order=options.order,
         again=again,
         force=True,
     )
@@ -308,12 +379,20 @@ def check_target(request: Request, samples: int) -> None:
     read = [request.input] if request.again is None else [request.input, request.again.sound]
     for _, path in paths(request):
         check_output(path, ".wav", *read)
-    needed, free = samples * BYTES_PER_SAMPLE * request.takes, shutil.disk_usage(folder).free
+    needed, free = samples * _bytes_per_sample(request) * request.takes, shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
             f"{folder} has room for {free / 1e6:.0f} MB and {needed / 1e6:.0f} MB are needed: make room there.",
             ExitCode.NOT_WRITABLE,
         )
+
+
+def _bytes_per_sample(request: Request) -> int:
+    """What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32; and the
+    stems, which wait as float32 of one channel, and may be written."""
+    written = channels(request.order) + 2
+    stems = MOST_SOURCES + 1
+    return written * (3 + 4) + stems * 4 + (stems * channels(request.order) * 3 if request.stems else 0)
 
 
 def _length_of_take(request: Request, again: Again) -> float:
@@ -349,6 +428,7 @@ def _settings(request: Request, stages: Stages) -> Settings:
         takes=request.takes,
         steps=own.steps if request.steps is None else request.steps,
         guidance=own.guidance if request.guidance is None else request.guidance,
+        variation=own.variation if request.variation is None else request.variation,
     )
 
 
@@ -362,15 +442,16 @@ def paths(request: Request) -> Iterator[tuple[int, Path]]:
         yield number, output if number == 1 else output.with_name(f"{output.stem}.take{number}{output.suffix}")
 
 
-def _write(blocks: Iterator[Float32], path: Path, rate: int, drawn: SoundMap, request: Request) -> AmbixWriter:
-    """Master and preview, in one pass over the sound."""
+def _write(blocks: Iterator[Float32], path: Path, wanted: Wanted, drawn: SoundMap, request: Request) -> AmbixWriter:
+    """Master and preview, in one pass over the sound. Map and preview hear its first order."""
+    rate = wanted.rate
     renderer = BinauralRenderer(rate)
-    with AmbixWriter(path, rate, guarded=request.again is None) as master:
+    with AmbixWriter(path, rate, channels(wanted.order), guarded=request.again is None) as master:
 
         def deliver(block: Float32) -> None:
             master.write(block)
             if request.map:
-                drawn.add(block)
+                drawn.add(block[:CHANNELS])
 
         if not request.preview:
             use_beside(blocks, deliver)
@@ -379,7 +460,7 @@ def _write(blocks: Iterator[Float32], path: Path, rate: int, drawn: SoundMap, re
 
             def deliver_both(block: Float32) -> None:
                 deliver(block)
-                preview.write(renderer.process(block))
+                preview.write(renderer.process(block[:CHANNELS]))
 
             use_beside(blocks, deliver_both)
             preview.write(renderer.finish())

@@ -16,12 +16,14 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from omniaudio.ambisonics import XYZ, Floats, Sound
-from omniaudio.delivery import AmbixWriter, file_sha256, installed_versions, replacing
+from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256, replacing
 from omniaudio.listening import EARS, BinauralRenderer
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath, check_readable
 from omniaudio.progress import Progress, Report, Task
+from omniaudio.sidecar import installed_versions
 from omniaudio.sound_file import BLOCK, SoundFile, open_sound
 from omniaudio.takes import relative, together
 

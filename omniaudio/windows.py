@@ -7,7 +7,7 @@ common latent, and there is no border to be seen in it.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,11 @@ class WindowPlan:
         of a window, which see one side only, count for nothing.
         """
         weights = np.ones(self.length, np.float32)
-        if index > 0:
+        if self._shares(index):
             begin = self._fade_start(index) - self.windows[index].start
             weights[:begin] = 0
             weights[begin : begin + self.fade] = raised_cosine(self.fade)
-        if index + 1 < len(self.windows):
+        if self._shares(index + 1):
             begin = self._fade_start(index + 1) - self.windows[index].start
             weights[begin : begin + self.fade] = 1 - raised_cosine(self.fade)
             weights[begin + self.fade :] = 0
@@ -87,6 +87,12 @@ class WindowPlan:
             for index, span, one in zip(indexes, spans, by_window, strict=True):
                 blended[..., span] += one * weights[index]
         return blended
+
+    def _shares(self, index: int) -> bool:
+        """Whether window `index` overlaps the one before it: both exist, and are of one latent (`beside`)."""
+        if not 0 < index < len(self.windows):
+            return False
+        return self.windows[index].start < self.windows[index - 1].start + self.length
 
     def _fade_start(self, index: int) -> int:
         """The latent frame where the cross-fade from window `index - 1` to window `index` begins."""
@@ -119,6 +125,23 @@ def plan(frames: int, length: int, pictures_per_frame: float, multiple: int = 1)
     firsts = [last * i // hops for i in range(hops + 1)] if hops else [0]
     windows = tuple(Window(multiple * round(first * frames_per_picture / multiple), first) for first in firsts)
     return WindowPlan(length, pictures, fade, windows)
+
+
+def beside(plans: Sequence[WindowPlan]) -> WindowPlan:
+    """Several latents on one axis, one after another: their windows in one plan, in which they share nothing.
+
+    So latents of any lengths, each with conditions of its own, are sampled as one batch.
+
+    Args:
+        plans: of the latents, one or more, with windows of one length.
+    """
+    windows: list[Window] = []
+    start = picture = 0
+    for one in plans:
+        windows += [Window(start + window.start, picture + window.picture) for window in one.windows]
+        start += one.frames
+        picture += one.total_pictures
+    return replace(plans[0], windows=tuple(windows))
 
 
 def raised_cosine(length: int) -> Float32:

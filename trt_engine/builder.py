@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 
 from omniaudio import zoo
 from omniaudio.config import ModelConfig, load_config
-from omniaudio.delivery import file_sha256, replacing
 from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.files import file_sha256, replacing
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.stills import read_still
 from trt_engine import bundle as bundles
@@ -116,7 +116,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _settled(model: zoo.Model, folder: Path) -> zoo.Model:
     """The model in the bundle's folder: its files are copied there, and its graphs where it has any."""
     home = replace(model, folder=folder, config=folder / model.config.name)
-    files = [model.config, *bundles.weight_files(model.folder)]
+    files = [model.config, *bundles.weight_files(model.folder), *bundles.exemplar_files(model.folder)]
     if folder.resolve() == model.folder.resolve():
         for file in files:
             if file.is_symlink() or file.stat().st_nlink > 1:
@@ -154,7 +154,7 @@ def _usable(folder: Path, config: Path) -> Bundle | None:
     except UserError as error:
         _log.warning("The graphs are exported again: %s", error.sentence)
         return None
-    weights = tuple(map(bundles.record, bundles.weight_files(folder)))
+    weights = tuple(map(bundles.record, (*bundles.weight_files(folder), *bundles.exemplar_files(folder))))
     return bundle if bundle.identity == bundles.identity(bundles.record(config), weights) else None
 
 

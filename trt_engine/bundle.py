@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from omniaudio.delivery import file_sha256, replacing
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256, replacing
+from omniaudio.generation.exemplars import LATENTS_NAME, TABLE_NAME
 from trt_engine.targets import Flavour, Precision
 
 BUNDLE_FILE = "bundle.json"
@@ -103,6 +104,8 @@ class Bundle(_Record):
     """The model's own files."""
     graph_weights: tuple[FileRecord, ...]
     """The files that the graphs point into; the same ones where a graph can."""
+    exemplars: tuple[FileRecord, ...] = ()
+    """The bank that sampling may start from (`omniaudio.generation.exemplars`), where the model has one."""
     precision: str
     graphs: dict[Stage, Graph]
     engines: tuple[Engine, ...] = ()
@@ -113,12 +116,12 @@ class Bundle(_Record):
     @property
     def files(self) -> tuple[FileRecord, ...]:
         """What every back-end needs: all but the engines and `bundle.json` itself."""
-        return (self.config, *self.graph_weights, *self.graphs.values())
+        return (self.config, *self.graph_weights, *self.exemplars, *self.graphs.values())
 
     @property
     def identity(self) -> str:
-        """Of config and weights: what a sidecar names the model by."""
-        return identity(self.config, self.weights)
+        """Of config, weights and exemplars: what a sidecar names the model by."""
+        return identity(self.config, (*self.weights, *self.exemplars))
 
     def source(self, stage: Stage) -> str:
         """What an engine of a stage is made of, the graph and the weights that it points into, as one SHA-256."""
@@ -150,6 +153,11 @@ def identity(first: FileRecord, weights: tuple[FileRecord, ...]) -> str:
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """The files that a model's own weights lie in: the model's, and its vision's where the folder has it."""
     return tuple(path for name in WEIGHT_NAMES if (path := folder / name).is_file())
+
+
+def exemplar_files(folder: Path) -> tuple[Path, ...]:
+    """The files of a model's bank of exemplars; none where it has no bank."""
+    return tuple(path for name in (LATENTS_NAME, TABLE_NAME) if (path := folder / name).is_file())
 
 
 def load(folder: Path) -> Bundle:

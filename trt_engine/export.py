@@ -20,8 +20,8 @@ from safetensors.torch import save_file
 from torch.export import Dim
 
 from omniaudio import zoo
-from omniaudio.delivery import replacing
 from omniaudio.errors import UserError
+from omniaudio.files import replacing
 from trt_engine.bundle import (
     BUNDLE_FILE,
     Bundle,
@@ -30,6 +30,7 @@ from trt_engine.bundle import (
     Licence,
     Stage,
     Tensor,
+    exemplar_files,
     intact,
     record,
     weight_files,
@@ -89,6 +90,7 @@ def export_model(model: zoo.Model, on_graph: Callable[[Stage], None] = lambda st
             config=record(folder / model.config.name),
             weights=tuple(map(record, files)),
             graph_weights=tuple(map(record, stored)),
+            exemplars=tuple(map(record, exemplar_files(folder))),
             precision="float32",
             graphs={},
             licences=(Licence(of=model.name, licence=model.licence),),

@@ -7,6 +7,7 @@ from pathlib import Path
 from omniaudio import zoo
 from omniaudio.config import load_config
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.generation.exemplars import Bank
 from omniaudio.generator import Stages
 from trt_engine import bundle
 from trt_engine.bundle import Bundle, Stage
@@ -79,13 +80,14 @@ def _open(model: zoo.Model, backend: Backend) -> Stages:
         from trt_engine.stage_modules import load_parts  # noqa: PLC0415
 
         identity = bundle.identity(
-            bundle.record(model.config), tuple(map(bundle.record, bundle.weight_files(model.folder)))
+            bundle.record(model.config),
+            tuple(map(bundle.record, (*bundle.weight_files(model.folder), *bundle.exemplar_files(model.folder)))),
         )
-        description = Description(model.name, identity, load_config(model.config), backend)
+        description = Description(model.name, identity, load_config(model.config), backend, Bank.load(model.folder))
         return TorchPipeline(description, *load_parts(model))
     found = bundle.load(model.folder)
     config = load_config(model.folder / found.config.file)
-    description = Description(model.name, found.identity, config, backend)
+    description = Description(model.name, found.identity, config, backend, Bank.load(model.folder))
     if backend in GRAPHICS:
         from trt_engine.runtime.tensorrt_pipeline import TensorRtPipeline  # noqa: PLC0415
 

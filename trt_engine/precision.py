@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
 
-from omniaudio.delivery import replacing
+from omniaudio.files import replacing
 from trt_engine.bundle import Stage
 from trt_engine.targets import Precision
 from trt_engine.weights import INLINE_BYTES

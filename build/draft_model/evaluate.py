@@ -19,11 +19,11 @@ from PIL import Image
 
 from omniaudio import zoo
 from omniaudio.ambisonics import Floats, angle_between, direction, encode, unit_vector
-from omniaudio.delivery import guard_gain, true_peak
 from omniaudio.evaluation import metrics, report
 from omniaudio.evaluation.report import Judged, Row, SceneResult
 from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
 from omniaudio.generator import Generation, Settings, Stages
+from omniaudio.loudness import guard_gain, true_peak
 from omniaudio.training.scenes import HEIGHT, WIDTH, Billboard, render
 from trt_engine.pipeline import open_pipeline
 

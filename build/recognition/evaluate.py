@@ -180,7 +180,7 @@ def main() -> None:
     finder = Finder(networks, kinds.load())
 
     def look(picture: NDArray[np.uint8]) -> Sources:
-        return sources([picture], [0.5], 1.0, networks, kinds=kinds.load())
+        return sources([picture], [0.5], (0.0, 1.0), 1.0, networks, kinds=kinds.load())
 
     seed = 11 if asked.split == "test" else 1
     single, pair, close, seconds, wrong = Row(), Row(), [], [], Counter()

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from omniaudio.config import ModelConfig
-from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import replacing
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.zoo import WEIGHT_NAMES
 

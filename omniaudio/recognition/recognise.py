@@ -1,6 +1,6 @@
 """From a clip to its sources: looks at some of its frames, followed through time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 
@@ -25,35 +25,55 @@ MOST_SOURCES = 8
 
 
 def recognise(
-    path: Path, networks: Networks, *, kinds: Kinds | None = None, report: Callable[[float], None] = lambda _: None
+    path: Path,
+    networks: Networks,
+    *,
+    start: float = 0.0,
+    duration: float | None = None,
+    checked: bool = False,
+    kinds: Kinds | None = None,
+    report: Callable[[float], None] = lambda _: None,
 ) -> Sources:
     """Finds the sources of a 360° video, image or image sequence.
 
-    `report` is called with the share that is done, after each look; an exception from it ends the work.
+    Args:
+        path: the clip.
+        networks: that it looks with.
+        start: seconds into the clip, before which nothing is looked at.
+        duration: seconds that are looked at; to the clip's end where None.
+        checked: the clip shows the whole sphere, as somebody found out before.
+        kinds: that are known; the package's own where None.
+        report: called with the share that is done, 0 to 1, after each look; an exception ends the work.
 
-    Raises UserError: no clip, or no 360° panorama."""
+    Raises:
+        UserError: no clip, no 360° panorama, or no such range in it.
+    """
     info = video.probe(path)
-    check_sphere(info)
-    seconds = info.duration or STILL_SECONDS
-    looks = 1 if info.duration is None else min(MOST_LOOKS, max(1, ceil(seconds / LOOK_SECONDS)))
-    step = seconds / looks
-    times = [(look + 0.5) * step for look in range(looks)]
-    rate, start, length = (1.0, 0.0, 1.0) if info.duration is None else (1 / step, step / 2, None)
-    shown = video.frames(path, rate, start, length)
-    frames = (frame.image for frame in shown)
-    return sources(frames, times, seconds, networks, kinds=kinds or load(), report=report)
+    still = info.duration is None
+    seconds = max(start + (duration or STILL_SECONDS), STILL_SECONDS) if still else float(info.duration or 0)
+    begin, length = (0.0, seconds) if still else video.time_range(info, start, duration)
+    if not checked:
+        check_sphere(info, begin, length)
+    looks = 1 if still else min(MOST_LOOKS, max(1, ceil(length / LOOK_SECONDS)))
+    step = length / looks
+    times = [begin + (look + 0.5) * step for look in range(looks)]
+    rate, first, shown = (1.0, 0.0, 1.0) if still else (1 / step, begin + step / 2, length - step / 2)
+    frames = (frame.image for frame in video.frames(path, rate, first, shown))
+    return sources(frames, times, (begin, begin + length), seconds, networks, kinds=kinds or load(), report=report)
 
 
 def sources(
     frames: Iterable[Picture],
-    times: list[float],
+    times: Sequence[float],
+    span: tuple[float, float],
     seconds: float,
     networks: Networks,
     *,
     kinds: Kinds,
     report: Callable[[float], None] = lambda _: None,
 ) -> Sources:
-    """The sources of a clip of `seconds`, by its frames `(height, width, 3)` at `times`."""
+    """The sources of a clip of `seconds`, by its frames `(height, width, 3)` at `times`, which stand for the `span`
+    from one time to another."""
     finder = Finder(networks, kinds)
     looks: list[Sighted] = []
     last: Picture | None = None
@@ -64,7 +84,7 @@ def sources(
         report(len(looks) / len(times))
     times = times[: len(looks)]
     tracks = tracking.follow([look.things for look in looks])
-    found = [tracking.source(track, times, seconds, kinds) for track in tracks[:MOST_SOURCES]]
+    found = [tracking.source(track, times, span, kinds) for track in tracks[:MOST_SOURCES]]
     bed, sure = beds.choose([look.bed for look in looks], kinds)
     return Sources(
         seconds=round(seconds, 3),

@@ -15,8 +15,8 @@ from rich.console import Group
 from rich.table import Table
 
 from omniaudio.ambisonics import Floats, angles, unit_vector
-from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import replacing
 from omniaudio.recognition import kinds
 
 _SHOWN_PROBLEMS = 5

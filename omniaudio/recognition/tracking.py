@@ -105,8 +105,8 @@ def _is_real(track: Track, looks: int) -> bool:
     return len(track.looks) / span >= SEEN_AT_LEAST
 
 
-def source(track: Track, times: Sequence[float], seconds: float, kinds: Kinds) -> Source:
-    """A track as a source of a clip that was looked at at these times.
+def source(track: Track, times: Sequence[float], span: tuple[float, float], kinds: Kinds) -> Source:
+    """A track as a source of a clip that was looked at at these times, from the beginning to the end of `span`.
 
     It begins halfway between the first look that shows it and the one before, and ends alike."""
     things = np.array([not kind.bed for kind in kinds.kinds])
@@ -115,8 +115,8 @@ def source(track: Track, times: Sequence[float], seconds: float, kinds: Kinds) -
     directions = _smooth(np.array([sighting.direction for sighting in track.seen]))
     sizes = _smooth(np.log([[sighting.size] for sighting in track.seen]))[:, 0]
     first, last = track.looks[0], track.looks[-1]
-    start = 0.0 if first == 0 else (times[first - 1] + times[first]) / 2
-    end = seconds if last == len(times) - 1 else (times[last] + times[last + 1]) / 2
+    start = span[0] if first == 0 else (times[first - 1] + times[first]) / 2
+    end = span[1] if last == len(times) - 1 else (times[last] + times[last + 1]) / 2
     mean = directions.mean(axis=0)
     mean /= max(float(np.linalg.norm(mean)), 1e-9)
     if float((directions @ mean).min()) > np.cos(STILL):

@@ -12,8 +12,9 @@ from test_generator import FRAMES, RATIO, config
 from test_generator import RATE as MODEL_RATE
 
 from omniaudio.again import CONTEXT, FADE_SECONDS, Again, Crop, Part, crop, known_latents, open_part, splice
-from omniaudio.delivery import CEILING_DBTP, MadeAgain, Options, Sidecar, true_peak
 from omniaudio.errors import UserError
+from omniaudio.loudness import CEILING_DBTP, true_peak
+from omniaudio.sidecar import MadeAgain, Options, Sidecar
 from omniaudio.sound_file import SoundFile
 
 Array = np.ndarray

@@ -11,10 +11,11 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from omniaudio.ambisonics import Convention, Sound, convert, encode
+from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.cli import application
-from omniaudio.delivery import AmbixWriter, Options, Sidecar
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.info import PanoramaReport, SoundReport, as_text, describe, guess_convention
+from omniaudio.sidecar import Options, Sidecar
 
 RATE = 16000
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from omniaudio import takes
 from omniaudio.again import Again
-from omniaudio.delivery import LARGEST_SIDECAR, Options, Sidecar
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.sidecar import LARGEST_SIDECAR, Options, Sidecar
 
 Edit = Callable[[dict[str, Any]], None]
 VALID = json.loads(

@@ -14,9 +14,9 @@ from commanding import Outcome, omniaudio
 from omniaudio import takes, zoo
 from omniaudio.again import FADE_SECONDS, Again
 from omniaudio.decoding import matched_cross_fade
-from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode
 from omniaudio.generator import Stages
+from omniaudio.sidecar import Sidecar
 from trt_engine.bundle import BUNDLE_FILE
 from trt_engine.pipeline import open_pipeline
 

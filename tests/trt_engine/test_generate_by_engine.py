@@ -15,8 +15,8 @@ from commanding import Outcome, omniaudio
 from PIL import Image
 from running import Running
 
-from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode
+from omniaudio.sidecar import Sidecar
 from trt_engine.client import Again, Client, JobRequest, MediaSource, PathSource, find
 
 QUICK = ("--duration", "1", "--steps", "4", "--model", "draft")

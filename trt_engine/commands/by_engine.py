@@ -10,8 +10,9 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from omniaudio import again, takes
-from omniaudio.delivery import Sidecar, file_sha256
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256
+from omniaudio.sidecar import Sidecar
 from omniaudio.stills import is_sequence
 from trt_engine.client import (
     Again,

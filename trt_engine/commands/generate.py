@@ -7,8 +7,9 @@ import typer
 
 from omniaudio import takes, zoo
 from omniaudio.again import Again
-from omniaudio.delivery import Sidecar
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Sidecar
 from trt_engine.commands import by_engine
 from trt_engine.commands.engine import Engine, TokenFile, connect
 from trt_engine.commands.events import interruptible, print_event, reporting, told
@@ -32,8 +33,19 @@ def generate(
     start: Annotated[float | None, typer.Option(help="Seconds into the clip; else 0, or as TAKE was made.")] = None,
     duration: Annotated[float | None, typer.Option(help="Seconds; else to the clip's end.")] = None,
     seed: Annotated[int | None, typer.Option(help="Another seed is another sound; else 0.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Of the sampler; else the model's own.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of the sampler, from noise; else the model's own.")] = None,
     guidance: Annotated[float | None, typer.Option(help="By the picture, 1 is none; else the model's own.")] = None,
+    sources: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="What sounds, as `omniaudio info --sources` writes it; else it is recognised."
+        ),
+    ] = None,
+    variation: Annotated[
+        float | None, typer.Option(help="0 is an exemplar itself, 1 is free generation; else the model's own.")
+    ] = None,
+    order: Annotated[int | None, typer.Option(help="Of the ambisonics, 1 to 3; else 1.")] = None,
+    stems: Annotated[bool, typer.Option("--stems", help="OUT.stem-1-dog.wav and so on: each source alone.")] = False,
     take_count: Annotated[
         int | None, typer.Option("--takes", help="That many; the second is OUT.take2.wav, and so on.")
     ] = None,
@@ -64,6 +76,8 @@ def generate(
         "guidance": guidance,
         "takes": take_count,
         "rate": rate,
+        "variation": variation,
+        "order": order,
     }
     given = {name: value for name, value in wishes.items() if value is not None}
     with told(as_json, "nothing was written"), interruptible():
@@ -73,7 +87,9 @@ def generate(
             if again is not None or part is not None:
                 given |= _part_of(again, part, start)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav")}
-            given |= {"force": force, "allow_truncated": allow_truncated}
+            given |= {"force": force, "allow_truncated": allow_truncated, "stems": stems}
+            if sources is not None:
+                given["sources"] = Sources.read(sources)
             request = checked(takes.Request, **given, preview=preview, map=drawn)
             if engine is not None:
                 client = connect(engine, token_file)
@@ -85,8 +101,13 @@ def generate(
         else:
             if engine is not None:
                 raise UserError("--from makes a take again on this machine, as its sidecar says: leave out --engine.")
-            if backend is not None or given:
-                named = ", ".join(f"--{name}" for name in ([*given, "backend"] if backend is not None else given))
+            given |= {
+                name: value
+                for name, value in (("backend", backend), ("sources", sources), ("stems", stems or None))
+                if value is not None
+            }
+            if given:
+                named = ", ".join(f"--{name}" for name in given)
                 raise UserError(f"--from makes a take again as it was: leave out {named}.")
             if part is not None:
                 raise UserError("--from makes the part again that it was: leave out --part.")
@@ -125,7 +146,7 @@ def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -
         print_event("done", model=model, backend=backend, takes=[take.model_dump(mode="json") for take in made])
         return
     for take in made:
-        files = [file for file in (take.sound, take.preview, take.map, take.sidecar) if file is not None]
+        files = [file for file in (take.sound, take.preview, take.map, *take.stems, take.sidecar) if file is not None]
         peak = "silence" if take.true_peak_dbtp is None else f"true peak {take.true_peak_dbtp:.1f} dBTP"
         typer.echo(f"{take.samples / take.rate:.2f} s by {model} on {backend}, seed {take.seed}, {peak}")
         for file in files:

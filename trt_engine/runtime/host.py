@@ -45,6 +45,7 @@ class HostPipeline(Described):
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
+        begin: float = 1.0,
     ) -> Float32:
         """Noise to latents, in numpy; `on_rows` is told after every run of the transformer."""
         whole = whole_velocity(
@@ -56,7 +57,7 @@ class HostPipeline(Described):
             like=start,
             on_rows=on_rows,
         )
-        latents: Float32 = euler(holding(whole, start, held), start, steps)
+        latents: Float32 = euler(holding(whole, start, held), start, steps, begin=begin)
         return latents
 
     def decode(self, latents: Float32) -> Float32:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from omniaudio.config import ModelConfig
 from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.generation.exemplars import NO_EXEMPLARS, Bank
 
 Array = NDArray[Any]
 
@@ -64,12 +65,14 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Description:
-    """What a sidecar says of a pipeline: the model's name, the SHA-256 of config and weights, and what runs it."""
+    """What a sidecar says of a pipeline: the model's name, the SHA-256 of config and weights, and what runs it; and
+    the model's exemplars."""
 
     name: str
     identity: str
     config: ModelConfig
     backend: Backend
+    exemplars: Bank = NO_EXEMPLARS
 
 
 class Described:
@@ -80,6 +83,7 @@ class Described:
         self.identity = description.identity
         self.config = description.config
         self.backend = description.backend
+        self.exemplars = description.exemplars
 
 
 def named(name: str) -> Backend:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import replacing
 from trt_engine.compiler import library, logger
 from trt_engine.runtime.device import Device, DeviceArray
 from trt_engine.runtime.session import Array

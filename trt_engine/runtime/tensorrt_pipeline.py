@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omniaudio.delivery import replacing
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import replacing
 from omniaudio.sampler import Held, halves
 from omniaudio.windows import WindowPlan
 from trt_engine.bundle import PICTURE, Bundle, Stage, engine_for
@@ -65,7 +65,8 @@ class TensorRtPipeline(Described):
         self._updates: dict[bool, TensorRtSession] = {}
         self._sampler: StepSampler | None = None
         for stage in (Stage.CONDITIONER, Stage.VISION, Stage.VELOCITY, Stage.DECODER):
-            self.session(stage)
+            if stage in bundle.graphs:
+                self.session(stage)
 
     def session(self, stage: Stage) -> TensorRtSession:
         """One stage's engine, loaded when it is first needed."""
@@ -88,12 +89,17 @@ class TensorRtPipeline(Described):
         pictures = {PICTURE + name: self.device.upload(picture) for name, picture in inputs.items()}
         return self.session(Stage.VISION).compute(pictures)
 
-    def conditions(self, features: Sequence[Arrays]) -> Arrays:
-        """Features of a window's pictures, each (1, …), to its conditions (1, …)."""
+    def conditions(self, features: Sequence[Mapping[str, DeviceArray | Array]]) -> Arrays:
+        """Features of a window's pictures, each (1, …), to its conditions (1, …). Those that are given by the caller
+        are arrays in the computer's own memory."""
+        there = [
+            {name: self.device.upload(one) if isinstance(one, np.ndarray) else one for name, one in picture.items()}
+            for picture in features
+        ]
         together = {}
-        for name, one in features[0].items():
+        for name, one in there[0].items():
             together[name] = self.device.empty((1, len(features), *one.shape[1:]), one.dtype)
-            for place, picture in enumerate(features):
+            for place, picture in enumerate(there):
                 target = together[name].address + place * one.nbytes
                 self.device.copy(target, picture[name].address, one.nbytes)
         return self.session(Stage.CONDITIONER).compute(together)
@@ -112,6 +118,7 @@ class TensorRtPipeline(Described):
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
+        begin: float = 1.0,
     ) -> Float32:
         """Noise to latents; a step is one captured graph, and `on_rows` is told once a step.
 
@@ -135,7 +142,7 @@ class TensorRtPipeline(Described):
                 conditions.records[0],
             )
         sampler = self._sampler
-        sampler.load(start, conditions.records, self.config.omniaudio.guidance_drops, steps, held)
+        sampler.load(start, conditions.records, self.config.omniaudio.guidance_drops, (steps, begin), held)
         before: Callable[[], None] | None = None
         for step in range(steps):
             sampler.step(step)
@@ -248,9 +255,15 @@ class StepSampler:
         return self._key == _key(windows, takes, guidance)
 
     def load(
-        self, start: Float32, records: Sequence[Arrays], drops: Collection[str], steps: int, held: Held | None
+        self,
+        start: Float32,
+        records: Sequence[Arrays],
+        drops: Collection[str],
+        times: tuple[int, float],
+        held: Held | None,
     ) -> None:
-        """Begin with a clip's noise (takes, channels, frames), conditions, and what of it is known."""
+        """Begin with a clip's noise (takes, channels, frames), conditions, and what of it is known. `times` is the
+        number of steps, and the time at which they begin."""
         device = self._device
         known, weight = np.zeros_like(start), self._tables.weight
         if held is not None:
@@ -259,9 +272,10 @@ class StepSampler:
         device.write(self._weight, weight)
         device.write(self.x, start)
         device.write(self._latents, self._tables.rows(start, self._halves))
-        device.write(self._steps, np.array([steps], np.float32))
-        times = 1 - np.arange(steps, dtype=np.float64) / steps
-        self._times = device.upload(np.repeat(times.astype(np.float32), self._chunk).reshape(steps, self._chunk))
+        steps, begin = times
+        device.write(self._steps, np.array([steps / begin], np.float32))
+        each = begin * (1 - np.arange(steps, dtype=np.float64) / steps)
+        self._times = device.upload(np.repeat(each.astype(np.float32), self._chunk).reshape(steps, self._chunk))
         for row in range(self.rows):
             half, in_half = divmod(row, len(records) * self._takes)
             chunk, place = divmod(row, self._chunk)

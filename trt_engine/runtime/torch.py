@@ -129,9 +129,12 @@ class TorchPipeline(Described):
         pictures = {PICTURE + name: self._tensor(picture) for name, picture in inputs.items()}
         return self._sessions[Stage.VISION].compute(pictures)
 
-    def conditions(self, features: Sequence[Tensors]) -> Tensors:
+    def conditions(self, features: Sequence[Mapping[str, Tensor | Array]]) -> Tensors:
         """Features of a window's pictures, each (1, …), to its conditions (1, …)."""
-        together = {name: torch.stack([one[name] for one in features], dim=1) for name in features[0]}
+        together = {
+            name: torch.stack([torch.as_tensor(one[name], device=self.device) for one in features], dim=1)
+            for name in features[0]
+        }
         return self._sessions[Stage.CONDITIONER].compute(together)
 
     def condition_store(self) -> TensorStore:
@@ -149,11 +152,13 @@ class TorchPipeline(Described):
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
+        begin: float = 1.0,
     ) -> Float32:
         """Noise to latents; on CUDA, a step's velocity is one captured graph and `on_rows` is told once a step."""
         x = self._tensor(start)
         if self.device.type != "cuda":
-            latents = euler(holding(self.flow(windows, conditions, guidance, x, on_rows), x, held), x, steps)
+            flow = holding(self.flow(windows, conditions, guidance, x, on_rows), x, held)
+            latents = euler(flow, x, steps, begin=begin)
             return np.asarray(latents.cpu().numpy())
         if self._captured is None or not self._captured.fits(windows, len(start), guidance):
             self._captured = None  # its memory first
@@ -172,7 +177,7 @@ class TorchPipeline(Described):
             before.record()
             on_rows(rows)
 
-        return np.asarray(euler(holding(self._captured, x, held), x, steps, on_step).cpu().numpy())
+        return np.asarray(euler(holding(self._captured, x, held), x, steps, on_step, begin).cpu().numpy())
 
     def flow(
         self,

@@ -19,8 +19,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from omniaudio.delivery import replacing
 from omniaudio.errors import UserError
+from omniaudio.files import replacing
 from trt_engine.service import gpu
 from trt_engine.service.answers import JsonErrors
 from trt_engine.service.api import create_api, end_streams

@@ -63,7 +63,7 @@ def test_two_things_are_found() -> None:
 
 
 def test_where_nothing_sounds_there_is_no_source_and_a_quiet_bed() -> None:
-    found = sources([_panorama()], [0.5], 1.0, Colours(), kinds=TABLE)
+    found = sources([_panorama()], [0.5], (0.0, 1.0), 1.0, Colours(), kinds=TABLE)
     assert found.sources == ()
     assert found.bed is not None
     assert found.bed.kind == beds.QUIET
@@ -76,7 +76,7 @@ def test_the_tripod_is_no_source() -> None:
 def test_what_covers_much_of_the_panorama_is_the_bed() -> None:
     picture = _panorama()
     picture[120:] = GREEN
-    bed = sources([picture], [0.5], 1.0, Colours(), kinds=TABLE).bed
+    bed = sources([picture], [0.5], (0.0, 1.0), 1.0, Colours(), kinds=TABLE).bed
     assert bed is not None
     assert bed.kind == "sea_waves"
 
@@ -90,7 +90,7 @@ def test_a_frame_that_stays_is_looked_at_once() -> None:
             return super().detect(picture)
 
     networks = Counting()
-    found = sources([_panorama((RED, 30, 0, 40))] * 4, [1.0, 3.0, 5.0, 7.0], 8.0, networks, kinds=TABLE)
+    found = sources([_panorama((RED, 30, 0, 40))] * 4, [1.0, 3.0, 5.0, 7.0], (0.0, 8.0), 8.0, networks, kinds=TABLE)
     assert networks.looks == 1
     assert [(one.kind, one.start, one.end) for one in found.sources] == [("dog", 0, 8)]
 

@@ -1,4 +1,4 @@
-"""Delivery: the true peak by signals whose peak is known, files read back by another library, and failing targets."""
+"""The true peak by signals whose peak is known, files read back by another library, and failing targets."""
 
 import json
 import subprocess
@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import firwin, upfirdn
 
-from omniaudio import delivery
 from omniaudio.ambisonics import Sound
-from omniaudio.delivery import AmbixWriter, Options, Sidecar, TruePeakMeter, guard_gain, replacing, true_peak
+from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256, replacing
+from omniaudio.loudness import TruePeakMeter, guard_gain, true_peak
+from omniaudio.sidecar import Options, Sidecar
 
 CEILING = 10 ** (-1 / 20)
 
@@ -147,7 +149,7 @@ class TestAmbixWriter:
         assert sorted(tmp_path.rglob("*")) == before
 
     def test_what_a_wav_cannot_hold_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(delivery, "WAV_LIMIT", 12_000)
+        monkeypatch.setattr("omniaudio.ambix_wav.WAV_LIMIT", 12_000)
         write(tmp_path / "a.wav", noise(1000))
         with pytest.raises(UserError, match="4 GB") as caught:
             write(tmp_path / "b.wav", noise(1001))
@@ -162,7 +164,7 @@ class TestAmbixWriter:
 import resource, sys
 from pathlib import Path
 import numpy as np
-from omniaudio.delivery import AmbixWriter
+from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.errors import UserError
 try:
     with AmbixWriter(Path(sys.argv[1]) / "a.wav", 48000) as writer:
@@ -239,4 +241,4 @@ class TestSidecar:
 
 def test_the_hash_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert delivery.file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,81 @@
+"""Takes of a model that makes one kind of sound at a time: what sounds is recognised first, or given."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from omniaudio.again import splice
+from omniaudio.generation.stems import StemGeneration, parts
+from omniaudio.generation.take_sound import TakeSound, Wanted
+from omniaudio.generator import FIRST_TAKE_AGAIN, LOOKING, Stages
+from omniaudio.progress import Progress, Report, Task
+from omniaudio.recognition.networks import Networks
+from omniaudio.recognition.recognise import recognise
+from omniaudio.recognition.sources import Sources
+
+_LOOKING_UNITS, _SECONDS_OF_LOOKING = 100, 3.0
+
+
+class SourceTakes:
+    """All takes of a clip. `close` in the end."""
+
+    sources: Sources
+    """What sounds in the clip."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        wanted: Wanted,
+        report: Callable[[Report], None],
+        networks: Callable[[], Networks],
+    ) -> None:
+        """Recognises the sources where they are not given, and samples. What `report` raises ends the work.
+
+        Raises:
+            UserError: the clip cannot be read, nothing sounds, or no networks to recognise with are here.
+        """
+        self._wanted = wanted
+        progress = Progress(report)
+        if wanted.sources is None:
+            progress.tasks.append(Task(LOOKING, _LOOKING_UNITS, _SECONDS_OF_LOOKING / _LOOKING_UNITS))
+            self.sources = _recognised(wanted, networks(), progress)
+        else:
+            self.sources = wanted.sources
+        part = None if wanted.cut is None else wanted.cut.part
+        if part is None:
+            span = wanted.start, wanted.seconds
+        else:
+            span = wanted.start + part.begin / wanted.rate, part.samples / wanted.rate
+        self._stems = StemGeneration(stages, wanted.chosen, parts(self.sources, *span), span, progress)
+        # By the same seed, a part that is made again is another sound than the one before.
+        self._stems.sample(0 if part is None else FIRST_TAKE_AGAIN)
+
+    def close(self) -> None:
+        """Nothing is kept outside of memory."""
+
+    @contextmanager
+    def take(self, number: int, folder: Path) -> Iterator[TakeSound]:
+        """A take, from 1. Stems wait in `folder`."""
+        wanted = self._wanted
+        exemplars = self._stems.exemplars(number)
+        with self._stems.take(number, wanted.rate, wanted.order, folder) as mix:
+            if wanted.cut is None:
+                stems = tuple((stem.part.label, partial(mix.blocks, stem)) for stem in mix.stems)
+                yield TakeSound(mix.blocks(), stems=stems, derives_from=exemplars)
+                return
+            with splice(wanted.cut, mix.blocks(), folder) as (gain, blocks):
+                yield TakeSound(blocks, gain, derives_from=exemplars)
+
+
+def _recognised(wanted: Wanted, networks: Networks, progress: Progress) -> Sources:
+    progress.begin(LOOKING)
+    done = 0
+
+    def looked(share: float) -> None:
+        nonlocal done
+        now = round(share * _LOOKING_UNITS)
+        progress.advance(LOOKING, now - done)
+        done = now
+
+    return recognise(wanted.clip, networks, start=wanted.start, duration=wanted.seconds, checked=True, report=looked)

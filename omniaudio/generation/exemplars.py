@@ -1,0 +1,127 @@
+"""The bank of exemplars: latents of sounds of each kind, from whose noised form sampling may start.
+
+A bank is two files in a model's folder. `exemplars.safetensors` holds the latents by name, each `(channels, frames)`,
+as half floats. `exemplars.toml` says of each which kind it is, where it comes from, and who is to be credited.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.windows import raised_cosine
+
+Float32 = NDArray[np.float32]
+
+LATENTS_NAME, TABLE_NAME = "exemplars.safetensors", "exemplars.toml"
+OWN_LICENCE = "as the model"
+FADE_FRAMES = 4
+"""Latent frames of the cross-fade between two exemplars in a row."""
+
+
+class Exemplar(BaseModel):
+    """One sound of the bank."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    kind: str
+    source: str
+    author: str
+    licence: str
+    url: str = ""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a take of the model itself, for which nobody else is to be credited."""
+        return self.licence == OWN_LICENCE
+
+
+class Bank:
+    """A model's exemplars."""
+
+    def __init__(self, exemplars: Sequence[Exemplar], latents: Mapping[str, Float32]) -> None:
+        """`latents` (channels, frames), by the exemplars' names."""
+        self._latents = latents
+        self._exemplars = tuple(exemplars)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bank":
+        """The bank in a model's folder; an empty one where there is none.
+
+        Raises:
+            UserError: a file is missing or damaged, or they do not belong together.
+        """
+        table, stored = folder / TABLE_NAME, folder / LATENTS_NAME
+        if not table.is_file() and not stored.is_file():
+            return cls((), {})
+        try:
+            entries = tomllib.loads(table.read_text("utf-8"))["exemplar"]
+            exemplars = [Exemplar.model_validate(entry) for entry in entries]
+            latents = {name: latent.astype(np.float32) for name, latent in load_file(stored).items()}
+        except (OSError, ValueError, KeyError, ValidationError, SafetensorError) as error:
+            raise UserError(
+                f"The exemplars in {folder} are damaged ({error}): install the model again.", ExitCode.NO_MODEL
+            ) from error
+        if missing := [one.name for one in exemplars if one.name not in latents]:
+            raise UserError(f"{stored} lacks {', '.join(missing[:5])}: install the model again.", ExitCode.NO_MODEL)
+        return cls(exemplars, latents)
+
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that have an exemplar."""
+        return frozenset(one.kind for one in self._exemplars)
+
+    def of(self, kind: str) -> tuple[Exemplar, ...]:
+        """A kind's exemplars, in the table's order."""
+        return tuple(one for one in self._exemplars if one.kind == kind)
+
+    def string(self, kind: str, frames: int, generator: np.random.Generator) -> tuple[Float32, tuple[Exemplar, ...]]:
+        """A kind's exemplars one after another, in an order that `generator` draws.
+
+        An exemplar follows itself only where the kind has no other.
+
+        Args:
+            kind: one of `kinds`.
+            frames: latent frames that are wanted, 1 or more.
+            generator: decides the order.
+
+        Returns:
+            Latents (channels, frames), and the exemplars that are in them, each once.
+        """
+        choices = self.of(kind)
+        parts: list[Float32] = []
+        used: list[Exemplar] = []
+        length = 0
+        while length < frames:
+            order = generator.permutation(len(choices))
+            if used and len(choices) > 1 and choices[order[0]] is used[-1]:
+                order = np.roll(order, 1)
+            for chosen in (choices[index] for index in order):
+                if length >= frames:
+                    break
+                part = self._latents[chosen.name]
+                parts.append(part)
+                used.append(chosen)
+                length += part.shape[1] - (FADE_FRAMES if len(parts) > 1 else 0)
+        return _joined(parts)[:, :frames], tuple(dict.fromkeys(used))
+
+
+NO_EXEMPLARS = Bank((), {})
+
+
+def _joined(parts: Sequence[Float32]) -> Float32:
+    """Latents `(channels, frames)` one after another, cross-faded over FADE_FRAMES."""
+    rise = raised_cosine(FADE_FRAMES)
+    joined = parts[0]
+    for part in parts[1:]:
+        shared = joined[:, -FADE_FRAMES:] * (1 - rise) + part[:, :FADE_FRAMES] * rise
+        joined = np.concatenate([joined[:, :-FADE_FRAMES], shared, part[:, FADE_FRAMES:]], axis=1)
+    return joined

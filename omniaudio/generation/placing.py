@@ -1,0 +1,87 @@
+"""A mono stem placed in ambisonics of first to third order: a source on its path, the bed all around.
+
+Channels are ACN, SN3D (Nachbar et al., "AmbiX", 2011); the polynomials are those of Zotter and Frank, "Ambisonics"
+(2019), appendix A.3, in the components of a unit vector.
+"""
+
+from math import sqrt
+
+import numpy as np
+from scipy.signal import oaconvolve
+
+from omniaudio.ambisonics import Floats, Sound
+
+MAX_ORDER = 3
+
+REFERENCE_SPL, REFERENCE_DBFS = 70.0, -23.0
+"""A source of 70 dB SPL, as somebody who speaks near by, sounds at −23 dBFS while it sounds (EBU R 128's level)."""
+LEVEL_SLOPE = 0.5
+"""Decibels of the file for a decibel of typical level: the world's range, from a fly to a siren, halved, so that what
+is quiet is heard. What a path's distance and a person's gain do is not halved."""
+LEVEL_RANGE = -50.0, -11.0
+"""dBFS that typical levels are kept within."""
+
+DIFFUSER_SECONDS = 0.03
+"""Length of the filters that make a bed come from everywhere."""
+
+
+def channels(order: int) -> int:
+    """Of ambisonics of an order, 1 to 3."""
+    return (order + 1) ** 2
+
+
+def harmonics(directions: Floats, order: int) -> Sound:
+    """The gains `(directions, channels)` of plane waves from unit vectors `(directions, 3)`, as (x, y, z)."""
+    x, y, z = np.asarray(directions, np.float64).T
+    gains = [np.ones_like(x), y, z, x]
+    if order >= 2:
+        gains += [
+            sqrt(3) * x * y,
+            sqrt(3) * y * z,
+            (3 * z**2 - 1) / 2,
+            sqrt(3) * x * z,
+            sqrt(3) / 2 * (x**2 - y**2),
+        ]
+    if order >= 3:
+        gains += [
+            sqrt(5 / 8) * y * (3 * x**2 - y**2),
+            sqrt(15) * x * y * z,
+            sqrt(3 / 8) * y * (5 * z**2 - 1),
+            z * (5 * z**2 - 3) / 2,
+            sqrt(3 / 8) * x * (5 * z**2 - 1),
+            sqrt(15) / 2 * z * (x**2 - y**2),
+            sqrt(5 / 8) * x * (x**2 - 3 * y**2),
+        ]
+    return np.stack(gains, axis=1).astype(np.float32)
+
+
+def file_level(spl: float) -> float:
+    """The level in the file, dBFS while it sounds, of what has typically `spl` dB SPL at the listener."""
+    lowest, highest = LEVEL_RANGE
+    return min(highest, max(lowest, REFERENCE_DBFS + LEVEL_SLOPE * (spl - REFERENCE_SPL)))
+
+
+class Diffuser:
+    """A mono sound to a diffuse field, block by block.
+
+    W is the sound itself. Every other channel is the sound through a filter of flat magnitude and random phase, with
+    the power that a diffuse field has there, 1 / (2·order + 1) of W's, so that it comes from nowhere in particular.
+    """
+
+    def __init__(self, rate: int, order: int) -> None:
+        """`rate` is the sound's in Hz."""
+        taps = round(DIFFUSER_SECONDS * rate)
+        generator = np.random.default_rng(0)
+        orders = np.floor(np.sqrt(np.arange(channels(order)))).astype(int)
+        phases = generator.uniform(-np.pi, np.pi, (len(orders), taps // 2 + 1))
+        filters = np.fft.irfft(np.exp(1j * phases), taps)
+        filters /= np.linalg.norm(filters, axis=1, keepdims=True) * np.sqrt(2 * orders + 1)[:, None]
+        self._filters = filters[1:].astype(np.float32)
+        self._tail: Sound = np.zeros((len(filters) - 1, taps - 1), np.float32)
+
+    def process(self, block: Sound) -> Sound:
+        """The next samples `(samples,)` as `(channels, samples)`."""
+        heard = oaconvolve(block[None], self._filters, axes=1)
+        heard[:, : self._tail.shape[1]] += self._tail
+        ready, self._tail = np.split(heard, [len(block)], axis=1)
+        return np.concatenate([block[None], ready.astype(np.float32)])

@@ -1,0 +1,189 @@
+"""The sidecar beside a take: everything that it takes to make the take again."""
+
+import json
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import replacing
+from omniaudio.limits import (
+    HIGHEST_OUTPUT_RATE,
+    HIGHEST_READABLE_RATE,
+    LOWEST_OUTPUT_RATE,
+    LOWEST_READABLE_RATE,
+    GuardGain,
+    Guidance,
+    Order,
+    Seed,
+    Steps,
+    Takes,
+    Variation,
+)
+from omniaudio.paths import check_readable
+from omniaudio.recognition.sources import Sources
+
+LARGEST_SIDECAR = 1 << 20
+"""Bytes; one that we write has less than 3000."""
+
+_WANTED = "the .json file that lies beside a generated .wav"
+_SHOWN = 100
+"""Characters of a name in a file that a message repeats."""
+
+_LIBRARIES = ("omniaudio-blender", "numpy", "scipy", "av", "onnxruntime", "openvino", "torch")
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that have a say in the result, of those that are installed."""
+    versions = {"python": python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+Short = Annotated[str, Field(max_length=200)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
+"""As seen from the sidecar's folder."""
+
+
+class Options(BaseModel):
+    """What the user chose, in full: every default is spelled out, so that a later default changes nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: Short
+    steps: Steps
+    guidance: Guidance
+    start: float = Field(ge=0, allow_inf_nan=False, description="seconds into the clip")
+    duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
+    rate: int = Field(ge=LOWEST_READABLE_RATE, le=HIGHEST_READABLE_RATE, description="of the file, in Hz")
+    takes: Takes = 1
+    variation: Variation | None = Field(default=None, description="where sampling started; of a model with exemplars")
+    order: Order = Field(default=1, description="of the ambisonics")
+
+
+class DerivesFrom(BaseModel):
+    """A recording that a take derives from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Short
+    source: RelativePath
+    author: Short
+    licence: Short
+    url: str = Field(default="", max_length=4096)
+
+    @property
+    def credit(self) -> str:
+        """For a line of credits."""
+        where = f", {self.url}" if self.url else ""
+        return f"“{self.source.rpartition(' ')[2]}” by {self.author} ({self.licence}){where}"
+
+
+class MadeAgain(BaseModel):
+    """The take that a part was made anew of, and where it lies, in seconds of the take."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sound: RelativePath
+    sound_sha256: Short
+    start: float = Field(ge=0, allow_inf_nan=False)
+    duration: float = Field(gt=0, allow_inf_nan=False)
+    gain_db: GuardGain = Field(default=0, description="what the true-peak guard had taken of that take")
+
+
+class Sidecar(BaseModel):
+    """Everything that it takes to make a take again, and what its file cannot say. Lies beside it as `.json`.
+
+    Its limits are those of a request, so that each one that can be read can be asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    format: Literal["omniaudio-sidecar-1"] = "omniaudio-sidecar-1"
+    created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
+    model: RelativePath
+    model_sha256: Short
+    seed: Seed
+    take: int = Field(default=1, ge=1, description="which of the takes this is, from 1")
+    options: Options
+    input: RelativePath
+    input_sha256: Short
+    again: MadeAgain | None = Field(default=None, description="where only a part of another take was made")
+    gain_db: float = Field(
+        le=0, allow_inf_nan=False, description="what the true-peak guard took: of the whole, or of the part made again"
+    )
+    true_peak_dbtp: float | None = Field(allow_inf_nan=False, description="of the file; null in silence")
+    sources: Sources | None = Field(default=None, description="what sounds, as it was recognised or given")
+    derives_from: tuple[DerivesFrom, ...] = Field(default=(), max_length=1000, description="recordings by others")
+    credit: str | None = Field(default=None, description="one line to paste where the take is published")
+    versions: dict[Short, Short] = Field(default_factory=installed_versions, max_length=100)
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> Self:
+        if self.take > self.options.takes:
+            raise ValueError(f"take {self.take} is none of the {self.options.takes} of options.takes")
+        rate = self.options.rate
+        if self.again is None and not LOWEST_OUTPUT_RATE <= rate <= HIGHEST_OUTPUT_RATE:
+            limits = f"{LOWEST_OUTPUT_RATE} to {HIGHEST_OUTPUT_RATE} Hz"
+            raise ValueError(f"options.rate is {limits} unless a part was made again, not {rate}")
+        return self
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, whole or not at all."""
+        with replacing(path) as partial:
+            partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The sidecar in a file.
+
+        Raises UserError (NO_INPUT) where it is none, naming the first field that is wrong and its limit."""
+        check_readable(path, _WANTED)
+        try:
+            with path.open("rb") as file:
+                content = file.read(LARGEST_SIDECAR + 1)
+            if len(content) > LARGEST_SIDECAR:
+                raise _no_sidecar(path, f"it is larger than {LARGEST_SIDECAR >> 20} MiB")
+            return cls.model_validate(json.loads(content.decode("utf-8-sig"), object_pairs_hook=_without_repeats))
+        except OSError as error:
+            raise UserError(f"{path} cannot be read ({error.strerror}).", ExitCode.NO_INPUT) from error
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))[:_SHOWN] or "its values"
+            message = error.errors()[0]["msg"].removeprefix("Value error, ")
+            raise _no_sidecar(path, f"{where}: {message}") from error
+        except RecursionError as error:
+            raise _no_sidecar(path, "its form: nested too deep") from error
+        except ValueError as error:  # no JSON, or not in UTF-8
+            raise _no_sidecar(path, f"its form: {error}") from error
+
+    @classmethod
+    def beside(cls, sound: Path) -> Self | None:
+        """The sidecar of a sound; None where none lies beside it, or another program's file. Takes are .wav."""
+        if sound.suffix.lower() != ".wav":
+            return None
+        try:
+            return cls.read(sound.with_suffix(".json"))
+        except UserError:
+            return None
+
+
+def _no_sidecar(path: Path, why: str) -> UserError:
+    return UserError(f"{path} is no sidecar of OmniAudio ({why}): name {_WANTED}.", ExitCode.NO_INPUT)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where a name stands in it twice: readers differ in which one counts."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:_SHOWN]!r} stands in it twice")
+        found[name] = value
+    return found
