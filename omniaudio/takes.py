@@ -153,7 +153,7 @@ def generate(
                 if background is not None:
                     named = _named_directions(making.sources, wanted)
                     with replacing(sound.with_suffix(".map.png")) as partial:
-                        drawn.draw(background, named).save(partial, format="PNG")
+                        drawn.draw(background, named).save(partial, format="PNG", compress_level=2)
                 derives_from = _derives_from(made.derives_from)
                 Sidecar(
                     model=stages.name,

@@ -7,7 +7,6 @@ Channels are ACN, SN3D (Nachbar et al., "AmbiX", 2011); the polynomials are thos
 from math import sqrt
 
 import numpy as np
-from scipy.signal import oaconvolve
 
 from omniaudio.ambisonics import Floats, Sound
 
@@ -81,7 +80,9 @@ class Diffuser:
 
     def process(self, block: Sound) -> Sound:
         """The next samples `(samples,)` as `(channels, samples)`."""
-        heard = oaconvolve(block[None], self._filters, axes=1)
+        length = len(block) + self._tail.shape[1]
+        points = 1 << (length - 1).bit_length()
+        heard = np.fft.irfft(np.fft.rfft(block, points) * np.fft.rfft(self._filters, points), points)[:, :length]
         heard[:, : self._tail.shape[1]] += self._tail
-        ready, self._tail = np.split(heard, [len(block)], axis=1)
-        return np.concatenate([block[None], ready.astype(np.float32)])
+        ready, self._tail = np.split(heard.astype(np.float32), [len(block)], axis=1)
+        return np.concatenate([block[None], ready])

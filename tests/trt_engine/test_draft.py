@@ -1,92 +1,207 @@
-"""The shipped draft: whatever it is shown, its sound is one that can be delivered, and long clips have no seams."""
+"""The shipped draft: each source sounds where it is, each stem by itself, and every take is one that can be delivered."""
 
-from collections.abc import Callable, Iterator
-from itertools import repeat
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
 from omniaudio import takes, zoo
-from omniaudio.ambisonics import panorama_directions
+from omniaudio.ambisonics import W, angle_between, direction, unit_vector
+from omniaudio.errors import ExitCode, UserError
 from omniaudio.evaluation.metrics import defects
-from omniaudio.generator import Generation, Settings, Stages
-from omniaudio.panorama import Picture
+from omniaudio.generation.placing import channels
+from omniaudio.generator import Stages
+from omniaudio.recognition import kinds
+from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio.sidecar import Sidecar
+from omniaudio.windows import plan
 from trt_engine.bundle import BUNDLE_FILE, verify
 from trt_engine.pipeline import open_pipeline
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not (zoo.PACKAGED / "draft" / BUNDLE_FILE).is_file(), reason="the draft model is not here"),
 ]
-SHAPE = (128, 256)
+SECONDS = 5.0
+Sound = np.ndarray
+Make = Callable[..., list[takes.Take]]
 
 
 @pytest.fixture(scope="module")
 def draft() -> Stages:
-    return open_pipeline(zoo.find("draft"), "auto")
+    return open_pipeline(zoo.find("draft"), "onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grey panorama: what sounds is given."""
+    path = tmp_path_factory.mktemp("still") / "grey.png"
+    Image.new("RGB", (512, 256), (120, 120, 120)).save(path)
+    return path
+
+
+@pytest.fixture
+def make(draft: Stages, still: Path, tmp_path: Path) -> Make:
+    """Takes of given sources, as `out.wav`."""
+
+    def made(sources: Sources | None, **wishes: object) -> list[takes.Take]:
+        given = {"input": still, "duration": SECONDS, "preview": False, "map": False, "force": True} | wishes
+        request = takes.Request(output=tmp_path / "out.wav", sources=sources, **given)
+        return takes.generate(request, draft, lambda _: None)
+
+    return made
+
+
+def source(kind: str, azimuth: float, elevation: float = 0.0, **more: object) -> Source:
+    return Source(kind=kind, path=(Place(time=0, azimuth=azimuth, elevation=elevation),), **more)
+
+
+def sources(*found: Source, bed: str | None = None) -> Sources:
+    return Sources(seconds=SECONDS, sources=found, bed=None if bed is None else Bed(kind=bed))
+
+
+def sound(path: Path) -> Sound:
+    """`(channels, samples)`."""
+    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+
+
+def level(foa: Sound) -> float:
+    """dB of W."""
+    return float(10 * np.log10(np.mean(np.square(foa[W], dtype=np.float64)) + 1e-12))
+
+
+def apart(foa: Sound, azimuth: float, elevation: float) -> float:
+    """Degrees between where a sound comes from and a direction."""
+    found = unit_vector(*direction(foa[:4]))
+    return float(np.degrees(angle_between(found, unit_vector(*np.radians([azimuth, elevation])))))
 
 
 def test_the_package_is_whole_and_small() -> None:
     folder = zoo.PACKAGED / "draft"
     verify(folder)
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 30e6
+    recognition = zoo.PACKAGED / "recognition"
+    files = [file for place in (folder, recognition) for file in place.iterdir()]
+    assert sum(file.stat().st_size for file in files) < 60e6
     assert "licence" in (folder / "MODEL_CARD.md").read_text("utf-8")
 
 
-def flat(level: int) -> Picture:
-    return np.full((*SHAPE, 3), level, np.uint8)
+def test_each_source_sounds_where_it_is_and_the_stems_are_the_take(make: Make) -> None:
+    (take,) = make(sources(source("dog", 90), source("car", -60, -10), bed="rain"), stems=True, order=3)
+    names = [path.name for path in take.stems]
+    assert names == ["out.stem-1-dog.wav", "out.stem-2-car.wav", "out.stem-bed-rain.wav"]
+    dog, car, rain = (sound(path) for path in take.stems)
+    assert dog.shape == (channels(3), round(SECONDS * take.rate))
+    np.testing.assert_allclose(dog + car + rain, sound(take.sound), atol=3 / 2**23)
+    assert apart(dog, 90, 0) < 0.1
+    assert apart(car, -60, -10) < 0.1
+    flow = np.linalg.norm([(rain[W] * rain[c]).mean() for c in (1, 2, 3)])
+    assert flow < 0.15 * np.mean(rain[W] ** 2), "a bed comes from everywhere"
 
 
-def noise(seed: int, cells: int) -> Picture:
-    """Noise in blocks, from fine to coarse."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (SHAPE[0] // cells, SHAPE[1] // cells, 3), dtype=np.uint8)
-    return coarse.repeat(cells, axis=0).repeat(cells, axis=1)
+def test_a_source_moves_along_its_path(make: Make) -> None:
+    path = (Place(time=0, azimuth=-90, elevation=0), Place(time=SECONDS, azimuth=90, elevation=20))
+    (take,) = make(sources(Source(kind="car", path=path)))
+    foa = sound(take.sound)
+    for second in range(int(SECONDS)):
+        stretch = foa[:, second * take.rate : (second + 1) * take.rate]
+        wanted = Source(kind="car", path=path).directions(np.array([second + 0.5]))[0]
+        assert np.degrees(angle_between(unit_vector(*direction(stretch)), wanted)) < 6
 
 
-def sky(seed: int) -> Picture:
-    """Smooth colours all around."""
-    waves = np.random.default_rng(seed).normal(size=(3, 3)) @ panorama_directions(*SHAPE).reshape(-1, 3).T
-    return (127 + 60 * waves.T.reshape(*SHAPE, 3)).clip(0, 255).astype(np.uint8)
+def test_a_source_sounds_from_its_first_place_to_its_last(make: Make) -> None:
+    path = tuple(Place(time=time, azimuth=0, elevation=0) for time in (1.0, 3.0))
+    (take,) = make(sources(Source(kind="fire", path=path)))
+    foa, rate = sound(take.sound), take.rate
+    assert not foa[:, : rate - 1].any()
+    assert not foa[:, 3 * rate + 1 :].any()
+    assert level(foa[:, rate : 3 * rate]) > -50
 
 
-def stripes(count: int) -> Picture:
-    return np.broadcast_to(
-        (np.arange(SHAPE[1]) * count // SHAPE[1] % 2 * 255).astype(np.uint8)[None, :, None], (*SHAPE, 3)
-    ).copy()
+def test_gain_counts_in_full_and_mute_is_silence(make: Make) -> None:
+    def of(**more: object) -> Sound:
+        (take,) = make(sources(source("car", 0, **more), bed="wind"), stems=True)
+        return sound(take.stems[0])
+
+    as_it_is = of()
+    np.testing.assert_allclose(of(gain=-12.0), as_it_is * 10 ** (-12 / 20), atol=2 / 2**23)
+    (take,) = make(sources(source("car", 0, mute=True), bed="wind"), stems=True)
+    assert [path.name for path in take.stems] == ["out.stem-bed-wind.wav"]
 
 
-PICTURES: list[Callable[[], Picture]] = [
-    *(lambda level=level: flat(level) for level in (0, 255, 1, 127, 254)),
-    *(lambda seed=seed, cells=cells: noise(seed, cells) for seed in range(3) for cells in (1, 2, 4, 8, 16, 32)),
-    *(lambda seed=seed: sky(seed) for seed in range(12)),
-    *(lambda count=count: stripes(count) for count in (2, 4, 8, 16, 32, 64, 128)),
-]
+def test_what_is_taken_away_leaves_the_others_as_they_are(make: Make) -> None:
+    """Only batches differ, so that the last bits do."""
+    (both,) = make(sources(source("dog", 90), source("bird", -30)), stems=True)
+    bird = sound(both.stems[1]) / 10 ** (both.gain_db / 20)
+    (alone,) = make(sources(source("bird", -30)), stems=True)
+    np.testing.assert_allclose(bird, sound(alone.stems[0]) / 10 ** (alone.gain_db / 20), atol=1e-3)
 
 
-def sound_of(draft: Stages, pictures: Iterator[Picture], seconds: float, seed: int) -> np.ndarray:
-    config = draft.config
-    chosen = Settings(seed, 1, config.omniaudio.steps, config.omniaudio.guidance)
-    work = Generation(draft, seconds, chosen, lambda _: None)
-    try:
-        work.look(pictures)
-        samples = round(seconds * config.sample_rate)
-        return np.concatenate(list(work.sound(work.sample()[0], config.sample_rate, samples)), axis=1)
-    finally:
-        work.close()
+def test_two_of_a_kind_do_not_sound_alike(make: Make) -> None:
+    (take,) = make(sources(source("dog", 90), source("dog", -90)), stems=True)
+    first, second = (sound(path)[W] for path in take.stems)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.5
 
 
-def assert_sound(foa: np.ndarray) -> None:
-    # what is too loud is turned down when it is delivered, so only the other defects are the model's
-    assert not [defect for defect in defects(foa / max(1.0, 1.01 * np.abs(foa).max())) if "clipped" not in defect]
+def test_takes_differ_and_each_repeats_from_its_sidecar(draft: Stages, make: Make, tmp_path: Path) -> None:
+    made = make(sources(source("dog", 90), bed="rain"), takes=2, seed=7)
+    first, second = (sound(take.sound) for take in made)
+    assert abs(np.corrcoef(first[W], second[W])[0, 1]) < 0.5
+    request = takes.repeat(made[1].sidecar, draft, output=tmp_path / "twice.wav")
+    (twice,) = takes.generate(request.model_copy(update={"preview": False, "map": False}), draft, lambda _: None)
+    assert twice.sound.read_bytes() == made[1].sound.read_bytes()
 
 
-@pytest.mark.parametrize("number", range(len(PICTURES)))
-def test_any_picture_gives_a_sound(draft: Stages, number: int) -> None:
-    assert_sound(sound_of(draft, repeat(PICTURES[number]()), 5.0, seed=number))
+def test_variation_leads_from_the_exemplar_to_free_generation(draft: Stages, make: Make) -> None:
+    def latents(variation: float) -> Sound:
+        (take,) = make(sources(source("dog", 90)), variation=variation)
+        heard = sound(take.sound)[W][None, None, : round(2.5 * take.rate)]
+        return draft.encode(heard)[0]
+
+    exemplar = latents(0.0)
+    distances = [float(np.square(latents(variation) - exemplar).mean()) for variation in (0.2, 0.6, 1.0)]
+    assert distances == sorted(distances)
 
 
+def test_the_sidecar_says_what_sounds_and_whom_to_credit(draft: Stages, make: Make) -> None:
+    wanted = sources(source("dog", 90), bed="rain")
+    (take,) = make(wanted)
+    kept = Sidecar.read(take.sidecar)
+    assert kept.sources == wanted
+    assert (kept.options.variation, kept.options.order) == (draft.config.omniaudio.variation, 1)
+    assert {one.kind for one in kept.derives_from} <= {"dog", "rain"}
+    for one in kept.derives_from:
+        assert kept.credit is not None
+        assert one.author in kept.credit
+        assert one.licence in kept.credit
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind.id, marks=pytest.mark.slow) for kind in kinds.load().kinds])
+def test_every_kind_has_a_sound(make: Make, kind: str) -> None:
+    bed = kinds.load()[kind].bed
+    (take,) = make(sources(bed=kind) if bed else sources(source(kind, 30)), duration=2.6)
+    assert not defects(sound(take.sound))
+
+
+def test_when_all_is_muted_somebody_says_so(make: Make) -> None:
+    with pytest.raises(UserError, match="Nothing sounds") as caught:
+        make(sources(source("dog", 0, mute=True)))
+    assert caught.value.code is ExitCode.BAD_RANGE
+
+
+def test_a_panorama_with_nothing_in_it_has_a_quiet_bed(make: Make) -> None:
+    (take,) = make(None)
+    kept = Sidecar.read(take.sidecar).sources
+    assert kept is not None
+    assert not kept.sources
+    assert kept.bed is not None
+    foa = sound(take.sound)
+    assert -60 < level(foa) < -25
+    assert not defects(foa)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 40, 5))
 def test_real_footage_gives_a_sound(draft: Stages, shared: Path, tmp_path: Path, start: int) -> None:
     made = takes.generate(
@@ -102,21 +217,22 @@ def test_real_footage_gives_a_sound(draft: Stages, shared: Path, tmp_path: Path,
     assert not defects(foa.T)
 
 
-def test_a_still_picture_sounds_alike_across_the_borders_of_windows(draft: Stages) -> None:
+@pytest.mark.slow
+def test_a_bed_sounds_alike_across_the_borders_of_windows(draft: Stages, make: Make) -> None:
     """Level and spectrum where windows are blended are like elsewhere, within the spread of a stationary take."""
-    seconds = 30.0
-    foa = sound_of(draft, repeat(sky(3)), seconds, seed=1)
+    seconds, frame = 30.0, draft.config.samples_per_latent
+    (take,) = make(Sources(seconds=seconds, bed=Bed(kind="rain")), duration=seconds)
+    frames = round(seconds * take.rate) // frame
     config = draft.config
-    frame = config.samples_per_latent
-    work = Generation(draft, seconds, Settings(1, 1, 1, 1.0), lambda _: None)
-    windows = work.windows
-    work.close()
+    windows = plan(
+        frames, config.latent_frames, config.omniaudio.frame_rate * frame / take.rate,
+        config.model.diffusion.config.patch_size,
+    )  # fmt: skip
     border = np.zeros(windows.frames, bool)
     for index, window in enumerate(windows.windows[1:], start=1):
         weights = windows.weights(index)
         border[window.start : window.start + windows.length] |= (weights > 0) & (weights < 1)
-    frames = foa.shape[1] // frame
-    blocks = foa[0, : frames * frame].reshape(frames, frame)
+    blocks = sound(take.sound)[W, : frames * frame].reshape(frames, frame)
     spectra = np.log(np.abs(np.fft.rfft(blocks * np.hanning(frame))) ** 2 @ _bands(frame) + 1e-9)
     at_border, elsewhere = spectra[border[:frames]], spectra[~border[:frames]]
     assert len(at_border) > 50

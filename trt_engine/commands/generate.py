@@ -37,9 +37,7 @@ def generate(
     guidance: Annotated[float | None, typer.Option(help="By the picture, 1 is none; else the model's own.")] = None,
     sources: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="What sounds, as `omniaudio info --sources` writes it; else it is recognised."
-        ),
+        typer.Option(metavar="FILE", help="What sounds, as `info --sources` writes it; else it is recognised."),
     ] = None,
     variation: Annotated[
         float | None, typer.Option(help="0 is an exemplar itself, 1 is free generation; else the model's own.")
