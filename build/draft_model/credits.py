@@ -1,6 +1,6 @@
 """Whose recordings the stem model learnt from: one line each, for the model's folder.
 
-    python build/draft_model/credits.py PREPARED... -o CREDITS.csv
+python build/draft_model/credits.py PREPARED... -o CREDITS.csv
 """
 
 import csv

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from rich.console import Group
 from rich.table import Table
 
-from omniaudio.ambisonics import Floats, angles, unit_vector
+from omniaudio.ambisonics import Floats, angle_between, angles, unit_vector
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.recognition import kinds
@@ -94,10 +94,8 @@ class Source(_Audible):
         index = np.clip(np.searchsorted(known, times, side="right") - 1, 0, max(0, len(known) - 2))
         following = np.minimum(index + 1, len(known) - 1)
         span = np.where(following > index, known[following] - known[index], 1.0)
-        share = np.clip((np.asarray(times) - known[index]) / span, 0, 1)[:, None]
-        mixed = vectors[index] * (1 - share) + vectors[following] * share
-        length = np.linalg.norm(mixed, axis=1, keepdims=True)
-        return np.asarray(np.where(length > 1e-6, mixed / np.maximum(length, 1e-6), vectors[index]))
+        share = np.clip((np.asarray(times) - known[index]) / span, 0, 1)
+        return _between(vectors[index], vectors[following], share)
 
     def levels(self, times: Floats) -> Floats:
         """dB SPL at the listener `(times,)`, gain included: what is seen smaller is further away."""
@@ -105,6 +103,20 @@ class Source(_Audible):
         sizes = np.interp(times, [p.time for p in self.path], [p.size for p in self.path])
         nearest = kind.level_at(max(place.size for place in self.path))
         return np.array([kind.level_at(size) - nearest for size in sizes]) + self.level + self.gain
+
+
+def _between(first: Floats, second: Floats, share: Floats) -> Floats:
+    """Unit vectors `(times, 3)` on the great circles from `first` to `second`, after `share` of the way.
+
+    Between opposite directions there are many; it is the one through the first one's left."""
+    left = np.cross([0.0, 0.0, 1.0], first)
+    left[np.linalg.norm(left, axis=1) < 1e-6] = (0.0, 1.0, 0.0)
+    across = second - np.sum(first * second, axis=1, keepdims=True) * first
+    opposite = (np.linalg.norm(across, axis=1) < 1e-6) & (np.sum(first * second, axis=1) < 0)
+    across[opposite] = left[opposite]
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12)
+    angle = (angle_between(first, second) * share)[:, None]
+    return np.asarray(first * np.cos(angle) + across * np.sin(angle))
 
 
 class Bed(_Audible):

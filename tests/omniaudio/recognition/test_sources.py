@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from omniaudio.ambisonics import angles
+from omniaudio.ambisonics import angle_between, angles
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Bed, Place, Source, Sources, as_text
@@ -101,6 +101,19 @@ def test_a_path_over_the_back_goes_the_short_way() -> None:
 
 
 @settings(max_examples=40, deadline=None)
+def test_between_two_places_it_moves_evenly() -> None:
+    path = (Place(time=0, azimuth=-90, elevation=0), Place(time=4, azimuth=70, elevation=20))
+    directions = Source(kind="car", path=path).directions(np.arange(5.0))
+    steps = np.degrees(angle_between(directions[1:], directions[:-1]))
+    np.testing.assert_allclose(steps, steps.mean(), atol=1e-6)
+
+
+def test_to_the_opposite_side_it_goes_over_the_left() -> None:
+    path = (Place(time=0, azimuth=0, elevation=0), Place(time=2, azimuth=180, elevation=0))
+    (middle,) = Source(kind="car", path=path).directions(np.ones(1))
+    np.testing.assert_allclose(middle, [0, 1, 0], atol=1e-6)
+
+
 @given(
     st.lists(st.tuples(st.floats(-360, 360), st.floats(-90, 90)), min_size=1, max_size=5),
     st.lists(st.floats(-1, 10), min_size=1, max_size=5),
