@@ -100,7 +100,6 @@ def test_a_path_over_the_back_goes_the_short_way() -> None:
     assert elevation == pytest.approx(np.zeros(5), abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
 def test_between_two_places_it_moves_evenly() -> None:
     path = (Place(time=0, azimuth=-90, elevation=0), Place(time=4, azimuth=70, elevation=20))
     directions = Source(kind="car", path=path).directions(np.arange(5.0))
@@ -114,6 +113,7 @@ def test_to_the_opposite_side_it_goes_over_the_left() -> None:
     np.testing.assert_allclose(middle, [0, 1, 0], atol=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(-360, 360), st.floats(-90, 90)), min_size=1, max_size=5),
     st.lists(st.floats(-1, 10), min_size=1, max_size=5),
