@@ -41,6 +41,7 @@ _RAMP = ((40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 
 """Colours from faint to loud whose lightness rises evenly, so that they keep their order in grey."""
 _FAINTEST, _LOUDEST = 0.35, 0.8
 """How much of the picture the colours cover."""
+_DOTS = "dots: the mean direction through time"
 _INK, _FAINT, _PAPER = (238, 238, 240), (160, 160, 168), (20, 20, 24)
 
 
@@ -70,7 +71,8 @@ class SoundMap:
     def draw(self, panorama: Picture, named: Sequence[tuple[str, Floats]] = ()) -> Image.Image:
         """The map over a panorama `uint8 (height, width, 3)`, with graticule, path and legend; ends the sound.
 
-        `named` are names to write at directions, unit vectors `(3,)`."""
+        `named` are names, each with the path of what it names, unit vectors `(points, 3)`; they are drawn in place of
+        the mean direction."""
         if self._waiting.shape[1]:
             self._count(self._waiting)
             self._waiting = self._waiting[:, :0]
@@ -164,7 +166,8 @@ def _draw(
         _path(pen, segments, seconds, height)
     energy = segments[:, 3].sum()
     diffuse = 1 - np.linalg.norm(segments[:, :3], axis=1).sum() / energy if energy > 0 else None
-    _legend(image, pen, height, seconds, None if diffuse is None else float(diffuse))
+    words = _summary(seconds, None if diffuse is None else float(diffuse), "names: what sounds" if named else _DOTS)
+    _legend(image, pen, height, words)
     return image.reduce(_FINE)
 
 
@@ -224,11 +227,23 @@ def _place(vector: Floats, height: int) -> tuple[float, float]:
     return float(u) * WIDTH * _FINE, (1 - float(v)) * height * _FINE
 
 
+def _arc(pen: ImageDraw.ImageDraw, first: Floats, second: Floats, height: int) -> None:
+    """The way from one direction to another."""
+    steps = 1 + int(np.degrees(angle_between(first, second)))
+    arc = [_place(first + (second - first) * step / steps, height) for step in range(steps + 1)]
+    for start, end in pairwise(arc):
+        if abs(start[0] - end[0]) < WIDTH * _FINE / 2:  # Not across the whole picture where the seam is crossed.
+            pen.line([start, end], fill=(0, 0, 0, 150), width=6 * _FINE)
+            pen.line([start, end], fill=(255, 255, 255, 230), width=3 * _FINE)
+
+
 def _names(pen: ImageDraw.ImageDraw, named: Sequence[tuple[str, Floats]], height: int) -> None:
-    """A dot and a name for each source; names keep clear of each other."""
+    """The path of each source, with a dot and its name in the middle; names keep clear of each other."""
     taken: list[tuple[float, float]] = []
-    for name, direction in named:
-        x, y = _place(direction, height)
+    for name, path in named:
+        for first, second in pairwise(path):
+            _arc(pen, first, second, height)
+        x, y = _place(path[len(path) // 2], height)
         radius = 5 * _FINE
         pen.ellipse([x - radius, y - radius, x + radius, y + radius], (255, 255, 255), (0, 0, 0), _FINE)
         above = y - 18 * _FINE
@@ -249,14 +264,8 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
     aims = [flow / length if clear else None for flow, length, clear in zip(sums[:, :3], lengths, loud, strict=True)]
 
     for first, second in pairwise(aims):
-        if first is None or second is None:
-            continue
-        steps = 1 + int(np.degrees(angle_between(first, second)))
-        arc = [_place(first + (second - first) * step / steps, height) for step in range(steps + 1)]
-        for start, end in pairwise(arc):
-            if abs(start[0] - end[0]) < WIDTH * _FINE / 2:  # Not across the whole picture where the seam is crossed.
-                pen.line([start, end], fill=(0, 0, 0, 150), width=6 * _FINE)
-                pen.line([start, end], fill=(255, 255, 255, 230), width=3 * _FINE)
+        if first is not None and second is not None:
+            _arc(pen, first, second, height)
     labelled: list[tuple[float, float]] = []
     for index, aim in enumerate(aims):
         if aim is None:
@@ -269,7 +278,7 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
             labelled.append((x, y))
 
 
-def _legend(image: Image.Image, pen: ImageDraw.ImageDraw, height: int, seconds: float, diffuse: float | None) -> None:
+def _legend(image: Image.Image, pen: ImageDraw.ImageDraw, height: int, summary: str) -> None:
     top, left, width, bar = height + 14, 16, 420, 18
     colours = _colour(np.linspace(0, 1, width * _FINE)[None]).astype(np.uint8)
     image.paste(Image.fromarray(np.repeat(colours, bar * _FINE, axis=0)), (left * _FINE, top * _FINE))
@@ -278,16 +287,16 @@ def _legend(image: Image.Image, pen: ImageDraw.ImageDraw, height: int, seconds: 
         pen.text(((left + fraction * width) * _FINE, (top + bar + 20) * _FINE), label, _FAINT, _font(_TEXT - 3), anchor)
     words = [
         ("Where the sound comes from: energy below the loudest direction", _INK),
-        (_summary(seconds, diffuse), _FAINT),
+        (summary, _FAINT),
     ]
     for line, (text, colour) in enumerate(words):
         pen.text(((left + width + 28) * _FINE, (top + 9 + 28 * line) * _FINE), text, colour, _font(_TEXT), "lm")
 
 
-def _summary(seconds: float, diffuse: float | None) -> str:
+def _summary(seconds: float, diffuse: float | None, marks: str) -> str:
     if diffuse is None:
         return f"{seconds:.1f} s, silent"
-    return f"{seconds:.1f} s, {diffuse:.0%} of the energy diffuse; dots: the mean direction through time"
+    return f"{seconds:.1f} s, {diffuse:.0%} of the energy diffuse; {marks}"
 
 
 def _label(

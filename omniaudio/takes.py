@@ -151,7 +151,7 @@ def generate(
                 gain_db = writer.gain_db if made.gain is None else decibels(made.gain) or 0.0
                 stems = _write_stems(made, path, folder, wanted, writer.gain_db) if request.stems else ()
                 if background is not None:
-                    named = _named_directions(making.sources, wanted)
+                    named = _named_paths(making.sources, wanted)
                     with replacing(sound.with_suffix(".map.png")) as partial:
                         drawn.draw(background, named).save(partial, format="PNG", compress_level=2)
                 derives_from = _derives_from(made.derives_from)
@@ -217,16 +217,18 @@ def _sources_of(sound: Path) -> Sources | None:
     return None if sidecar is None else sidecar.sources
 
 
-def _named_directions(sources: Sources | None, wanted: Wanted) -> list[tuple[str, Floats]]:
-    """For a map: the name of each source that sounds in a part of a clip, and its direction in the middle of that."""
+def _named_paths(sources: Sources | None, wanted: Wanted) -> list[tuple[str, Floats]]:
+    """For a map: the name of each source that sounds in a part of a clip, and its directions there, one a second."""
     if sources is None:
         return []
-    found = []
-    for part in parts(sources, wanted.start, wanted.seconds):
-        if isinstance(part.entry, Source):
-            middle = wanted.start + (part.begin + part.end) / 2
-            found.append((kinds.load()[part.entry.kind].name, part.entry.directions(np.array([middle]))[0]))
-    return found
+    return [
+        (
+            kinds.load()[part.entry.kind].name,
+            part.entry.directions(wanted.start + np.linspace(part.begin, part.end, 2 + int(part.end - part.begin))),
+        )
+        for part in parts(sources, wanted.start, wanted.seconds)
+        if isinstance(part.entry, Source)
+    ]
 
 
 def _derives_from(exemplars: Sequence[Exemplar]) -> tuple[DerivesFrom, ...]:
