@@ -74,7 +74,7 @@ def split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 def demo() -> int:
     """The demo, which prints its table and leaves what it makes in demo/."""
-    engine = ensure_engine(["cpu"])
+    engine = ensure_engine(["cpu", "evaluation"])
     blender = ensure_blender(BLENDER, [])
     return run([engine, "demo/run.py", blender])
 

@@ -1,7 +1,8 @@
 """The whole demo: `python build/bootstrap.py demo` makes the environments and runs this in the engine's.
 
 A scene is built and rendered in 360° in Blender, gets its sound by the extension, is saved and opened again; here the
-sound that Blender mixes down is compared with the file, and where it comes from with where the thing is seen.
+sound that Blender mixes down is compared with the file; each thing that is seen, with what was recognised there, with
+where its stem sounds from, and with what an independent tagger hears in it.
 """
 
 import argparse
@@ -14,13 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 import soundfile
 
 from omniaudio import ambisonics
+from omniaudio.ambisonics import Floats
+from omniaudio.errors import UserError
 from omniaudio.evaluation.metrics import level_dbfs, track, track_error
+from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
+from omniaudio.recognition import kinds
+from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Sidecar
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
+NEAR = 25.0
+"""Degrees within which a source is the thing that is seen there."""
 
 
 def main() -> None:
@@ -28,10 +38,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("blender", type=Path, help="the Python that has bpy")
     made = make(parser.parse_args().blender)
-    master, rate = soundfile.read(made["master"], dtype="float32", always_2d=True)
+    master, _ = soundfile.read(made["master"], dtype="float32", always_2d=True)
     difference = compare(master, Path(made["mixdown"]))
     Path(made["mixdown"]).unlink()
-    report = describe(made, master.T, rate, difference)
+    report = describe(made, Path(made["master"]), difference, tagger_if_any())
     (HERE / "table.txt").write_text(report, "utf-8")
     print(report)
     if difference >= 2.0**-24:
@@ -69,24 +79,39 @@ def compare(master: np.ndarray, mixdown: Path) -> float:
     return float(np.abs(mixed[: len(master)] - master).max())
 
 
-def describe(made: dict[str, Any], foa: np.ndarray, rate: int, difference: float) -> str:
-    """What was made, as text: the table second by second, the times, the files."""
-    seen = np.radians(np.array(made["seen"]))
-    heard = track(foa[:, : len(seen) * rate], rate, 1.0)
-    directions = ambisonics.unit_vector(seen[:, 0], seen[:, 1])
-    errors = np.degrees(ambisonics.angle_between(heard.directions, directions))
-    azimuths, elevations = map(np.degrees, ambisonics.angles(heard.directions))
-    lines = ["             seen           heard", "second   az    el        az    el    apart   level (dBFS)"]
-    for second, (azimuth, elevation) in enumerate(made["seen"]):
-        level = level_dbfs(foa[:, second * rate : (second + 1) * rate])
+def describe(made: dict[str, Any], master: Path, difference: float, tagger: Yamnet | None) -> str:
+    """What was made, as text: a line for each thing, and one for each second of the one that moves; the times, the
+    files.
+
+    Args:
+        made: as `scene.py` reports it.
+        master: the take, with its sidecar and its stems beside it.
+        difference: as `compare` gives it.
+        tagger: that hears the stems; None where it is not at hand.
+    """
+    found = Sidecar.read(master.with_suffix(".json")).sources
+    assert found is not None
+    lines = [f"{'seen':<8}{'recognised as':<22}{'sure':>5}{'apart':>8}{'level':>8}   the tagger hears"]
+    for thing in made["seen"]:
+        directions = unit_vectors(thing["directions"])
+        number = nearest(found, directions)
+        if number is None:
+            lines.append(f"{thing['kind']:<8}nothing")
+            continue
+        source = found.sources[number]
+        stem, rate = soundfile.read(stem_of(master, number + 1, source.kind), dtype="float32", always_2d=True)
+        heard = track(stem.T[:, : len(directions) * rate], rate, 1.0)
         lines.append(
-            f"{second:4d}   {azimuth:5.0f} {elevation:5.0f}     {azimuths[second]:5.0f} {elevations[second]:5.0f}"
-            f"    {errors[second]:4.0f}°   {level:6.1f}"
+            f"{thing['kind']:<8}{kinds.load()[source.kind].name:<22}{source.confidence:>5.0%}"
+            f"{track_error(heard, directions):>7.0f}°{level_dbfs(stem.T):>8.1f}   {heard_as(tagger, stem[:, 0], rate)}"
         )
+    bed = found.bed
+    if bed is not None:
+        lines.append(f"{'around':<8}{kinds.load()[bed.kind].name:<22}{bed.confidence:>5.0%}")
     memory = made["engine_bytes"]
     lines += [
         "",
-        f"median angle between them, weighted by energy: {track_error(heard, directions):.0f}° (90° by chance)",
+        "apart: median angle between where it is seen and where its stem sounds from; level in dBFS",
         f"rendered in 360° in {made['render_seconds']:.0f} s, sound generated in {made['generate_seconds']:.0f} s, "
         + (f"{memory / 1e9:.2f} GB at most" if memory else "memory not measured on this system"),
         f"mixed down from the .blend: largest difference from the file {difference:.1e}, "
@@ -95,6 +120,44 @@ def describe(made: dict[str, Any], foa: np.ndarray, rate: int, difference: float
         *(str(path.relative_to(REPOSITORY)) for path in sorted(HERE.glob("demo*")) if path.suffix != ".txt"),
     ]
     return "\n".join(lines) + "\n"
+
+
+def unit_vectors(degrees: list[tuple[float, float]]) -> Floats:
+    """Azimuths and elevations in degrees as unit vectors `(…, 3)`."""
+    azimuths, elevations = np.radians(np.array(degrees)).T
+    return ambisonics.unit_vector(azimuths, elevations)
+
+
+def nearest(found: Sources, directions: Floats) -> int | None:
+    """The index of the source that is where a thing is seen, second by second; None where none is within NEAR."""
+    times = np.arange(len(directions)) + 0.5
+    apart = [
+        float(np.median(np.degrees(ambisonics.angle_between(source.directions(times), directions))))
+        for source in found.sources
+    ]
+    best = int(np.argmin(apart)) if apart else None
+    return best if best is not None and apart[best] < NEAR else None
+
+
+def stem_of(master: Path, number: int, kind: str) -> Path:
+    """The file of a take's stem."""
+    (stem,) = master.parent.glob(f"*.stem-{number}-{kind}.wav")
+    return stem
+
+
+def heard_as(tagger: Yamnet | None, sound: Floats, rate: int) -> str:
+    """What the tagger hears in a mono sound, its first three words."""
+    if tagger is None:
+        return "(the tagger is not at hand)"
+    return ", ".join(label for label, _ in tagger.top(tagger.scores(sound, rate), 3))
+
+
+def tagger_if_any() -> Yamnet | None:
+    """The judge of what is heard, 40 MB; None where it cannot be had."""
+    try:
+        return Yamnet(fetch_weights(platformdirs.user_cache_path("omniaudio", appauthor=False)))
+    except UserError:
+        return None
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The demo's part inside Blender: builds the scene, presses the extension's button, saves, opens, mixes down.
 
 `python demo/scene.py EXTENSION.zip FOLDER REPORT.json`, in a Python that has bpy and with BLENDER_USER_RESOURCES set to
-a folder that may be filled; `demo/run.py` does both. A bird flies around the camera over a quay in Venice. The
-camera looks along +X, so that the world's axes are the sound's: X front, Y left, Z up.
+a folder that may be filled; `demo/run.py` does both. On a quay in Venice a bird flies around the camera, and two other
+things stay where they are. The camera looks along +X, so that the world's axes are the sound's: X front, Y left, Z up.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import bpy
 from mathutils import Vector
@@ -20,9 +21,27 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 FRAMES_PER_SECOND, SECONDS = 8, 10
 EYE = Vector((0.0, 0.0, 1.7))
 DISTANCE = 4.0
-ANGULAR_SIZE = math.radians(36)  # the bird's width, seen from the camera
-# Seconds, azimuth and elevation in degrees: round the front from right to left, then up.
-PATH = [(0.0, -90.0, 5.0), (7.0, 90.0, 10.0), (10.0, 110.0, 50.0)]
+SAMPLES = 2
+"""Of Cycles: everything shines by itself."""
+
+
+class Thing(NamedTuple):
+    """What is seen, and should be heard."""
+
+    kind: str
+    """In the words of `omniaudio/recognition/kinds.toml`."""
+    file: str
+    size: float
+    """Its width in degrees, seen from the camera."""
+    path: tuple[tuple[float, float, float], ...]
+    """Seconds, azimuth and elevation in degrees."""
+
+
+THINGS = (
+    Thing("bird", "bird.png", 36, ((0, -60, 10), (7, 60, 10), (10, 75, 35))),
+    Thing("dog", "dog.png", 40, ((0, 130, -8),)),
+    Thing("car", "car.png", 44, ((0, -140, -8),)),
+)
 
 
 def main() -> None:
@@ -31,17 +50,24 @@ def main() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(filepath=str(extension), repo="user_default", enable_on_install=True)
     bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1
-    thing = build_scene(bpy.context.scene)
+    shown = build_scene(bpy.context.scene)
     blend = folder / "demo.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
 
     bpy.context.scene.omniaudio.source = "SCENE"
-    bpy.context.scene.omniaudio.samples = 2
+    bpy.context.scene.omniaudio.samples = SAMPLES
+    bpy.context.scene.omniaudio.stems = True
     started = time.time()
     if bpy.ops.omniaudio.generate() != {"FINISHED"}:
         raise SystemExit("The extension did not finish.")
     ended = time.time()
-    seen = [direction_of(thing, (second + 0.5) * FRAMES_PER_SECOND) for second in range(SECONDS)]
+    seen = [
+        {
+            "kind": thing.kind,
+            "directions": [direction_of(picture, (at + 0.5) * FRAMES_PER_SECOND) for at in range(SECONDS)],
+        }
+        for thing, picture in shown
+    ]
     bpy.ops.wm.save_mainfile()
 
     bpy.ops.wm.open_mainfile(filepath=str(blend))
@@ -67,8 +93,8 @@ def main() -> None:
     report.write_text(json.dumps(made))
 
 
-def build_scene(scene: bpy.types.Scene) -> bpy.types.Object:
-    """The quay, the camera and the flying bird, which is returned."""
+def build_scene(scene: bpy.types.Scene) -> list[tuple[Thing, bpy.types.Object]]:
+    """The quay, the camera and the things, which are returned."""
     scene.render.fps = FRAMES_PER_SECOND
     scene.frame_start, scene.frame_end = 1, FRAMES_PER_SECOND * SECONDS
     scene.render.engine = "CYCLES"
@@ -80,27 +106,33 @@ def build_scene(scene: bpy.types.Scene) -> bpy.types.Object:
     camera.rotation_euler = (math.pi / 2, 0.0, -math.pi / 2)  # looks along +X
     scene.collection.objects.link(camera)
     scene.camera = camera
-    thing = picture("Bird", ASSETS / "bird.png", width=2 * DISTANCE * math.tan(ANGULAR_SIZE / 2))
-    scene.collection.objects.link(thing)
-    facing = thing.constraints.new("TRACK_TO")
+    return [(thing, hung(scene, camera, thing)) for thing in THINGS]
+
+
+def hung(scene: bpy.types.Scene, camera: bpy.types.Object, thing: Thing) -> bpy.types.Object:
+    """A thing on its path, its front to the camera."""
+    width = 2 * DISTANCE * math.tan(math.radians(thing.size) / 2)
+    shown = picture(thing.kind.title(), ASSETS / thing.file, width)
+    scene.collection.objects.link(shown)
+    facing = shown.constraints.new("TRACK_TO")
     facing.target, facing.track_axis, facing.up_axis = camera, "TRACK_Z", "UP_Y"
     for frame in range(scene.frame_start, scene.frame_end + 1):
-        azimuth, elevation = map(math.radians, where((frame - scene.frame_start) / FRAMES_PER_SECOND))
+        azimuth, elevation = map(math.radians, where(thing.path, (frame - scene.frame_start) / FRAMES_PER_SECOND))
         flat = math.cos(elevation)
         offset = Vector((flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)))
-        thing.location = EYE + DISTANCE * offset
-        thing.keyframe_insert("location", frame=frame)
-    return thing
+        shown.location = EYE + DISTANCE * offset
+        shown.keyframe_insert("location", frame=frame)
+    return shown
 
 
-def where(seconds: float) -> tuple[float, float]:
-    """Azimuth and elevation of the path in degrees, linear between its points."""
-    for (begin, *start), (end, *stop) in pairwise(PATH):
+def where(path: tuple[tuple[float, float, float], ...], seconds: float) -> tuple[float, float]:
+    """Azimuth and elevation of a path in degrees, linear between its points."""
+    for (begin, *start), (end, *stop) in pairwise(path):
         if seconds <= end:
             part = (seconds - begin) / (end - begin)
             azimuth, elevation = (a + part * (b - a) for a, b in zip(start, stop, strict=True))
             return azimuth, elevation
-    return PATH[-1][1], PATH[-1][2]
+    return path[-1][1], path[-1][2]
 
 
 def surroundings(panorama: Path) -> bpy.types.World:

@@ -9,6 +9,8 @@ import pytest
 import soundfile
 
 from omniaudio import ambisonics
+from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio.sidecar import Options, Sidecar
 
 RATE = 8000
 
@@ -25,15 +27,18 @@ def run() -> ModuleType:
     return module
 
 
-def flight(directions: list[tuple[float, float]]) -> np.ndarray:
-    """Noise from one direction (azimuth, elevation in degrees) after the other, a second each: (4, samples)."""
-    noise = np.random.default_rng(0).normal(size=RATE).astype(np.float32) * 0.1
-    return np.concatenate([ambisonics.encode(noise, *np.radians(way)) for way in directions], axis=1)
+def noise() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=3 * RATE).astype(np.float32) * 0.1
 
 
-def made(seen: list[tuple[float, float]]) -> dict[str, object]:
+def stem(folder: Path, name: str, azimuth: float) -> None:
+    """Three seconds of noise from an azimuth in degrees."""
+    soundfile.write(folder / name, ambisonics.encode(noise(), np.radians(azimuth), 0.0).T, RATE, subtype="FLOAT")
+
+
+def made(*things: tuple[str, float]) -> dict[str, object]:
     return {
-        "seen": seen,
+        "seen": [{"kind": kind, "directions": [(azimuth, 0.0)] * 3} for kind, azimuth in things],
         "engine_bytes": 10**9,
         "render_seconds": 100.0,
         "generate_seconds": 20.0,
@@ -41,21 +46,43 @@ def made(seen: list[tuple[float, float]]) -> dict[str, object]:
     }
 
 
-def test_the_table_says_where_it_is_seen_and_heard(run: ModuleType) -> None:
-    seen, heard = [(-90.0, 5.0), (30.0, 40.0), (110.0, 50.0)], [(-90.0, 5.0), (30.0, 10.0), (110.0, 50.0)]
-    report = run.describe(made(seen), flight(heard), RATE, 0.0)
-    rows = [line.split() for line in report.splitlines()[2:5]]
-    assert [row[1:6] for row in rows] == [
-        ["-90", "5", "-90", "5", "0°"],
-        ["30", "40", "30", "10", "30°"],
-        ["110", "50", "110", "50", "0°"],
-    ]
+@pytest.fixture
+def master(tmp_path: Path) -> Path:
+    """A take of a dog on the left, taken for a cat, whose stem is 10° off, and of a bird; its sidecar and stems."""
+    sources = tuple(
+        Source(kind=kind, confidence=0.8, path=(Place(time=0, azimuth=azimuth, elevation=0),))
+        for kind, azimuth in (("cat", 95), ("bird", -60))
+    )
+    stem(tmp_path, "take.stem-1-cat.wav", 100)
+    stem(tmp_path, "take.stem-2-bird.wav", -60)
+    Sidecar(
+        model="draft",
+        model_sha256="0" * 64,
+        seed=0,
+        options=Options(backend="onnxruntime", steps=1, guidance=1.0, start=0.0, duration=3.0, rate=8000),
+        input="clip.mp4",
+        input_sha256="1" * 64,
+        gain_db=0.0,
+        true_peak_dbtp=-3.0,
+        sources=Sources(seconds=3, sources=sources, bed=Bed(kind="rain")),
+    ).write(tmp_path / "take.json")
+    return tmp_path / "take.wav"
+
+
+def test_the_table_says_of_each_thing_what_was_recognised_and_where_it_sounds(run: ModuleType, master: Path) -> None:
+    report = run.describe(made(("dog", 90.0), ("bird", -60.0), ("car", 180.0)), master, 0.0, None)
+    dog, bird, car, bed = report.splitlines()[1:5]
+    assert dog.split()[:4] == ["dog", "Cat", "80%", "10°"]
+    assert bird.split()[:4] == ["bird", "Bird", "80%", "0°"]
+    assert "not at hand" in dog
+    assert car.split() == ["car", "nothing"]
+    assert bed.split()[:2] == ["around", "Rain"]
     assert "20 s, 1.00 GB" in report
     assert "below 24 bit" in report
 
 
 def test_a_mixdown_that_differs_is_found_and_its_tail_is_not_compared(run: ModuleType, tmp_path: Path) -> None:
-    sound = flight([(0.0, 0.0)]).T
+    sound = ambisonics.encode(noise(), 0.0, 0.0).T
     mixdown = tmp_path / "mixdown.wav"
     tail = np.ones((500, 4), np.float32)
     soundfile.write(mixdown, np.concatenate([sound, tail]), RATE, subtype="FLOAT")
