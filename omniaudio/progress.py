@@ -62,6 +62,11 @@ class Progress:
         self._last = now
         self._report(task)
 
+    def reach(self, stage: str, share: float) -> None:
+        """So much of a stage is done, 0 to 1."""
+        task = self._task(stage)
+        self.advance(stage, round(share * task.units) - task.done)
+
     def _task(self, stage: str) -> Task:
         return next(task for task in self.tasks if task.stage == stage)
 

@@ -119,7 +119,11 @@ class Again:
 
 @dataclass(frozen=True)
 class JobRequest:
-    """A generation that is wanted; times in seconds. Where a value is None, the model's or the clip's own is taken."""
+    """A generation that is wanted; times in seconds. Where a value is None, the model's or the clip's own is taken.
+
+    `sources` says what sounds, in the form of `sources.json`; where it is None that is recognised. `variation` is 0 for
+    an exemplar of each kind itself, and 1 for free generation; `order` is the ambisonics'; with `stems` each source's
+    own sound is made as well."""
 
     source: PathSource | MediaSource | SceneSource
     request_id: str | None = None
@@ -138,7 +142,25 @@ class JobRequest:
     force: bool = False
     allow_truncated: bool = False
     again: Again | None = None
+    sources: dict[str, Any] | None = None
+    variation: float | None = None
+    order: int = 1
+    stems: bool = False
     kind: Literal["generate"] = "generate"
+
+
+@dataclass(frozen=True)
+class InspectRequest:
+    """A recognition that is wanted: what sounds in a clip. The result's `sources` may be edited, and given to a
+    generation."""
+
+    source: PathSource | MediaSource
+    start: float = 0.0
+    duration: float | None = None
+    force: bool = False
+    allow_truncated: bool = False
+    request_id: str | None = None
+    kind: Literal["inspect"] = "inspect"
 
 
 @dataclass(frozen=True)
@@ -198,7 +220,7 @@ class DeliverRequest:
     kind: Literal["deliver"] = "deliver"
 
 
-AnyRequest = JobRequest | ListenRequest | TurnRequest | MapRequest | DeliverRequest
+AnyRequest = JobRequest | InspectRequest | ListenRequest | TurnRequest | MapRequest | DeliverRequest
 """A job that is wanted, of any kind."""
 
 
@@ -223,8 +245,8 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class TakeResult:
-    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D), four channels. `seed` is None where no model
-    ran."""
+    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D) of the order that was wanted, four channels
+    for the first, and so are the stems. `seed` is None where no model ran."""
 
     sound: ResultFile
     sidecar: ResultFile
@@ -236,18 +258,21 @@ class TakeResult:
     samples: int
     gain_db: float
     true_peak_dbtp: float | None
+    stems: tuple[ResultFile, ...] = ()
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a job that is done has made: takes, or one file of another kind. `model` and `backend` are None where none
-    ran; `converted_from` is what the sound that was given declares itself to be, where it is not AmbiX."""
+    """What a job that is done has made: takes, one file of another kind, or what sounds in a clip, in the form of
+    `sources.json`. `model` and `backend` are None where none ran; `converted_from` is what the sound that was given
+    declares itself to be, where it is not AmbiX."""
 
     model: str | None
     backend: str | None
     takes: tuple[TakeResult, ...] = ()
     files: tuple[ResultFile, ...] = ()
     converted_from: str | None = None
+    sources: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -382,7 +407,7 @@ def _parsed(kind: Any, value: Any) -> Any:
         return datetime.fromisoformat(value)
     elif kind is float and type(value) is int:
         return float(value)
-    elif type(value) is kind or (get_origin(kind) is Literal and value in get_args(kind)):
+    elif type(value) in (kind, get_origin(kind)) or (get_origin(kind) is Literal and value in get_args(kind)):
         return value
     raise ValueError(f"{value!r} is no {kind}")
 

@@ -70,12 +70,5 @@ class SourceTakes:
 
 def _recognised(wanted: Wanted, networks: Networks, progress: Progress) -> Sources:
     progress.begin(LOOKING)
-    done = 0
-
-    def looked(share: float) -> None:
-        nonlocal done
-        now = round(share * _LOOKING_UNITS)
-        progress.advance(LOOKING, now - done)
-        done = now
-
+    looked = partial(progress.reach, LOOKING)
     return recognise(wanted.clip, networks, start=wanted.start, duration=wanted.seconds, checked=True, report=looked)

@@ -4,13 +4,15 @@ A source is one thing that sounds: its kind, and its path. The bed is what surro
 """
 
 import json
+from collections.abc import Callable
 from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WrapValidator, model_validator
+from pydantic_core import PydanticCustomError
 from rich.console import Group
 from rich.table import Table
 
@@ -21,14 +23,16 @@ from omniaudio.recognition import kinds
 
 _SHOWN_PROBLEMS = 5
 """Of a file with many bad entries; the others are counted."""
+_SHOWN_CHARACTERS = 60
+"""Of a bad value."""
 
 
 def _known(identifier: str) -> str:
     if identifier in kinds.load():
         return identifier
-    close = get_close_matches(identifier, kinds.load().ids, n=1)
+    close = get_close_matches(identifier[:_SHOWN_CHARACTERS], kinds.load().ids, n=1)
     hint = f"did you mean “{close[0]}”?" if close else f"choose one of {', '.join(kinds.load().ids)}"
-    raise ValueError(f"there is no kind “{identifier}”; {hint}")
+    raise ValueError(f"there is no kind “{_text(identifier)}”; {hint}")
 
 
 class _Entry(BaseModel):
@@ -58,7 +62,7 @@ class _Audible(_Entry):
         if not isinstance(entry, dict) or entry.get("level") is not None:
             return entry
         if not isinstance(kind := entry.get("kind"), str) or kind not in kinds.load():
-            return entry
+            return {**entry, "level": 0}  # it is refused for its kind, and for nothing else
         path = entry.get("path") or ()
         sizes = [place.get("size") if isinstance(place, dict) else getattr(place, "size", None) for place in path]
         largest = max((size for size in sizes if isinstance(size, int | float)), default=20.0)
@@ -179,7 +183,7 @@ def _where(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             words[-1] = f"{'place' if words[-1] == 'path' else words[-1].removesuffix('s')} {part + 1}"
         else:
-            words.append(part)
+            words.append(_text(part))
     return ", ".join(words) + ": " if words else ""
 
 
@@ -194,7 +198,23 @@ def _what(problem: dict[str, Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)[:60]
+    return _text(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _text(value: str) -> str:
+    """What a file says, as a message can repeat it: not without an end, and nothing that is no text."""
+    return value.encode(errors="backslashreplace").decode()[:_SHOWN_CHARACTERS]
+
+
+def _in_words(value: Any, validate: Callable[[Any], "Sources | None"]) -> "Sources | None":
+    try:
+        return validate(value)
+    except ValidationError as error:
+        raise PydanticCustomError("sources", "{problems}", {"problems": problems(error)}) from error
+
+
+Given = Annotated[Sources, WrapValidator(_in_words)]
+"""Sources as a field of a request: what is wrong with them is one message, the one of `problems`."""
 
 
 def as_text(found: Sources) -> Group:

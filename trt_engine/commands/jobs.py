@@ -4,14 +4,14 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import PurePath
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.client import Client, Job, JobRequest, MediaSource, PathSource, SceneSource
+from trt_engine.client import Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, SceneSource
 from trt_engine.commands.bar import progress_bar
 from trt_engine.commands.engine import Engine, TokenFile, as_user_error, connect, user_errors
 
@@ -120,6 +120,8 @@ def _show(job: Job, as_json: bool) -> None:
         print(json.dumps(asdict(job), default=datetime.isoformat), flush=True)
         return
     asked = {name: value for name, value in asdict(job.request).items() if value is not None}
+    if "sources" in asked:
+        asked["sources"] = len(asked["sources"]["sources"])
     table = Table.grid("", "", padding=(0, 2))
     table.add_row("job", job.id)
     table.add_row("state", job.state)
@@ -128,12 +130,21 @@ def _show(job: Job, as_json: bool) -> None:
     table.add_row("took", _took(job))
     table.add_row("what", _what(job))
     for take in job.result.takes if job.result is not None else ():
-        for file in (take.sound, take.preview, take.map, take.sidecar):
+        for file in (take.sound, take.preview, take.map, *take.stems, take.sidecar):
             if file is not None:
                 table.add_row(f"take {take.take}", file.path)
     for file in job.result.files if job.result is not None else ():
         table.add_row(job.request.kind, file.path)
+    if job.result is not None and job.result.sources is not None:
+        for source in _named(job.result.sources):
+            table.add_row("source", source)
     Console(markup=False, emoji=False).print(table)
+
+
+def _named(sources: dict[str, Any]) -> list[str]:
+    """The kinds of what was found, the bed last."""
+    bed = sources.get("bed")
+    return [source["kind"] for source in sources["sources"]] + ([bed["kind"]] if bed else [])
 
 
 def _clip(job: Job) -> str:
@@ -148,7 +159,7 @@ def _clip(job: Job) -> str:
 
 def _source(job: Job) -> PathSource | MediaSource | SceneSource:
     """What a job is about."""
-    return job.request.source if isinstance(job.request, JobRequest) else job.request.sound
+    return job.request.source if isinstance(job.request, JobRequest | InspectRequest) else job.request.sound
 
 
 def _took(job: Job) -> str:
@@ -159,6 +170,8 @@ def _what(job: Job) -> str:
     if job.error is not None:
         return job.error.sentence
     if job.result is not None:
+        if job.result.sources is not None:
+            return ", ".join(_named(job.result.sources)) or "nothing sounds"
         made = len(job.result.takes) + len(job.result.files)
         return f"{made} by {job.result.model} on {job.result.backend}" if job.result.model else f"{made}"
     if job.progress is None:

@@ -68,9 +68,10 @@ async def service_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def invalid(request: Request, error: Exception) -> JSONResponse:
-    """What does not fit the schema, as a response that names each refused field, and repeats no value."""
+    """What does not fit the schema, as a response that names each refused field, and repeats no value but short ones of
+    sources."""
     assert isinstance(error, RequestValidationError)
-    faults = {_field(fault["loc"]): fault["msg"] for fault in error.errors()}
+    faults = {_field(fault["loc"]): fault["msg"].removeprefix("Value error, ") for fault in error.errors()}
     named = [f"{field} ({message.lower()})" for field, message in faults.items()]
     more = f" and {len(named) - _MOST_FIELDS} more" if len(named) > _MOST_FIELDS else ""
     return answer(ErrorCode.INVALID, f"Correct {', '.join(named[:_MOST_FIELDS])}{more}.")

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from omniaudio.ambisonics import Convention
 from omniaudio.container import Stereo
@@ -16,7 +16,9 @@ from omniaudio.limits import (
     LOWEST_OUTPUT_RATE,
     MOST_STEPS,
     MOST_TAKES,
+    Order,
 )
+from omniaudio.recognition.sources import Given, Sources
 from omniaudio.sound_track import Codec
 
 API_VERSION = 1
@@ -136,7 +138,31 @@ class JobRequest(_Record):
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
     allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
     again: Again | None = Field(default=None, description="make a part of this take anew, not the whole clip")
+    sources: Given | None = Field(default=None, description="what sounds; else it is recognised in the clip")
+    variation: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(
+        default=None, description="0 is an exemplar of each kind itself, 1 is free generation"
+    )
+    order: Order = Field(default=1, description="of the ambisonics")
+    stems: bool = Field(default=False, description="each source's own sound as well, placed as in the whole")
     kind: Literal["generate"] = "generate"
+
+    @model_validator(mode="after")
+    def _part_of_a_whole(self) -> Self:
+        if self.again is not None and (self.stems or self.order != 1):
+            raise ValueError("a part that is made again has no stems, and the order of its take, which is 1")
+        return self
+
+
+class InspectRequest(_Record):
+    """A recognition that is wanted: what sounds in a clip, to be looked at, edited, and given to a generation."""
+
+    source: Source
+    start: Seconds = Field(default=0.0, description="seconds into the clip")
+    duration: Length | None = Field(default=None, description="seconds; else to the clip's end")
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+    request_id: RequestId | None = None
+    kind: Literal["inspect"]
 
 
 class ListenRequest(_Record):
@@ -188,7 +214,9 @@ class DeliverRequest(_Record):
     kind: Literal["deliver"]
 
 
-KINDS = ("generate", "listen", "turn", "map", "deliver")
+KINDS = ("generate", "inspect", "listen", "turn", "map", "deliver")
+FileRequest = JobRequest | ListenRequest | TurnRequest | MapRequest | DeliverRequest
+"""A job that is wanted and makes files."""
 
 
 def _kind(value: Any) -> str | None:
@@ -199,6 +227,7 @@ def _kind(value: Any) -> str | None:
 
 AnyRequest = Annotated[
     Annotated[JobRequest, Tag("generate")]
+    | Annotated[InspectRequest, Tag("inspect")]
     | Annotated[ListenRequest, Tag("listen")]
     | Annotated[TurnRequest, Tag("turn")]
     | Annotated[MapRequest, Tag("map")]
@@ -218,6 +247,8 @@ def sources(request: AnyRequest) -> Mapping[str, Source]:
         case JobRequest():
             clip = {} if isinstance(request.source, SceneSource) else {"source": request.source}
             return clip if request.again is None else {**clip, "again.sound": request.again.sound}
+        case InspectRequest():
+            return {"source": request.source}
         case ListenRequest():
             return {"sound": request.sound}
         case TurnRequest():
@@ -258,8 +289,8 @@ class ResultFile(_Record):
 
 
 class TakeResult(_Record):
-    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D), four channels. `seed` is None where no model
-    ran."""
+    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D) of the order that was wanted, four channels
+    for the first, and so are the stems. `seed` is None where no model ran."""
 
     sound: ResultFile
     sidecar: ResultFile
@@ -271,11 +302,12 @@ class TakeResult(_Record):
     samples: int
     gain_db: float
     true_peak_dbtp: float | None
+    stems: tuple[ResultFile, ...] = ()
 
 
 class Result(_Record):
-    """What a job that is done has made: takes, or one file of another kind. `model` and `backend` are None where none
-    ran."""
+    """What a job that is done has made: takes, one file of another kind, or what sounds in a clip. `model` and
+    `backend` are None where none ran."""
 
     model: str | None
     backend: str | None
@@ -284,11 +316,14 @@ class Result(_Record):
     converted_from: Convention | None = Field(
         default=None, description="what the sound that was given declares itself to be, where it is not AmbiX"
     )
+    sources: Sources | None = Field(default=None, description="what sounds in the clip that was inspected")
 
     @property
     def all_files(self) -> tuple[ResultFile, ...]:
         """Those of the takes among them."""
-        of_takes = [file for take in self.takes for file in (take.sound, take.sidecar, take.preview, take.map)]
+        of_takes = [
+            file for take in self.takes for file in (take.sound, take.sidecar, take.preview, take.map, *take.stems)
+        ]
         return (*(file for file in of_takes if file is not None), *self.files)
 
 

@@ -54,7 +54,9 @@ class Settings(BaseModel):
     )
     most_queued: int = Field(default=200, ge=1)
     most_seconds: float = Field(default=3600.0, gt=0, allow_inf_nan=False, description="of sound a job")
-    most_body_bytes: int = Field(default=64 * 1024, ge=1024, description="of a request in JSON")
+    most_body_bytes: int = Field(
+        default=256 * 1024, ge=1024, description="of a request in JSON; eight sources with 300 places each fit in"
+    )
     most_media_bytes: int = Field(default=8 * 1024**3, ge=1, description="of one upload")
 
     linger_seconds: float | None = Field(

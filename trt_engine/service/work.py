@@ -2,24 +2,29 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from omniaudio import takes, video, zoo
 from omniaudio.again import Again
 from omniaudio.convention import converted_from
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generator import Stages
+from omniaudio.generator import LOOKING, Stages
 from omniaudio.listening import Listen, listen
 from omniaudio.map_movie import MapMovie, draw_movie
-from omniaudio.progress import Report
+from omniaudio.progress import Progress, Report, Task
+from omniaudio.recognition.networks import Networks, OnnxNetworks
+from omniaudio.recognition.recognise import recognise
+from omniaudio.recognition.sources import Sources
 from omniaudio.sound_track import Codec
 from omniaudio.spatial_video import Deliver, deliver
 from omniaudio.turning import Turn, Turned, read_orientations, turn
 from trt_engine.pipeline import open_pipeline
 from trt_engine.service.messages import Run
 from trt_engine.service.models import (
-    AnyRequest,
     DeliverRequest,
+    FileRequest,
+    InspectRequest,
     JobRequest,
     ListenRequest,
     MapRequest,
@@ -33,18 +38,21 @@ KEPT = 2
 """Models that stay ready; the one that was not used for longest goes first."""
 STEM_BYTES = 200
 """Of a file's name: endings and the names of unfinished files fit into the 255 that file systems take."""
+_LOOKING_UNITS, _SECONDS_OF_LOOKING = 100, 5.0
 _SUFFIXES = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
 
 Reporting = Callable[[Report], None]
 
 
 class Models:
-    """The models of the last jobs, ready; the pipeline of each is opened where it is not yet."""
+    """The models of the last jobs, ready; the pipeline of each is opened where it is not yet, and so are the networks
+    that sources are recognised with."""
 
     def __init__(self, on_loaded: Callable[[tuple[str, ...]], None]) -> None:
         """`on_loaded` is told the names of those that are ready, when another one is."""
         self._on_loaded = on_loaded
         self._pipelines: OrderedDict[tuple[Path, str], Stages] = OrderedDict()
+        self._networks: Networks | None = None
 
     def get(self, name: str | None, backend: str) -> Stages:
         """A model on a back-end; the best model where the name is None. Raises UserError."""
@@ -60,6 +68,12 @@ class Models:
             self._on_loaded(tuple(dict.fromkeys(pipeline.name for pipeline in self._pipelines.values())))
         self._pipelines.move_to_end(key)
         return self._pipelines[key]
+
+    def networks(self) -> Networks:
+        """Those of the recognition. Raises UserError."""
+        if self._networks is None:
+            self._networks = OnnxNetworks()
+        return self._networks
 
 
 def carry_out(run: Run, models: Models, report: Reporting) -> Result:
@@ -85,21 +99,23 @@ def _made(run: Run, models: Models, report: Reporting) -> Result:
     match run.request:
         case JobRequest() as wanted:
             return _generate(run, wanted, models, report)
+        case InspectRequest() as wanted:
+            return Result(model=None, backend=None, sources=_recognised(run, wanted, models.networks(), report))
         case TurnRequest() as wanted:
             turned = turn(_turning(run, wanted), report)
-            return Result(model=None, backend=None, takes=(_result(run, turned, None, 1, None),))
+            return Result(model=None, backend=None, takes=(_result(run, turned),))
         case ListenRequest() as wanted:
-            output = run.attempt / f"{stem(run)}.wav"
+            output = run.attempt / f"{stem(run, wanted)}.wav"
             angles = {"yaw": wanted.yaw, "pitch": wanted.pitch, "roll": wanted.roll}
             made = listen(Listen(sound=run.files["sound"], output=output, **angles), report)
         case MapRequest() as wanted:
-            output = run.attempt / f"{stem(run)}.mp4"
+            output = run.attempt / f"{stem(run, wanted)}.mp4"
             movie = MapMovie(**run.files, output=output, picture_start=wanted.picture_start)
             made = draw_movie(movie, report)
         case DeliverRequest() as wanted:
             delivery = Deliver(
                 **run.files,
-                output=run.attempt / f"{stem(run)}{_SUFFIXES[wanted.codec]}",
+                output=run.attempt / f"{stem(run, wanted)}{_SUFFIXES[wanted.codec]}",
                 codec=wanted.codec,
                 picture_start=wanted.picture_start,
                 stereo=wanted.stereo,
@@ -120,7 +136,7 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
     pipeline = models.get(wanted.model, wanted.backend)
     request = takes.Request(
         input=run.files["source"],
-        output=run.attempt / f"{stem(run)}.wav",
+        output=run.attempt / f"{stem(run, wanted)}.wav",
         start=wanted.start,
         duration=wanted.duration,
         seed=wanted.seed,
@@ -133,34 +149,50 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
         force=wanted.force,
         allow_truncated=wanted.allow_truncated,
         again=again,
+        sources=wanted.sources,
+        variation=wanted.variation,
+        order=wanted.order,
+        stems=wanted.stems,
     )
-    made = takes.generate(request, pipeline, report)
+    made = takes.generate(request, pipeline, report, models.networks)
     return Result(
         model=pipeline.name,
         backend=str(pipeline.backend),
-        takes=tuple(_result(run, take, take.seed, take.take, take.map) for take in made),
+        takes=tuple(_result(run, take) for take in made),
     )
+
+
+def _recognised(run: Run, wanted: InspectRequest, networks: Networks, report: Reporting) -> Sources:
+    clip = run.files["source"]
+    info = video.probe(clip)
+    start, duration = wanted.start, wanted.duration
+    if info.duration is not None:
+        start, duration = video.wanted_range(info, start, duration, wanted.allow_truncated)
+    progress = Progress(report, [Task(LOOKING, _LOOKING_UNITS, _SECONDS_OF_LOOKING / _LOOKING_UNITS)])
+    progress.begin(LOOKING)
+    looked = partial(progress.reach, LOOKING)
+    return recognise(clip, networks, start=start, duration=duration, checked=wanted.force, report=looked)
 
 
 def _turning(run: Run, wanted: TurnRequest) -> Turn:
     orientations = read_orientations(run.files["orientations"])
-    output = run.attempt / f"{stem(run)}.wav"
+    output = run.attempt / f"{stem(run, wanted)}.wav"
     return Turn(sound=run.files["sound"], output=output, orientations=orientations, preview=wanted.preview)
 
 
-def stem(run: Run) -> str:
+def stem(run: Run, wanted: FileRequest) -> str:
     """The name of a job's files without their endings: as asked for, else after the clip or the sound, and what is made
     of it, like `CLIP.ambix`."""
-    name = run.request.name
+    name = wanted.name
     if name is None:
-        source, ending = _named_after(run.request)
+        source, ending = _named_after(wanted)
         # What numbers the pictures of a sequence means something else in an address.
         own = run.files[source].stem.translate(dict.fromkeys(map(ord, "#%"))).strip(". _-") or "clip"
         name = f"{_cut(own, STEM_BYTES - len(ending))}{ending}"
     return _cut(name, STEM_BYTES)
 
 
-def _named_after(request: AnyRequest) -> tuple[str, str]:
+def _named_after(request: FileRequest) -> tuple[str, str]:
     """The source that a job's files are named after, and what is added."""
     match request:
         case JobRequest():
@@ -196,7 +228,10 @@ def _check_length(run: Run, wanted: JobRequest) -> None:
         )
 
 
-def _result(run: Run, made: takes.Take | Turned, seed: int | None, number: int, drawn: Path | None) -> TakeResult:
+def _result(run: Run, made: takes.Take | Turned) -> TakeResult:
+    seed, number, drawn, stems = None, 1, None, ()
+    if isinstance(made, takes.Take):
+        seed, number, drawn, stems = made.seed, made.take, made.map, made.stems
     return TakeResult(
         sound=_at_the_end(run, made.sound),
         sidecar=_at_the_end(run, made.sidecar),
@@ -208,6 +243,7 @@ def _result(run: Run, made: takes.Take | Turned, seed: int | None, number: int, 
         samples=made.samples,
         gain_db=made.gain_db,
         true_peak_dbtp=made.true_peak_dbtp,
+        stems=tuple(_at_the_end(run, path) for path in stems),
     )
 
 

@@ -351,4 +351,4 @@ def test_names(tmp_path: Path, name: str | None, source: str, expected: str) -> 
     path = tmp_path / source
     wanted = request(path, name=name)
     run = Run(job="x", request=wanted, files={"source": path}, attempt=path, results=path, most_seconds=1)
-    assert stem(run) == expected
+    assert stem(run, wanted) == expected

@@ -1,0 +1,200 @@
+"""Sources over HTTP: recognised by a job of its own, edited, and given to a generation, by the real client."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from films import cut_off, write_noise
+from refusing import broken
+from running import Running
+
+from omniaudio.recognition.networks import OnnxNetworks
+from omniaudio.recognition.recognise import recognise
+from omniaudio.sidecar import Sidecar
+from trt_engine.client import Again, Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, find
+
+QUICK: dict[str, Any] = {"model": "draft", "duration": 1.0, "steps": 2, "preview": False, "map": False}
+
+
+@pytest.fixture
+def client(engine: Running) -> Client:
+    return find(engine.folder)
+
+
+def sources(*azimuths: float, bed: str | None = None, **more: Any) -> dict[str, Any]:
+    """A dog in each of some directions, for a second."""
+    path = [[{"time": time, "azimuth": azimuth, "elevation": 0} for time in (0, 1)] for azimuth in azimuths]
+    dogs = [{"kind": "dog", "path": places, **more} for places in path]
+    return {"version": 1, "seconds": 1, "sources": dogs, "bed": None if bed is None else {"kind": bed}}
+
+
+def done(client: Client, request: JobRequest | InspectRequest) -> Job:
+    job = client.wait(client.create(request).id)
+    assert job.state == "done", job.error
+    assert job.result is not None
+    return job
+
+
+def test_what_is_found_is_what_the_engine_finds(client: Client, still: Path) -> None:
+    stages = set()
+    job = client.create(
+        InspectRequest(PathSource(str(still)), duration=3.0, request_id=f"inspect-{still}".replace("/", "."))
+    )
+    for state in client.events(job.id):
+        job = state
+        stages |= {job.progress.stage} if job.progress else set()
+    assert job.state == "done", job.error
+    assert job.result is not None
+    assert (job.result.takes, job.result.files, job.result.model) == ((), (), None)
+    assert job.result.sources == recognise(still, OnnxNetworks(), duration=3.0).model_dump(mode="json")
+    assert "looking" in stages
+    assert client.workers()[-1].device == "sound"
+
+
+def test_a_recognition_does_not_wait_for_a_generation(client: Client, still: Path) -> None:
+    long = client.create(
+        JobRequest(PathSource(str(still)), **{**QUICK, "duration": 20.0, "steps": 1000, "variation": 1.0})
+    )
+    next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")
+    done(client, InspectRequest(PathSource(str(still))))
+    assert client.job(long.id).state == "running"
+    client.cancel(long.id)
+
+
+def test_a_recognition_is_cancelled(client: Client, tmp_path: Path) -> None:
+    clip = write_noise(tmp_path / "long.mp4")
+    job = client.create(InspectRequest(PathSource(str(clip)), force=True))
+    next(job for job in client.events(job.id) if job.progress is not None and job.progress.stage == "looking")
+    began = time.monotonic()
+    client.cancel(job.id)
+    assert client.wait(job.id).state == "cancelled"
+    while client.workers()[-1].state == "busy":
+        assert time.monotonic() - began < 10
+        time.sleep(0.05)
+
+
+def test_what_cannot_be_inspected_is_a_sentence(client: Client, still: Path, tmp_path: Path) -> None:
+    text, photo = tmp_path / "text.mp4", tmp_path / "photo.png"
+    text.write_text("no video")
+    soundless = np.full((100, 150, 3), 120, np.uint8)
+    from PIL import Image  # noqa: PLC0415
+
+    Image.fromarray(soundless).save(photo)
+    cut = cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))
+    for request, code in (
+        (InspectRequest(PathSource(str(text))), "source"),
+        (InspectRequest(PathSource(str(photo))), "not_360"),
+        (InspectRequest(PathSource(str(cut)), force=True), "truncated"),
+        (InspectRequest(PathSource(str(cut)), start=100.0, force=True, allow_truncated=True), "invalid"),
+    ):
+        failed = client.wait(client.create(request).id)
+        assert failed.error is not None, request
+        assert failed.error.code == code, failed.error
+    assert done(client, InspectRequest(PathSource(str(cut)), force=True, allow_truncated=True)).result is not None
+    assert done(client, InspectRequest(PathSource(str(photo)), force=True)).result is not None
+    assert "body.start" in broken("invalid", lambda: client.create(InspectRequest(PathSource(str(still)), start=-1.0)))
+    broken("source", lambda: client.create(InspectRequest(PathSource("/etc/passwd"))))
+
+
+def test_sources_order_and_stems(client: Client, still: Path, tmp_path: Path) -> None:
+    """What is found is edited, and the generation does as it says; each stem is a file, and all of them the take."""
+    media = MediaSource(client.upload(still).id)
+    wish = JobRequest(media, sources=sources(90, -90, bed="rain"), order=2, stems=True, takes=2, variation=0.3, **QUICK)
+    result = done(client, wish).result
+    assert result is not None
+    first, second = result.takes
+    own = "still.ambix"
+    labels = ("1-dog", "2-dog", "bed-rain")
+    assert [file.name for file in first.stems] == [f"{own}.stem-{label}.wav" for label in labels]
+    assert [file.name for file in second.stems] == [f"{own}.take2.stem-{label}.wav" for label in labels]
+    for file in (second.sound, second.sidecar, *second.stems):
+        client.download(client.jobs("done", 1)[0].id, file, tmp_path / file.name)
+    sound, *stems = (soundfile.read(tmp_path / file.name)[0] for file in (second.sound, *second.stems))
+    assert sound.shape == (second.samples, 9)
+    np.testing.assert_allclose(sum(stems), sound, atol=1e-4)
+    sidecar = Sidecar.read(tmp_path / second.sidecar.name)
+    assert (sidecar.options.order, sidecar.options.variation) == (2, 0.3)
+    assert sidecar.sources is not None
+    assert [source.kind for source in sidecar.sources.sources] == ["dog", "dog"]
+    assert sidecar.credit
+    client.remove_upload(media.media)
+
+
+def test_a_muted_source_has_no_stem(client: Client, still: Path) -> None:
+    wanted = sources(90, bed="rain")
+    wanted["sources"].append({**wanted["sources"][0], "mute": True})
+    result = done(client, JobRequest(PathSource(str(still)), sources=wanted, stems=True, **QUICK)).result
+    assert result is not None
+    assert len(result.takes[0].stems) == 2
+
+
+def test_without_sources_they_are_recognised(client: Client, still: Path) -> None:
+    found = done(client, InspectRequest(PathSource(str(still)), duration=10.0)).result
+    result = done(client, JobRequest(PathSource(str(still)), **QUICK)).result
+    assert found is not None
+    assert found.sources is not None
+    assert result is not None
+    assert result.takes[0].stems == ()
+    kept = Sidecar.read(Path(result.takes[0].sidecar.path))
+    assert kept.sources is not None
+    assert kept.sources.bed is not None
+    assert kept.sources.bed.kind == found.sources["bed"]["kind"]
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    (
+        {"sources": [{"kind": "dgo", "path": [{"time": 0, "azimuth": 0, "elevation": 0}]}]},
+        "source 1, kind: there is no kind “dgo”; did you mean “dog”?",
+    ),
+    ({"sources": sources(0)["sources"] + sources(400)["sources"]}, "source 2, place 1, azimuth: "),
+    ({"sources": sources(0, gain=99)["sources"]}, "source 1, gain: "),
+    ({"sources": [{"kind": "dog", "path": []}]}, "source 1, path: "),
+    ({"sources": [{"kind": "rain", "path": [{"time": 0, "azimuth": 0, "elevation": 0}]}]}, "surrounds the listener"),
+    ({"bed": {"kind": "dog"}}, "bed: “dog” comes from one direction"),
+    ({"seconds": -1}, "seconds: "),
+    ({"version": 2}, "version: "),
+    ({"further": 1}, "further: there is no such field; remove it"),
+    ({"sources": [{"kind": "\ud800" * 10_000, "path": []}]}, "source 1, kind: there is no kind"),
+    ({"\udfff" * 10_000: 1}, "unicode string"),
+    ({"sources": 3}, "sources: "),
+]
+
+
+@pytest.mark.parametrize(("changed", "words"), BAD)
+def test_bad_sources_are_named_entry_by_entry(client: Client, still: Path, changed: dict[str, Any], words: str) -> None:
+    wanted = {**sources(), **changed}
+    sentence = broken("invalid", lambda: client.create(JobRequest(PathSource(str(still)), sources=wanted, **QUICK)))
+    assert words in sentence
+    assert sentence.startswith("Correct body.sources (")
+    assert len(sentence) < 1500
+
+
+def test_other_bad_wishes(client: Client, still: Path) -> None:
+    clip = PathSource(str(still))
+    assert "body.order" in broken("invalid", lambda: client.create(JobRequest(clip, order=4)))
+    assert "body.variation" in broken("invalid", lambda: client.create(JobRequest(clip, variation=1.5)))
+    again = Again(clip, 0.0, 1.0)
+    for more in ({"stems": True}, {"order": 3}):
+        sentence = broken("invalid", lambda more=more: client.create(JobRequest(clip, again=again, **more)))
+        assert "no stems" in sentence
+
+
+def test_the_same_request_again_is_the_same_job(client: Client, still: Path, tmp_path: Path) -> None:
+    """Also by two at once, and with what the service fills in."""
+    request = JobRequest(
+        PathSource(str(still)), request_id=tmp_path.name, sources=sources(10, bed="sea_waves"), **QUICK
+    )
+    ids: list[str] = []
+    threads = [threading.Thread(target=lambda: ids.append(client.create(request).id)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    job = client.wait(ids[0])
+    assert set(ids) == {job.id}
+    assert job.request.sources is not None  # type: ignore[union-attr]
+    assert job.request.sources["sources"][0]["level"] > 0  # type: ignore[union-attr]
