@@ -22,7 +22,7 @@ Float32 = NDArray[np.float32]
 
 LATENTS_NAME, TABLE_NAME = "exemplars.safetensors", "exemplars.toml"
 OWN_LICENCE = "as the model"
-FADE_FRAMES = 4
+FADE_FRAMES = 6
 """Latent frames of the cross-fade between two exemplars in a row."""
 
 
@@ -84,34 +84,36 @@ class Bank:
         return tuple(one for one in self._exemplars if one.kind == kind)
 
     def string(self, kind: str, frames: int, generator: np.random.Generator) -> tuple[Float32, tuple[Exemplar, ...]]:
-        """A kind's exemplars one after another, in an order that `generator` draws.
+        """Exemplars of one thing of a kind one after another, as long as they are wanted.
 
-        An exemplar follows itself only where the kind has no other.
+        Those of one recording belong together: the same dog barks on, the same engine runs on.
 
         Args:
             kind: one of `kinds`.
             frames: latent frames that are wanted, 1 or more.
-            generator: decides the order.
+            generator: decides which recording, and the order.
 
         Returns:
             Latents (channels, frames), and the exemplars that are in them, each once.
         """
-        choices = self.of(kind)
+        choices = self._recordings(kind)
+        chosen = choices[int(generator.integers(len(choices)))]
         parts: list[Float32] = []
         used: list[Exemplar] = []
         length = 0
         while length < frames:
-            order = generator.permutation(len(choices))
-            if used and len(choices) > 1 and choices[order[0]] is used[-1]:
-                order = np.roll(order, 1)
-            for chosen in (choices[index] for index in order):
-                if length >= frames:
-                    break
-                part = self._latents[chosen.name]
-                parts.append(part)
-                used.append(chosen)
-                length += part.shape[1] - (FADE_FRAMES if len(parts) > 1 else 0)
+            following = [one for one in chosen if not used or one is not used[-1]] or chosen
+            used.append(following[int(generator.integers(len(following)))])
+            parts.append(self._latents[used[-1].name])
+            length += parts[-1].shape[1] - (FADE_FRAMES if len(parts) > 1 else 0)
         return _joined(parts)[:, :frames], tuple(dict.fromkeys(used))
+
+    def _recordings(self, kind: str) -> list[list[Exemplar]]:
+        """A kind's exemplars by the recording that they are of; each take of the model's own is one by itself."""
+        found: dict[str, list[Exemplar]] = {}
+        for one in self.of(kind):
+            found.setdefault(one.name if one.own else one.source, []).append(one)
+        return list(found.values())
 
 
 NO_EXEMPLARS = Bank((), {})
