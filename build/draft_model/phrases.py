@@ -6,6 +6,7 @@ import random
 import struct
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from omniaudio.errors import UserError
@@ -19,48 +20,7 @@ KICK, SNARE, HATS, TOMS, CYMBALS = 36, (38, 40), (42, 44, 46), (41, 45, 48, 50),
 Note = tuple[int, int, int, int]  # start and length in ticks, key, velocity
 
 
-def render(
-    soundfont: Path, program: int, seed: int, wav: Path, *, drums: bool = False, low: int = 48, high: int = 79
-) -> None:
-    """Writes about four seconds of `program` (0 to 127, a drum kit's when `drums`) as a dry stereo WAV of 44.1 kHz.
-
-    low, high: the range of keys (60 is middle C). The same seed gives the same phrase. Raises UserError when
-    FluidSynth or the soundfont is missing.
-    """
-    chance = random.Random(seed)
-    bpm = chance.uniform(80, 150)
-    beats = max(4, round(bpm * 4 / 60))
-    notes = _beat(chance, beats) if drums else _tune(chance, beats, low, high)
-    with tempfile.TemporaryDirectory() as folder:
-        midi = Path(folder, "phrase.mid")
-        midi.write_bytes(_midi(notes, program, DRUM_CHANNEL if drums else 0, bpm))
-        # Dry: the training scenes add their own rooms.
-        command = [
-            "fluidsynth",
-            "-ni",
-            "-q",
-            "-R",
-            "0",
-            "-C",
-            "0",
-            "-g",
-            "0.5",
-            "-r",
-            "44100",
-            "-F",
-            str(wav),
-            str(soundfont),
-            str(midi),
-        ]
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise UserError("fluidsynth is not installed; install it (Debian: apt-get install fluidsynth).") from None
-    if result.returncode or not wav.is_file():
-        raise UserError(f"fluidsynth could not render with {soundfont.name}: {result.stderr.strip()[-200:]}")
-
-
-def _tune(chance: random.Random, beats: int, low: int, high: int) -> list[Note]:
+def tune(chance: random.Random, beats: int, low: int, high: int) -> list[Note]:
     """A walk over a pentatonic scale, now and then with a second voice or a rest."""
     root = chance.randrange(12)
     scale = [key for key in range(low, high + 1) if (key - root) % 12 in PENTATONIC]
@@ -75,6 +35,62 @@ def _tune(chance: random.Random, beats: int, low: int, high: int) -> list[Note]:
         position = min(max(position + chance.choice((-2, -1, -1, 1, 1, 2, 3)), 0), len(scale) - 1)
         at += length
     return notes
+
+
+def held(chance: random.Random, beats: int, low: int, high: int) -> list[Note]:
+    """Two notes held throughout: what General MIDI's sound effects want."""
+    return [(0, beats * TICKS, chance.randint(low, high), chance.randint(90, 120)) for _ in range(2)]
+
+
+def render(
+    soundfont: Path,
+    program: int,
+    seed: int,
+    wav: Path,
+    *,
+    drums: bool = False,
+    low: int = 48,
+    high: int = 79,
+    notes: Callable[[random.Random, int, int, int], list[Note]] = tune,
+) -> None:
+    """Writes about four seconds of `program` (0 to 127, a drum kit's when `drums`) as a dry stereo WAV of 44.1 kHz.
+
+    low, high: the range of keys (60 is middle C). The same seed gives the same phrase. Raises UserError when
+    FluidSynth or the soundfont is missing.
+    """
+    chance = random.Random(seed)
+    bpm = chance.uniform(80, 150)
+    beats = max(4, round(bpm * 4 / 60))
+    phrase = _beat(chance, beats) if drums else notes(chance, beats, low, high)
+    with tempfile.TemporaryDirectory() as folder:
+        midi = Path(folder, "phrase.mid")
+        midi.write_bytes(_midi(phrase, program, DRUM_CHANNEL if drums else 0, bpm))
+        # Dry: the training scenes add their own rooms.
+        command = [
+            "fluidsynth",
+            "-ni",
+            "-q",
+            "-R",
+            "0",
+            "-C",
+            "0",
+            "-g",
+            "0.5",
+            "-o",
+            "synth.dynamic-sample-loading=1",  # a font's other instruments take most of the time
+            "-r",
+            "44100",
+            "-F",
+            str(wav),
+            str(soundfont),
+            str(midi),
+        ]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise UserError("fluidsynth is not installed; install it (Debian: apt-get install fluidsynth).") from None
+    if result.returncode or not wav.is_file():
+        raise UserError(f"fluidsynth could not render with {soundfont.name}: {result.stderr.strip()[-200:]}")
 
 
 def _beat(chance: random.Random, beats: int) -> list[Note]:

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from containers import unpack_group, unpack_sound_set
+
 from omniaudio.errors import UserError
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
@@ -106,11 +108,18 @@ def _unpack(archive: Path, folder: Path) -> None:
     else:
         with tarfile.open(archive) as tar:
             tar.extractall(folder, filter="data")
-    # Containers inside packages: Qt resources (GCompris), and zips under a name of their own (0 A.D.).
-    for inner in [path for path in folder.rglob("*") if path.suffix in {".rcc", ".sh3f"} or path.name == "public.zip"]:
+    # Containers inside packages: Qt resources (GCompris), zips under a name of their own (0 A.D.), and sounds.
+    inside_too = {".rcc", ".sh3f", ".cat", ".ocg"}
+    for inner in [path for path in folder.rglob("*") if path.suffix in inside_too or path.name == "public.zip"]:
+        if not inner.is_file():
+            continue
         target = inner.parent if inner.suffix == ".rcc" else inner.with_suffix("")
         if inner.suffix == ".rcc":
             _unpack_rcc(inner.read_bytes(), target)
+        elif inner.suffix == ".cat":
+            unpack_sound_set(inner.read_bytes(), target)
+        elif inner.suffix == ".ocg":
+            unpack_group(inner.read_bytes(), target)
         else:
             with zipfile.ZipFile(inner) as inside:
                 inside.extractall(target, [name for name in inside.namelist() if _is_medium(name)])

@@ -7,6 +7,8 @@ more diffuse the field is. This is directional audio coding (Pulkki 2007) with a
 sound field rotates the direction latents and leaves the others alone.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -29,12 +31,14 @@ class SpectralDirectionalCodec(SpectralCodec):
     mel_bands: Tensor
     bin_bands: Tensor
     signs: Tensor
+    first_phases: Tensor
 
     def __init__(self, config: SpectralDirectionalConfig) -> None:
         super().__init__(config)
 
     def _build_constants(self, generator: torch.Generator) -> None:
         super()._build_constants(generator)
+        self._constant("first_phases", torch.rand(self.fourier.bins, generator=generator) * 2 * math.pi)
         mel_bands = self._mel_bands()
         bin_bands = mel_bands.T @ (self.filters + 1e-9)
         self._constant("mel_bands", mel_bands)
@@ -91,9 +95,17 @@ class SpectralDirectionalCodec(SpectralCodec):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents → FOA (batch, 4, samples)."""
         sound, directions = latents[:, : self.config.latent_dim], latents[:, self.config.latent_dim :]
-        magnitude = self._magnitude(sound)
-        real, imaginary = self._phases(magnitude)
+        magnitude = self._magnitude(self.mel_power(sound))
+        phase = self._steady_phases(magnitude.shape[1])
+        real, imaginary = self._griffin_lim(magnitude, magnitude * phase.cos(), magnitude * phase.sin())
         return self._spatialise(real, imaginary, directions)
+
+    def _steady_phases(self, count: int) -> Tensor:
+        """(frames, bins): phases that advance as steady tones at the bins' own frequencies."""
+        frames = torch.arange(count, device=self.first_phases.device)[:, None]
+        bins = torch.arange(self.fourier.bins, device=self.first_phases.device)
+        quarter_turns = (frames * bins) % 4  # hop = size / 4: a bin advances by whole quarter turns
+        return quarter_turns * (math.pi / 2) + self.first_phases
 
     def _spatialise(self, real: Tensor, imaginary: Tensor, directions: Tensor) -> Tensor:
         """W's spectrum (batch, frames, bins) → FOA: a direct part d·W, and a diffuse part that fills up the energy of

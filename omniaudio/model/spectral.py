@@ -1,8 +1,9 @@
-"""A codec of one channel: its log-mel spectrogram as principal components, and back by Griffin-Lim."""
+"""A codec of one channel: its log-mel spectrogram as principal components, and back by Griffin-Lim from noise."""
 
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from omniaudio.config import SpectralConfig
@@ -12,6 +13,15 @@ POWER_FLOOR = 1e-8  # of full scale: −80 dB
 MEL_CEILING = 20_000.0  # Hz
 INVERSION_UPDATES = 12  # non-negative least squares from mel power to power
 MOMENTUM = 0.99  # fast Griffin-Lim (Perraudin, Balazs & Søndergaard 2013)
+
+# White noise of unit variance as a product of two sequences: it repeats after 25 minutes, where the lengths meet again.
+NOISE_PERIOD, SIGN_PERIOD = 8191, 8192  # samples
+NOISES = 8  # independent ones that a decoded clip mixes
+# Principal components smooth what makes noise noisy: its magnitudes rise and fall. They get it back where the spectrum
+# is flat; a tone keeps its steady magnitude.
+ROUGHNESS = 0.5  # exponent of the noise's magnitude where the spectrum is flat
+APART = 4.0  # dB that neighbouring mels or frames lie apart where half of it is left
+STEADY_FRAMES, NEIGHBOURS, SMOOTHED = 9, 13, 5  # frames and mels over which that is measured
 
 
 def mel_filters(rate: float, size: int, mels: int) -> Tensor:
@@ -40,8 +50,12 @@ class SpectralCodec(nn.Module):
     scale: Tensor
     filters: Tensor
     spread_filters: Tensor
-    first_phases: Tensor
+    heard_by: Tensor
     sounding: Tensor
+    noise: Tensor
+    signs_of_noise: Tensor
+    choice: Tensor
+    choice_offset: Tensor
 
     def __init__(self, config: SpectralConfig) -> None:
         super().__init__()
@@ -62,8 +76,13 @@ class SpectralCodec(nn.Module):
         filters = mel_filters(self.config.sample_rate, self.config.fft, self.config.mels)
         self._constant("filters", filters)  # (mels, bins)
         self._constant("spread_filters", filters / filters.square().sum(1, keepdim=True))
-        self._constant("first_phases", torch.rand(self.fourier.bins, generator=generator) * 2 * math.pi)
+        self._constant("heard_by", filters.sum(0).clamp(min=1e-6))  # (bins,)
         self._constant("sounding", (torch.arange(self.fourier.bins) > 0).float())  # no DC
+        own = torch.Generator().manual_seed(NOISES)
+        self._constant("noise", torch.randn(NOISE_PERIOD, generator=own))
+        self._constant("signs_of_noise", torch.randint(0, 2, (NOISES, SIGN_PERIOD), generator=own) * 2.0 - 1.0)
+        self._constant("choice", torch.randn(self.config.latent_dim, NOISES, generator=own))
+        self._constant("choice_offset", torch.randn(NOISES, generator=own))
 
     # --- analysis ----------------------------------------------------------------------------------------------------
 
@@ -92,7 +111,15 @@ class SpectralCodec(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents → (batch, 1, samples)."""
-        return self.fourier.inverse(*self._phases(self._magnitude(latents)))[:, None]
+        mel = self.mel_power(latents)
+        real, imaginary = self.fourier(self._noise(latents, mel.shape[1] * self.config.hop))
+        level = torch.sqrt(real.square() + imaginary.square() + 1e-16)
+        # What |real, imaginary| is on average: a Hann window's gain for a sine and for noise differ by √(6 / size).
+        rough = (level / math.sqrt(6 / self.config.fft)).pow(ROUGHNESS * self._flatness(mel))
+        magnitude = self._magnitude(mel) * rough
+        return self.fourier.inverse(
+            *self._griffin_lim(magnitude, magnitude * real / level, magnitude * imaginary / level)
+        )[:, None]
 
     def mel_power(self, sound: Tensor) -> Tensor:
         """W latents (batch, latent_dim, latents) → mel power (batch, frames, mels)."""
@@ -100,10 +127,9 @@ class SpectralCodec(nn.Module):
         log = log.unflatten(2, (self.config.frames_per_latent, self.config.mels)).flatten(1, 2)
         return (torch.exp(log.clamp(max=5.0)) - POWER_FLOOR).clamp(min=0)
 
-    def _magnitude(self, sound: Tensor) -> Tensor:
-        """Multiplicative updates of non-negative least squares (Lee & Seung 2001) from mel power to the power of every
-        bin, (batch, frames, bins)."""
-        mel = self.mel_power(sound)
+    def _magnitude(self, mel: Tensor) -> Tensor:
+        """Multiplicative updates of non-negative least squares (Lee & Seung 2001) from mel power (batch, frames, mels)
+        to the magnitude of every bin, (batch, frames, bins)."""
         power = mel @ self.spread_filters
         wanted = mel @ self.filters
         for _ in range(INVERSION_UPDATES):
@@ -111,13 +137,28 @@ class SpectralCodec(nn.Module):
         magnitude: Tensor = power.sqrt() * self.sounding
         return magnitude
 
-    def _phases(self, magnitude: Tensor) -> tuple[Tensor, Tensor]:
-        """Fast Griffin-Lim from phases that advance as steady tones at the bins' own frequencies."""
-        frames = torch.arange(magnitude.shape[1], device=magnitude.device)[:, None]
-        bins = torch.arange(self.fourier.bins, device=magnitude.device)
-        quarter_turns = (frames * bins) % 4  # hop = size / 4: a bin advances by whole quarter turns
-        phase = quarter_turns * (math.pi / 2) + self.first_phases
-        real, imaginary = magnitude * phase.cos(), magnitude * phase.sin()
+    def _noise(self, latents: Tensor, samples: int) -> Tensor:
+        """White noise (batch, samples), of another mixture for other latents: two stems, or two windows of one, do not
+        share theirs. The mixture changes smoothly with the latents, so all back-ends agree on it."""
+        mixture = (latents[:, :, 0] - latents[:, :, -1]) @ self.choice + self.choice_offset
+        mixture = mixture / torch.sqrt(mixture.square().sum(1, keepdim=True) + 1e-12)
+        at = torch.arange(samples, device=latents.device)
+        signed = torch.index_select(mixture @ self.signs_of_noise, 1, at % SIGN_PERIOD)
+        return signed * torch.index_select(self.noise, 0, at % NOISE_PERIOD)
+
+    def _flatness(self, mel: Tensor) -> Tensor:
+        """Mel power (batch, frames, mels) → (batch, frames, bins): 1 where the spectrum is flat and steady, as noise
+        is, 0 where single mels stand out for a while, as tones do, or all of them for a moment, as knocks do."""
+        level = 10 * torch.log10(mel + POWER_FLOOR)
+        steady = _smooth(level, STEADY_FRAMES, 1)
+        tones = _smooth((steady - _smooth(steady, 1, NEIGHBOURS)).abs(), 1, SMOOTHED)
+        broad = _smooth(level, 1, NEIGHBOURS)
+        knocks = _smooth((broad - _smooth(broad, STEADY_FRAMES, 1)).abs(), SMOOTHED, 1)
+        flat: Tensor = (torch.sigmoid(APART - tones) * torch.sigmoid(APART - knocks)) @ self.filters / self.heard_by
+        return flat
+
+    def _griffin_lim(self, magnitude: Tensor, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
+        """Fast Griffin-Lim from a spectrum of that magnitude."""
         last_real, last_imaginary = real, imaginary
         for _ in range(self.config.griffin_lim_iterations):
             next_real, next_imaginary = self.fourier(self.fourier.inverse(real, imaginary))
@@ -127,3 +168,9 @@ class SpectralCodec(nn.Module):
             length = torch.sqrt(ahead_real.square() + ahead_imaginary.square() + 1e-16)
             real, imaginary = magnitude * ahead_real / length, magnitude * ahead_imaginary / length
         return real, imaginary
+
+
+def _smooth(values: Tensor, frames: int, mels: int) -> Tensor:
+    """The mean over a neighbourhood of odd size of (batch, frames, mels); at the ends over what there is."""
+    padding = (frames // 2, mels // 2)
+    return F.avg_pool2d(values[:, None], (frames, mels), 1, padding, count_include_pad=False)[:, 0]
