@@ -13,19 +13,20 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from osc_bridge.engine import POLL_SECONDS, Engine, JobView, Take
+from osc_bridge.engine import POLL_SECONDS, Engine, JobView, Sounding, Take
 from osc_bridge.ledger import Entry, Ledger, fingerprint
 from osc_bridge.messages import (
+    JOBS,
     PREFIX,
     PROTOCOL,
     About,
     Ask,
-    Generate,
     GenerateScene,
+    Job,
     RefusedError,
     asked_about,
     asked_port,
@@ -80,8 +81,7 @@ class Bridge:
         self._heard = time.monotonic()
         self._threads = ThreadPoolExecutor(4, "osc-bridge")
         self._verbs: dict[str, Callable[[Any, Peer], None]] = {
-            "generate": self._generate,
-            "generate_scene": self._generate,
+            **dict.fromkeys(JOBS, self._job),
             "status": self._status,
             "cancel": self._cancel,
             "ack": self._ack,
@@ -121,7 +121,7 @@ class Bridge:
             _log.exception("%s could not be handled.", message.address)
             self._send(peer, "fail", asked_about(message), *_INTERNAL)
 
-    def _generate(self, request: Generate | GenerateScene, peer: Peer) -> None:
+    def _job(self, request: Job, peer: Peer) -> None:
         given = request.options.secret or ""
         if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
             sentence = "The bridge needs its secret: put it into the options as “secret”."
@@ -137,8 +137,9 @@ class Bridge:
         if len(self._open) >= MOST_OPEN:
             sentence = f"{MOST_OPEN} requests are waiting: ask again when some are done."
             raise RefusedError("queue_full", sentence, request.request_id)
-        video = request.video if isinstance(request, Generate) else ""
-        entry = Entry(request.request_id, mark, video, request.options, peer.host, peer.port)
+        video = "" if isinstance(request, GenerateScene) else request.video
+        verb = next(verb for verb, form in JOBS.items() if form is type(request))
+        entry = Entry(request.request_id, mark, video, request.options, peer.host, peer.port, verb=verb)
         try:
             self._ledger.put(entry)
         except sqlite3.Error as error:
@@ -234,18 +235,24 @@ class Bridge:
         entry = self._open[entry.request_id]
         if view.state == "done":
             try:
-                takes = await self._in_thread(self._engine.deliver, entry)
+                made = await self._in_thread(self._made, entry)
             except RefusedError as refused:
                 if refused.code in AWAY:
                     raise  # the files are there when it is back
                 self._fail(entry, refused.code, refused.sentence)
                 return
-            self._end(entry, {"takes": [vars(take) for take in takes]})
+            self._end(entry, made)
         elif view.state in ("failed", "cancelled"):
             self._fail(entry, view.code or view.state, view.sentence)
         elif view.stage and view != before:
             progress = (view.fraction, view.stage, view.seconds_left)
             self._announce(entry, "progress", entry.request_id, *progress)
+
+    def _made(self, entry: Entry) -> dict[str, Any]:
+        """The outcome of a request whose job is done."""
+        if entry.verb == "inspect":
+            return {"inspected": asdict(self._engine.inspected(entry))}
+        return {"takes": [asdict(take) for take in self._engine.deliver(entry)]}
 
     def _fail(self, entry: Entry, code: str, sentence: str) -> None:
         self._end(entry, {"code": code, "sentence": sentence})
@@ -280,8 +287,10 @@ class Bridge:
         if entry.outcome:
             outcome = json.loads(entry.outcome)
             for take in (Take(**values) for values in outcome.get("takes", [])):
-                measures = (take.channels, take.rate, "ambix", take.duration, take.preview)
-                self._send(peer, "done", entry.request_id, take.number, take.path, *measures)
+                form: tuple[Argument, ...] = (take.channels, take.rate, "ambix", take.duration)
+                self._send(peer, "done", entry.request_id, take.number, take.path, *form, take.preview, *take.stems)
+            if "inspected" in outcome:
+                self._tell_sources(entry.request_id, outcome["inspected"], peer)
             if "sentence" in outcome:
                 self._send(peer, "fail", entry.request_id, outcome["code"], outcome["sentence"])
             return
@@ -291,6 +300,14 @@ class Bridge:
         view = self._views.get(entry.job)
         if view is not None and view.stage:
             self._send(peer, "progress", entry.request_id, view.fraction, view.stage, view.seconds_left)
+
+    def _tell_sources(self, request_id: str, inspected: dict[str, Any], peer: Peer) -> None:
+        """What an `Inspected` says, from the ledger."""
+        sources = [Sounding(**values) for values in inspected["sources"]]
+        for number, source in enumerate(sources, 1):
+            measures = (source.confidence, source.azimuth, source.elevation, source.start, source.end)
+            self._send(peer, "source", request_id, number, source.kind, *measures)
+        self._send(peer, "inspected", request_id, len(sources), inspected["bed"], inspected["path"])
 
     def _announce(self, entry: Entry, verb: str, *arguments: Argument) -> None:
         for peer in self._listeners(entry):
@@ -337,7 +354,7 @@ class Bridge:
 
     def _state(self, entry: Entry) -> str:
         if entry.outcome:
-            return "done" if "takes" in json.loads(entry.outcome) else "failed"
+            return "failed" if "sentence" in json.loads(entry.outcome) else "done"
         view = self._views.get(entry.job)
         return view.state if view else "queued"
 

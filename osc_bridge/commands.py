@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -31,6 +31,8 @@ from trt_engine.service.settings import default_roots
 
 PORT = 9000
 LEDGER = "osc.sqlite3"
+INSPECTED = "inspected"
+"""Beside the ledger, where the sources go that were found."""
 SCENES = "OmniAudio"
 """In the user's music folder, where the sound of Blender's scenes goes."""
 
@@ -70,7 +72,7 @@ def osc(
         # What such a program hears on standard output is JSON.
         say = partial(typer.echo, err=child)
         with _service(engine, engine_folder, token_file, allow_root or [], say) as connect:
-            service = ServiceEngine(connect, results, allow_root or [])
+            service = ServiceEngine(connect, results, kept.parent / INSPECTED, allow_root or [])
             _serve(service, bind=bind, port=port, secret=secret, ledger=kept, child=child)
     except UserError as error:
         if child:
@@ -116,6 +118,17 @@ def osc_send(
     request_id: Annotated[str | None, typer.Option("--id", help="The request's; else a new one.")] = None,
     host: Annotated[str, typer.Option()] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = PORT,
+    inspect: Annotated[
+        bool, typer.Option("--inspect", help="Find what sounds in the clip, instead of making its sound.")
+    ] = False,
+    sources: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What sounds: a .json file on the bridge's machine.")
+    ] = None,
+    variation: Annotated[
+        float | None, typer.Option(help="0 is an exemplar itself, 1 is free generation; else the model's own.")
+    ] = None,
+    order: Annotated[int | None, typer.Option(help="Of the ambisonics, 1 to 3; else 1.")] = None,
+    stems: Annotated[bool, typer.Option("--stems", help="Each source alone as well.")] = False,
     result: Annotated[Path | None, typer.Option(help="A file that always holds the state as JSON.")] = None,
     patience: Annotated[float, typer.Option(min=1, help="Seconds without a word to wait for.")] = 30.0,
     cancel: Annotated[bool, typer.Option("--cancel", help="Cancel the request --id, and wait for its end.")] = False,
@@ -127,7 +140,16 @@ def osc_send(
         raise UserError("There is no clip: name its file, or ask for Blender's --scene.")
     if video and scene:
         raise UserError("A clip and a --scene are two requests: ask for one after the other.")
+    if scene and inspect:
+        raise UserError("A --scene is not inspected: name the file of a clip.")
     name = request_id or uuid4().hex
+    wishes = {
+        "sources": None if sources is None else str(sources.absolute()),
+        "variation": variation,
+        "order": order,
+        "stems": stems or None,
+    }
+    options = _with(options, {wish: value for wish, value in wishes.items() if value is not None})
 
     def report(outcome: Outcome) -> None:
         if result is None:
@@ -144,7 +166,8 @@ def osc_send(
                 outcome = sender.cancel(name, patience)
             else:
                 clip = None if scene else str(Path(video).absolute())
-                outcome = sender.generate(name, clip, options, patience, report)
+                verb = "inspect" if inspect else "generate_scene" if scene else "generate"
+                outcome = sender.ask(verb, name, clip, options, patience, report)
     except RefusedError as refused:
         outcome = Outcome(name, "failed", code=refused.code, sentence=refused.sentence)
         if not cancel:
@@ -156,9 +179,20 @@ def osc_send(
     if cancel and outcome.code == "cancelled":
         typer.echo(f"{name} is cancelled.")
         return
-    typer.echo(json.dumps({"request_id": name, "takes": outcome.takes}) if outcome.takes else outcome.sentence)
+    typer.echo(outcome.sentence or json.dumps({"request_id": name, **outcome.made}))
     if outcome.state == "failed":
         raise typer.Exit(ExitCode.CANCELLED if outcome.code == "cancelled" else ExitCode.FAILED)
+
+
+def _with(options: str, wishes: dict[str, Any]) -> str:
+    """Options with what the command line wishes besides; whether they are right is the bridge's to say."""
+    if not wishes:
+        return options
+    try:
+        given = json.loads(options)
+    except (ValueError, RecursionError):
+        return options
+    return json.dumps({**given, **wishes}) if isinstance(given, dict) else options
 
 
 def register(app: typer.Typer) -> None:

@@ -19,6 +19,29 @@ class Take:
     rate: int
     duration: float
     preview: str
+    stems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sounding:
+    """A source that was recognised, as an answer can hold it: where it is when it begins, in degrees, azimuth
+    counter-clockwise from the front; times in seconds of the clip."""
+
+    kind: str
+    confidence: float
+    azimuth: float
+    elevation: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What sounds in a clip: the sources, the kind of the bed (empty: none), and the file that says it all."""
+
+    sources: tuple[Sounding, ...]
+    bed: str
+    path: str
 
 
 @dataclass(frozen=True)
@@ -48,6 +71,10 @@ class Engine(Protocol):
 
     def deliver(self, entry: Entry) -> list[Take]:
         """Put the files of a job that is done where the client finds them; their folder and names are the engine's."""
+        ...
+
+    def inspected(self, entry: Entry) -> Inspected:
+        """What a recognition that is done has found; it is kept in a file."""
         ...
 
     def cancel(self, job: str) -> JobView:

@@ -3,8 +3,9 @@
 import json
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from omniaudio.recognition.sources import Given
 from osc_bridge.packets import Argument, Message
 
 PREFIX = "/omniaudio/"
@@ -39,11 +40,40 @@ RequestId = Annotated[str, BeforeValidator(_identifier), Field(pattern=r"^[A-Za-
 Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
 
 
+_BY_PATH, _BY_VALUE = "by path", "by value"
+
+
+def _how_given(value: Any) -> str:
+    return _BY_PATH if isinstance(value, str) else _BY_VALUE
+
+
+SourcesOption = Annotated[
+    Annotated[str, Field(min_length=1, max_length=4096), Tag(_BY_PATH)] | Annotated[Given, Tag(_BY_VALUE)],
+    Discriminator(_how_given),
+]
+"""What sounds: the path of a `sources.json` on the bridge's machine, or what stands in one."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Wish(_Model):
+class _Asked(_Model):
+    """What the JSON of everything that becomes a job may hold."""
+
+    secret: str | None = Field(default=None, max_length=200, description="the bridge's, beyond loopback")
+
+
+class _OfClip(_Asked):
+    """What the JSON may hold of a clip."""
+
+    start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
+    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+
+
+class Wish(_Asked):
     """What the JSON of every generation may hold. What is left out is the model's own."""
 
     seed: int = Field(default=0, ge=0, lt=2**53, description="what JSON carries as it is (RFC 7493)")
@@ -54,16 +84,18 @@ class Wish(_Model):
     model: str | None = Field(default=None, min_length=1, max_length=200)
     backend: str = Field(default="auto", min_length=1, max_length=200)
     preview: bool = True
-    secret: str | None = Field(default=None, max_length=200, description="the bridge's, beyond loopback")
+    sources: SourcesOption | None = Field(default=None, description="what sounds; else it is recognised")
+    variation: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
+    order: int = Field(default=1, ge=1, le=3, description="of the ambisonics")
+    stems: bool = Field(default=False, description="each source's own sound as well")
 
 
-class Options(Wish):
+class Options(_OfClip, Wish):
     """The JSON of a generation for a clip."""
 
-    start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
-    duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
-    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+
+class InspectOptions(_OfClip):
+    """The JSON of a recognition."""
 
 
 Frame = Annotated[int, Field(ge=-1_048_574, le=1_048_574)]
@@ -101,6 +133,15 @@ class GenerateScene(_Model):
     reply_port: Port | None = None
 
 
+class Inspect(_Model):
+    """`/omniaudio/inspect s:request_id s:video [s:options] [i:reply_port]`."""
+
+    request_id: RequestId
+    video: str = Field(min_length=1, max_length=4096)
+    options: InspectOptions = InspectOptions()
+    reply_port: Port | None = None
+
+
 class About(_Model):
     """`/omniaudio/status|cancel|ack s:request_id [i:reply_port]`."""
 
@@ -114,10 +155,17 @@ class Ask(_Model):
     reply_port: Port | None = None
 
 
-Request = Generate | GenerateScene | About | Ask
-FORMS: dict[str, type[Generate] | type[GenerateScene] | type[About] | type[Ask]] = {
+Job = Generate | GenerateScene | Inspect
+"""What becomes a job."""
+Request = Job | About | Ask
+JOBS: dict[str, type[Generate] | type[GenerateScene] | type[Inspect]] = {
     "generate": Generate,
     "generate_scene": GenerateScene,
+    "inspect": Inspect,
+}
+"""What becomes a job: the last part of the address, and the form of its arguments."""
+FORMS: dict[str, type[Generate] | type[GenerateScene] | type[Inspect] | type[About] | type[Ask]] = {
+    **JOBS,
     "status": About,
     "cancel": About,
     "ack": About,
@@ -150,12 +198,15 @@ def parse(message: Message) -> tuple[str, Request]:
         # Without the input: what came off the wire is not sent back.
         faults = error.errors(include_input=False, include_url=False)
         refused = "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in faults[:MOST_FAULTS]
+            f"{_field(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults[:MOST_FAULTS]
         )
         more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
         sentence = f"{message.address}: {_printable(refused)}{more}."
         raise RefusedError("invalid", sentence, _about(request_id)) from error
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in place if part not in (_BY_PATH, _BY_VALUE))
 
 
 def asked_port(message: Message) -> int | None:

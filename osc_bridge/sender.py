@@ -22,7 +22,8 @@ ASK_SECONDS = 1.0
 @dataclass
 class Outcome:
     """How far a request is. `state`: sent, accepted, running, done or failed; `wanted` takes are awaited, `takes` are
-    there, described as the bridge does."""
+    there, described as the bridge does. Of a recognition `wanted` sources are, which is known when `path`, the file
+    with all of them, and `bed` are."""
 
     request_id: str
     state: str = "sent"
@@ -33,6 +34,14 @@ class Outcome:
     sentence: str = ""
     wanted: int = 1
     takes: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    bed: str = ""
+    path: str = ""
+
+    @property
+    def made(self) -> dict[str, Any]:
+        """What a request that is done has come to."""
+        return {"sources": self.sources, "bed": self.bed, "path": self.path} if self.path else {"takes": self.takes}
 
     @property
     def ended(self) -> bool:
@@ -88,15 +97,22 @@ class Sender:
         except (TimeoutError, PacketError, ConnectionError):
             return  # a refused datagram: nobody listens there yet
 
-    def generate(
-        self, request_id: str, video: str | None, options: str, patience: float, report: Callable[[Outcome], None]
+    def ask(  # noqa: PLR0917 - the first four are the message
+        self,
+        verb: str,
+        request_id: str,
+        video: str | None,
+        options: str,
+        patience: float,
+        report: Callable[[Outcome], None],
     ) -> Outcome:
-        """Ask for a generation and wait for its end.
+        """Ask for what becomes a job, and wait for its end.
 
         Args:
+            verb: one of `osc_bridge.messages.JOBS`.
             request_id: the caller's own; asking again with it is the same request.
-            video: the clip's path on the bridge's machine; None means the scene that is open in Blender.
-            options: JSON, as `osc_bridge.messages.Options`, or `SceneOptions` for a scene.
+            video: the clip's path on the bridge's machine; None for the scene that is open in Blender.
+            options: JSON, as the form of the verb has them.
             patience: seconds without a word after which the bridge is given up.
             report: told of every change, and at the beginning.
 
@@ -106,8 +122,8 @@ class Sender:
         """
         outcome = Outcome(request_id, wanted=_takes(options))
         report(outcome)
-        scene = ("generate_scene", request_id, options)
-        self._ask(outcome, scene if video is None else ("generate", request_id, video, options), patience, report)
+        about = (request_id,) if video is None else (request_id, video)
+        self._ask(outcome, (verb, *about, options), patience, report)
         self.send("ack", request_id)
         return outcome
 
@@ -154,11 +170,30 @@ def _take_in(outcome: Outcome, verb: str, values: tuple[Argument, ...]) -> bool:
             outcome.state = "accepted"
         case "progress", (float(fraction), str(stage), float(left)):
             outcome.state, outcome.stage, outcome.fraction, outcome.seconds_left = "running", stage, fraction, left
-        case "done", (int(take), str(path), int(channels), int(rate), str(order), float(duration), str(preview)):
+        case "done", (
+            int(take),
+            str(path),
+            int(channels),
+            int(rate),
+            str(order),
+            float(duration),
+            str(preview),
+            *stems,
+        ):
             taken = {"take": take, "path": path, "channels": channels, "rate": rate, "order": order}
             if all(known["take"] != take for known in outcome.takes):
-                outcome.takes.append(taken | {"duration": duration, "preview": preview})
+                outcome.takes.append(taken | {"duration": duration, "preview": preview, "stems": stems})
             if len(outcome.takes) == outcome.wanted:
+                outcome.state, outcome.fraction, outcome.seconds_left = "done", 1.0, 0.0
+        case "source", (int(index), str(kind), float(sure), float(azimuth), float(elevation), float(start), float(end)):
+            found = {"index": index, "kind": kind, "confidence": sure, "azimuth": azimuth, "elevation": elevation}
+            if all(known["index"] != index for known in outcome.sources):
+                outcome.sources.append(found | {"start": start, "end": end})
+                outcome.sources.sort(key=lambda source: int(source["index"]))
+        case "inspected", (int(count), str(bed), str(path)):
+            # Where one of them was lost on the way, all are asked for again.
+            outcome.bed, outcome.path, outcome.wanted = bed, path, count
+            if len(outcome.sources) == count:
                 outcome.state, outcome.fraction, outcome.seconds_left = "done", 1.0, 0.0
         case "fail", (str(code), str(sentence)):
             outcome.state, outcome.code, outcome.sentence = "failed", code, sentence

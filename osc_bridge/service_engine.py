@@ -10,17 +10,34 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from osc_bridge.engine import POLL_SECONDS, JobView, Take
-from osc_bridge.ledger import Entry
-from osc_bridge.messages import RefusedError, SceneOptions
-from trt_engine.client import Client, EngineError, Job, JobRequest, PathSource, ResultFile, SceneSource, TakeResult
+import numpy as np
+
+from omniaudio.ambisonics import angles
+from omniaudio.errors import UserError
+from omniaudio.recognition.sources import Source, Sources
+from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
+from osc_bridge.ledger import KEPT_ENDED, Entry
+from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
+from trt_engine.client import (
+    Client,
+    EngineError,
+    InspectRequest,
+    Job,
+    JobRequest,
+    PathSource,
+    ResultFile,
+    SceneSource,
+    TakeResult,
+)
 from trt_engine.commands.engine import TOKEN_WANTED, UNAUTHORIZED
+from trt_engine.service.settings import default_roots
 
 LOOKED_AT = 4
 """Waiting jobs that are asked about at a time; those that run are all seen at once."""
 NAMESPACE = "osc:"
 """Begins the bridge's request ids at the service, which other clients share."""
-CHANNELS = 4
+MOST_SOURCES_BYTES = 256 * 1024
+"""Of a `sources.json` that a client names: as much as the service takes."""
 LONGEST_STEM = 100
 """Bytes. The service takes so many characters, and file systems 255 bytes with the suffixes."""
 
@@ -31,29 +48,40 @@ class ServiceEngine:
     """Jobs of a service, for files under allowed roots, whose results are put beside the clip, and for the scene that
     is open in Blender, whose results are put into a folder of their own."""
 
-    def __init__(self, connect: Callable[[], Client], scenes: Path, roots: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, connect: Callable[[], Client], scenes: Path, inspected: Path, roots: Sequence[Path] = ()
+    ) -> None:
         """
         Args:
             connect: the client of the service where it is now; asked at every call, since it may start again elsewhere.
             scenes: where the results of scenes go: the picture may lie on another machine. Made when it is needed.
+            inspected: the folder of what recognitions have found. Made when it is needed.
             roots: clips lie under one of these, links followed; none given, the service's own roots alone decide.
+                So do the `sources.json` that are read here, or else under the home and the current folder.
         """
         self._connect = connect
         self._scenes = scenes
+        self._inspected = inspected.absolute()
         self._roots = tuple(root.resolve() for root in roots)
         self._running: set[str] = set()
 
     def submit(self, entry: Entry) -> str:
         """Queue a request; one that is queued already has its job."""
         options = entry.options
-        wish = options.model_dump(exclude={"secret", "frame_start", "frame_end", "camera"})
+        name = NAMESPACE + entry.request_id
+        if isinstance(options, InspectOptions):
+            clip = PathSource(str(self._clip(entry.video)))
+            inspection = InspectRequest(clip, request_id=name, **options.model_dump(exclude={"secret"}))
+            return self._ask(lambda client: client.create(inspection)).id
+        wish = options.model_dump(mode="json", exclude={"secret", "frame_start", "frame_end", "camera"})
+        if isinstance(options.sources, str):
+            wish["sources"] = self._read_sources(options.sources).model_dump(mode="json")
         source: PathSource | SceneSource
         if isinstance(options, SceneOptions):
             source = SceneSource(options.frame_start, options.frame_end, options.camera)
             wish["force"] = True  # Blender knows what it renders
         else:
             source = PathSource(str(self._clip(entry.video)))
-        name = NAMESPACE + entry.request_id
         request = JobRequest(source, request_id=name, name=_stem(entry), **wish, map=False)
         return self._ask(lambda client: client.create(request)).id
 
@@ -76,30 +104,39 @@ class ServiceEngine:
         job = self._ask(lambda client: client.job(entry.job))
         if job.result is None:
             raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
-        folder = self._clip(entry.video).parent if entry.video else self._made_scenes()
+        folder = self._clip(entry.video).parent if entry.video else _made(self._scenes, "--scenes")
         return [self._deliver(job, take, folder) for take in job.result.takes]
 
+    def inspected(self, entry: Entry) -> Inspected:
+        """What a recognition that is done has found, in a file that a generation's options may name."""
+        job = self._ask(lambda client: client.job(entry.job))
+        if job.result is None or job.result.sources is None:
+            raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
+        found = Sources.model_validate(job.result.sources)
+        path = _made(self._inspected, "--ledger") / f"{entry.request_id.replace(':', '~')}.json"
+        try:
+            found.write(path)
+        except UserError as error:
+            raise RefusedError("file", error.sentence) from error
+        _keep_newest(self._inspected)
+        sources = tuple(_sounding(source) for source in found.sources)
+        return Inspected(sources, found.bed.kind if found.bed else "", str(path))
+
     def _deliver(self, job: Job, take: TakeResult, folder: Path) -> Take:
-        files = [file for file in (take.preview, take.sidecar, take.sound) if file is not None]
+        assert isinstance(job.request, JobRequest)
+        files = [file for file in (*take.stems, take.preview, take.sidecar, take.sound) if file is not None]
         for file in files:
             self._ask(partial(_fetch, job=job.id, file=file, folder=folder))
         _relate(folder / take.sidecar.name, Path(take.sidecar.path).parent)
         return Take(
             number=take.take,
             path=str(folder / take.sound.name),
-            channels=CHANNELS,
+            channels=(job.request.order + 1) ** 2,
             rate=take.rate,
             duration=take.samples / take.rate,
             preview=str(folder / take.preview.name) if take.preview else "",
+            stems=tuple(str(folder / stem.name) for stem in take.stems),
         )
-
-    def _made_scenes(self) -> Path:
-        try:
-            self._scenes.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            sentence = f"The folder {self._scenes} cannot be made ({error.strerror}): name another with --scenes."
-            raise RefusedError("file", sentence) from error
-        return self._scenes
 
     def _see(self, job_id: str) -> JobView:
         try:
@@ -117,22 +154,66 @@ class ServiceEngine:
             raise RefusedError(error.code, sentence) from error
 
     def _clip(self, video: str) -> Path:
-        """The clip's path as the service is to open it.
+        """The clip's path as the service is to open it. Raises RefusedError, and nothing is opened for it."""
+        return _followed("video", video, self._roots)
 
-        Raises:
-            RefusedError: no absolute path of this machine, or outside the roots. Nothing is opened for it.
-        """
-        if video[:2].replace("\\", "/") == "//" or not Path(video).is_absolute():
-            raise RefusedError("source", "The video is no absolute path of a file on this machine: give one.")
+    def _read_sources(self, given: str) -> Sources:
+        """What stands in a `sources.json`. Raises RefusedError, with every bad entry."""
+        roots = (*(self._roots or [root.resolve() for root in default_roots()]), self._inspected.resolve())
+        path = _followed("file of sources", given, roots)
         try:
-            path = Path(video).resolve()
-        except (OSError, RuntimeError, ValueError) as error:
-            raise RefusedError("source", "The video is no path that can be followed: check it.") from error
-        if self._roots and not any(path.is_relative_to(root) for root in self._roots):
-            roots = ", ".join(map(str, self._roots))
-            sentence = f"The video does not lie in a folder that the bridge may use ({roots}): move it there."
-            raise RefusedError("source", sentence)
-        return path
+            if path.suffix != ".json" or not path.is_file() or path.stat().st_size > MOST_SOURCES_BYTES:
+                sentence = (
+                    f"{path} is no .json file of {MOST_SOURCES_BYTES // 1024} KiB at most: name one with sources."
+                )
+                raise RefusedError("source", sentence)
+            return Sources.read(path)
+        except OSError as error:
+            raise RefusedError("source", f"{path} cannot be read ({error.strerror}): check it.") from error
+        except UserError as error:
+            raise RefusedError("invalid", error.sentence) from error
+
+
+def _followed(what: str, given: str, roots: Sequence[Path]) -> Path:
+    """A path that a client has given, with its links followed.
+
+    Raises:
+        RefusedError: no absolute path of this machine, or outside the roots where there are any.
+    """
+    if given[:2].replace("\\", "/") == "//" or not Path(given).is_absolute():
+        raise RefusedError("source", f"The {what} is no absolute path of a file on this machine: give one.")
+    try:
+        path = Path(given).resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RefusedError("source", f"The {what} is no path that can be followed: check it.") from error
+    if roots and not any(path.is_relative_to(root) for root in roots):
+        folders = ", ".join(map(str, roots))
+        sentence = f"The {what} does not lie in a folder that the bridge may use ({folders}): move it there."
+        raise RefusedError("source", sentence)
+    return path
+
+
+def _made(folder: Path, option: str) -> Path:
+    """A folder, made where it is not there yet; `option` is what names another."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sentence = f"The folder {folder} cannot be made ({error.strerror}): name another with {option}."
+        raise RefusedError("file", sentence) from error
+    return folder
+
+
+def _keep_newest(folder: Path) -> None:
+    """Delete the files of recognitions that nobody can ask about any more."""
+    with suppress(OSError):  # another bridge has deleted one meanwhile
+        files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+        for file in files[KEPT_ENDED:]:
+            file.unlink()
+
+
+def _sounding(source: Source) -> Sounding:
+    azimuth, elevation = (float(angle) for angle in np.degrees(angles(source.directions(np.array([source.start]))[0])))
+    return Sounding(source.kind, source.confidence, azimuth, elevation, source.start, source.end)
 
 
 def _fetch(client: Client, job: str, file: ResultFile, folder: Path) -> None:

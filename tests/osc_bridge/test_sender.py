@@ -59,7 +59,7 @@ def quick(monkeypatch):
 def test_words_about_other_requests_do_not_keep_it_waiting():
     answer = ("fail", "", "internal", "Its log says why.")
     with bridge([answer]) as (port, _), Sender("127.0.0.1", port) as sender, pytest.raises(RefusedError, match="No br"):
-        sender.generate("a", "/v", "{}", 1.0, lambda _: None)
+        sender.ask("generate", "a", "/v", "{}", 1.0, lambda _: None)
 
 
 def test_a_scene_is_asked_for_without_a_clip():
@@ -71,7 +71,7 @@ def test_a_scene_is_asked_for_without_a_clip():
 
 def test_localhost_is_where_the_bridge_listens():
     with bridge([("done", "a", 1, *DONE)]) as (port, _), Sender("localhost", port) as sender:
-        assert sender.generate("a", "/v", "{}", 5.0, lambda _: None).state == "done"
+        assert sender.ask("generate", "a", "/v", "{}", 5.0, lambda _: None).state == "done"
 
 
 def test_nobody_else_is_listened_to():

@@ -51,4 +51,4 @@ def test_a_share_in_any_spelling_is_not_even_followed(video, tmp_path):
         raise AssertionError("the service was asked")
 
     with pytest.raises(RefusedError, match="absolute path"):
-        ServiceEngine(connect, tmp_path).submit(entry(video))
+        ServiceEngine(connect, tmp_path, tmp_path).submit(entry(video))

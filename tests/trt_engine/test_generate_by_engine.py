@@ -68,14 +68,20 @@ def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
 ) -> None:
     before = uploads(engine)
     clip = panorama if way == "path" else out_of_reach
-    wanted = (clip, *QUICK, "--seed", "5", "--takes", "2", "--rate", "48000", "--backend", "onnxruntime", "--json")
+    sources = tmp_path / "sources.json"
+    path = [{"time": 0, "azimuth": 90, "elevation": 0}]
+    sources.write_text(json.dumps({"seconds": 1, "sources": [{"kind": "dog", "path": path}], "bed": {"kind": "rain"}}))
+    by_source = ("--sources", sources, "--stems", "--order", "2", "--variation", "0.3")
+    quick = (*QUICK, *by_source, "--seed", "5", "--takes", "2", "--rate", "48000", "--backend", "onnxruntime")
+    wanted = (clip, *quick, "--json")
     here, there = tmp_path / "here", tmp_path / "there"
     for folder, more in ((here, ()), (there, by_engine)):
         folder.mkdir()
         outcome = run(*wanted, "-o", folder / "sound #1.wav", *more)
         assert outcome.code == 0, outcome.err
     assert files(here) == files(there)
-    assert len(files(there)) == 8
+    assert len(files(there)) == 12
+    assert {"sound #1.stem-1-dog.wav", "sound #1.take2.stem-bed-rain.wav"} <= set(files(there))
     for name in files(here):
         if name.endswith(".json"):
             mine, its = (json.loads((folder / name).read_text()) for folder in (here, there))
@@ -94,6 +100,8 @@ def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
         str(there / "sound #1.wav"),
         str(there / "sound #1.take2.wav"),
     ]
+    stems = [[str(there / f"sound #1{take}.stem-{of}.wav") for of in ("1-dog", "bed-rain")] for take in ("", ".take2")]
+    assert [take["stems"] for take in done["takes"]] == stems
     assert uploads(engine) == before
 
 

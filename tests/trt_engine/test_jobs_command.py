@@ -11,7 +11,7 @@ from commanding import Outcome, omniaudio
 from running import Running
 
 from omniaudio.errors import ExitCode
-from trt_engine.client import Client, Job, JobRequest, MediaSource, PathSource, find
+from trt_engine.client import Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, find
 
 
 @pytest.fixture
@@ -80,6 +80,18 @@ def test_one_job(jobs: Callable[..., Outcome], done: Job, failed: Job) -> None:
     assert (code, "omniaudio jobs" in err) == (ExitCode.NO_INPUT, True)
     code, _, err = jobs("show", "")
     assert (code, "jobs' ids begin" in err) == (ExitCode.NO_INPUT, True)
+
+
+def test_a_recognition(jobs: Callable[..., Outcome], client: Client, panorama: Path) -> None:
+    job = client.wait(client.create(InspectRequest(PathSource(str(panorama)))).id)
+    assert job.result is not None
+    assert job.result.sources is not None
+    bed = job.result.sources["bed"]["kind"]
+    code, out, _ = jobs("show", job.id)
+    assert code == 0
+    assert f"source  {bed}" in out
+    code, out, _ = jobs("list", "--limit", "1")
+    assert (code, "inspect" in out, bed in out) == (0, True, True)
 
 
 def test_following(jobs: Callable[..., Outcome], client: Client, panorama: Path, failed: Job) -> None:

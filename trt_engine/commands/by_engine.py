@@ -84,6 +84,10 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         force=request.force,
         allow_truncated=request.allow_truncated,
         again=None if part is None else _asked(part),
+        sources=None if request.sources is None else request.sources.model_dump(mode="json"),
+        variation=request.variation,
+        order=request.order,
+        stems=request.stems,
     )
     with user_errors():
         job = _by_path(client, wanted, report) or _by_upload(client, wanted, report)
@@ -184,6 +188,10 @@ def _delivered(
     sidecar, preview, drawn = (path.with_suffix(ending) for ending in (".json", ".preview.wav", ".map.png"))
     assert take.seed is not None
     files = [(take.sound, path), (take.sidecar, sidecar), (take.preview, preview), (take.map, drawn)]
+    # After the take's own name there, comes what is said of the stem.
+    its_name = Path(take.sound.name).stem
+    stems = [(file, path.with_name(path.stem + file.name.removeprefix(its_name))) for file in take.stems]
+    files += stems
     with takes.together(path.parent) as folder, user_errors():
         for file, target in files:
             if file is not None:
@@ -214,4 +222,5 @@ def _delivered(
         samples=take.samples,
         gain_db=take.gain_db,
         true_peak_dbtp=take.true_peak_dbtp,
+        stems=tuple(target for _, target in stems),
     )

@@ -136,8 +136,8 @@ def _show(job: Job, as_json: bool) -> None:
     for file in job.result.files if job.result is not None else ():
         table.add_row(job.request.kind, file.path)
     if job.result is not None and job.result.sources is not None:
-        for source in _named(job.result.sources):
-            table.add_row("source", source)
+        for kind in _named(job.result.sources):
+            table.add_row("source", kind)
     Console(markup=False, emoji=False).print(table)
 
 

@@ -229,16 +229,16 @@ def _check_length(run: Run, wanted: JobRequest) -> None:
 
 
 def _result(run: Run, made: takes.Take | Turned) -> TakeResult:
-    seed, number, drawn, stems = None, 1, None, ()
-    if isinstance(made, takes.Take):
-        seed, number, drawn, stems = made.seed, made.take, made.map, made.stems
+    generated = made if isinstance(made, takes.Take) else None
+    drawn = None if generated is None else generated.map
+    stems = () if generated is None else generated.stems
     return TakeResult(
         sound=_at_the_end(run, made.sound),
         sidecar=_at_the_end(run, made.sidecar),
         preview=None if made.preview is None else _at_the_end(run, made.preview),
         map=None if drawn is None else _at_the_end(run, drawn),
-        seed=seed,
-        take=number,
+        seed=None if generated is None else generated.seed,
+        take=1 if generated is None else generated.take,
         rate=made.rate,
         samples=made.samples,
         gain_db=made.gain_db,
