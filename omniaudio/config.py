@@ -373,6 +373,11 @@ class ModelConfig(BaseModel):
         return self
 
     @property
+    def sees(self) -> bool:
+        """Whether the model is shown pictures; else its features are given."""
+        return self.omniaudio.vision.type != "none"
+
+    @property
     def samples_per_latent(self) -> int:
         """Samples of sound per latent frame."""
         return self.model.pretransform.config.downsampling_ratio

@@ -2,7 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from omniaudio.config import ModelConfig, parse_config
+from omniaudio.generation.stems import kinds_of
+from omniaudio.generator import Stages
+from omniaudio.windows import beside, noise, plan
 
 STEM: dict[str, Any] = {
     "model_type": "diffusion_cond",
@@ -49,3 +55,26 @@ STEM: dict[str, Any] = {
 
 def stem_config() -> ModelConfig:
     return parse_config(STEM, "the small stem model")
+
+
+def sampled_stems(stages: Stages, begin: float, steps: int = 3) -> NDArray[np.float32]:
+    """Latents of two kinds, of two windows and of one, side by side as a take's stems are, from a time on."""
+    config = stages.config
+    per_frame = config.omniaudio.frame_rate * config.samples_per_latent / config.sample_rate
+    patch = config.model.diffusion.config.patch_size
+    plans = [plan(int(frames * config.latent_frames), config.latent_frames, per_frame, patch) for frames in (1.5, 0.5)]
+    windows = beside(plans)
+    (part,) = config.model.conditioning.configs
+    told = stages.condition_store()
+    for one, vector in zip(plans, np.eye(len(kinds_of(config)), dtype=np.float32)[:, None], strict=False):
+        conditions = stages.conditions([{part.id: vector}] * one.pictures)
+        for _ in one.windows:
+            told.append(conditions)
+    rows: list[int] = []
+    start = noise(1, 0, config.latent_channels, windows.frames)[None]
+    try:
+        found = stages.sample(start, windows, told, guidance=2.0, steps=steps, on_rows=rows.append, begin=begin)
+    finally:
+        told.close()
+    assert sum(rows) == 3 * 2 * steps  # windows, halves of guidance
+    return found

@@ -54,7 +54,7 @@ class Order:
     precision: Precision
     limits: Limits
     calibration: tuple[Path, ...] = ()
-    """Panoramas by which fp8's steps are measured, in fp8 alone."""
+    """Panoramas by which fp8's steps are measured, in fp8 of a model that sees pictures alone."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,20 @@ def build(
         report: told of every step; what it raises ends the work, and what is finished by then is kept.
 
     Raises:
-        UserError: the model is damaged, the folder holds another one or cannot be written, a compiler is missing or
-            refuses a graph, or another build works in the folder.
+        UserError: pictures to calibrate by are missing or not wanted, the model is damaged, the folder holds another
+            one or cannot be written, a compiler is missing or refuses a graph, or another build works in the folder.
     """
+    config = load_config(model.config)
+    if order is not None and (order.precision is Precision.FP8 and config.sees) != bool(order.calibration):
+        raise UserError(
+            "--calibrate is for --precision fp8 of a model that sees pictures: there name a 360° picture, else leave "
+            "it out. A model such as the draft is measured by the kinds of sound that it knows."
+        )
     version = library(order.flavour).__version__ if order is not None else ""
-    tasks = [Task(EXPORTING, len(Stage), _GUESSED_SECONDS[EXPORTING])]
+    stages = bundles.stages(config)
+    tasks = [Task(EXPORTING, len(stages), _GUESSED_SECONDS[EXPORTING])]
     if order is not None:
-        tasks += [Task(stage, 1, _GUESSED_SECONDS.get(stage, _GUESSED_SECONDS_ELSE)) for stage in Stage]
+        tasks += [Task(stage, 1, _GUESSED_SECONDS.get(stage, _GUESSED_SECONDS_ELSE)) for stage in stages]
     progress = Progress(report, tasks)
     with _alone(folder):
         progress.begin(EXPORTING)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from omniaudio.config import ModelConfig
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
 from omniaudio.generation.exemplars import LATENTS_NAME, TABLE_NAME
@@ -28,6 +29,11 @@ class Stage(StrEnum):
     VELOCITY = "velocity"
     DECODER = "decoder"
     ENCODER = "encoder"
+
+
+def stages(config: ModelConfig) -> tuple[Stage, ...]:
+    """Those that a model has, in order: one that sees no pictures has no `VISION`."""
+    return tuple(stage for stage in Stage if config.sees or stage is not Stage.VISION)
 
 
 class _Record(BaseModel):

@@ -1,4 +1,5 @@
-"""How large the operands of a velocity graph's products become, along the sampler's own way through real pictures."""
+"""How large the operands of a velocity graph's products become, along the sampler's own way through what it is given:
+real pictures, or every kind of sound that the model knows."""
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from omniaudio.config import ModelConfig, load_config
+from omniaudio.generation.stems import kinds_of
 from omniaudio.panorama import Picture, vision_inputs
 from omniaudio.sampler import euler, guided
 from omniaudio.windows import noise
@@ -25,31 +27,44 @@ _SUFFIX = ".amplitude"
 
 @dataclass(frozen=True)
 class Walk:
-    """One window of sound, generated: what the velocity graph read and answered at every step, and the latents
-    (1, channels, frames) in the end."""
+    """Windows of sound, generated: what the velocity graph read and answered at every step, and the latents
+    (windows, channels, frames) in the end."""
 
     inputs: tuple[dict[str, Array], ...]
     velocities: tuple[Array, ...]
     latents: Array
 
 
-def walk(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Picture, seed: int) -> Walk:
-    """Generate one window for a picture that stays, with the steps and the guidance of the model's config.
+def seen(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Picture) -> dict[str, Array]:
+    """The features of one window of a panorama, uint8 (height, width, 3), that stays."""
+    shown = {PICTURE + name: one[None] for name, one in vision_inputs(picture, config.omniaudio.vision.type).items()}
+    features = sessions[Stage.VISION].run(shown)
+    return {name: np.repeat(value[:, None], _looks(config), axis=1) for name, value in features.items()}
+
+
+def every_kind(config: ModelConfig) -> dict[str, Array]:
+    """The features of one window of each kind that a model of kinds knows."""
+    (part,) = config.model.conditioning.configs
+    vectors = np.eye(len(kinds_of(config)), dtype=np.float32)
+    return {part.id: np.repeat(vectors[:, None], _looks(config), axis=1)}
+
+
+def _looks(config: ModelConfig) -> int:
+    """Features of one window."""
+    return max(1, round(config.duration * config.omniaudio.frame_rate))
+
+
+def walk(sessions: Mapping[Stage, Session], config: ModelConfig, features: Mapping[str, Array], seed: int) -> Walk:
+    """Generate windows, from noise, with the steps and the guidance of the model's config.
 
     Args:
-        sessions: of the stages `VISION`, `CONDITIONER` and `VELOCITY`.
+        sessions: of the stages `CONDITIONER` and `VELOCITY`.
         config: the model's.
-        picture: a panorama, uint8 (height, width, 3).
+        features: by name, each (windows, features, …).
         seed: of the noise.
     """
     settings = config.omniaudio
-    shown = {PICTURE + name: one[None] for name, one in vision_inputs(picture, settings.vision.type).items()}
-    pictures = max(1, round(config.duration * settings.frame_rate))
-    seen = sessions[Stage.VISION].run(shown)
-    features = {name: np.repeat(value[:, None], pictures, axis=1) for name, value in seen.items()}
     conditions = sessions[Stage.CONDITIONER].run(features)
-    guidance = np.full(config.latent_channels, settings.guidance, np.float32)
-    guidance[settings.guided_channels :] = 1 if settings.guided_channels is not None else settings.guidance
     inputs: list[dict[str, Array]] = []
     velocities: list[Array] = []
 
@@ -58,17 +73,18 @@ def walk(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Pictur
         velocities.append(sessions[Stage.VELOCITY].run(inputs[-1])["velocity"])
         return velocities[-1]
 
-    start = noise(seed, 0, config.latent_channels, config.latent_frames)[None]
-    latents = euler(guided(velocity, conditions, guidance, settings.guidance_drops), start, settings.steps)
+    windows = len(next(iter(features.values())))
+    start = np.stack([noise(seed, window, config.latent_channels, config.latent_frames) for window in range(windows)])
+    latents = euler(guided(velocity, conditions, settings.guidance, settings.guidance_drops), start, settings.steps)
     return Walk(tuple(inputs), tuple(velocities), latents)
 
 
 def calibrate(folder: Path, pictures: Sequence[Picture]) -> dict[str, float]:
-    """`amplitudes` of a bundle's velocity graph, over one window for each picture, on the CPU.
+    """`amplitudes` of a bundle's velocity graph, over one window for each picture or each kind, on the CPU.
 
     Args:
         folder: the bundle's.
-        pictures: panoramas, uint8 (height, width, 3); each gets another noise.
+        pictures: panoramas, uint8 (height, width, 3); each gets another noise. None where the model sees no pictures.
 
     Raises:
         UserError: the bundle is not whole.
@@ -76,8 +92,10 @@ def calibrate(folder: Path, pictures: Sequence[Picture]) -> dict[str, float]:
     found = bundle.load(folder)
     config = load_config(folder / found.config.file)
     graphs = {stage: folder / graph.file for stage, graph in found.graphs.items()}
-    sessions = {stage: OnnxRuntimeSession(graphs[stage]) for stage in (Stage.VISION, Stage.CONDITIONER, Stage.VELOCITY)}
-    walks = (walk(sessions, config, picture, _SEED + number) for number, picture in enumerate(pictures))
+    needed = {Stage.VISION, Stage.CONDITIONER, Stage.VELOCITY} & graphs.keys()
+    sessions = {stage: OnnxRuntimeSession(graphs[stage]) for stage in needed}
+    features = (seen(sessions, config, picture) for picture in pictures) if pictures else iter([every_kind(config)])
+    walks = (walk(sessions, config, one, _SEED + number) for number, one in enumerate(features))
     return amplitudes(graphs[Stage.VELOCITY], (inputs for one in walks for inputs in one.inputs))
 
 

@@ -105,7 +105,8 @@ class SpectralCodec(nn.Module):
 
     def encode(self, sound: Tensor) -> Tensor:
         """(batch, 1, samples) → latents."""
-        return self.sound_latents(self.mel_spectrogram(sound[:, 0]))
+        (channel,) = sound.unbind(1)
+        return self.sound_latents(self.mel_spectrogram(channel))
 
     # --- synthesis ---------------------------------------------------------------------------------------------------
 

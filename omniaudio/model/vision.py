@@ -13,6 +13,7 @@ from omniaudio.errors import ExitCode, UserError, installation
 
 PICTURE_SIZE = 224
 FEATURES = 1024
+VIEWS = ("video_360", "video_fov")
 
 # What CLIP's pictures are normalised by, of RGB in 0..1 (arXiv 2103.00020, in the code released with it).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -40,7 +41,7 @@ class MetaClip(nn.Module):
         Returns:
             By the same names, float32 (batch, 1024).
         """
-        return {name: self._features(picture) for name, picture in pictures.items()}
+        return {name: self._features(pictures[name]) for name in VIEWS}
 
     def _features(self, picture: Tensor) -> Tensor:
         normalised = (picture.float().permute(0, 3, 1, 2) / 255 - self.mean) / self.stdev

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from released import write_config
+from released_form import write_config
 from torch import nn
 
 from benchmarks.gpu import Bench, machine

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from released import write_config
+from released_form import write_config
 
 from benchmarks import gpu_table, osc, tables
 from benchmarks.__main__ import blocks

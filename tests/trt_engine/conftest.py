@@ -1,9 +1,11 @@
 """Models to generate with."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from panoramas import write_panorama
 from running import Running
 
@@ -12,25 +14,31 @@ from trt_engine.bundle import BUNDLE_FILE
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
-    """A small model with random weights and the bundle that was exported of it; needs torch, and half a minute."""
-    pytest.importorskip("torch")
-    from tiny import write_model  # noqa: PLC0415 - needs torch
-
-    from trt_engine.export import export_model  # noqa: PLC0415
-
-    model = write_model(tmp_path_factory.mktemp("models") / "tiny")
-    export_model(model)
-    return model
+def model() -> zoo.Model:
+    """The draft model, which makes a mono stem of a given kind and sees no pictures."""
+    return zoo.find(zoo.DRAFT)
 
 
 @pytest.fixture(scope="session")
-def model(request: pytest.FixtureRequest) -> zoo.Model:
-    """The draft model, or the small one in a tree that has no draft yet."""
-    if (zoo.PACKAGED / "draft" / BUNDLE_FILE).is_file():
-        return zoo.find("draft")
-    small: zoo.Model = request.getfixturevalue("tiny")
-    return small
+def joint(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
+    """A small model of the released form with random weights, which sees pictures, and the bundle exported of it.
+
+    Needs torch and transformers, and half a minute, once for all processes that test.
+    """
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    from released_form import models_in, write_config  # noqa: PLC0415 - needs torch
+
+    from benchmarks.prepare import MODEL, write_model  # noqa: PLC0415
+    from trt_engine.export import export_model  # noqa: PLC0415
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "joint"
+    with FileLock(f"{folder}.lock"), models_in(folder):
+        if not (folder / MODEL / BUNDLE_FILE).is_file():
+            folder.mkdir(exist_ok=True)
+            export_model(write_model(write_config(folder / "config.json"), folder))
+        return zoo.find(MODEL)
 
 
 @pytest.fixture(scope="session")

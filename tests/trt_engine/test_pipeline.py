@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from released_form import models_in
 
 from omniaudio import zoo
 from omniaudio.errors import ExitCode, UserError
@@ -95,12 +96,13 @@ def test_the_identity_is_the_same_on_every_backend(model: zoo.Model) -> None:
 
 
 @pytest.mark.slow
-def test_backends_agree_on_the_latents(model: zoo.Model, panorama: Path) -> None:
+def test_backends_agree_on_the_latents(joint: zoo.Model, panorama: Path) -> None:
     """Through vision, conditions, two windows and the sampler."""
     picture = read_still(panorama)
     found = []
     for backend in (Backend.ONNXRUNTIME, Backend.OPENVINO, Backend.TORCH):
-        stages = open_pipeline(model, backend)
+        with models_in(joint.folder.parent):
+            stages = open_pipeline(joint, backend)
         seconds = 1.5 * stages.config.duration
         generation = Generation(stages, seconds, Settings(seed=1, takes=1, steps=3, guidance=2.0), lambda report: None)
         generation.look(iter([picture] * 20))

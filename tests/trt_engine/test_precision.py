@@ -11,39 +11,54 @@ from onnx import TensorProto, helper, numpy_helper
 
 from omniaudio import zoo
 from omniaudio.config import load_config
-from omniaudio.panorama import Picture
 from trt_engine import bundle
 from trt_engine.bundle import Stage
-from trt_engine.calibration import Walk, amplitudes, calibrate, walk
+from trt_engine.calibration import Walk, amplitudes, calibrate, every_kind, walk
 from trt_engine.emulation import emulate
 from trt_engine.precision import LARGEST_E4M3, Amplitudes, lower, write_lowered
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
-from trt_engine.runtime.session import Array
+from trt_engine.runtime.session import Array, Session
 from trt_engine.targets import Precision
 
 LOW = {Precision.FP16: "float16", Precision.BF16: "bfloat16", Precision.FP8: "float16"}
 ALWAYS_FLOAT32 = {"Sin", "Cos", "Exp", "Log", "Pow", "Sqrt", "Div", "LayerNormalization", "ReduceSum", "ReduceMean"}
 
 
-@pytest.fixture(scope="module")
-def picture() -> Picture:
-    """A panorama with something to see."""
-    rows, columns = np.mgrid[0:512, 0:1024]
-    spot = 255 * np.exp(-(((rows - 200) / 40) ** 2) - ((columns - 300) / 60) ** 2)
-    return np.stack([rows // 2, spot, columns // 4], axis=-1).astype(np.uint8)
+STAGES = [
+    *(("model", stage) for stage in Stage if stage is not Stage.VISION),
+    ("joint", Stage.VISION),
+    ("joint", Stage.DECODER),
+]
+"""The draft's stages, and those of a model of the released form that are made of other operations."""
+
+
+def made(model: zoo.Model, kinds: slice, seed: int) -> Walk:
+    """One window of the draft's for each of some kinds, in float32."""
+    config = load_config(model.folder)
+    features = {name: value[kinds] for name, value in every_kind(config).items()}
+    return walk(sessions_of(model), config, features, seed)
 
 
 @pytest.fixture(scope="module")
-def generated(model: zoo.Model, picture: Picture) -> Walk:
-    """One window of the model's, in float32."""
-    found = bundle.load(model.folder)
-    sessions = {stage: OnnxRuntimeSession(model.folder / graph.file) for stage, graph in found.graphs.items()}
-    return walk(sessions, load_config(model.folder), picture, seed=5)
+def generated(model: zoo.Model) -> Walk:
+    return made(model, slice(2), seed=5)
 
 
 @pytest.fixture(scope="module")
-def calibrated(model: zoo.Model, picture: Picture) -> Amplitudes:
-    return calibrate(model.folder, [picture[:, ::-1]])
+def calibrated(model: zoo.Model) -> Amplitudes:
+    """By other kinds and other noise; a build takes every kind."""
+    return amplitudes(graph_of(model, Stage.VELOCITY), made(model, slice(2, 6), seed=6).inputs)
+
+
+@pytest.fixture
+def chosen(request: pytest.FixtureRequest, which: str) -> zoo.Model:
+    found: zoo.Model = request.getfixturevalue(which)
+    return found
+
+
+def sessions_of(model: zoo.Model) -> dict[Stage, Session]:
+    graphs = bundle.load(model.folder).graphs
+    return {stage: OnnxRuntimeSession(model.folder / graph.file) for stage, graph in graphs.items()}
 
 
 def graph_of(model: zoo.Model, stage: Stage) -> Path:
@@ -75,12 +90,29 @@ def numbers(*shape: int) -> Array:
     return np.random.default_rng(len(shape)).standard_normal(shape, np.float32)
 
 
+@pytest.mark.slow
+def test_a_model_that_sees_no_pictures_is_calibrated_by_every_kind(model: zoo.Model, calibrated: Amplitudes) -> None:
+    kinds = every_kind(load_config(model.folder))["kinds"]
+    np.testing.assert_array_equal(kinds.sum((0, 2)), np.full(kinds.shape[1], kinds.shape[2]))
+    found = calibrate(model.folder, [])
+    assert found.keys() == calibrated.keys()
+    assert all(0.5 * calibrated[name] < found[name] for name in found)
+
+
+def test_a_model_that_sees_pictures_is_calibrated_by_them(joint: zoo.Model) -> None:
+    rows, columns = np.mgrid[0:256, 0:512]
+    picture = np.stack([rows, columns // 2, 255 - rows], axis=-1).astype(np.uint8)
+    found = calibrate(joint.folder, [picture])
+    assert found
+    assert all(0 < value < 1e4 for value in found.values())
+
+
 @pytest.mark.parametrize("precision", Precision)
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize(("which", "stage"), STAGES)
 def test_lowered_graph_is_valid_and_keeps_its_interface(
-    model: zoo.Model, calibrated: Amplitudes, tmp_path: Path, stage: Stage, precision: Precision
+    chosen: zoo.Model, calibrated: Amplitudes, tmp_path: Path, stage: Stage, precision: Precision
 ) -> None:
-    source, target = graph_of(model, stage), tmp_path / "lowered.onnx"
+    source, target = graph_of(chosen, stage), tmp_path / "lowered.onnx"
     write_lowered(source, target, precision, stage, calibrated)
     onnx.checker.check_model(str(target), full_check=True)
     before, after = (onnx.load(path, load_external_data=False).graph for path in (source, target))
@@ -92,9 +124,9 @@ def test_lowered_graph_is_valid_and_keeps_its_interface(
 
 
 @pytest.mark.parametrize("precision", LOW)
-@pytest.mark.parametrize("stage", Stage)
-def test_what_loses_by_rounding_stays_in_float32(model: zoo.Model, stage: Stage, precision: Precision) -> None:
-    lowered = ir.load(graph_of(model, stage))
+@pytest.mark.parametrize(("which", "stage"), STAGES)
+def test_what_loses_by_rounding_stays_in_float32(chosen: zoo.Model, stage: Stage, precision: Precision) -> None:
+    lowered = ir.load(graph_of(chosen, stage))
     lower(lowered, precision, stage)
     for node in lowered.graph:
         if node.op_type in ALWAYS_FLOAT32 and node.inputs[0] is not None:

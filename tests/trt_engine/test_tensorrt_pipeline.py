@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stem_model import sampled_stems
 
 from omniaudio import zoo
 from omniaudio.errors import UserError
@@ -121,7 +122,7 @@ class GraphEngine:
 
 
 @pytest.fixture
-def open_stages(model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], TensorRtPipeline]:
+def open_on_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[zoo.Model], TensorRtPipeline]:
     def graph_for(folder: Path, found: bundle.Bundle, stage: Stage, **kind: Any) -> bundle.Graph:
         return found.graphs[stage]
 
@@ -133,10 +134,20 @@ def open_stages(model: zoo.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(tensorrt_pipeline, "engine_for", graph_for)
     monkeypatch.setattr(tensorrt_pipeline, "compile_graph", keep_graph)
     monkeypatch.setattr(tensorrt_pipeline, "cache_folder", lambda: tmp_path / "cache")
-    host = open_pipeline(model, "onnxruntime")
-    description = Description(host.name, host.identity, host.config, Backend.TENSORRT_RTX)
-    found = bundle.load(model.folder)
-    return lambda: TensorRtPipeline(description, model.folder, found, Flavour.TENSORRT_RTX)
+
+    def open_model(model: zoo.Model) -> TensorRtPipeline:
+        host = open_pipeline(model, "onnxruntime")
+        description = Description(host.name, host.identity, host.config, Backend.TENSORRT_RTX)
+        return TensorRtPipeline(description, model.folder, bundle.load(model.folder), Flavour.TENSORRT_RTX)
+
+    return open_model
+
+
+@pytest.fixture
+def open_stages(
+    open_on_host: Callable[[zoo.Model], TensorRtPipeline], joint: zoo.Model
+) -> Callable[[], TensorRtPipeline]:
+    return lambda: open_on_host(joint)
 
 
 @pytest.fixture
@@ -147,13 +158,14 @@ def stages(open_stages: Callable[[], TensorRtPipeline]) -> TensorRtPipeline:
 def sampled(
     stages: Any,
     panorama: Path,
-    seconds: float,
+    lengths: float,
     report: Callable[[Report], None],
     held: Held | None = None,
     **wishes: Any,
 ) -> Array:
+    """Latents of so many native lengths."""
     chosen = Settings(**({"seed": 1, "takes": 1, "steps": 3, "guidance": 2.0} | wishes))
-    generation = Generation(stages, seconds, chosen, report)
+    generation = Generation(stages, lengths * stages.config.duration, chosen, report)
     try:
         picture = read_still(panorama)
         generation.look(iter([picture] * 6 + [picture[:, ::-1].copy()] * 20))
@@ -163,42 +175,52 @@ def sampled(
 
 
 @pytest.mark.slow
-def test_it_computes_what_the_host_computes(model: zoo.Model, stages: TensorRtPipeline, panorama: Path) -> None:
+def test_it_computes_what_the_host_computes(joint: zoo.Model, stages: TensorRtPipeline, panorama: Path) -> None:
     """One window and several chunks of rows, takes, steps, guidance and none, one after the other on one pipeline."""
-    host = open_pipeline(model, "onnxruntime")
-    native = stages.config.duration
-    for seconds, wishes in (
-        (0.5 * native, {}),
-        (1.9 * native, {"takes": 2}),
-        (1.9 * native, {"takes": 2, "seed": 7, "steps": 2}),
-        (1.5 * native, {"guidance": 1.0}),
+    host = open_pipeline(joint, "onnxruntime")
+    for lengths, wishes in (
+        (0.5, {}),
+        (1.9, {"takes": 2}),
+        (1.9, {"takes": 2, "seed": 7, "steps": 2}),
+        (1.5, {"guidance": 1.0}),
     ):
-        wanted = sampled(host, panorama, seconds, lambda report: None, **wishes)
-        found = sampled(stages, panorama, seconds, lambda report: None, **wishes)
+        wanted = sampled(host, panorama, lengths, lambda report: None, **wishes)
+        found = sampled(stages, panorama, lengths, lambda report: None, **wishes)
         assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
     np.testing.assert_array_equal(stages.decode(found[:, :, :24]), host.decode(found[:, :, :24]))
 
 
+@pytest.mark.parametrize("begin", [1.0, 0.4])
+def test_stems_are_sampled_as_on_the_host(
+    model: zoo.Model, open_on_host: Callable[[zoo.Model], TensorRtPipeline], begin: float
+) -> None:
+    """From given kinds, in several chunks of rows, and from a latent on its way as from noise."""
+    wanted, found = (
+        sampled_stems(stages, begin) for stages in (open_pipeline(model, "onnxruntime"), open_on_host(model))
+    )
+    assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
+
+
 def test_steps_are_kept_for_the_next_clip_of_the_same_sizes(stages: TensorRtPipeline, panorama: Path) -> None:
-    first = sampled(stages, panorama, 3.0, lambda report: None)
+    first = sampled(stages, panorama, 1.6, lambda report: None)
     kept = stages._sampler
-    np.testing.assert_array_equal(sampled(stages, panorama, 3.0, lambda report: None), first)
+    np.testing.assert_array_equal(sampled(stages, panorama, 1.6, lambda report: None), first)
     assert stages._sampler is kept
-    sampled(stages, panorama, 3.0, lambda report: None, takes=2)
+    sampled(stages, panorama, 1.6, lambda report: None, takes=2)
     assert stages._sampler is not kept
 
 
 @pytest.mark.slow
 def test_known_latents_are_held_as_on_the_host_and_forgotten_for_the_next_clip(
-    model: zoo.Model, stages: TensorRtPipeline, panorama: Path
+    joint: zoo.Model, stages: TensorRtPipeline, panorama: Path
 ) -> None:
-    host = open_pipeline(model, "onnxruntime")
-    seconds, frames = 1.5 * stages.config.duration, int(1.4 * stages.config.latent_frames)
+    host = open_pipeline(joint, "onnxruntime")
+    frames = int(1.4 * stages.config.latent_frames)
     known = np.random.default_rng(0).standard_normal((stages.config.latent_channels, frames), np.float32)
     held = Held(known, np.arange(frames) % 50 < 20)
     for part in (held, None):
-        wanted = sampled(host, panorama, seconds, lambda report: None, part, takes=2)
-        found = sampled(stages, panorama, seconds, lambda report: None, part, takes=2)
+        wanted = sampled(host, panorama, 1.5, lambda report: None, part, takes=2)
+        found = sampled(stages, panorama, 1.5, lambda report: None, part, takes=2)
         assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
         if part is not None:
             np.testing.assert_allclose(found[1][:, :frames][:, held.frames], known[:, held.frames], atol=1e-5)
@@ -211,12 +233,12 @@ def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline
     try:
         stages = open_stages()
         driver: Any = stages.device.driver
-        sampled(stages, panorama, 3.0, lambda report: None)
+        sampled(stages, panorama, 1.6, lambda report: None)
         sampler = stages._sampler
         assert sampler is not None
         gone = weakref.ref(sampler)
         del sampler
-        sampled(stages, panorama, 3.0, lambda report: None, takes=2)
+        sampled(stages, panorama, 1.6, lambda report: None, takes=2)
         assert gone() is None
         assert driver._buffers
         del stages
@@ -227,7 +249,7 @@ def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline
 
 def test_more_than_the_step_is_compiled_for_is_a_sentence(stages: TensorRtPipeline, panorama: Path) -> None:
     with pytest.raises(UserError, match="16 takes of 60 minutes"):
-        sampled(stages, panorama, 1.0, lambda report: None, takes=17)
+        sampled(stages, panorama, 0.5, lambda report: None, takes=17)
 
 
 def test_what_a_report_raises_ends_the_sampling_within_a_step(stages: TensorRtPipeline, panorama: Path) -> None:
@@ -236,12 +258,12 @@ def test_what_a_report_raises_ends_the_sampling_within_a_step(stages: TensorRtPi
             raise KeyboardInterrupt
 
     fractions: list[float] = []
-    sampled(stages, panorama, 3.0, lambda r: fractions.append(r.fraction) if r.stage == SAMPLING else None, steps=50)
+    sampled(stages, panorama, 1.6, lambda r: fractions.append(r.fraction) if r.stage == SAMPLING else None, steps=50)
     before = fractions[10]
     driver: Any = stages.device.driver
     driver.launches = 0
     with pytest.raises(KeyboardInterrupt):
-        sampled(stages, panorama, 3.0, cancel, steps=50)
+        sampled(stages, panorama, 1.6, cancel, steps=50)
     assert 0 < driver.launches < 50
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from released_form import models_in
 
 from omniaudio import sampler, zoo
 from omniaudio.generator import SAMPLING, Generation, Settings
@@ -25,14 +26,15 @@ from trt_engine.stage_modules import load_parts  # noqa: E402
 
 
 def open_torch(model: zoo.Model, dtype: "torch.dtype") -> TorchPipeline:
-    loaded, vision = load_parts(model)
+    with models_in(model.folder.parent):
+        loaded, vision = load_parts(model)
     description = Description(model.name, "0" * 64, loaded.config, Backend.TORCH)
     return TorchPipeline(description, loaded, vision, torch.device("cpu"), dtype)
 
 
 @pytest.fixture(scope="module")
-def stages(model: zoo.Model) -> TorchPipeline:
-    return open_torch(model, torch.float32)
+def stages(joint: zoo.Model) -> TorchPipeline:
+    return open_torch(joint, torch.float32)
 
 
 @pytest.fixture
@@ -66,17 +68,17 @@ def test_the_same_bits_again(looked: Generation) -> None:
 
 
 @pytest.mark.slow
-def test_rounded_matrices_change_the_latents_a_little(model: zoo.Model, looked: Generation, panorama: Path) -> None:
+def test_rounded_matrices_change_the_latents_a_little(joint: zoo.Model, looked: Generation, panorama: Path) -> None:
     """bfloat16 keeps 8 bits; the other stages are the same to the bit."""
     exact = looked.sample()
-    rounded_stages = open_torch(model, torch.bfloat16)
+    rounded_stages = open_torch(joint, torch.bfloat16)
     rounded = clip(rounded_stages, panorama)
     error = np.abs(rounded.sample() - exact).max() / np.abs(exact).max()
     assert 1e-5 < error < 0.2
     rounded.close()
-    picture = {"panorama": np.zeros((1, 448, 1152, 3), np.uint8)}
-    wanted = looked.stages.vision(picture)["panorama"]
-    np.testing.assert_array_equal(rounded_stages.vision(picture)["panorama"], wanted)
+    shown = {name: np.zeros((1, 224, 224, 3), np.uint8) for name in ("video_360", "video_fov")}
+    wanted = looked.stages.vision(shown)["video_360"]
+    np.testing.assert_array_equal(rounded_stages.vision(shown)["video_360"], wanted)
 
 
 def test_what_a_report_raises_ends_the_sampling(stages: TorchPipeline, panorama: Path) -> None:
@@ -84,7 +86,7 @@ def test_what_a_report_raises_ends_the_sampling(stages: TorchPipeline, panorama:
         if report.stage == SAMPLING:
             raise KeyboardInterrupt
 
-    generation = Generation(stages, 5.0, Settings(0, 1, 50, 2.0), cancel)
+    generation = Generation(stages, 1.5 * stages.config.duration, Settings(0, 1, 50, 2.0), cancel)
     generation.look(iter([read_still(panorama)] * 10))
     with pytest.raises(KeyboardInterrupt):
         generation.sample()

@@ -62,7 +62,8 @@ def build(
     max_seconds: Annotated[float | None, typer.Option(help="The longest clip to be ready for; else 600.")] = None,
     max_takes: Annotated[int | None, typer.Option(help="The most takes at once; else 4.")] = None,
     calibrate: Annotated[
-        list[Path] | None, typer.Option(help="A panorama that fp8 is calibrated by; may be given again.")
+        list[Path] | None,
+        typer.Option(help="A panorama by which fp8 of a model that sees pictures is calibrated; may be given again."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
@@ -115,10 +116,5 @@ def _order(
         fault = error.errors()[0]
         name = str(fault["loc"][0]).replace("_", "-")
         raise UserError(f"--{name} cannot be {fault['input']}: {fault['msg'].lower()}.") from error
-    if (precision is Precision.FP8) != bool(calibration):
-        raise UserError(
-            "--precision fp8 is measured by pictures: name a 360° picture with --calibrate, which no other precision "
-            "takes."
-        )
     flavour = Flavour(target.value)
     return Order(flavour, architectures(flavour, wanted, precision), precision, checked, calibration)

@@ -34,9 +34,11 @@ def test_features_are_those_of_the_released_code(clip: tuple[Path, torch.nn.Modu
     with torch.inference_mode():
         pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
         expected = model.get_image_features(pixels).pooler_output  # type: ignore[operator]
-        features = load_metaclip(folder)({"video_360": torch.from_numpy(pictures)})["video_360"]
-    assert features.shape == (3, FEATURES)
-    torch.testing.assert_close(features, expected, rtol=1e-5, atol=1e-5)
+        shown = torch.from_numpy(pictures)
+        features = load_metaclip(folder)({"video_360": shown, "video_fov": shown.flip(0)})
+    assert features["video_360"].shape == (3, FEATURES)
+    torch.testing.assert_close(features["video_360"], expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(features["video_fov"], expected.flip(0), rtol=1e-5, atol=1e-5)
 
 
 def test_weights_that_lack_a_tensor_are_refused(clip: tuple[Path, torch.nn.Module], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def _seen(azimuth: float, kind: str = "dog", confidence: float = 0.9, size: floa
 def test_a_thing_that_moves_over_the_back_is_one_source_on_a_smooth_path() -> None:
     looks = [[_seen(azimuth)] for azimuth in (150, 165, 180, -165, -150)]
     (track,) = follow(looks)
-    found = source(track, [1, 3, 5, 7, 9], 10, TABLE)
+    found = source(track, [1, 3, 5, 7, 9], (0, 10), TABLE)
     assert found.kind == "dog"
     assert (found.start, found.end) == (0, 10)
     assert [place.azimuth % 360 for place in found.path] == pytest.approx([150, 165, 180, 195, 210], abs=0.5)
@@ -29,7 +29,7 @@ def test_a_thing_that_moves_over_the_back_is_one_source_on_a_smooth_path() -> No
 
 def test_two_things_are_two_sources_even_where_they_change_places_in_the_list() -> None:
     looks = [[_seen(60), _seen(-60, "car")], [_seen(-62, "car"), _seen(58)], [_seen(61), _seen(-61, "car")]]
-    found = [source(track, [1, 3, 5], 6, TABLE) for track in follow(looks)]
+    found = [source(track, [1, 3, 5], (0, 6), TABLE) for track in follow(looks)]
     assert sorted((one.kind, round(one.path[0].azimuth, -1)) for one in found) == [("car", -60.0), ("dog", 60.0)]
 
 
@@ -37,13 +37,13 @@ def test_the_kind_is_held_by_evidence() -> None:
     """One look that takes the dog for a cat changes nothing."""
     looks = [[_seen(10)], [_seen(10, "cat", 0.6, other="dog")], [_seen(10)]]
     (track,) = follow(looks)
-    assert source(track, [1, 3, 5], 6, TABLE).kind == "dog"
+    assert source(track, [1, 3, 5], (0, 6), TABLE).kind == "dog"
 
 
 def test_what_appears_and_leaves_lasts_from_halfway_before_to_halfway_after() -> None:
     looks = [[], [_seen(40)], [_seen(40)], [], [], []]
     (track,) = follow(looks)
-    found = source(track, [1, 3, 5, 7, 9, 11], 12, TABLE)
+    found = source(track, [1, 3, 5, 7, 9, 11], (0, 12), TABLE)
     assert (found.start, found.end) == (2, 6)
 
 
@@ -60,11 +60,11 @@ def test_what_one_look_of_several_sees_faintly_is_chance() -> None:
 
 def test_a_still_thing_does_not_tremble() -> None:
     (track,) = follow([[_seen(azimuth)] for azimuth in (29, 31, 30, 28, 32)])
-    found = source(track, [1, 3, 5, 7, 9], 10, TABLE)
+    found = source(track, [1, 3, 5, 7, 9], (0, 10), TABLE)
     assert [place.azimuth for place in found.path] == pytest.approx([30, 30], abs=0.2)
 
 
 def test_what_is_seen_larger_is_nearer_and_louder() -> None:
     near, far = (follow([[_seen(0, size=size)]])[0] for size in (40, 4))
-    levels = [source(track, [0.5], 1, TABLE).level for track in (near, far)]
+    levels = [source(track, [0.5], (0, 1), TABLE).level for track in (near, far)]
     assert levels[0] - levels[1] == pytest.approx(20, abs=2)
