@@ -1,11 +1,14 @@
 """A model that makes a mono stem of a given kind, small enough for a test."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omniaudio.config import ModelConfig, parse_config
+from omniaudio import zoo
+from omniaudio.config import CONFIG_NAME, ModelConfig, parse_config
 from omniaudio.generation.stems import kinds_of
 from omniaudio.generator import Stages
 from omniaudio.windows import beside, noise, plan
@@ -55,6 +58,17 @@ STEM: dict[str, Any] = {
 
 def stem_config() -> ModelConfig:
     return parse_config(STEM, "the small stem model")
+
+
+def write_stem_model(folder: Path) -> zoo.Model:
+    """Config and random weights in a new folder; no graphs."""
+    from omniaudio.model.checkpoint import save_weights  # noqa: PLC0415 - needs torch, as what follows
+    from omniaudio.model.omniaudio import OmniAudio  # noqa: PLC0415
+
+    folder.mkdir()
+    (folder / CONFIG_NAME).write_text(json.dumps(STEM))
+    save_weights(OmniAudio(stem_config()), folder / "model.safetensors")
+    return zoo.find(str(folder))
 
 
 def sampled_stems(stages: Stages, begin: float, steps: int = 3) -> NDArray[np.float32]:

@@ -1,18 +1,14 @@
 """A model that makes the stem of a given kind: exported without a stage for pictures, and sampled from its graphs."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from stem_model import STEM, sampled_stems, stem_config
+from stem_model import sampled_stems, stem_config, write_stem_model
 
 from omniaudio import zoo
-from omniaudio.config import CONFIG_NAME
 from omniaudio.errors import UserError
-from omniaudio.model.checkpoint import save_weights
-from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.panorama import vision_inputs
 from omniaudio.sampler import euler, guided
 from omniaudio.windows import noise
@@ -25,11 +21,10 @@ from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 @pytest.mark.slow
 def test_stems_are_sampled_from_graphs_one_row_for_each_source(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    (tmp_path / CONFIG_NAME).write_text(json.dumps(STEM))
-    save_weights(OmniAudio(stem_config()), tmp_path / "model.safetensors")
-    bundle = export_model(zoo.find(str(tmp_path)))
+    model = write_stem_model(tmp_path / "stems")
+    bundle = export_model(model)
     assert set(bundle.graphs) == {Stage.CONDITIONER, Stage.VELOCITY, Stage.DECODER, Stage.ENCODER}
-    session = {stage: OnnxRuntimeSession(tmp_path / graph.file) for stage, graph in bundle.graphs.items()}
+    session = {stage: OnnxRuntimeSession(model.folder / graph.file) for stage, graph in bundle.graphs.items()}
     frames = max(1, round(stem_config().duration * stem_config().omniaudio.frame_rate))
     kinds = np.repeat(np.eye(3, dtype=np.float32)[[0, 2]][:, None], frames, axis=1)  # a dog and a car
     conditions = session[Stage.CONDITIONER].run({"kinds": kinds})
