@@ -193,6 +193,12 @@ def generate(
 def _wanted(request: Request, stages: Stages) -> Wanted:
     """A request with what it leaves to the model and the clip. Raises UserError where it cannot be carried out."""
     by_source = bool(kinds_of(stages.config))
+    if not by_source and (request.sources is not None or request.stems or request.order != 1):
+        raise UserError(
+            f"The model {stages.name} makes the sound of all sources at once, in first order: leave out sources, stems "
+            f"and order, or choose the model draft.",
+            ExitCode.BAD_RANGE,
+        )
     part = None if request.again is None else open_part(request.again)
     rate = part.sound.rate if part is not None else request.rate or stages.config.sample_rate
     start, seconds = check(request, rate)

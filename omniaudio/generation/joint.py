@@ -6,7 +6,6 @@ from pathlib import Path
 
 from omniaudio import video
 from omniaudio.again import known_latents, splice
-from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.take_sound import TakeSound, Wanted
 from omniaudio.generator import Generation, Stages
 from omniaudio.progress import Report
@@ -22,14 +21,8 @@ class JointTakes:
         """Looks and samples. What `report` raises ends the work.
 
         Raises:
-            UserError: the clip cannot be read, or what is asked for needs sources.
+            UserError: the clip cannot be read.
         """
-        if wanted.sources is not None or wanted.order != 1:
-            raise UserError(
-                f"The model {stages.name} makes the sound of all sources at once, in first order: leave out sources, "
-                f"stems and order, or choose the model draft.",
-                ExitCode.BAD_RANGE,
-            )
         self._wanted, cut = wanted, wanted.cut
         skipped, seconds = (0.0, wanted.seconds) if cut is None else (cut.start, cut.seconds)
         self._generation = Generation(stages, seconds, wanted.chosen, report)
