@@ -1,10 +1,12 @@
 """Measures how well sources are found and named, and writes the table of docs/recognition.md.
 
-    python build/recognition/evaluate.py ../shared/data --split development
-    python build/recognition/evaluate.py ../shared/data --split test        # once, at the end
+    python build/recognition/evaluate.py ../shared/data CACHE --split development
+    python build/recognition/evaluate.py ../shared/data CACHE --split test        # once, at the end
 
 Photographs and panoramas are split both: no photograph and no panorama of the test is looked at in development. The
-photographs are cut out (GrabCut) or pasted whole with a soft edge, at 28 to 52°, near the horizon.
+photographs are cut out (GrabCut) or pasted whole with a soft edge, at 28 to 52°, near the horizon. Drawings are
+hung alike: emoji of fonts that the head for drawings has not learnt from, whose packages CACHE keeps. Every fourth is
+in a plain world without a panorama.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from zlib import crc32
 
 import cv2
 import numpy as np
+from drawings import DEVELOPMENT, TEST, Drawing, fetched, plain_world
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -133,6 +136,26 @@ def scenes(data: Path, split: str, count: int, things: int, seed: int) -> Iterab
         yield Scene(name, render(picture, boards), tuple(placed))
 
 
+def drawn_scenes(data: Path, split: str, drawings: list[Drawing], count: int, seed: int) -> Iterable[Scene]:
+    """One drawing each, every kind in turn, in every panorama in turn; every fourth in a plain world."""
+    rng = np.random.default_rng(seed)
+    panoramas = list(read_panoramas(data / "panoramas", split).items())
+    by_kind = [[one for one in drawings if one.kind == kind] for kind in sorted({one.kind for one in drawings})]
+    order = rng.permutation(len(by_kind))
+    for number in range(count):
+        name, empty = panoramas[number % len(panoramas)]
+        picture = np.roll(empty, int(rng.integers(empty.shape[1])), axis=1)
+        if number % 4 == 3:
+            rows = Image.fromarray(plain_world(rng)[:, :1]).resize((1, picture.shape[0]))
+            name, picture = "plain", np.repeat(np.asarray(rows), picture.shape[1], axis=1)
+        of_kind = by_kind[order[number % len(order)]]
+        drawing = of_kind[int(rng.integers(len(of_kind)))]
+        azimuth, size = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(28, 52))
+        elevation = float(np.clip(rng.normal(np.radians(-3), np.radians(12)), -0.7, 0.7))
+        picture = render(np.ascontiguousarray(picture), [Billboard(drawing.picture, azimuth, elevation, float(size))])
+        yield Scene(name, picture, (Thing(drawing.kind, unit_vector(azimuth, elevation), float(size)),))
+
+
 def angle(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return float(np.degrees(np.arccos(np.clip(first @ second, -1, 1))))
 
@@ -172,9 +195,11 @@ def close_views(networks: OnnxNetworks, finder: Finder, scene: Scene) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="the folder with photos/ and panoramas/")
+    parser.add_argument("cache", type=Path, help="a folder for the packages of the emoji fonts")
     parser.add_argument("--split", choices=("development", "test"), default="development")
     parser.add_argument("--scenes", type=int, default=90)
     parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--drawn", type=int, default=60, help="scenes of each font")
     asked = parser.parse_args()
     networks = OnnxNetworks()
     finder = Finder(networks, kinds.load())
@@ -199,6 +224,17 @@ def main() -> None:
     for scene in scenes(asked.data, asked.split, asked.pairs, 2, seed + 1):
         found = look(scene.picture)
         both.append(all([pair.add(thing, found)[0] for thing in scene.things]))
+    drawn: dict[str, Row] = {}
+    fonts = fetched(asked.cache)
+    for font in TEST if asked.split == "test" else DEVELOPMENT:
+        drawings = list(fonts.drawings(kinds.load(), (font,)))
+        for scene in drawn_scenes(asked.data, asked.split, drawings, asked.drawn, seed + 2):
+            (thing,) = scene.things
+            found = look(scene.picture)
+            for row in (font, scene.panorama):
+                named, away = drawn.setdefault(row, Row()).add(thing, found)
+            others = [(one.kind, round(one.confidence, 2)) for one in found.sources]
+            print("drawn", font, thing.folder, scene.panorama, "right" if named else f"wrong, {away:.0f}°", others)
     silent = []
     for name, picture in read_panoramas(asked.data / "panoramas", asked.split).items():
         for turn in (0, 300, 600):
@@ -213,6 +249,8 @@ def main() -> None:
     )
     print(f"one source, {single.text()}; without these {single.text(known)}")
     print(f"two sources, {pair.text()}; both named right {np.mean(both):.0%}")
+    for name, row in drawn.items():
+        print(f"drawn, {name}: {row.text()}")
     print(f"nothing that sounds, n = {len(silent)}: no source in {np.mean(silent):.0%}")
     print(f"seconds a look: median {np.median(seconds):.2f}")
     print("not found or named wrong:", dict(wrong.most_common()))

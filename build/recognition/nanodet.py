@@ -69,11 +69,14 @@ class _Converter:
         return model
 
     def _normalised(self) -> str:
-        floats = self._add("Cast", ["pictures"], "floats", to=TensorProto.FLOAT)
-        scaled = self._add("Sub", [floats, self._constant("means", MEANS[::-1])], "centred")
-        scaled = self._add("Div", [scaled, self._constant("deviations", DEVIATIONS[::-1])], "scaled")
-        blue_first = self._add("Gather", [scaled, self._constant("bgr", np.array([2, 1, 0]))], "bgr_scaled", axis=3)
-        return self._add("Transpose", [blue_first], "normalised", perm=[0, 3, 1, 2])
+        """Channels second from the start, where the convolutions want them: last, these steps take longer."""
+        first = self._add("Transpose", ["pictures"], "channels_second", perm=[0, 3, 1, 2])
+        floats = self._add("Cast", [first], "floats", to=TensorProto.FLOAT)
+        shape = (3, 1, 1)
+        scaled = self._add("Sub", [floats, self._constant("means", MEANS[::-1].reshape(shape))], "centred")
+        factors = self._constant("factors", (1 / DEVIATIONS[::-1]).reshape(shape))
+        scaled = self._add("Mul", [scaled, factors], "scaled")
+        return self._add("Gather", [scaled, self._constant("bgr", np.array([2, 1, 0]))], "normalised", axis=1)
 
     def _of(self, name: str) -> str:
         """The ONNX name of an output, `node` or `node:1`."""

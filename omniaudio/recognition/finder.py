@@ -1,8 +1,8 @@
 """One look at a panorama: what can be heard in it, and where. The paper's two branches.
 
-The panorama branch runs the classifier once over the band around the horizon; the mean of its logits over a window of
-patches names what fills the window, so that one pass says of every place and size what may be there. The perspective
-branch looks closely at the best places and names them.
+The panorama branch runs the classifier once over the band around the horizon; the mean of its patches over a window
+names what fills the window, so that one pass says of every place and size what may be there. The perspective branch
+looks closely at the best places and names them.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ import numpy.typing as npt
 from omniaudio.ambisonics import Floats, angles, unit_vector
 from omniaudio.panorama import Picture, resize, wrap_seam
 from omniaudio.recognition import beds, people
-from omniaudio.recognition.kinds import Kinds
+from omniaudio.recognition.drawings import DrawingsHead
+from omniaudio.recognition.kinds import IMAGENET_CLASSES, Kinds
 from omniaudio.recognition.networks import Float32, Networks
 from omniaudio.recognition.views import Look, views
 
@@ -36,7 +37,10 @@ PLACES = 4
 """Places that are looked at closely."""
 AROUND, APART = np.radians(20), np.radians(25)
 """Windows within AROUND of the best one tell together where a thing is; two things are APART."""
-FIELDS = np.radians([30.0, 45.0, 65.0])
+FIELDS = np.radians([45.0, 30.0, 65.0])
+WORTH_MORE_VIEWS = 0.14
+"""Confidence by the first view and the window that makes the other views worth their time: on development scenes
+nothing less came to be a source."""
 VIEW = 224
 WINDOW_WEIGHT = 0.5
 """Of what the panorama branch's window shows, beside the mean of the views."""
@@ -101,6 +105,7 @@ class Finder:
         members = np.zeros((len(kinds.columns()), len(kinds.kinds) + 1), np.float32)
         members[np.arange(len(members)), kinds.columns()] = 1
         self._members = members[:, :-1]
+        self._drawings = DrawingsHead.load(kinds)
         self._is_thing = np.array([not kind.bed for kind in kinds.kinds])
 
     def look(self, panorama: Picture) -> Sighted:
@@ -116,30 +121,35 @@ class Finder:
 
     def _windows(self, large: Picture) -> _Windows:
         band = wrap_seam(large, MARGIN * PATCH)[BAND.start * PATCH : BAND.stop * PATCH]
-        logits = self._networks.classify(band[None])[0]
-        sums = np.pad(logits, ((1, 0), (1, 0), (0, 0))).cumsum(axis=0).cumsum(axis=1)
+        patches = self._networks.classify(band[None])[0]
+        sums = np.pad(patches, ((1, 0), (1, 0), (0, 0))).cumsum(axis=0).cumsum(axis=1)
         parts = [self._of_side(sums, side) for side in WINDOWS]
         shares, directions, sizes = (np.concatenate(part) for part in zip(*parts, strict=True))
         background = np.quantile(shares, BACKGROUND, axis=0).astype(np.float32)
         return _Windows(shares, directions, sizes, background)
 
     def _of_side(self, sums: Float32, side: int) -> tuple[Float32, Floats, Floats]:
-        """All windows of one side, by the running sums of the band's logits."""
-        logits = (sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]) / side**2
-        middles = np.arange(logits.shape[1]) + side / 2 - MARGIN
+        """All windows of one side, by the running sums of the band's patches."""
+        means = (sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]) / side**2
+        middles = np.arange(means.shape[1]) + side / 2 - MARGIN
         inside = (middles >= 0) & (middles < COLUMNS)
         step = np.pi / ROWS
-        elevation = np.pi / 2 - (BAND.start + np.arange(len(logits)) + side / 2) * step
+        elevation = np.pi / 2 - (BAND.start + np.arange(len(means)) + side / 2) * step
         elevations, azimuths = np.meshgrid(elevation, np.pi - middles[inside] * step, indexing="ij")
-        shares = self.shares(np.asarray(logits[:, inside].reshape(-1, logits.shape[-1]), np.float32))
+        shares = self.shares(np.asarray(means[:, inside].reshape(-1, means.shape[-1]), np.float32))
         directions = unit_vector(azimuths.ravel(), elevations.ravel())
         return shares, directions, np.full(len(shares), side * step)
 
-    def shares(self, logits: Float32) -> Float32:
-        """ImageNet logits `(…, 1000)` to probabilities of the kinds `(…, kinds)`."""
+    def shares(self, seen: Float32) -> Float32:
+        """Mean logits and features `(…, 2280)` to what they show of the kinds `(…, kinds)`: photographed by the sums
+        of ImageNet's classes, or drawn by their own head, whichever is surer: drawings take nothing from photographs.
+        """
+        logits, features = seen[..., :IMAGENET_CLASSES], seen[..., IMAGENET_CLASSES:]
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        shares: Float32 = (powers @ self._members) / powers.sum(axis=-1, keepdims=True)
-        return shares
+        photographed: Float32 = (powers @ self._members) / powers.sum(axis=-1, keepdims=True)
+        if not features.shape[-1]:
+            return photographed
+        return np.maximum(photographed, self._drawings.shares(features)[..., :-1])
 
     def _places(self, windows: _Windows) -> list[_Place]:
         """Where something is most likely, no two near each other."""
@@ -162,18 +172,31 @@ class Finder:
     # --- the perspective branch --------------------------------------------------------------------------------------
 
     def _named(self, large: Picture, background: Float32, places: list[_Place]) -> list[Sighting]:
-        """What close looks at places show."""
+        """What close looks at places show: one view of each, and the others where that shows something."""
+        first = self._looked(large, places, FIELDS[:1])
+        worth = [
+            index
+            for index, place in enumerate(places)
+            if self._sighting(place, first[index, 0], background).confidence >= WORTH_MORE_VIEWS
+        ]
+        others = self._looked(large, [places[index] for index in worth], FIELDS[1:])
+        return [
+            self._sighting(places[index], (first[index, 0] + more.sum(axis=0)) / len(FIELDS), background)
+            for index, more in zip(worth, others, strict=True)
+        ]
+
+    def _looked(self, large: Picture, places: list[_Place], fields: Floats) -> Float32:
+        """What views with these fields of view show at places, `(places, fields, kinds)`."""
         if not places:
-            return []
+            return np.zeros((0, len(fields), len(self._kinds.kinds)), np.float32)
         azimuths, elevations = angles(np.array([place.direction for place in places]))
         looks = [
             Look(float(azimuth), float(elevation), float(field))
             for azimuth, elevation in zip(azimuths, elevations, strict=True)
-            for field in FIELDS
+            for field in fields
         ]
-        logits = self._networks.classify(views(large, looks, VIEW)).mean(axis=(1, 2))
-        shares = self.shares(logits).reshape(len(places), len(FIELDS), -1).mean(axis=1)
-        return [self._sighting(place, seen, background) for place, seen in zip(places, shares, strict=True)]
+        seen = self._networks.classify(views(large, looks, VIEW)).mean(axis=(1, 2))
+        return self.shares(seen).reshape(len(places), len(fields), -1)
 
     def _sighting(self, place: _Place, seen: Float32, background: Float32) -> Sighting:
         both = self._excess(seen, background) + WINDOW_WEIGHT * place.excess

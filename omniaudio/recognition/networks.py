@@ -1,8 +1,8 @@
 """The two networks that recognition looks with, by ONNX Runtime; whoever has other sessions gives those.
 
 `classifier.onnx` is EfficientNet-Lite0 with its own ImageNet head, applied to every patch: the mean over a window's
-patches is what the network says of that window. `detector.onnx` is NanoDet-g, which finds people, of which ImageNet
-knows nothing. `build/recognition/export.py` makes both; their licences lie beside them.
+patches, of logits and of features, is what the network says of that window. `detector.onnx` is NanoDet-g, which finds
+people, of which ImageNet knows nothing. `build/recognition/export.py` makes both; their licences lie beside them.
 """
 
 import os
@@ -26,7 +26,8 @@ class Networks(Protocol):
     32."""
 
     def classify(self, pictures: Pictures) -> Float32:
-        """ImageNet logits of every patch of 32 × 32 pixels, `(batch, height / 32, width / 32, 1000)`."""
+        """What every patch of 32 × 32 pixels shows, `(batch, height / 32, width / 32, 2280)`: ImageNet's 1,000 logits,
+        and the 1,280 features behind them, by which drawings are named. Without features, photographs alone are."""
         ...
 
     def detect(self, picture: Pictures) -> Sequence[Float32]:
@@ -58,8 +59,8 @@ class OnnxNetworks:
         self._classifier, self._detector = session("classifier.onnx"), session("detector.onnx")
 
     def classify(self, pictures: Pictures) -> Float32:
-        (logits,) = self._classifier.run(["logits"], {"pictures": pictures})
-        return np.asarray(logits, np.float32)
+        (patches,) = self._classifier.run(["patches"], {"pictures": pictures})
+        return np.asarray(patches, np.float32)
 
     def detect(self, picture: Pictures) -> Sequence[Float32]:
         return [np.asarray(output, np.float32) for output in self._detector.run(None, {"pictures": picture})]

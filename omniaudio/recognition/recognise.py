@@ -5,9 +5,10 @@ from math import ceil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from omniaudio import video
-from omniaudio.panorama import Picture
+from omniaudio.panorama import Picture, resize
 from omniaudio.recognition import beds, tracking
 from omniaudio.recognition.finder import Finder, Sighted
 from omniaudio.recognition.kinds import Kinds, load
@@ -22,6 +23,11 @@ MOST_LOOKS = 60
 STILL_SECONDS = 10.0
 """The length that the sources of a still image are given."""
 MOST_SOURCES = 8
+
+_SMALL = (64, 128)
+_UNCHANGED = 8
+"""Levels, of 255, by which no pixel of the small frame differs from that of the last look: then nothing has moved, and
+what was seen is still there."""
 
 
 def recognise(
@@ -76,11 +82,14 @@ def sources(
     from one time to another."""
     finder = Finder(networks, kinds)
     looks: list[Sighted] = []
-    last: Picture | None = None
+    last: npt.NDArray[np.int16] | None = None
     for frame in frames:
-        unchanged = last is not None and np.array_equal(frame, last)
-        looks.append(looks[-1] if unchanged else finder.look(frame))
-        last = frame
+        small = np.asarray(resize(frame, *_SMALL), np.int16)
+        if last is None or np.abs(small - last).max() > _UNCHANGED:
+            last = small
+            looks.append(finder.look(frame))
+        else:
+            looks.append(looks[-1])
         report(len(looks) / len(times))
     times = times[: len(looks)]
     tracks = tracking.follow([look.things for look in looks])

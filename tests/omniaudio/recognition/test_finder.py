@@ -9,7 +9,7 @@ from PIL import Image
 from omniaudio.ambisonics import panorama_directions, unit_vector
 from omniaudio.panorama import Picture
 from omniaudio.recognition import beds, kinds, people
-from omniaudio.recognition.finder import Finder
+from omniaudio.recognition.finder import PLACES, VIEW, Finder
 from omniaudio.recognition.networks import Float32, OnnxNetworks, Pictures
 from omniaudio.recognition.recognise import sources
 
@@ -95,6 +95,37 @@ def test_a_frame_that_stays_is_looked_at_once() -> None:
     assert [(one.kind, one.start, one.end) for one in found.sources] == [("dog", 0, 8)]
 
 
+def test_noise_of_the_coding_is_no_change_and_a_thing_that_moves_is() -> None:
+    class Counting(Colours):
+        looks = 0
+
+        def detect(self, picture: Pictures) -> Sequence[Float32]:
+            self.looks += 1
+            return super().detect(picture)
+
+    still, moved = _panorama((RED, 30, 0, 40)), _panorama((RED, 35, 0, 40))
+    noise = np.random.default_rng(0).integers(-3, 4, still.shape)
+    noisy = np.clip(still.astype(int) + noise, 0, 255).astype(np.uint8)
+    networks = Counting()
+    sources([still, noisy, moved], [1.0, 3.0, 5.0], (0.0, 6.0), 6.0, networks, kinds=TABLE)
+    assert networks.looks == 2
+
+
+def test_places_that_show_nothing_at_first_are_looked_at_once() -> None:
+    class Blind(Colours):
+        views = 0
+
+        def classify(self, pictures: Pictures) -> Float32:
+            if pictures.shape[1] != VIEW:
+                return super().classify(pictures)
+            self.views += len(pictures)
+            return super().classify(np.full_like(pictures, GREY[0]))
+
+    networks = Blind()
+    assert Finder(networks, TABLE).look(_panorama((RED, 30, 0, 20))).things == []
+    assert 1 <= networks.views <= PLACES
+
+
 def test_the_detectors_boxes_are_the_expected_distances_and_one_a_person() -> None:
     outputs = list(Colours().detect(np.zeros((1, 416, 416, 3), np.uint8)))
     for row, column, score in ((10, 12, 0.9), (10, 13, 0.6)):
@@ -109,8 +140,8 @@ def test_the_detectors_boxes_are_the_expected_distances_and_one_a_person() -> No
 def test_the_shipped_networks_see_a_plain_picture() -> None:
     networks = OnnxNetworks()
     ramp = np.asarray(Image.linear_gradient("L").resize((64, 64)).convert("RGB"))
-    logits = networks.classify(np.stack([ramp, ramp]))
-    assert logits.shape == (2, 2, 2, 1000)
-    assert np.isfinite(logits).all()
+    patches = networks.classify(np.stack([ramp, ramp]))
+    assert patches.shape == (2, 2, 2, 1000 + 1280)
+    assert np.isfinite(patches).all()
     shapes = [output.shape for output in networks.detect(ramp[None])]
     assert shapes == [(1, n, 64 // stride, 64 // stride) for stride in people.STRIDES for n in (44, 80)]
