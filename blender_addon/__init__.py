@@ -1,17 +1,27 @@
 """OmniAudio for Blender: spatial audio for 360° pictures, in the sequencer.
 
-`client`, `service_process`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`,
-`sound_part`, `osc_process`, `scene_asked`, `fixes` and `errors` know no bpy and are tested as plain Python; the others
-live in Blender.
+`client`, `service_process`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`, `kinds`,
+`sound_sources`, `sound_part`, `osc_process`, `scene_asked`, `fixes` and `errors` know no bpy and are tested as plain
+Python; the others live in Blender.
 """
 
 
 def register() -> None:
     # Nothing is done at import; no bpy, no harm.
-    from . import operators, osc_settings, panels, preferences, scene_copy, scene_requests, settings  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        operators,
+        osc_settings,
+        panels,
+        preferences,
+        scene_copy,
+        scene_requests,
+        settings,
+        source_list,
+    )
 
     osc_settings.register()
     preferences.register()
+    source_list.register()
     settings.register()
     operators.register()
     panels.register()
@@ -30,6 +40,7 @@ def unregister() -> None:
         scene_copy,
         scene_requests,
         settings,
+        source_list,
     )
 
     scene_requests.unregister()
@@ -37,6 +48,7 @@ def unregister() -> None:
     operators.unregister()
     scene_copy.unregister()
     settings.unregister()
+    source_list.unregister()
     preferences.unregister()
     osc_settings.unregister()
     blender_osc.unregister()

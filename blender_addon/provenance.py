@@ -39,6 +39,9 @@ class Provenance:
     steps: int | None = None
     guidance: float | None = None
     gain_db: float | None = None  # what the true-peak guard took of it, or of the take of which it is a new part
+    sources: str = ""  # what was said to sound, as JSON; empty where the engine has found that out
+    variation: float | None = None
+    stems: bool = False  # each source's own sound was written, too
     sidecar: str = ""
     sound_map: str = ""
     force: bool = False  # the picture was said to be a 360° one, whatever it looks like

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .client import FILE, EngineError, Job, ResultFile, TakeResult
 from .errors import CancelledError, UserError
@@ -38,20 +39,27 @@ class MadeTake:
     rate: int
     samples: int
     gain_db: float
+    stems: tuple[Path, ...] = ()
 
     def remove(self) -> None:
         """Deletes its files."""
-        _remove(self.ambix, self.preview, self.sound_map, self.sidecar)
+        _remove(self.ambix, self.preview, self.sound_map, self.sidecar, *self.stems)
+
+    def sources(self) -> dict[str, Any] | None:
+        """What sounds, as its sidecar says; None where that cannot be read, or the model finds no sources."""
+        return None if self.sidecar is None else sources_beside(self.sidecar)
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a job has made: takes, or files of another kind; `model` and `backend` are None where no model ran."""
+    """What a job has made: takes, files of another kind, or what it has found to sound; `model` and `backend` are None
+    where no model ran."""
 
     takes: tuple[MadeTake, ...]
     files: tuple[Path, ...]
     model: str | None
     backend: str | None
+    sources: dict[str, Any] | None = None
 
     def remove(self) -> None:
         """Deletes the files."""
@@ -107,7 +115,7 @@ class ResultFolder:
             raise self._refused(job, error) from error
         takes = tuple(_made(take, base) for take in job.result.takes)
         files = tuple(Path(base + Path(file.name).suffix) for file in job.result.files)
-        return Made(takes, files, job.result.model, job.result.backend)
+        return Made(takes, files, job.result.model, job.result.backend, job.result.sources)
 
     def _placed(self, hidden: Path, endings: list[str]) -> str:
         """Gives all files their names; what these begin with."""
@@ -145,6 +153,15 @@ class ResultFolder:
         )
 
 
+def sources_beside(sidecar: Path) -> dict[str, Any] | None:
+    """What sounds in a take, as its sidecar says; None where that cannot be read, or says nothing."""
+    try:
+        told = json.loads(sidecar.read_bytes()).get("sources")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return told if isinstance(told, dict) else None
+
+
 def _remove(*files: Path | None) -> None:
     for file in filter(None, files):
         with suppress(OSError):
@@ -166,6 +183,8 @@ def _endings(job: Job) -> Iterator[tuple[str, ResultFile]]:
             yield f"{before}.preview.wav", take.preview
         if take.map is not None:
             yield f"{before}.map.png", take.map
+        for stem in take.stems:
+            yield before + _stem_ending(stem), stem
         yield f"{before}.json", take.sidecar
     for file in job.result.files:
         yield Path(file.name).suffix, file
@@ -173,6 +192,11 @@ def _endings(job: Job) -> Iterator[tuple[str, ResultFile]]:
 
 def _before(take: TakeResult) -> str:
     return "" if take.take == 1 else f".take{take.take}"
+
+
+def _stem_ending(stem: ResultFile) -> str:
+    """`.stem-1-dog.wav`: the number of the source, and its kind."""
+    return f".stem-{Path(stem.name).name.rpartition('.stem-')[2]}"
 
 
 def _made(take: TakeResult, base: str) -> MadeTake:
@@ -187,6 +211,7 @@ def _made(take: TakeResult, base: str) -> MadeTake:
         rate=take.rate,
         samples=take.samples,
         gain_db=take.gain_db,
+        stems=tuple(Path(base + _stem_ending(stem)) for stem in take.stems),
     )
 
 

@@ -6,6 +6,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
 from .preferences import model_names, preferences
+from .source_list import OmniAudioSourceList
 
 HIGHEST_SEED = 2**31 - 1
 """The largest that a field of Blender holds."""
@@ -83,6 +84,22 @@ class OmniAudioSettings(bpy.types.PropertyGroup):
         max=100.0,
         soft_max=12.0,
     )
+    variation_own: BoolProperty(
+        name="Own Variation", description="Set the variation here; else the model's own is taken"
+    )
+    variation: FloatProperty(
+        name="Variation",
+        description="How far the sound may be from the recordings that it begins with: 0 is a recording itself, 1 is "
+        "made up freely",
+        default=0.5,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    stems: BoolProperty(
+        name="Stems",
+        description="Write each source's own sound into a file beside the take, for a DAW. Together they are the take",
+    )
     model: StringProperty(
         name="Model",
         description="A model's name. Empty: the one of the preferences",
@@ -95,6 +112,11 @@ class OmniAudioSettings(bpy.types.PropertyGroup):
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
+
+    # What sounds where the picture is in no strip, by the source that is chosen; else it is kept with the strip.
+    sources_range: PointerProperty(type=OmniAudioSourceList)
+    sources_scene: PointerProperty(type=OmniAudioSourceList)
+    sources_file: PointerProperty(type=OmniAudioSourceList)
 
     part: EnumProperty(
         name="Part",

@@ -1,5 +1,6 @@
 """What is wanted, as plain data, so that nothing of Blender's is held while the work runs."""
 
+import json
 import tempfile
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,6 +13,7 @@ from .blender_versions import sequencer_scene
 from .errors import UserError
 from .preferences import preferences
 from .results import FOLDER
+from .source_list import Clip, as_told, is_of, list_of, shown_clip
 from .sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
 from .work import Allowed
 
@@ -34,6 +36,9 @@ class Wish:
     force: bool  # the picture is known to be a 360° one; do not let the engine judge
     allow_truncated: bool  # of a file that was cut off take what can be read
     anchor: str  # CAMERA, or WORLD: turn the sound by the camera's orientation afterwards
+    sources: str = ""  # what sounds, as JSON; empty leaves that to the engine, too
+    variation: float | None = None
+    stems: bool = False
 
     def with_allowed(self, allowed: Allowed) -> "Wish":
         """The same, with what the user has allowed since."""
@@ -55,6 +60,7 @@ class Snapshot:
     place: frames.Placement
     title: str
     under: PictureStrip | None
+    clip: Clip
     folder: Path
     stem: str  # of the files' names
     wish: Wish
@@ -75,6 +81,7 @@ def take_snapshot(
     chosen = chosen or settings.source
     rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
     picture = choose_picture(scene, rate, chosen, camera)
+    clip = _clip(scene, chosen, camera, picture)
     return Snapshot(
         scene=scene.name,
         rate=rate,
@@ -83,6 +90,7 @@ def take_snapshot(
         place=picture.place,
         title=picture.title,
         under=picture.under,
+        clip=clip,
         folder=output_folder(settings.folder or defaults.folder),
         stem=_stem(scene, picture),
         wish=Wish(
@@ -97,6 +105,9 @@ def take_snapshot(
             force=settings.force or isinstance(picture.source, Panorama),
             allow_truncated=False,
             anchor=settings.anchor,
+            sources=_listed(scene, chosen, clip, rate, picture),
+            variation=settings.variation if settings.variation_own else None,
+            stems=settings.stems,
         ),
     )
 
@@ -123,6 +134,29 @@ def usable_folder(folder: Path) -> Path:
             FOLDER,
         ) from error
     return folder
+
+
+def _clip(scene: bpy.types.Scene, chosen: str, camera: str, picture: Picture) -> Clip:
+    shown, place = shown_clip(scene, chosen), picture.place
+    match picture:
+        case Picture(under=PictureStrip(content_start=start)):
+            place = place.moved(-start)
+        case Picture(source=Footage()):  # of a file in no strip, which lies at the current frame
+            place = place.moved(-place.start)
+    return Clip(camera or shown.name, place.start, place.end, rendered=not isinstance(picture.source, Footage))
+
+
+def _listed(scene: bpy.types.Scene, chosen: str, clip: Clip, rate: Fraction, picture: Picture) -> str:
+    """The list of what sounds, where there is one of this clip."""
+    found = list_of(scene, chosen)
+    if found is None or not is_of(found, clip):
+        return ""
+    match picture.source:
+        case Footage(part=part):
+            seconds = part.start + part.duration
+        case _:
+            seconds = float(picture.place.frames / rate)
+    return json.dumps(as_told(found, clip, rate, seconds))
 
 
 def _stem(scene: bpy.types.Scene, picture: Picture) -> str:

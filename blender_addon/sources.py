@@ -82,6 +82,19 @@ def chosen_strip(scene: bpy.types.Scene) -> bpy.types.Strip | None:
     return strip if strip is not None and strip.type in ("MOVIE", "IMAGE") else None
 
 
+def file_name(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
+    """The name of the file that a movie or image strip shows, and whether it shows it otherwise than it is."""
+    name = bpy.path.basename(strip.filepath) if strip.type == "MOVIE" else strip.elements[0].filename
+    return f"{name}, as the strip shows it" if _is_changed(scene, strip) else name
+
+
+def shown_range(scene: bpy.types.Scene, chosen: str) -> frames.Placement:
+    """The frames of RANGE or SCENE."""
+    if chosen == "RANGE" and scene.use_preview_range:
+        return frames.Placement(scene.frame_preview_start, scene.frame_preview_end - scene.frame_preview_start + 1)
+    return frames.Placement(scene.frame_start, scene.frame_end - scene.frame_start + 1)
+
+
 def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
     strip = chosen_strip(scene)
     if strip is None:
@@ -158,10 +171,7 @@ def _frame_step(scene: bpy.types.Scene, rate: Fraction) -> int:
 
 
 def _of_sequence(scene: bpy.types.Scene, rate: Fraction) -> Picture:
-    if scene.use_preview_range:
-        place = frames.Placement(scene.frame_preview_start, scene.frame_preview_end - scene.frame_preview_start + 1)
-    else:
-        place = _whole(scene)
+    place = shown_range(scene, "RANGE")
     strips = scene.sequence_editor.strips if scene.sequence_editor else ()
     if not any(_shows_picture(strip) and place_of(strip).common(place).frames > 0 for strip in strips):
         raise UserError(
@@ -176,16 +186,12 @@ def _shows_picture(strip: bpy.types.Strip) -> bool:
     return any(map(_shows_picture, strip.strips)) if strip.type == "META" else True
 
 
-def _whole(scene: bpy.types.Scene) -> frames.Placement:
-    return frames.Placement(scene.frame_start, scene.frame_end - scene.frame_start + 1)
-
-
 def _of_scene(scene: bpy.types.Scene, rate: Fraction, camera: str) -> Picture:
     if scene.camera is None and not camera:
         raise UserError(f"The scene {scene.name} has no camera; add one where the listener is.")
     settings = scene.omniaudio
     panorama = Panorama(settings.width // 4 * 4, settings.samples, _frame_step(scene, rate), camera)
-    return Picture(panorama, _whole(scene), scene.name)
+    return Picture(panorama, shown_range(scene, "SCENE"), scene.name)
 
 
 def _of_file(scene: bpy.types.Scene, rate: Fraction) -> Picture:

@@ -20,7 +20,11 @@ SOURCE = REPOSITORY / "blender_addon"
 MANIFEST = "blender_manifest.toml"
 INDEX = "index.json"
 
-SHARED = [REPOSITORY / "trt_engine" / name for name in ("client.py", "service_process.py")]
+SHARED = [
+    REPOSITORY / "trt_engine" / "client.py",
+    REPOSITORY / "trt_engine" / "service_process.py",
+    REPOSITORY / "omniaudio" / "recognition" / "kinds.toml",
+]
 """The extension has links to these, which git on Windows checks out as files with a path in them."""
 
 

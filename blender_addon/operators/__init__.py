@@ -3,10 +3,10 @@
 import bpy
 
 from ..work import works
-from . import deliver, engine, generate, jobs, listen, osc, pump, request, takes
+from . import deliver, engine, generate, jobs, listen, osc, pump, request, sources, takes
 
 CLASSES = tuple(
-    cls for module in (generate, takes, listen, deliver, jobs, engine, osc, request) for cls in module.CLASSES
+    cls for module in (generate, sources, takes, listen, deliver, jobs, engine, osc, request) for cls in module.CLASSES
 )
 
 

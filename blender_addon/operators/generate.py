@@ -9,14 +9,16 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from .. import frames
+from .. import frames, sound_sources
 from ..blender_versions import content_of, sequencer_scene, show_sequence
 from ..errors import UserError
 from ..preferences import preferences
 from ..provenance import PICTURE, provenance_of
+from ..results import sources_beside
 from ..settings import HIGHEST_SEED, SOURCES
 from ..snapshot import LONGEST_STEM, Wish, output_folder, take_snapshot
 from ..sound_strips import kept_file
+from ..source_list import fill, list_of, shown_clip
 from ..sources import PictureStrip
 from ..takes import TakeStrips
 from ..work import Allowed, Cancelled, Steps, Work
@@ -118,6 +120,10 @@ class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N80
         settings.guidance_own = kept.guidance is not None
         if kept.guidance is not None:
             settings.guidance = kept.guidance
+        settings.variation_own = kept.variation is not None
+        if kept.variation is not None:
+            settings.variation = kept.variation
+        settings.stems = kept.stems
         settings.model, settings.anchor, settings.force = kept.model, kept.anchor, kept.force
         picture = _picture_strip(scene, take)
         if kept.source in ("RANGE", "SCENE"):
@@ -129,6 +135,7 @@ class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N80
             settings.source, settings.file = "FILE", kept.picture
             rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
             scene.frame_current = take.content.start - round(kept.picture_start * rate)  # where the file would begin
+        _list_sources(scene, take)
         self.report({"INFO"}, f"The panel shows what made {take.master}; change it and generate")
         return {"FINISHED"}
 
@@ -191,6 +198,18 @@ def part_of(scene: bpy.types.Scene, take: TakeStrips) -> frames.Placement:
     return place
 
 
+def _list_sources(scene: bpy.types.Scene, take: TakeStrips) -> None:
+    """Has the panel list what sounds in the take, as it was said then or found by the engine."""
+    kept, chosen = take.provenance, scene.omniaudio.source
+    found, clip = list_of(scene, chosen), shown_clip(scene, chosen)
+    told = sound_sources.parsed(kept.sources)
+    if not told and kept.sidecar:
+        told = sources_beside(Path(bpy.path.abspath(kept.sidecar))) or {}
+    if found is not None and told:
+        rendered = clip.rendered or clip.name != bpy.path.basename(kept.picture)
+        fill(found, told, replace(clip, rendered=rendered))
+
+
 def _work(title: str, order: Order) -> Work:
     def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
         return carry_out(replace(order, wish=order.wish.with_allowed(allowed)), cancelled)
@@ -226,6 +245,9 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
             force=kept.force,
             allow_truncated=kept.allow_truncated,
             anchor=kept.anchor,
+            sources=kept.sources,
+            variation=kept.variation,
+            stems=kept.stems,
         ),
         title=kept.title or take.master,
         chosen=kept.source,

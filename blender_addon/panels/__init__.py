@@ -2,9 +2,9 @@
 
 import bpy
 
-from . import generate, jobs, osc, properties, takes
+from . import generate, jobs, osc, properties, sources, takes
 
-CLASSES = tuple(cls for module in (generate, jobs, takes, osc, properties) for cls in module.CLASSES)
+CLASSES = tuple(cls for module in (sources, generate, jobs, takes, osc, properties) for cls in module.CLASSES)
 
 
 def register() -> None:

@@ -9,8 +9,9 @@ from ..blender_versions import sequencer_scene, shown_place
 from ..client import Model
 from ..preferences import preferences
 from ..snapshot import output_folder
-from ..sources import chosen_strip
+from ..sources import chosen_strip, shown_range
 from .engine import draw_engine
+from .sources import draw_sources
 from .text import draw_sentence
 
 SHAPES = {Fraction(2): "a 360° picture", Fraction(1): "360° in stereo"}
@@ -39,6 +40,7 @@ class OMNIAUDIO_PT_generate(SequencerPanel, bpy.types.Panel):  # noqa: N801 (Ble
         settings = scene.omniaudio
         layout.prop(settings, "source")
         _draw_source(layout, context, scene)
+        draw_sources(layout, context, scene)
         draw_wish(layout, context, scene)
         _draw_folder(layout, context, scene)
         if blender_engine.engine().state.kind in ("waiting", "failed"):
@@ -68,6 +70,12 @@ def draw_wish(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy
     sub.prop(settings, "guidance", text="")
     if not settings.guidance_own and model is not None:
         _draw_note(column, f"The model takes {model.guidance:g}")
+    row = column.row(align=True, heading="Variation")
+    row.prop(settings, "variation_own", text="")
+    sub = row.row(align=True)
+    sub.active = settings.variation_own
+    sub.prop(settings, "variation", text="")
+    column.prop(settings, "stems")
     column.prop(settings, "model", placeholder=preferences(context).model or "The best that is installed")
     column.prop(settings, "anchor", expand=True)
 
@@ -153,10 +161,8 @@ def shown_length(scene: bpy.types.Scene) -> int | None:
         case "STRIP":
             strip = chosen_strip(scene)
             return None if strip is None else shown_place(strip).frames
-        case "RANGE" if scene.use_preview_range:
-            return scene.frame_preview_end - scene.frame_preview_start + 1
         case "RANGE" | "SCENE":
-            return scene.frame_end - scene.frame_start + 1
+            return shown_range(scene, scene.omniaudio.source).frames
     return None
 
 

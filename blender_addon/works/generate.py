@@ -1,5 +1,6 @@
 """Sound for a picture: rendered first where it has to be, made by the engine, placed under the picture."""
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ..errors import CancelledError, UserError
 from ..provenance import Provenance
 from ..snapshot import Snapshot, Wish, usable_folder
 from ..sound_strips import blend_path
+from ..source_list import Clip, fill, is_of, list_of
 from ..sources import Footage, PictureStrip
 from ..task import Made, MadeTake
 from ..work import Cancelled, Outcome, Steps
@@ -46,6 +48,7 @@ class Order:
     under: PictureStrip | None = None
     group: str = ""  # of the takes that these go to; empty for new ones
     active: str = ""  # the active strip when this was asked for
+    clip: Clip | None = None  # what a list of what sounds would be of; None where none is wanted
     again: Part | None = None
 
     def request(self) -> JobRequest:
@@ -71,6 +74,9 @@ class Order:
             force=wish.force,
             allow_truncated=wish.allow_truncated,
             again=again,
+            sources=json.loads(wish.sources) if wish.sources else None,
+            variation=wish.variation,
+            stems=wish.stems and again is None,  # the engine has none of a part
         )
 
     def files(self) -> dict[str, Path]:
@@ -97,6 +103,9 @@ class Order:
             guidance=wish.guidance,
             force=wish.force,
             allow_truncated=wish.allow_truncated,
+            sources=wish.sources,
+            variation=wish.variation,
+            stems=wish.stems,
         )
         if self.again is None:
             return kept
@@ -138,6 +147,7 @@ def _order(snapshot: Snapshot, picture: Path, part: frames.FileSpan) -> Order:
         folder=snapshot.folder,
         stem=snapshot.stem,
         under=snapshot.under,
+        clip=snapshot.clip,
     )
 
 
@@ -170,9 +180,21 @@ def carry_out(order: Order, cancelled: Cancelled) -> Steps:
         follow_world(scene, new.master, Heard(take.ambix, take.preview), world)
     if order.under is None and _active(scene) in ("", order.active):  # the user has not turned to another one
         _make_active(scene, inserted.group)
+    _list_sources(scene, order, made.takes[0])
     count = len(inserted.takes)
     what = inserted.takes[0].master if count == 1 else f"{count} takes in {inserted.group}"
-    return Outcome(f"Placed {what}.{trouble}", order.folder)
+    stems = " The stems lie beside it." if made.takes[0].stems else ""
+    return Outcome(f"Placed {what}.{stems}{trouble}", order.folder)
+
+
+def _list_sources(scene: bpy.types.Scene, order: Order, take: MadeTake) -> None:
+    """Has the panel list what the engine has found to sound, for who would correct it; a list that is there stays."""
+    if order.clip is None:
+        return
+    found = list_of(scene, order.chosen, "" if order.under is None else order.under.name)
+    told = take.sources()
+    if found is not None and told is not None and not is_of(found, order.clip):
+        fill(found, told, order.clip)
 
 
 def _active(scene: bpy.types.Scene) -> str:

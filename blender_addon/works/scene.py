@@ -1,5 +1,6 @@
 """Sound for the scene that somebody has asked the engine for: rendered here, made there, placed here as any other."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,6 +39,8 @@ def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -
     request = job.request
     assert isinstance(request, JobRequest)
     assert isinstance(request.source, SceneSource)
+    if request.order != 1:
+        raise UserError("Blender's sequencer takes ambisonics of first order: ask for order 1.")
     own = take_snapshot(context, scene, "SCENE", request.source.camera or "")
     wish = replace(
         own.wish,
@@ -49,6 +52,9 @@ def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -
         guidance=request.guidance,
         preview=request.preview,
         map=request.map,
+        sources="" if request.sources is None else json.dumps(request.sources),
+        variation=request.variation,
+        stems=request.stems,
     )
     return replace(own, place=frames_asked(request.source, own.place), wish=wish)
 
@@ -86,6 +92,7 @@ def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelle
         stem=snapshot.stem,
         camera=snapshot.source.camera if isinstance(snapshot.source, Panorama) else "",
         under=snapshot.under,
+        clip=replace(snapshot.clip, first=snapshot.place.start, last=snapshot.place.end),
         job=asked.job,
     )
     return (yield from carry_out(order, cancelled))

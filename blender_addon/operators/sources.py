@@ -1,0 +1,173 @@
+"""What sounds in the picture that is chosen: found by the engine, corrected by a person."""
+
+from dataclasses import replace
+from functools import partial
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty
+
+from ..blender_versions import sequencer_scene
+from ..errors import UserError
+from ..kinds import all_kinds, kind, name_of
+from ..snapshot import take_snapshot
+from ..source_list import OmniAudioSourceList, add, clear, entry_at, fill, is_of, list_of, remove, shown_clip
+from ..work import Allowed, Cancelled, Steps, Work
+from ..works.detect import detect
+from .pump import WorkOperator
+
+_ITEMS: dict[bool | None, list[tuple[str, str, str]]] = {}
+"""Blender keeps no words of a menu that is made while it is drawn."""
+
+
+def chosen_list(context: bpy.types.Context) -> OmniAudioSourceList | None:
+    """The list of the source that the panel shows, with or without something in it; None where there is no strip."""
+    scene = sequencer_scene(context)
+    return list_of(scene, scene.omniaudio.source)
+
+
+def current_list(context: bpy.types.Context) -> OmniAudioSourceList | None:
+    """The list that the panel shows, and that is used; None where there is none, or one of another picture."""
+    scene, found = sequencer_scene(context), chosen_list(context)
+    return found if found is not None and is_of(found, shown_clip(scene, scene.omniaudio.source)) else None
+
+
+class OMNIAUDIO_OT_detect_sources(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """List what sounds in the picture: kind, direction, loudness. Correct it here, before or after the sound is made"""
+
+    bl_idname = "omniaudio.detect_sources"
+    bl_label = "Detect Sources"
+    bl_options = {"UNDO"}  # noqa: RUF012 (Blender's own form)
+
+    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
+        snapshot = take_snapshot(context)
+
+        def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
+            return detect(replace(snapshot, wish=snapshot.wish.with_allowed(allowed)), blocking, cancelled)
+
+        return Work(f"{snapshot.title}: detect sources", partial(begin, Allowed()), begin)
+
+
+class OfList:
+    """What operators share that work on the list."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if current_list(context) is not None:
+            return True
+        cls.poll_message_set("Detect the sources first")
+        return False
+
+
+class WithKinds:
+    """What operators share that ask for a kind, in a menu that is searched by typing."""
+
+    bl_property = "kind"
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.invoke_search_popup(self)
+        return {"RUNNING_MODAL"}
+
+
+def _items(bed: bool | None) -> list[tuple[str, str, str]]:
+    if bed not in _ITEMS:
+        _ITEMS[bed] = [
+            (known.id, known.name, "Surrounds the listener" if known.bed else "Has a direction")
+            for known in all_kinds()
+            if bed in (None, known.bed)
+        ]
+    return _ITEMS[bed]
+
+
+class OMNIAUDIO_OT_choose_kind(OfList, WithKinds, bpy.types.Operator):  # noqa: N801
+    """Choose what it is that sounds there; type to search"""
+
+    bl_idname = "omniaudio.choose_kind"
+    bl_label = "Choose Kind"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    index: IntProperty(name="Index", description="In the list; -1: the active one", default=-1, options={"SKIP_SAVE"})
+    bed: BoolProperty(options={"HIDDEN", "SKIP_SAVE"}, description="The menu has kinds that surround the listener")
+    kind: EnumProperty(name="Kind", description="What sounds", items=lambda self, _context: _items(self.bed))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        found = current_list(context)
+        index = found.active if self.index < 0 else self.index
+        try:
+            entry = entry_at(found, index)
+        except UserError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
+        if entry.bed != self.bed:
+            wanted = "surrounds the listener" if entry.bed else "comes from one direction"
+            self.report({"ERROR"}, f"{name_of(entry.kind)} {wanted}; choose another kind that does.")
+            return {"CANCELLED"}
+        entry.kind = self.kind
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_add_source(WithKinds, bpy.types.Operator):  # noqa: N801
+    """Add something that sounds; type to search. A thing begins in front; one thing surrounds the listener"""
+
+    bl_idname = "omniaudio.add_source"
+    bl_label = "Add Source"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    kind: EnumProperty(name="Kind", description="What sounds", items=lambda _self, _context: _items(None))
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return chosen_list(context) is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene, found = sequencer_scene(context), chosen_list(context)
+        clip = shown_clip(scene, scene.omniaudio.source)
+        if not is_of(found, clip):
+            fill(found, {}, clip)
+        known = kind(self.kind)
+        add(found, self.kind, known is not None and known.bed)
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_remove_source(OfList, bpy.types.Operator):  # noqa: N801
+    """Take this out of the list: it does not sound"""
+
+    bl_idname = "omniaudio.remove_source"
+    bl_label = "Remove Source"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    index: IntProperty(name="Index", description="In the list; -1: the active one", default=-1, options={"SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        found = current_list(context)
+        try:
+            remove(found, found.active if self.index < 0 else self.index)
+        except UserError as error:
+            self.report({"ERROR"}, error.sentence)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class OMNIAUDIO_OT_clear_sources(bpy.types.Operator):  # noqa: N801
+    """Forget the list: what sounds is recognised anew when the sound is made"""
+
+    bl_idname = "omniaudio.clear_sources"
+    bl_label = "Clear Sources"
+    bl_options = {"UNDO"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        found = chosen_list(context)
+        return found is not None and found.there
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        clear(chosen_list(context))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    OMNIAUDIO_OT_detect_sources,
+    OMNIAUDIO_OT_choose_kind,
+    OMNIAUDIO_OT_add_source,
+    OMNIAUDIO_OT_remove_source,
+    OMNIAUDIO_OT_clear_sources,
+)
