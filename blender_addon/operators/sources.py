@@ -59,9 +59,8 @@ class OfList:
 
 
 class WithKinds:
-    """What operators share that ask for a kind, in a menu that is searched by typing."""
-
-    bl_property = "kind"
+    """What operators share that ask for a kind, in a menu that is searched by typing. Each has to say by itself that
+    `bl_property` is "kind": Blender looks at no base."""
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window_manager.invoke_search_popup(self)
@@ -83,6 +82,7 @@ class OMNIAUDIO_OT_choose_kind(OfList, WithKinds, bpy.types.Operator):  # noqa: 
 
     bl_idname = "omniaudio.choose_kind"
     bl_label = "Choose Kind"
+    bl_property = "kind"
     bl_options = {"UNDO"}  # noqa: RUF012
 
     index: IntProperty(name="Index", description="In the list; -1: the active one", default=-1, options={"SKIP_SAVE"})
@@ -110,6 +110,7 @@ class OMNIAUDIO_OT_add_source(WithKinds, bpy.types.Operator):  # noqa: N801
 
     bl_idname = "omniaudio.add_source"
     bl_label = "Add Source"
+    bl_property = "kind"
     bl_options = {"UNDO"}  # noqa: RUF012
 
     kind: EnumProperty(name="Kind", description="What sounds", items=lambda _self, _context: _items(None))

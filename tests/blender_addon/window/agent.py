@@ -62,9 +62,14 @@ def works() -> list[dict[str, object]]:
     ]
 
 
+def sequence() -> bpy.types.SequenceEditor:
+    """The scene's, in the window."""
+    return bpy.context.window_manager.windows[0].scene.sequence_editor
+
+
 def strips() -> list[dict[str, object]]:
     """Every strip of the scene, those in meta strips too."""
-    editor = bpy.context.window_manager.windows[0].scene.sequence_editor
+    editor = sequence()
     return [
         {
             "name": strip.name,
