@@ -2,6 +2,7 @@
 
 import bpy
 
+from ..source_list import is_of, shown_clip
 from .generate import draw_render
 from .jobs import draw_running
 
@@ -24,6 +25,8 @@ class ScenePanel:
         else:
             layout.label(text=f"In 360° from {scene.camera.name}", icon="CAMERA_DATA")
         draw_render(layout, scene, samples=True)
+        if is_of(scene.omniaudio.sources_scene, shown_clip(scene, "SCENE")):
+            layout.label(text="What sounds is listed in the sequencer", icon="SPEAKER")
         row = layout.row(align=True)
         row.prop(scene.omniaudio, "seed")
         row.operator("omniaudio.roll_seed", text="", icon="FILE_3D").scene = scene.name

@@ -28,12 +28,14 @@ class OMNIAUDIO_UL_sources(bpy.types.UIList):  # noqa: N801 (Blender's own form)
         row = layout.row(align=True)
         words = row.row(align=True)
         words.active = not entry.mute
-        split = words.split(factor=0.5, align=True)
+        split = words.split(factor=0.4, align=True)
         split.label(text=name_of(entry.kind), icon="WORLD" if entry.bed else "SPEAKER")
-        split = split.split(factor=0.6, align=True)
+        split = split.split(factor=0.44, align=True)
         split.label(text="around" if entry.bed else way(entry.azimuth))
+        split = split.split(factor=0.44, align=True)
         split.label(text="" if entry.confidence < 0 else f"{entry.confidence:.0%}")
-        row.prop(entry, "mute", text="", icon="MUTE_IPO_ON" if entry.mute else "MUTE_IPO_OFF", emboss=False)
+        split.label(text=f"{entry.gain:+.0f} dB" if round(entry.gain) else "")
+        row.prop(entry, "mute", text="", icon="MUTE_IPO_OFF" if entry.mute else "MUTE_IPO_ON", emboss=False)
 
 
 def way(azimuth: float) -> str:

@@ -43,7 +43,9 @@ def listed(handlers: object) -> list[Callable[..., object]]:
 
 def test_disabled_it_leaves_nothing(installed: str) -> None:
     def names() -> set[str]:
-        return {name for name in dir(bpy.types) + dir(bpy.types.Scene) if "omniaudio" in name.lower()}
+        return {
+            name for name in dir(bpy.types) + dir(bpy.types.Scene) + dir(bpy.types.Strip) if "omniaudio" in name.lower()
+        }
 
     before = names()
     assert before

@@ -51,10 +51,6 @@ class Screen:
         """Press keys where the mouse is, in xdotool's names: `Escape`, `ctrl+z`."""
         self._xdotool(f"key {keys} sleep {_SETTLED_SECONDS}")
 
-    def type(self, text: str) -> None:
-        """Type where the mouse is."""
-        self._xdotool(f"type --delay 60 '{text}' sleep {_SETTLED_SECONDS}")
-
     def press_at(self, x: int, y: int, keys: str) -> None:
         """Move the mouse there and press keys, without waiting for what they do."""
         self._xdotool(f"mousemove {x} {y} sleep 0.02 key {keys}")

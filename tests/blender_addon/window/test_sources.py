@@ -29,7 +29,7 @@ def test_what_sounds_is_detected_and_corrected(
     blender.click_button(ADD, ADD_FROM_RIGHT)
     time.sleep(1)
     blender.screen.picture(artefacts / "kinds.png")
-    blender.screen.type("rooster")
+    blender.screen.press("r o o s t e r")
     blender.screen.press("Return")
     blender.wait_for(f"'chicken' in {LISTED}")
     assert sorted(blender.ask(LISTED)) == sorted([*found, "chicken"])
