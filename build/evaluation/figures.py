@@ -1,0 +1,193 @@
+"""The evaluation's figures and tables, from the results of scenes."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+from cost import Cost
+from scenes import Group
+from takes_heard import NEAR, Heard, Recording, Result, Row, Seen
+
+from omniaudio.evaluation.report import markdown_table
+
+SINGLE: tuple[Group, ...] = ("photograph", "drawing", "render", "moving")
+TITLES: Mapping[Group, str] = {
+    "photograph": "Photographs",
+    "drawing": "Emoji of unseen fonts",
+    "render": "Blender renders",
+    "moving": "Moving photographs",
+}
+SHIFT = 7
+"""The shuffled row judges a scene's sound by the words of the scene so many places on, or the next of another kind."""
+
+
+def percent(values: Iterable[bool | float]) -> str:
+    found = list(values)
+    return f"{np.mean(found):.0%}".replace("%", " %") if found else "–"
+
+
+def _both(heard: Sequence[tuple[Heard, Sequence[str]]]) -> list[str]:
+    return [percent(sound.finds(words, k) for sound, words in heard) for k in (10, 3)]
+
+
+def _where(errors: Sequence[float]) -> list[str]:
+    return [f"{np.median(errors):.1f}°", percent(error < NEAR for error in errors)] if errors else ["–", "–"]
+
+
+def of_kinds(things: Sequence[Seen], recordings: Sequence[Recording], which: Callable[[Recording], Heard]) -> list[str]:
+    """Top 10 and top 3 of real recordings, each thing counting by its kind's own score; things without a recording of
+    their kind are left out."""
+    found: list[list[float]] = [[], []]
+    for thing in things:
+        own = [which(one) for one in recordings if one.kind == thing.right[0]]
+        if own:
+            for place, k in enumerate((10, 3)):
+                found[place].append(float(np.mean([sound.finds(thing.labels, k) for sound in own])))
+    return [percent(values) for values in found]
+
+
+def shuffled(results: Sequence[Result]) -> list[tuple[Heard, Sequence[str]]]:
+    """The sound of each scene with the words of another one's kind: what chance gives."""
+    pairs = []
+    for number, result in enumerate(results):
+        for step in range(SHIFT, SHIFT + len(results)):
+            other = results[(number + step) % len(results)].things[0]
+            if not set(other.right) & set(result.things[0].right):
+                pairs.append((result.sounds[Row.DEFAULT], other.labels))
+                break
+    return pairs
+
+
+def group_table(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
+    """The rows of a group with one thing a scene."""
+    things = [result.things[0] for result in results]
+    known = [thing for thing in things if any(one.kind == thing.right[0] for one in recordings)]
+    rows = [
+        [f"real recordings of the kind ({len(known)} of the scenes have some)"]
+        + of_kinds(things, recordings, lambda one: one.real) + ["–", "–"],
+        ["the same through the codec", *of_kinds(things, recordings, lambda one: one.codec), "–", "–"],
+    ]  # fmt: skip
+    for row in (Row.EXEMPLARS, Row.GIVEN, Row.DEFAULT, Row.NOISE, Row.PREVIOUS):
+        judged = [(result.sounds[row], result.things[0].labels) for result in results if row in result.sounds]
+        if judged:
+            name = f"**{row}**" if row is Row.DEFAULT else str(row)
+            errors = [sound.error for sound, _ in judged if sound.error is not None]
+            rows.append([f"{name} ({len(judged)})", *_both(judged), *_where(errors)])
+    given = [(result.sounds[Row.GIVEN], result.things[0]) for result in results if Row.GIVEN in result.sounds]
+    for own, name in ((True, "have a sound of their own"), (False, "borrow another kind's")):
+        heard = [(sound, thing.labels) for sound, thing in given if thing.own_voice is own]
+        if heard:
+            rows.append([f"true kinds given, those that {name} ({len(heard)})", *_both(heard), "–", "–"])
+    named = [(result.sounds[Row.DEFAULT], result.things[0].labels) for result in results if result.things[0].named]
+    rows.append([f"the draft, where it is named right ({len(named)})", *_both(named), "–", "–"])
+    near = [(result.sounds[Row.DEFAULT].error or 0.0) for result in results if result.things[0].kind]
+    rows.append([f"the draft, where it finds a source ({len(near)})", "–", "–", *_where(near)])
+    rows.append(["shuffled kinds", *_both(shuffled(results)), "–", "–"])
+    rows.append(["always front", "–", "–", *_where([thing.from_front for thing in things])])
+    return markdown_table(["row", "top 10", "top 3", "direction, median", f"below {NEAR:.0f}°"], rows)
+
+
+def recognition_table(results: Sequence[Result]) -> str:
+    """How things are found and named, by group."""
+    rows = []
+    for group in (*SINGLE, "two"):
+        own = [result for result in results if result.group == group]
+        things = [thing for result in own for thing in result.things]
+        if things:
+            sure = [thing.named for thing in things if thing.near and thing.confidence > 0.5]
+            alarms = np.mean([max(0, result.false_alarms) for result in own])
+            rows.append([
+                TITLES.get(group, "Two photographs"), str(len(own)), *_where([thing.error for thing in things]),
+                percent(thing.named for thing in things), percent(sure), f"{alarms:.2f}",
+            ])  # fmt: skip
+    return markdown_table(
+        ["group", "scenes", "source, median", "below 25°", "and named right",
+         "named right of those near with confidence above .5", "sources too many, a scene"], rows,
+    )  # fmt: skip
+
+
+def empty_table(results: Sequence[Result]) -> str:
+    """Panoramas in which nothing sounds."""
+    own = [result for result in results if result.group == "empty"]
+    rows = []
+    for place in sorted({result.panorama for result in own}):
+        there = [result for result in own if result.panorama == place]
+        heard = [result.sounds[Row.DEFAULT] for result in there]
+        rows.append([
+            place, ", ".join(sorted({kind for result in there for kind in result.found})) or "none",
+            ", ".join(there[0].beds), ", ".join(sorted({result.bed for result in there})),
+            f"{np.median([sound.level for sound in heard]):.0f} dBFS", ", ".join(heard[0].labels[:3]),
+        ])  # fmt: skip
+    return markdown_table(["panorama", "sources found", "beds that are right", "bed", "level", "heard first"], rows)
+
+
+def kind_table(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
+    """Each kind in all scenes with one thing."""
+    single = [result for result in results if len(result.things) == 1]
+    rows = []
+    for folder in sorted({result.things[0].folder for result in single}):
+        own = [result for result in single if result.things[0].folder == folder]
+        things = [result.things[0] for result in own]
+        cells = []
+        for row in (Row.DEFAULT, Row.GIVEN):
+            heard = [(result.sounds[row], result.things[0].labels) for result in own if row in result.sounds]
+            cells.append(" / ".join(_both(heard)))
+        real = of_kinds(things[:1], recordings, lambda one: one.real)
+        codec = of_kinds(things[:1], recordings, lambda one: one.codec)
+        first = Counter(result.sounds[Row.DEFAULT].labels[0] for result in own).most_common(2)
+        rows.append([
+            folder, str(len(own)), percent(thing.named for thing in things), *cells, " / ".join(real),
+            " / ".join(codec), ", ".join(label for label, _ in first),
+        ])  # fmt: skip
+    return markdown_table(
+        ["kind", "scenes", "named right", "draft", "true kind given", "real recordings", "codec", "heard first"], rows
+    )
+
+
+def wanted_table(results: Sequence[Result], recordings: Sequence[Recording], cost: Cost | None) -> str:
+    """The targets and what was measured."""
+    photos = [result for result in results if result.group == "photograph"]
+    things = [result.things[0] for result in photos]
+
+    def found(row: Row) -> str:
+        return " / ".join(_both([(r.sounds[row], r.things[0].labels) for r in photos if row in r.sounds]))
+
+    errors = [r.sounds[Row.DEFAULT].error for r in photos]
+    codec = " / ".join(of_kinds(things, recordings, lambda one: one.codec))
+    two = [thing for result in results if result.group == "two" for thing in result.things]
+    pairs = [all(thing.named for thing in result.things) for result in results if result.group == "two"]
+    empty = [result for result in results if result.group == "empty"]
+    bed_level = f"{np.median([r.sounds[Row.DEFAULT].level for r in empty]):.0f} dBFS" if empty else "–"
+    rows = [
+        ["kind named right where it is, unseen photographs", "88 %", percent(thing.named for thing in things)],
+        [f"kind found by the tagger, photographs, top 10 / top 3 (codec here {codec})", "70 % / 45 %", found(Row.DEFAULT)],
+        ["the same, from noise", "50 % / 30 %", found(Row.NOISE)],
+        ["the same, true kinds given", "–", found(Row.GIVEN)],
+        ["one still source: median, below 25°", "7°, 93 %", ", ".join(_where([e for e in errors if e is not None]))],
+        ["two sources, each within 25° and named; both", "60 %", f"{percent(t.named for t in two)}; {percent(pairs)}"],
+        ["nothing that sounds: no source, level of the bed", "90 %, quiet",
+         f"{percent(result.false_alarms <= 0 for result in empty)}, {bed_level}"],
+    ]  # fmt: skip
+    if cost is not None:
+        measured = f"{cost.ratio:.2f} × (processor {np.median(cost.cpu_seconds):.1f} s; the machine's load was "
+        measured += f"{cost.load:.1f}), {max(cost.peak_bytes) / 1e9:.2f} GB"
+        rows.append([f"{cost.clip_seconds:g} s clip, whole command, two threads", "0.33 ×, 1.2 GB", measured])
+        rows.append(["weights together", "60 MB", f"{cost.weights_bytes / 1e6:.0f} MB"])
+    return markdown_table(["", "wanted", "measured"], rows)
+
+
+def text(results: Sequence[Result], recordings: Sequence[Recording], cost: Cost | None) -> str:
+    """All tables as Markdown."""
+    parts = [wanted_table(results, recordings, cost)]
+    for group in SINGLE:
+        own = [result for result in results if result.group == group]
+        if own:
+            parts.append(f"## {TITLES[group]} (n = {len(own)})\n\n{group_table(own, recordings)}")
+    parts.append(f"## Found and named\n\n{recognition_table(results)}")
+    parts.append(f"## Nothing hung in the panorama\n\n{empty_table(results)}")
+    parts.append(f"## Each kind (top 10 / top 3)\n\n{kind_table(results, recordings)}")
+    bad = [f"{result.name}, {row}: {', '.join(heard.defects)}"
+           for result in results for row, heard in result.sounds.items() if heard.defects]  # fmt: skip
+    count = sum(len(result.sounds) for result in results)
+    parts.append(f"Defects (NaN, silence, clipping, DC): {len(bad)} of {count} sounds. {'; '.join(bad)}")
+    return "\n\n".join(part.strip() for part in parts) + "\n"

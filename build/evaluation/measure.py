@@ -1,0 +1,171 @@
+"""Measures the draft on scenes of one split, and writes all tables.
+
+    python build/evaluation/measure.py ../shared/data --split development --every 4 -o TABLE.md
+    .venv-bpy50/bin/python build/evaluation/blender_scenes.py .cache/evaluation/test/renders --split test
+    python build/evaluation/measure.py ../shared/data --split test -o TABLE.md        # once, at the end
+
+Each scene's result is kept in the cache as soon as it is there; a run that was ended goes on where it stopped. A changed
+recogniser, generator or model is measured anew.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent))
+import figures
+import pictures
+from cost import Cost, measure_cost
+from scenes import BUILD, COUNTS, Material, Scene, Split, scenes, show
+from takes_heard import Judge, Recording, Result
+
+from omniaudio import zoo
+from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
+from omniaudio.recognition.networks import OnnxNetworks
+from trt_engine.pipeline import open_pipeline
+
+MEASURED = ("omniaudio/recognition", "omniaudio/generation", "omniaudio/models/recognition", "omniaudio/models/draft")
+"""Where what is measured lies: a change there makes earlier results worthless."""
+COST_SECONDS = 10.0
+"""Length of the clip whose time and memory are measured."""
+
+
+SPECTROGRAMS = 10
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run reads and writes."""
+
+    material: Material
+    scenes: Path
+    results: Path
+    weights: Path
+    previous: Path | None
+    """A checkout of an earlier commit, whose command makes one more row."""
+
+
+def identity() -> str:
+    """Of the recogniser, the generator and the model."""
+    content = hashlib.sha256()
+    for folder in MEASURED:
+        for path in sorted((BUILD.parent / folder).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                content.update(path.name.encode() + path.read_bytes())
+    return content.hexdigest()[:12]
+
+
+_judge: list[tuple[Judge, Place]] = []
+
+
+def _begin(place: Place) -> None:
+    stages = open_pipeline(zoo.find("draft"), "auto")
+    _judge.append((Judge(stages, OnnxNetworks(), Yamnet(place.weights)), place))
+
+
+def _scene(scene: Scene) -> str:
+    judge, place = _judge[0]
+    clip = show(scene, place.material, place.scenes)
+    result = judge.result(scene, clip, place.results / f"{scene.key}.flac", place.previous)
+    _keep(place.results / f"{scene.key}.json", result.model_dump_json())
+    return scene.name
+
+
+def _recordings(kind: str) -> str:
+    judge, place = _judge[0]
+    for number, recording in enumerate(judge.recordings(place.material.data, place.material.split, [kind])):
+        _keep(place.results / f"recording-{kind}-{number}.json", recording.model_dump_json())
+    _keep(place.results / f"recordings-{kind}.done", "")
+    return f"recordings of {kind}"
+
+
+def _keep(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def measure(place: Place, wanted: Sequence[Scene], workers: int) -> tuple[list[Result], list[Recording]]:
+    """The results of scenes and the recordings of their kinds; what is in the cache is not done again."""
+    wanted_kinds = sorted({thing.right[0] for scene in wanted for thing in scene.things})
+    missing = [scene for scene in wanted if not (place.results / f"{scene.key}.json").is_file()]
+    kinds_missing = [kind for kind in wanted_kinds if not (place.results / f"recordings-{kind}.done").is_file()]
+    total = len(missing) + len(kinds_missing)
+    if total:
+        os.environ["OMP_NUM_THREADS"] = "1"  # each worker's; there are as many workers as cores
+        with ProcessPoolExecutor(workers, get_context("spawn"), _begin, (place,)) as pool:
+            jobs = [pool.submit(_scene, scene) for scene in missing]
+            jobs += [pool.submit(_recordings, kind) for kind in kinds_missing]
+            for number, job in enumerate(as_completed(jobs), 1):
+                print(f"{number} of {total}: {job.result()}", flush=True)
+    results = [Result.model_validate_json((place.results / f"{scene.key}.json").read_text("utf-8")) for scene in wanted]
+    files = (path for kind in wanted_kinds for path in sorted(place.results.glob(f"recording-{kind}-*.json")))
+    return results, [Recording.model_validate_json(path.read_text("utf-8")) for path in files]
+
+
+def _cost(place: Place, wanted: Sequence[Scene]) -> Cost:
+    """Of the first moving scene at COST_SECONDS."""
+    kept = place.results / "cost.json"
+    if not kept.is_file():
+        scene = next(scene for scene in wanted if scene.group == "moving")
+        clip = show(replace(scene, name=f"cost-{scene.name}"), place.material, place.scenes, COST_SECONDS)
+        _keep(kept, measure_cost(clip, COST_SECONDS, BUILD.parent).model_dump_json())
+    return Cost.model_validate_json(kept.read_text("utf-8"))
+
+
+def _takes(
+    place: Place, wanted: Sequence[Scene], results: Sequence[Result], recordings: Sequence[Recording]
+) -> list[tuple[Result, Path, Path]]:
+    """Some takes of photographs and a recording of each one's kind; those whose kind was named right come first."""
+    of_kind = {one.kind: place.material.data / one.path for one in recordings}
+    found = [
+        (result, place.results / f"{scene.key}.flac", of_kind[result.things[0].right[0]])
+        for scene, result in zip(wanted, results, strict=True)
+        if scene.group == "photograph" and result.things[0].right[0] in of_kind
+    ]
+    return sorted(found, key=lambda take: not take[0].things[0].named)[:SPECTROGRAMS]
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="the folder with sounds/, photos/ and panoramas/")],
+    *,
+    split: Annotated[str, typer.Option(help="development, or test: once, at the end")] = "development",
+    every: Annotated[int, typer.Option(help="only every n-th scene of each group")] = 1,
+    output: Annotated[Path, typer.Option("-o", help="where the tables go; the figures' pictures lie beside it")],
+    cache: Annotated[Path, typer.Option(help="results, scenes and the tagger's weights")] = Path(".cache/evaluation"),
+    packages: Annotated[Path, typer.Option(help="keeps the emoji fonts' packages")] = Path(".cache/draft_model"),
+    previous: Annotated[Path | None, typer.Option(help="a checkout of an earlier commit, measured beside")] = None,
+    blender: Annotated[Path, typer.Option(help="Blender's environment")] = Path(".venv-bpy50"),
+    workers: int = 2,
+    time: Annotated[bool, typer.Option(help="measure time and memory of the whole command too")] = True,
+) -> None:
+    """Measures the draft and writes the tables."""
+    if split not in ("development", "test"):
+        raise typer.BadParameter("choose development or test")
+    chosen: Split = split  # type: ignore[assignment]
+    root = cache / split
+    material = Material(data, packages, blender, root / "renders", chosen)
+    place = Place(material, root / "scenes", root / identity(), fetch_weights(cache), previous)
+    for folder in (place.scenes, place.results):
+        folder.mkdir(parents=True, exist_ok=True)
+    wanted = [scene for scene in scenes(material, COUNTS) if int(scene.name.rsplit("-", 1)[1]) % every == 0]
+    results, recordings = measure(place, wanted, workers)
+    cost = _cost(place, wanted) if time else None
+    text = figures.text(results, recordings, cost)
+    output.write_text(text, encoding="utf-8")
+    print(text)
+    photographs = [thing for result in results if result.group != "drawing" for thing in result.things]
+    pictures.taken_for(photographs, output.with_name(f"{output.stem}_taken_for.png"))
+    pictures.beside_recordings(_takes(place, wanted, results, recordings), output.with_name(f"{output.stem}_takes.png"))
+
+
+if __name__ == "__main__":
+    typer.run(main)
