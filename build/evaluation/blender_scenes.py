@@ -2,8 +2,8 @@
 
     .venv-bpy50/bin/python build/evaluation/blender_scenes.py CACHE/test/renders --split test
 
-Development and test show different kinds. `scenes.csv` says what is where. The camera looks along +X, so that the world's
-axes are the sound's.
+Development and test show different kinds. `scenes.csv` says what is where. The camera looks along +X, so that the
+world's axes are the sound's.
 """
 
 import argparse
@@ -49,7 +49,12 @@ class Thing:
         self._add(size, colour)
 
     def cone(
-        self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, top: float = 0.0, **turn: float
+        self,
+        place: Sequence[float],
+        size: Sequence[float],
+        colour: Colour | None = None,
+        top: float = 0.0,
+        **turn: float,
     ) -> None:
         bpy.ops.mesh.primitive_cone_add(
             radius1=0.5, radius2=top / 2, depth=1, vertices=48, location=place, rotation=_turn(turn)

@@ -4,8 +4,8 @@
     .venv-bpy50/bin/python build/evaluation/blender_scenes.py .cache/evaluation/test/renders --split test
     python build/evaluation/measure.py ../shared/data --split test -o TABLE.md        # once, at the end
 
-Each scene's result is kept in the cache as soon as it is there; a run that was ended goes on where it stopped. A changed
-recogniser, generator or model is measured anew.
+Each scene's result is kept in the cache as soon as it is there; a run that was ended goes on where it stopped. A
+changed recogniser, generator or model is measured anew. Needs the extra `recipe`.
 """
 
 import hashlib
@@ -22,9 +22,10 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
 import figures
-import pictures
+import plots
 from cost import Cost, measure_cost
-from scenes import BUILD, COUNTS, Material, Scene, Split, scenes, show
+from material import Material, show
+from scenes import BUILD, Scene, Split, scenes
 from takes_heard import Judge, Recording, Result
 
 from omniaudio import zoo
@@ -156,15 +157,16 @@ def main(
     place = Place(material, root / "scenes", root / identity(), fetch_weights(cache), previous)
     for folder in (place.scenes, place.results):
         folder.mkdir(parents=True, exist_ok=True)
-    wanted = [scene for scene in scenes(material, COUNTS) if int(scene.name.rsplit("-", 1)[1]) % every == 0]
+    everything = [*scenes(material.listing), *material.rendered()]
+    wanted = [scene for scene in everything if int(scene.name.rsplit("-", 1)[1]) % every == 0]
     results, recordings = measure(place, wanted, workers)
     cost = _cost(place, wanted) if time else None
     text = figures.text(results, recordings, cost)
     output.write_text(text, encoding="utf-8")
     print(text)
     photographs = [thing for result in results if result.group != "drawing" for thing in result.things]
-    pictures.taken_for(photographs, output.with_name(f"{output.stem}_taken_for.png"))
-    pictures.beside_recordings(_takes(place, wanted, results, recordings), output.with_name(f"{output.stem}_takes.png"))
+    plots.taken_for(photographs, output.with_name(f"{output.stem}_taken_for.png"))
+    plots.beside_recordings(_takes(place, wanted, results, recordings), output.with_name(f"{output.stem}_takes.png"))
 
 
 if __name__ == "__main__":

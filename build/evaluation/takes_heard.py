@@ -24,6 +24,7 @@ from omniaudio.generator import Stages
 from omniaudio.recognition import kinds
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio.sidecar import Sidecar
 
 sys.path.insert(0, str(BUILD / "draft_model"))
 import recordings
@@ -158,15 +159,18 @@ class Judge:
         with TemporaryDirectory() as name:
             folder = Path(name)
             sounds: dict[Row, Heard] = {}
-            found = self._take(scene, clip, Row.DEFAULT, folder, sounds)
+            sounds[Row.DEFAULT], found = self._take(scene, clip, folder)
             if scene.group == "photograph":
                 foa, rate = soundfile.read(folder / "take.wav", dtype="float32")
                 soundfile.write(kept, foa[:, 0], rate)
             for row in rows_of(scene):
                 if row is Row.PREVIOUS and previous is not None:
                     sounds[row] = self._by_command(previous, scene, clip, folder)
-                elif row not in (Row.DEFAULT, Row.PREVIOUS):
-                    self._take(scene, clip, row, folder, sounds, found)
+                elif row in (Row.GIVEN, Row.EXEMPLARS):
+                    given = true_sources(scene, found.bed)
+                    sounds[row], _ = self._take(scene, clip, folder, given, 0.0 if row is Row.EXEMPLARS else None)
+                elif row is Row.NOISE:
+                    sounds[row], _ = self._take(scene, clip, folder, found, 1.0)
         return Result(
             name=scene.name,
             group=scene.group,
@@ -179,23 +183,18 @@ class Judge:
         )
 
     def _take(
-        self, scene: Scene, clip: Path, row: Row, folder: Path, sounds: dict[Row, Heard], found: Sources | None = None
-    ) -> Sources:
-        """Adds the sound of one row; returns what it was made of."""
-        sources = found
-        if row in (Row.GIVEN, Row.EXEMPLARS):
-            assert found is not None
-            sources = true_sources(scene, found.bed)
+        self, scene: Scene, clip: Path, folder: Path, sources: Sources | None = None, variation: float | None = None
+    ) -> tuple[Heard, Sources]:
+        """A take as `take.wav` in a folder; what is heard in it, and what it was made of."""
         request = takes.Request(
-            input=clip, output=folder / "take.wav", duration=SECONDS, sources=sources, seed=crc32(scene.name.encode()),
-            variation={Row.NOISE: 1.0, Row.EXEMPLARS: 0.0}.get(row), preview=False, map=False, force=True,
+            input=clip, output=folder / "take.wav", duration=SECONDS, sources=sources, variation=variation,
+            seed=crc32(scene.name.encode()), preview=False, map=False, force=True,
         )  # fmt: skip
         (take,) = takes.generate(request, self.stages, lambda _: None, lambda: self.networks)
         foa, rate = soundfile.read(take.sound, dtype="float32", always_2d=True)
-        sounds[row] = self.hear(foa.T, rate, scene.things)
-        used = takes.Sidecar.read(take.sidecar).sources
+        used = Sidecar.read(take.sidecar).sources
         assert used is not None
-        return used
+        return self.hear(foa.T, rate, scene.things), used
 
     def _by_command(self, checkout: Path, scene: Scene, clip: Path, folder: Path) -> Heard:
         """What the command of another checkout makes of a scene."""
@@ -238,7 +237,9 @@ class Judge:
                 if sound is None:
                     continue
                 phrase = strung(sound, rhythms[entry.kind].rhythm, round(SECONDS * recordings.RATE))
-                yield Recording(kind=kind, path=entry.path, real=self._mono(phrase), codec=self._mono(self._codec(phrase)))
+                yield Recording(
+                    kind=kind, path=entry.path, real=self._mono(phrase), codec=self._mono(self._codec(phrase))
+                )
 
     def _codec(self, sound: Floats) -> Floats:
         config = self.stages.config

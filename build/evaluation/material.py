@@ -1,0 +1,140 @@
+"""The pictures that scenes are made of, and the making of a scene's file."""
+
+import csv
+import sys
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from zlib import crc32
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scenes import BUILD, SECONDS, Listing, Scene, Split, Thing
+
+from omniaudio.linear_images import read_exr
+from omniaudio.recognition import kinds
+from omniaudio.training.scenes import Billboard, render
+
+sys.path[:0] = [str(BUILD / "recognition"), str(BUILD / "draft_model")]
+import drawings  # noqa: E402
+import panoramas  # noqa: E402
+from evaluate import cut_out, read_panoramas, split_of  # noqa: E402
+
+Picture = NDArray[np.uint8]
+
+FRAME_RATE = 10
+"""Of the videos of moving things."""
+BLENDER_PANORAMAS = ("city", "courtyard", "forest", "interior", "night")
+"""Those of Blender's studio lights (CC0, Poly Haven) that nothing was trained or tuned on; all of them test."""
+
+
+class Material:
+    """Where the pictures are.
+
+    data: `photos/` and `panoramas/`. packages: a folder that keeps those of the emoji fonts. blender: the environment
+    of Blender's module, which brings panoramas. renders: what `blender_scenes.py` made.
+    """
+
+    def __init__(self, data: Path, packages: Path, blender: Path, renders: Path, split: Split) -> None:
+        self.data, self.split, self.renders = data, split, renders
+        self._packages = packages
+        self._blender = blender
+
+    @cached_property
+    def panoramas(self) -> dict[str, Picture]:
+        """Those of the split, 512 × 1024, by name."""
+        found = read_panoramas(self.data / "panoramas", self.split)
+        if self.split == "test":
+            for name in BLENDER_PANORAMAS:
+                pattern = f"lib/python*/site-packages/bpy/*/datafiles/studiolights/world/{name}.exr"
+                (file,) = self._blender.glob(pattern)
+                found[f"blender_{name}"] = panoramas.resize(read_exr(file))
+        return found
+
+    @cached_property
+    def photos(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for photo in sorted((self.data / "photos").glob("*/*.jpg")):
+            if split_of(photo) == self.split:
+                found.setdefault(photo.parent.name, []).append(photo.relative_to(self.data).as_posix())
+        return found
+
+    @cached_property
+    def drawn(self) -> dict[str, drawings.Drawing]:
+        """The drawings of the split's fonts, by `font:name`."""
+        fonts = drawings.TEST if self.split == "test" else drawings.DEVELOPMENT
+        found = drawings.fetched(self._packages).drawings(kinds.load(), fonts)
+        return {f"{one.font}:{one.name}": one for one in found}
+
+    @property
+    def listing(self) -> Listing:
+        drawn = {name: one.kind for name, one in self.drawn.items()}
+        return Listing(self.split, sorted(self.panoramas), self.photos, drawn)
+
+    def rendered(self) -> list[Scene]:
+        """The scenes that Blender rendered."""
+        table = self.renders / "scenes.csv"
+        if not table.is_file():
+            return []
+        with table.open(newline="", encoding="utf-8") as file:
+            return [_rendered(row) for row in csv.DictReader(file)]
+
+
+def _rendered(row: dict[str, str]) -> Scene:
+    azimuth, elevation, size = (float(row[name]) for name in ("azimuth", "elevation", "size"))
+    thing = Thing(row["kind"], row["file"], azimuth, elevation, size)
+    return Scene(Path(row["file"]).stem, "render", "", 0.0, False, (thing,))
+
+
+def show(scene: Scene, material: Material, folder: Path, seconds: float = SECONDS) -> Path:
+    """A scene's file in a folder, made unless it is there."""
+    path = folder / f"{scene.key}{'.mp4' if scene.group == 'moving' else '.png'}"
+    if path.is_file():
+        return path
+    partial = path.with_name(f".partial-{path.name}")
+    if scene.group == "render":
+        Image.open(material.renders / scene.things[0].picture).convert("RGB").save(partial)
+    elif scene.group == "moving":
+        _write_video(partial, scene, material, seconds)
+    else:
+        Image.fromarray(_picture(scene, material, 0.0)).save(partial)
+    partial.replace(path)
+    return path
+
+
+def _picture(scene: Scene, material: Material, time: float) -> Picture:
+    picture = material.panoramas[scene.panorama]
+    picture = np.roll(picture, round(scene.turn * picture.shape[1]), axis=1)
+    picture = np.ascontiguousarray(picture[:, ::-1] if scene.mirrored else picture)
+    boards = [
+        Billboard(_cut(scene, thing, material), thing.azimuth + thing.speed * time, thing.elevation, thing.size)
+        for thing in scene.things
+    ]
+    return render(picture, boards)
+
+
+_cuts: dict[tuple[str, str], Image.Image] = {}
+
+
+def _cut(scene: Scene, thing: Thing, material: Material) -> Image.Image:
+    key = scene.name, thing.picture
+    if key not in _cuts:
+        if scene.group == "drawing":
+            _cuts[key] = material.drawn[thing.picture].picture
+        else:
+            rng = np.random.default_rng(crc32(f"{scene.name} {thing.picture}".encode()))
+            _cuts[key] = cut_out(material.data / thing.picture, rng)
+    return _cuts[key]
+
+
+def _write_video(path: Path, scene: Scene, material: Material, seconds: float) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(FRAME_RATE), options={"crf": "18", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+        stream.height, stream.width = material.panoramas[scene.panorama].shape[:2]
+        for number in range(round(seconds * FRAME_RATE)):
+            picture = _picture(scene, material, number / FRAME_RATE)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
