@@ -8,7 +8,7 @@ from cost import Cost
 from scenes import Group
 from takes_heard import NEAR, Heard, Recording, Result, Row, Seen
 
-from omniaudio.evaluation.report import markdown_table
+from omniaudio.evaluation.report import markdown_table, rate
 
 SINGLE: tuple[Group, ...] = ("photograph", "drawing", "render", "moving")
 TITLES: Mapping[Group, str] = {
@@ -22,8 +22,18 @@ SHIFT = 7
 
 
 def percent(values: Iterable[bool | float]) -> str:
+    """Their mean as `70 %`; a dash for none."""
     found = list(values)
-    return f"{np.mean(found):.0%}".replace("%", " %") if found else "–"
+    return f"{100 * np.mean(found):.0f} %" if found else "–"
+
+
+def percent_interval(hits: Iterable[bool]) -> str:
+    """The share of true ones with its 95 % interval, as `70 % (60 to 78)`; a dash for none."""
+    found = list(hits)
+    if not found:
+        return "–"
+    share = rate(found)
+    return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
 
 
 def _both(heard: Sequence[tuple[Heard, Sequence[str]]]) -> list[str]:
@@ -150,24 +160,26 @@ def wanted_table(results: Sequence[Result], recordings: Sequence[Recording], cos
     things = [result.things[0] for result in photos]
 
     def found(row: Row) -> str:
-        return " / ".join(_both([(r.sounds[row], r.things[0].labels) for r in photos if row in r.sounds]))
+        judged = [(r.sounds[row], r.things[0].labels) for r in photos if row in r.sounds]
+        return " / ".join(percent_interval(sound.finds(words, k) for sound, words in judged) for k in (10, 3))
 
     errors = [r.sounds[Row.DEFAULT].error for r in photos]
     codec = " / ".join(of_kinds(things, recordings, lambda one: one.codec))
-    heard = f"kind found by the tagger, photographs, top 10 / top 3 (codec here {codec})"
+    heard = f"kind found by the tagger, photographs, top 10 / top 3 (real recordings through the codec: {codec})"
     two = [thing for result in results if result.group == "two" for thing in result.things]
     pairs = [all(thing.named for thing in result.things) for result in results if result.group == "two"]
     empty = [result for result in results if result.group == "empty"]
     bed_level = f"{np.median([r.sounds[Row.DEFAULT].level for r in empty]):.0f} dBFS" if empty else "–"
     rows = [
-        ["kind named right where it is, unseen photographs", "88 %", percent(thing.named for thing in things)],
+        ["kind named right where it is, unseen photographs", "88 %", percent_interval(thing.named for thing in things)],
         [heard, "70 % / 45 %", found(Row.DEFAULT)],
         ["the same, from noise", "50 % / 30 %", found(Row.NOISE)],
         ["the same, true kinds given", "–", found(Row.GIVEN)],
         ["one still source: median, below 25°", "7°, 93 %", ", ".join(_where([e for e in errors if e is not None]))],
-        ["two sources, each within 25° and named; both", "60 %", f"{percent(t.named for t in two)}; {percent(pairs)}"],
+        ["two sources, each within 25° and named; both", "60 %",
+         f"{percent_interval(thing.named for thing in two)}; {percent(pairs)}"],
         ["nothing that sounds: no source, level of the bed", "90 %, quiet",
-         f"{percent(result.false_alarms <= 0 for result in empty)}, {bed_level}"],
+         f"{percent_interval(result.false_alarms <= 0 for result in empty)}, {bed_level}"],
     ]  # fmt: skip
     if cost is not None:
         measured = f"{cost.ratio:.2f} × (processor {np.median(cost.cpu_seconds):.1f} s; the machine's load was "
@@ -177,18 +189,37 @@ def wanted_table(results: Sequence[Result], recordings: Sequence[Recording], cos
     return markdown_table(["", "wanted", "measured"], rows)
 
 
-def text(results: Sequence[Result], recordings: Sequence[Recording], cost: Cost | None) -> str:
-    """All tables as Markdown."""
-    parts = [wanted_table(results, recordings, cost)]
+def summary(results: Sequence[Result], recordings: Sequence[Recording], cost: Cost | None, split: str) -> str:
+    """What was wanted and what was measured, with how many scenes of which split."""
+    counts = Counter(result.group for result in results)
+    listed = ", ".join(f"{count} {TITLES.get(group, group).lower()}" for group, count in counts.items())
+    return f"{len(results)} scenes of the {split} split ({listed}).\n\n{wanted_table(results, recordings, cost)}"
+
+
+def rows_of_groups(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
+    """The rows of each group with one thing a scene."""
+    found = []
     for group in SINGLE:
         own = [result for result in results if result.group == group]
         if own:
-            parts.append(f"## {TITLES[group]} (n = {len(own)})\n\n{group_table(own, recordings)}")
-    parts.append(f"## Found and named\n\n{recognition_table(results)}")
-    parts.append(f"## Nothing hung in the panorama\n\n{empty_table(results)}")
-    parts.append(f"## Each kind (top 10 / top 3)\n\n{kind_table(results, recordings)}")
-    bad = [f"{result.name}, {row}: {', '.join(heard.defects)}"
-           for result in results for row, heard in result.sounds.items() if heard.defects]  # fmt: skip
+            found.append(f"### {TITLES[group]}\n\n{group_table(own, recordings)}")
+    return "\n".join(found)
+
+
+def details(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
+    """All tables but the summary, as Markdown."""
+    bad = [
+        f"{result.name}, {row}: {', '.join(heard.defects)}"
+        for result in results
+        for row, heard in result.sounds.items()
+        if heard.defects
+    ]
     count = sum(len(result.sounds) for result in results)
-    parts.append(f"Defects (NaN, silence, clipping, DC): {len(bad)} of {count} sounds. {'; '.join(bad)}")
+    parts = [
+        rows_of_groups(results, recordings),
+        f"### Found and named\n\n{recognition_table(results)}",
+        f"### Nothing hung in the panorama\n\n{empty_table(results)}",
+        f"### Each kind (top 10 / top 3)\n\n{kind_table(results, recordings)}",
+        f"Defects (NaN, silence, clipping, DC): {len(bad)} of {count} sounds. {'; '.join(bad)}",
+    ]
     return "\n\n".join(part.strip() for part in parts) + "\n"

@@ -10,6 +10,7 @@ changed recogniser, generator or model is measured anew. Needs the extra `recipe
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,11 +19,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-sys.path.insert(0, str(Path(__file__).parent))
 import figures
 import plots
+import typer
 from cost import Cost, measure_cost
 from material import Material, show
 from scenes import BUILD, Scene, Split, scenes
@@ -33,6 +32,9 @@ from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
 from omniaudio.recognition.networks import OnnxNetworks
 from trt_engine.pipeline import open_pipeline
 
+sys.path.append(str(BUILD.parent))
+from benchmarks.page import write_blocks
+
 MEASURED = ("omniaudio/recognition", "omniaudio/generation", "omniaudio/models/recognition", "omniaudio/models/draft")
 """Where what is measured lies: a change there makes earlier results worthless."""
 COST_SECONDS = 10.0
@@ -40,6 +42,8 @@ COST_SECONDS = 10.0
 
 
 SPECTROGRAMS = 10
+README, PAGE = BUILD.parent / "README.md", BUILD.parent / "docs" / "quality.md"
+CARD = BUILD.parent / "omniaudio" / "models" / "draft" / "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def identity() -> str:
     content = hashlib.sha256()
     for folder in MEASURED:
         for path in sorted((BUILD.parent / folder).rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
+            if path.is_file() and path.suffix not in (".pyc", ".md"):
                 content.update(path.name.encode() + path.read_bytes())
     return content.hexdigest()[:12]
 
@@ -146,6 +150,7 @@ def main(
     previous: Annotated[Path | None, typer.Option(help="a checkout of an earlier commit, measured beside")] = None,
     blender: Annotated[Path, typer.Option(help="Blender's environment")] = Path(".venv-bpy50"),
     workers: int = 2,
+    publish: Annotated[bool, typer.Option(help="write the tables into README, card and docs/quality.md too")] = False,
     time: Annotated[bool, typer.Option(help="measure time and memory of the whole command too")] = True,
 ) -> None:
     """Measures the draft and writes the tables."""
@@ -161,12 +166,20 @@ def main(
     wanted = [scene for scene in everything if int(scene.name.rsplit("-", 1)[1]) % every == 0]
     results, recordings = measure(place, wanted, workers)
     cost = _cost(place, wanted) if time else None
-    text = figures.text(results, recordings, cost)
-    output.write_text(text, encoding="utf-8")
-    print(text)
+    summary = figures.summary(results, recordings, cost, split)
+    details = figures.details(results, recordings)
+    output.write_text(f"{summary}\n{details}", encoding="utf-8")
+    print(output.read_text("utf-8"))
     photographs = [thing for result in results if result.group != "drawing" for thing in result.things]
-    plots.taken_for(photographs, output.with_name(f"{output.stem}_taken_for.png"))
-    plots.beside_recordings(_takes(place, wanted, results, recordings), output.with_name(f"{output.stem}_takes.png"))
+    taken_for, takes = (output.with_name(f"{output.stem}_{name}.png") for name in ("taken_for", "takes"))
+    plots.taken_for(photographs, taken_for)
+    plots.beside_recordings(_takes(place, wanted, results, recordings), takes)
+    if publish:
+        write_blocks(README, "", {"draft": summary})
+        write_blocks(CARD, "", {"draft": f"{summary}\n{figures.rows_of_groups(results, recordings)}"})
+        write_blocks(PAGE, "", {"draft": f"{summary}\n{details}"})
+        for picture, name in ((taken_for, "draft_taken_for.png"), (takes, "draft_takes.png")):
+            shutil.copyfile(picture, PAGE.parent / "pictures" / name)
 
 
 if __name__ == "__main__":

@@ -155,13 +155,15 @@ def test_all_tables_are_written() -> None:
         clip_seconds=10, wall_seconds=(3.0, 4.0, 9.0), cpu_seconds=(5.0, 5.0, 5.0), peak_bytes=(10**9,) * 3,
         weights_bytes=5 * 10**7, load=0.1,
     )  # fmt: skip
-    text = figures.text([*RESULTS, empty], RECORDINGS, cost)
+    text = figures.summary([*RESULTS, empty], RECORDINGS, cost, "test")
+    assert "5 scenes of the test split (4 photographs, 1 empty)" in text
+    assert cells(text, "kind named right")[1] == "50 % (15 to 85)"
     assert cells(text, "nothing that sounds")[1].startswith("0 %")
     assert cells(text, "10 s clip")[1].startswith("0.40 ×")
     assert cells(text, "weights together")[1] == "50 MB"
-    assert cells(text, "dog")[:2] == ["1", "100 %"]
+    assert cells(figures.details([*RESULTS, empty], RECORDINGS), "dog")[:2] == ["1", "100 %"]
     broken = RESULTS[0].model_copy(update={"sounds": {Row.DEFAULT: LATE.model_copy(update={"defects": ("silent",)})}})
-    assert "Defects (NaN, silence, clipping, DC): 1 of 1 sounds" in figures.text([broken], [], None)
+    assert "Defects (NaN, silence, clipping, DC): 1 of 1 sounds" in figures.details([broken], [])
 
 
 @pytest.mark.slow
