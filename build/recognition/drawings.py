@@ -1,7 +1,7 @@
 """Drawings of what sounds, by kind: the emoji of `kinds.toml` in several fonts, and views of them in scenes.
 
 The fonts are npm packages. Those that the head for drawings learns from are Apache-2.0 and MIT; the others only measure
-it. Needs `pip install resvg-py==0.5.0`, which renders them.
+it.
 """
 
 import io

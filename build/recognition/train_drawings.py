@@ -2,8 +2,7 @@
 
     python build/recognition/train_drawings.py CACHE
 
-CACHE is filled with the emoji fonts and panoramas, from npm. Needs the extra `recipe` and `pip install
-resvg-py==0.5.0`. About ten minutes on one core:
+CACHE is filled with the emoji fonts and panoramas, from npm. Needs the extra `recipe`. About ten minutes on one core:
 most of it the classifier, over some 6,000 views; then a regression with one seed, the same again every time.
 """
 
