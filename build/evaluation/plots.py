@@ -1,5 +1,6 @@
 """Pictures of the evaluation: which kinds are taken for which, and what takes look like beside recordings."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,9 +9,12 @@ import matplotlib as mpl
 mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot
-from recordings import RATE, read_sound
+from scenes import BUILD
 from scipy import signal
 from takes_heard import Result, Seen
+
+sys.path.insert(0, str(BUILD / "draft_model"))
+from recordings import RATE, read_sound
 
 NOTHING = "nothing there"
 SECONDS = 5.0

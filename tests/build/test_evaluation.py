@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
 
@@ -176,3 +177,15 @@ def test_time_and_memory_of_the_command(tmp_path: Path) -> None:
     assert cost.ratio > 0
     assert min(cost.peak_bytes) > 5e7
     assert cost.weights_bytes > 1e6
+
+
+def test_pictures_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    import plots  # noqa: PLC0415
+
+    sound = tmp_path / "take.wav"
+    soundfile.write(sound, np.random.default_rng(0).normal(0, 0.1, 44100), 44100)
+    plots.taken_for([result.things[0] for result in RESULTS], tmp_path / "taken_for.png")
+    plots.beside_recordings([(RESULTS[0], sound, sound), (RESULTS[1], sound, None)], tmp_path / "takes.png")
+    for name in ("taken_for.png", "takes.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
