@@ -9,7 +9,7 @@ from ..kinds import name_of
 from ..source_list import OmniAudioSoundSource, OmniAudioSourceList, is_of, list_of, shown_clip
 from .text import draw_sentence
 
-FEWEST_ROWS = 4
+FEWEST_ROWS = 2
 
 
 class OMNIAUDIO_UL_sources(bpy.types.UIList):  # noqa: N801 (Blender's own form)
