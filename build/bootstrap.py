@@ -41,6 +41,7 @@ TYPED = [
 WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "torch"]
 MADE = [
     ".cache/benchmarks",
+    ".cache/evaluation",
     "dist",
     "demo/demo*",
     "demo/table.txt",
