@@ -16,7 +16,7 @@ from omniaudio.errors import ExitCode, UserError
 
 CONFIG_NAME = "model_config.json"
 
-ConditionName = Literal["global", "add", "base"]
+ConditionName = Literal["global", "add"]
 
 
 class _Strict(BaseModel):
@@ -134,30 +134,7 @@ class SpectralPretransform(_Strict):
     config: SpectralConfig
 
 
-class SpectralDirectionalConfig(SpectralConfig):
-    """The same of W, and beside it the direction of every band."""
-
-    direction_bands: int
-
-    @property
-    def channels(self) -> int:
-        """Latent channels that the transformer sees: W's, then X, Y, Z of each band."""
-        return self.latent_dim + 3 * self.direction_bands
-
-    @property
-    def io_channels(self) -> int:
-        """Audio channels: first-order ambisonics has four."""
-        return 4
-
-
-class SpectralDirectionalPretransform(_Strict):
-    type: Literal["spectral_directional"]
-    config: SpectralDirectionalConfig
-
-
-Pretransform = Annotated[
-    AutoencoderPretransform | SpectralPretransform | SpectralDirectionalPretransform, Field(discriminator="type")
-]
+Pretransform = Annotated[AutoencoderPretransform | SpectralPretransform, Field(discriminator="type")]
 
 
 # --- conditioning: features of the pictures -> conditions -----------------------------------------
@@ -176,25 +153,6 @@ class VideoGlobalConfig(_Strict):
     dim: int
     output_dim: int
     global_dim: int = 1536
-
-
-class PanoramaPointerConfig(_Strict):
-    """The draft's attention to panorama patches, and its pointer to the ones that sound.
-
-    `dim` features of each of `rows` × `columns` patches; up to `sources` things are pointed at. The prediction's base
-    gets the direction in the `direction_bands` that follow `sound_channels` latent channels.
-    """
-
-    dim: int
-    rows: int
-    columns: int
-    output_dim: int
-    global_dim: int
-    sources: int
-    sound_channels: int
-    direction_bands: int
-    frame_rate: float
-    latent_rate: float
 
 
 class KindVectorConfig(_Strict):
@@ -220,21 +178,13 @@ class VideoGlobalPart(_Strict):
     config: VideoGlobalConfig
 
 
-class PanoramaPointerPart(_Strict):
-    id: str
-    type: Literal["panorama_pointer"]
-    config: PanoramaPointerConfig
-
-
 class KindVectorPart(_Strict):
     id: str
     type: Literal["kind_vector"]
     config: KindVectorConfig
 
 
-ConditionerPart = Annotated[
-    VideoLinearPart | VideoGlobalPart | PanoramaPointerPart | KindVectorPart, Field(discriminator="type")
-]
+ConditionerPart = Annotated[VideoLinearPart | VideoGlobalPart | KindVectorPart, Field(discriminator="type")]
 
 
 class ConditioningConfig(_Strict):
@@ -275,8 +225,7 @@ class DiTConfig(_Strict):
 class DiffusionConfig(_Strict):
     """The transformer and, by their ids, the conditioners that feed it.
 
-    `global_cond_ids` are summed into the timestep embedding, `add_cond_ids` is added to the tokens, `base_cond_ids`
-    (ours) is added to the prediction.
+    `global_cond_ids` are summed into the timestep embedding, `add_cond_ids` is added to the tokens.
     """
 
     type: Literal["dit"]
@@ -284,7 +233,6 @@ class DiffusionConfig(_Strict):
     global_cond_ids: tuple[str, ...] = ()
     # The family joins several along time, which no released model does.
     add_cond_ids: tuple[str, ...] = Field(default=(), max_length=1)
-    base_cond_ids: tuple[str, ...] = Field(default=(), max_length=1)
     config: DiTConfig
 
 
@@ -304,7 +252,7 @@ class ModelParts(_Strict):
             )
         known = {part.id for part in self.conditioning.configs}
         diffusion = self.diffusion
-        for wanted in (*diffusion.global_cond_ids, *diffusion.add_cond_ids, *diffusion.base_cond_ids):
+        for wanted in (*diffusion.global_cond_ids, *diffusion.add_cond_ids):
             if wanted not in known:
                 raise ValueError(f"diffusion asks for the condition {wanted!r}, which conditioning does not have")
         return self
@@ -319,27 +267,21 @@ class MetaClipVision(_Strict):
     type: Literal["metaclip"] = "metaclip"
 
 
-class EfficientNetVision(_Strict):
-    """EfficientNet-Lite0 over the panorama (`panorama`)."""
-
-    type: Literal["efficientnet_lite0"]
-
-
 class NoVision(_Strict):
     """The model sees no picture; its features are given."""
 
     type: Literal["none"]
 
 
-Vision = Annotated[MetaClipVision | EfficientNetVision | NoVision, Field(discriminator="type")]
+Vision = Annotated[MetaClipVision | NoVision, Field(discriminator="type")]
 
 
 class Generation(_Strict):
     """How a model is used; the defaults are the released model's."""
 
-    # What the transformer's output is: the velocity noise − z, the data z itself, or what the data has beyond the best
-    # guess of a Gaussian of its mean and variance (`omniaudio.model.gaussian_skip`).
-    prediction: Literal["velocity", "data", "beyond_gaussian"] = "velocity"
+    # What the transformer's output is: the velocity noise − z, or what the data z has beyond the best guess of a
+    # Gaussian of its mean and variance (`omniaudio.model.gaussian_skip`).
+    prediction: Literal["velocity", "beyond_gaussian"] = "velocity"
     # Conditions that are zero in the unconditional half of classifier-free guidance.
     guidance_drops: tuple[ConditionName, ...] = ("add",)
     vision: Vision = MetaClipVision()
@@ -347,8 +289,6 @@ class Generation(_Strict):
     frame_rate: float = Field(default=8.0, gt=0)
     steps: int = Field(default=24, ge=1)
     guidance: float = 3.0
-    # Latent channels that guidance touches, from the first on; None is all. The draft's directions stay out of it.
-    guided_channels: int | None = None
     # Where sampling starts of a model with exemplars: 0 is an exemplar itself, 1 is noise.
     variation: float = Field(default=1.0, ge=0, le=1)
 

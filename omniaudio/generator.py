@@ -99,7 +99,7 @@ class Stages(Protocol):
         windows: WindowPlan,
         conditions: Any,
         *,
-        guidance: float | Float32,
+        guidance: float,
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
@@ -111,7 +111,7 @@ class Stages(Protocol):
             start: standard normal; a latent on its way where `begin` is less than 1.
             windows: how the latents are cut.
             conditions: of every window, in a store of this back-end.
-            guidance: as in `omniaudio.sampler`, a number or one a latent channel.
+            guidance: as in `omniaudio.sampler`.
             steps: of the sampler.
             on_rows: told, at least once a step, how many rows (windows · takes · halves of guidance) have been
                 computed since; what it raises ends the sampling.
@@ -161,10 +161,6 @@ class Generation:
             config.omniaudio.frame_rate * self.frame_seconds,
             config.model.diffusion.config.patch_size,
         )
-        self.guidance: float | Float32 = chosen.guidance
-        if config.omniaudio.guided_channels is not None and halves(chosen.guidance) == 2:
-            self.guidance = np.ones(config.latent_channels, np.float32)
-            self.guidance[: config.omniaudio.guided_channels] = chosen.guidance
         self._conditions = stages.condition_store()
         self.progress = Progress(report, self._tasks())
 
@@ -176,7 +172,7 @@ class Generation:
         count, takes = len(self.windows.windows), self.settings.takes
         units = {
             LOOKING: self.windows.total_pictures,
-            SAMPLING: count * takes * halves(self.guidance) * self.settings.steps,
+            SAMPLING: count * takes * halves(self.settings.guidance) * self.settings.steps,
             DECODING: takes * len(list(chunks(self.windows.frames, self.windows.length, OVERLAP_FRAMES))),
         }
         return [Task(stage, number, _GUESSED_SECONDS[stage]) for stage, number in units.items()]
@@ -210,7 +206,7 @@ class Generation:
             start,
             windows,
             self._conditions,
-            guidance=self.guidance,
+            guidance=chosen.guidance,
             steps=chosen.steps,
             on_rows=lambda rows: self.progress.advance(SAMPLING, rows),
             held=held,

@@ -16,17 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from omniaudio.ambisonics import angles, rotation_matrix, unit_vector
+from omniaudio.ambisonics import angles, rotation_matrix
 from omniaudio.errors import ExitCode, UserError
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
-VisionType = Literal["metaclip", "efficientnet_lite0", "none"]
+VisionType = Literal["metaclip", "none"]
 
 METACLIP_SIZE = 224
 METACLIP_FIELD_OF_VIEW = np.radians(120.0)
-PANORAMA_HEIGHT, PANORAMA_WIDTH, PANORAMA_MARGIN = 448, 896, 128
-"""What EfficientNet-Lite0 is shown: the panorama, and how much of it is repeated beyond each side of the seam."""
 
 _SHARPNESS = -0.75
 """The free parameter of Keys' kernel that the released views were made with."""
@@ -36,17 +34,6 @@ def to_uv(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Where the directions `(..., 3)` lie on a panorama: u (0 left to 1 right) and v (0 bottom to 1 top)."""
     azimuth, elevation = angles(vectors)
     return 0.5 - azimuth / (2 * np.pi), 0.5 + elevation / np.pi
-
-
-def from_uv(u: npt.ArrayLike, v: npt.ArrayLike) -> Floats:
-    """Unit vectors `(..., 3)` through the places (u, v) of a panorama; the inverse of `to_uv`."""
-    return unit_vector((0.5 - np.asarray(u, float)) * 2 * np.pi, (np.asarray(v, float) - 0.5) * np.pi)
-
-
-def solid_angles(rows: int, columns: int) -> Floats:
-    """The solid angle in steradians `(rows, columns)` of each pixel or patch of a panorama; together 4π."""
-    borders = np.sin(np.linspace(np.pi / 2, -np.pi / 2, rows + 1))
-    return np.repeat((borders[:-1] - borders[1:])[:, None] * (2 * np.pi / columns), columns, axis=1)
 
 
 def perspective_view(panorama: Picture, field_of_view: float, yaw: float, pitch: float, size: int) -> Picture:
@@ -94,8 +81,7 @@ def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Pictu
     """What an encoder of the config's vision `type` is shown of one frame, by the names of its inputs.
 
     `metaclip`: `video_360`, the whole on a black square, and `video_fov`, the view of 120° to the front, both
-    `(224, 224, 3)`. `efficientnet_lite0`: `panorama`, `(448, 1152, 3)`, the columns 128 to 1024 being the panorama
-    and the rest repeated beyond its seam.
+    `(224, 224, 3)`.
 
     Raises UserError where the type is `none`: such a model makes the sound of a given kind."""
     if vision_type == "none":
@@ -103,9 +89,6 @@ def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Pictu
             "This model sees no pictures: it makes the stem of a given kind of sound. Choose a model for 360° video.",
             ExitCode.NO_MODEL,
         )
-    if vision_type == "efficientnet_lite0":
-        whole = resize(panorama, PANORAMA_HEIGHT, PANORAMA_WIDTH)
-        return {"panorama": wrap_seam(whole, PANORAMA_MARGIN)}
     square = Image.fromarray(pad_square(panorama))
     small = square.resize((METACLIP_SIZE, METACLIP_SIZE), Image.Resampling.BICUBIC)
     front = perspective_view(panorama, float(METACLIP_FIELD_OF_VIEW), 0.0, 0.0, METACLIP_SIZE)

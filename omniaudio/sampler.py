@@ -61,27 +61,25 @@ def holding(
     return lambda x, t: velocity(x, t) * free + known
 
 
-def halves(guidance: float | Array) -> int:
+def halves(guidance: float) -> int:
     """How many rows of the transformer one row of latents costs: with guidance, two."""
-    return 1 if np.ndim(guidance) == 0 and guidance == 1 else 2
+    return 1 if guidance == 1 else 2
 
 
 def guided(
-    velocity: Velocity, conditions: Mapping[str, Array], guidance: float | Array, drops: Collection[str]
+    velocity: Velocity, conditions: Mapping[str, Array], guidance: float, drops: Collection[str]
 ) -> Callable[[Array, Array], Array]:
     """Classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598): v = u + guidance · (c − u).
 
     Args:
         velocity: evaluated once for both halves, as one batch of twice the size.
         conditions: what the conditional half c is told; each has the batch as its first axis.
-        guidance: 1 is no guidance, and costs half. An array (channels,), of the latents' kind and on their device,
-            guides each latent channel by its own.
+        guidance: 1 is no guidance, and costs half.
         drops: the conditions that are zero in the unconditional half u.
 
     Returns:
         The guided velocity of (latents (batch, channels, frames), t (batch,)).
     """
-    per_channel = np.ndim(guidance) > 0
     if halves(guidance) == 1:
         return lambda x, t: velocity(x, t, conditions)
 
@@ -94,8 +92,7 @@ def guided(
         xp = namespace(x)
         doubled = velocity(xp.concatenate((x, x)), xp.concatenate((t, t)), both)
         conditional, unconditional = doubled[: len(x)], doubled[len(x) :]
-        scale = xp.asarray(guidance, dtype=x.dtype)[:, None] if per_channel else guidance
-        return unconditional + scale * (conditional - unconditional)
+        return unconditional + guidance * (conditional - unconditional)
 
     return guided_velocity
 
@@ -135,7 +132,7 @@ def whole_velocity(
     windows: WindowPlan,
     conditions: Conditions,
     *,
-    guidance: float | Array,
+    guidance: float,
     drops: Collection[str],
     like: Array,
     on_rows: Callable[[int], None],
@@ -146,7 +143,7 @@ def whole_velocity(
         velocity: of windows, as for `guided`.
         windows: how the latent is cut.
         conditions: of every window.
-        guidance: as for `guided`, from numpy or of the latents' kind.
+        guidance: as for `guided`.
         drops: as for `guided`.
         like: an array of the kind, on the device and of the type that the latents will be.
         on_rows: told how many rows the transformer has computed; what it raises ends the sampling.
@@ -155,7 +152,6 @@ def whole_velocity(
         The velocity of (latents (takes, channels, frames), t (takes,), which are all equal).
     """
     weights = [as_like(windows.weights(index), like) for index in range(len(windows.windows))]
-    guidance = as_like(guidance, like) if np.ndim(guidance) > 0 else guidance
 
     def whole(x: Array, t: Array) -> Array:
         takes = len(x)

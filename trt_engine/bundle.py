@@ -15,7 +15,7 @@ from trt_engine.targets import Flavour, Precision
 
 BUNDLE_FILE = "bundle.json"
 
-WEIGHT_NAMES = ("model.safetensors", "model.ckpt", "vision.safetensors")
+WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
 
 PICTURE = "picture."
 """Begins the names of the vision graph's inputs: a graph may not name an input and an output alike."""

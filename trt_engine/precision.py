@@ -53,7 +53,7 @@ _RESIDUAL_STAGES = {Stage.VISION, Stage.VELOCITY}
 and what is left of the latents where t divides it. An Oobleck's are as low as its convolutions, since it is memory that
 it waits for."""
 _EXACT_STAGES = {
-    Stage.CONDITIONER,  # where it points to is an ArgMax of products, which rounding would move
+    Stage.CONDITIONER,  # it runs once a window: rounding would gain nothing
     Stage.DECODER,  # the draft's are Fourier and mel transforms of powers from 1e-8 to 1e2
     Stage.ENCODER,  # as the decoder's
 }

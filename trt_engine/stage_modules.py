@@ -10,7 +10,6 @@ from omniaudio import zoo
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.model.checkpoint import find_weights, load_model
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.model.patches import VISION_NAME, load_patches
 from omniaudio.model.vision import load_metaclip
 from omniaudio.panorama import vision_inputs
 from trt_engine.bundle import PICTURE, Stage
@@ -134,7 +133,6 @@ def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors)
         "t": {0: batch},
         "global": {0: batch},
         "add": {0: batch, 1: ("tokens", OTHER_TOKENS)},
-        "base": {0: batch, 2: length},
     }
     flow = StageModule(
         model,
@@ -176,14 +174,12 @@ def load_parts(model: zoo.Model) -> tuple[OmniAudio, nn.Module | None]:
     loaded = load_model(config, find_weights(model.folder))
     if config.omniaudio.vision.type == "metaclip":
         return loaded, load_metaclip(zoo.user_folder() / zoo.METACLIP)
-    if config.omniaudio.vision.type == "none":
-        return loaded, None
-    return loaded, load_patches(model.folder / VISION_NAME)
+    return loaded, None
 
 
 def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
     """Two frames' pictures, of noise, as vision is shown them; none where the model sees no picture."""
-    if config.omniaudio.vision.type == "none":
+    if not config.sees:
         return {}
     frames = np.random.default_rng(0).integers(0, 256, (2, 512, 1024, 3), np.uint8)
     shown = [vision_inputs(frame, config.omniaudio.vision.type) for frame in frames]

@@ -76,7 +76,7 @@ def update_graph(channels: int, length: int, guided: bool) -> onnx.ModelProto:
 
     Inputs: `x` (takes, channels, frames), `known`, as `x`: the velocity where it is known (0 elsewhere, and there the
     weights are 0: `omniaudio.sampler.Held`), `velocity` (rows, channels, length) with its rows as `Tables.rows` orders
-    them, `steps` (1,), with guidance `guidance` (channels, 1), and the tables `index`, `weight` and `cut`. Outputs:
+    them, `steps` (1,), with guidance `guidance` (1,), and the tables `index`, `weight` and `cut`. Outputs:
     `next_x`, as `x`, and `rows`, as `velocity`.
     """
 
@@ -112,7 +112,7 @@ def update_graph(channels: int, length: int, guided: bool) -> onnx.ModelProto:
     ]
     combined = "velocity"
     if guided:
-        inputs.append(tensor("guidance", [channels, 1]))
+        inputs.append(tensor("guidance", [1]))
         constants += [constant("two", [2, -1, channels, length]), constant("first", [0]), constant("second", [1])]
         nodes += [
             node("Reshape", ["velocity", "two"], ["both"]),
@@ -167,4 +167,4 @@ def update_profile(config: ModelConfig, guided: bool) -> dict[str, Sizes]:
         "weight": sizes((WINDOWS_AT_A_FRAME, length), (WINDOWS_AT_A_FRAME, frames)),
         "cut": sizes((1, length), (windows, length)),
     }
-    return found | {"guidance": sizes((channels, 1))} if guided else found
+    return found | {"guidance": sizes((1,))} if guided else found

@@ -1,4 +1,4 @@
-"""Reads the panoramas of the catalogue, whatever their form, as equirectangular 8-bit pictures."""
+"""Panoramas in linear light as equirectangular 8-bit pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 WIDTH, HEIGHT = 1024, 512
 MIDDLE_GREY = 0.18
@@ -18,8 +17,6 @@ BLOCK = 8  # pixels: FFmpeg decodes the block that holds the sun wrongly
 NEGATIVE = -500.0  # linear light; ringing beside lamps stays far above
 SUN = 60.0  # linear light to put there
 
-GROUND_BLUR = 12  # pixels
-SKY_ZENITH, SKY_HORIZON = np.array([[70, 120, 190], [200, 220, 235]], np.float32)
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB, ITU-R BT.709
 
 Picture = NDArray[np.uint8]  # (512, 1024, 3) RGB
@@ -56,21 +53,3 @@ def tone_map(light: NDArray[np.float32], key: float) -> Picture:
 def resize(picture: Picture) -> Picture:
     """Any equirectangular RGB picture to 1024 × 512."""
     return np.asarray(Image.fromarray(picture).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
-
-
-def from_ring(paths: list[Path], bottom: float, top: float) -> Picture:
-    """Pictures that stand side by side all around, between two elevations in degrees; a clear sky above and through
-    them, the ground's mean colour below."""
-    sides = [np.asarray(Image.open(path).convert("RGBA").resize((512, 512))) for path in paths]
-    rows = [round((90 - elevation) / 180 * HEIGHT) for elevation in (top, bottom)]
-    ring = Image.fromarray(np.concatenate(sides, axis=1)).resize((WIDTH, rows[1] - rows[0]), Image.Resampling.LANCZOS)
-    pixels = np.asarray(ring).astype(np.float32)
-    height = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None, None].clip(0, 0.5) * 2
-    picture = (SKY_ZENITH * (1 - height) + SKY_HORIZON * height).repeat(WIDTH, axis=1)
-    alpha = pixels[..., 3:] / 255
-    band = slice(*rows)
-    picture[band] = picture[band] * (1 - alpha) + pixels[..., :3] * alpha
-    lowest = ndimage.gaussian_filter1d(picture[rows[1] - 1], GROUND_BLUR, axis=0, mode="wrap")
-    fall = np.linspace(0, 1, HEIGHT - rows[1], dtype=np.float32)[:, None, None] ** 0.3
-    picture[rows[1] :] = lowest * (1 - fall) + lowest.mean(axis=0) * fall
-    return np.asarray(picture.round().clip(0, 255), np.uint8)

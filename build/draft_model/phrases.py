@@ -65,7 +65,7 @@ def render(
     with tempfile.TemporaryDirectory() as folder:
         midi = Path(folder, "phrase.mid")
         midi.write_bytes(_midi(phrase, program, DRUM_CHANNEL if drums else 0, bpm))
-        # Dry: the training scenes add their own rooms.
+        # Dry.
         command = [
             "fluidsynth",
             "-ni",

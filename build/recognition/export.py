@@ -15,10 +15,10 @@ import nanodet
 import numpy as np
 import onnx
 import torch
+from efficientnet import EfficientNetLite0
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from omniaudio.model.efficientnet import EfficientNetLite0
 from omniaudio.recognition.networks import FOLDER
 
 OPSET = 17

@@ -1,7 +1,7 @@
 """From frame features to conditions: the two branches of the released model (arXiv 2504.14906, section 3.3).
 
 A conditioner takes all features and the number of latent frames, and offers conditions by name; the config's
-`global_cond_ids`, `add_cond_ids` and `base_cond_ids` choose among the offers.
+`global_cond_ids` and `add_cond_ids` choose among the offers.
 """
 
 from collections.abc import Mapping

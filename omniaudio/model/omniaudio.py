@@ -15,12 +15,10 @@ from omniaudio.model.gaussian_skip import GaussianSkip
 PRETRANSFORMS = {
     "autoencoder": "omniaudio.model.vae:Autoencoder",
     "spectral": "omniaudio.model.spectral:SpectralCodec",
-    "spectral_directional": "omniaudio.model.codec:SpectralDirectionalCodec",
 }
 CONDITIONERS = {
     "video_linear": "omniaudio.model.conditioning:VideoLinear",
     "video_global": "omniaudio.model.conditioning:VideoGlobal",
-    "panorama_pointer": "omniaudio.model.pointer:PanoramaPointer",
     "kind_vector": "omniaudio.model.kinds:KindVector",
 }
 
@@ -61,8 +59,7 @@ class OmniAudio(nn.Module):
             latent_frames: latent frames of the window, a multiple of the patch size.
 
         Returns:
-            Those of `global` (batch, width), `add` (batch, tokens, width) and `base` (batch, channels, latent frames)
-            that the config asks for.
+            Those of `global` (batch, width) and `add` (batch, tokens, width) that the config asks for.
         """
         offers = {name: conditioner(features, latent_frames) for name, conditioner in self.conditioners.items()}
         chosen = self.config.model.diffusion
@@ -72,8 +69,6 @@ class OmniAudio(nn.Module):
             conditions["global"] = self.dit.embed_global(sum(others, start=first))
         for name in chosen.add_cond_ids:
             conditions["add"] = resample(offers[name]["add"], latent_frames // self.dit.patch_size)
-        for name in chosen.base_cond_ids:
-            conditions["base"] = offers[name]["base"]
         return conditions
 
     def velocity(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
@@ -85,14 +80,11 @@ class OmniAudio(nn.Module):
             conditions: as `conditions` gives them.
         """
         prediction: Tensor = self.dit(x, t, conditions)
-        if "base" in conditions:
-            prediction = prediction + conditions["base"]
-        if self.config.omniaudio.prediction == "velocity":
+        if self.skip is None:
             return prediction
-        if self.skip is not None:
-            prediction = self.skip(x, t, prediction)
+        data: Tensor = self.skip(x, t, prediction)
         # x = (1−t)·z + t·noise, so noise − z = (x − z) / t.
-        return (x - prediction) / t[:, None, None]
+        return (x - data) / t[:, None, None]
 
     def encode(self, sound: Tensor) -> Tensor:
         """Sound (batch, audio channels, samples), AmbiX where there are four, to latents (batch, channels, frames)."""

@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageEnhance
+from PIL import Image
 
 from omniaudio.ambisonics import panorama_directions, unit_vector
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
-
-HEIGHT, WIDTH = 448, 896  # what the draft's vision looks at
 
 
 @dataclass(frozen=True)
@@ -68,58 +66,3 @@ def _bilinear(pixels: npt.NDArray[np.float32], x: Floats, y: Floats) -> npt.NDAr
     lower = pixels[bottom, left] * (1 - across) + pixels[bottom, right] * across
     result: npt.NDArray[np.float32] = upper * (1 - down) + lower * down
     return result
-
-
-def vary_panorama(panorama: Image.Image, rng: np.random.Generator) -> Picture:
-    """The panorama at the size vision wants, turned, mirrored, and with other light."""
-    picture = panorama.convert("RGB").resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-    picture = _vary_light(picture, rng)
-    pixels = np.roll(np.asarray(picture), int(rng.integers(WIDTH)), axis=1)
-    return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)
-
-
-def rain(panorama: Picture, rng: np.random.Generator) -> Picture:
-    """The panorama in the rain: greyer, darker, less contrast, and streaks."""
-    picture = Image.fromarray(panorama)
-    picture = ImageEnhance.Color(picture).enhance(0.35)
-    picture = ImageEnhance.Contrast(picture).enhance(0.6)
-    picture = ImageEnhance.Brightness(picture).enhance(float(rng.uniform(0.5, 0.8)))
-    streaks = Image.new("L", picture.size, 0)
-    draw = ImageDraw.Draw(streaks)
-    slant, count = rng.normal(0, 0.15), int(rng.uniform(500, 1500))
-    for x, y, length in rng.uniform((0, 0, 8), (picture.width, picture.height, 30), (count, 3)):
-        draw.line((x, y, x + slant * length, y + length), fill=int(rng.uniform(60, 150)))
-    picture.paste(Image.new("RGB", picture.size, (205, 212, 220)), mask=streaks)
-    return np.asarray(picture)
-
-
-def vary_cutout(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The cut-out mirrored, a little tilted, and with other light."""
-    picture = cutout.convert("RGBA")
-    if rng.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    picture = picture.rotate(rng.normal(0, 6), Image.Resampling.BICUBIC, expand=True)
-    alpha = picture.getchannel("A")
-    picture = _vary_light(picture.convert("RGB"), rng).convert("RGBA")
-    picture.putalpha(alpha)
-    return picture
-
-
-def _vary_light(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        picture = enhancer(picture).enhance(float(np.exp(rng.normal(0, 0.2))))
-    return picture
-
-
-def distractor(panorama: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A sharp thing that does not sound: a piece of another panorama. Without such, whatever is sharp would be pointed
-    at."""
-    width, height = panorama.size
-    side = int(height * rng.uniform(0.1, 0.3))
-    x, y = int(rng.integers(width - side)), int(rng.integers(height - side))
-    piece = panorama.convert("RGB").crop((x, y, x + side, y + int(side * rng.uniform(0.6, 1.0))))
-    piece = _vary_light(piece, rng).resize((256, 256), Image.Resampling.LANCZOS).convert("RGBA")
-    if rng.random() < 0.5:  # an ellipse, else a rectangle
-        rows, columns = np.mgrid[-1:1:256j, -1:1:256j]
-        piece.putalpha(Image.fromarray(((rows**2 + columns**2 < 1) * 255).astype(np.uint8)))
-    return piece

@@ -30,7 +30,7 @@ def test_sections_that_do_not_build_the_model_are_ignored() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("model.pretransform.type", "dac", "'autoencoder', 'spectral', 'spectral_directional'"),
+        ("model.pretransform.type", "dac", "'autoencoder', 'spectral'"),
         ("model.diffusion.type", "unet", "'dit'"),
         ("model.diffusion.diffusion_objective", "v", "'rectified_flow'"),
         ("model.diffusion.config.transformer_type", "x-transformers", "'continuous_transformer'"),
@@ -42,7 +42,7 @@ def test_sections_that_do_not_build_the_model_are_ignored() -> None:
         ("model.pretransform.config.downsampling_ratio", 500, "do not multiply to downsampling_ratio 500"),
         ("model.pretransform.config.latent_dim", 4, "latent_dim 4"),
         ("model.pretransform.config.decoder.config.final_tanh", True, "final_tanh"),
-        ("omniaudio.vision", {"type": "dino"}, "'metaclip', 'efficientnet_lite0'"),
+        ("omniaudio.vision", {"type": "dino"}, "'metaclip', 'none'"),
         ("omniaudio.guidence", 2.0, "omniaudio.guidence"),
         ("omniaudio.steps", 0, "omniaudio.steps"),
         ("audio_channels", 2, "audio_channels"),

@@ -59,7 +59,7 @@ def config(patch: int = 2) -> ModelConfig:
                 },
             },
         },
-        "omniaudio": {"frame_rate": PICTURES_A_SECOND, "vision": {"type": "efficientnet_lite0"}},
+        "omniaudio": {"frame_rate": PICTURES_A_SECOND},
     }
     return parse_config(form, "the test's config")
 
@@ -75,15 +75,15 @@ class Analytic:
         self.pictures_seen = 0
 
     def vision(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        self.pictures_seen += len(inputs["panorama"])
-        return {"brightness": inputs["panorama"].mean((1, 2, 3), dtype=np.float32)}
+        self.pictures_seen += len(inputs["video_fov"])
+        return {"brightness": inputs["video_fov"].mean((1, 2, 3), dtype=np.float32)}
 
     def conditions(self, features: Sequence[dict[str, Array]]) -> dict[str, Array]:
         """Each latent frame is told the brightness of the picture nearest to it."""
         brightness = np.stack([one["brightness"] for one in features], axis=1)
         frames = np.arange(FRAMES) * RATIO / RATE * PICTURES_A_SECOND
         nearest = np.clip(np.rint(frames).astype(int), 0, brightness.shape[1] - 1)
-        return {"base": brightness[:, None, nearest]}
+        return {"add": brightness[:, None, nearest]}
 
     def condition_store(self) -> Spool:
         return Spool()
@@ -94,7 +94,7 @@ class Analytic:
         windows: WindowPlan,
         conditions: Spool,
         *,
-        guidance: float | Array,
+        guidance: float,
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
@@ -112,7 +112,7 @@ class Analytic:
         return latents
 
     def velocity(self, x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:
-        data = self.answer(x, float(t[0]), conditions["base"])
+        data = self.answer(x, float(t[0]), conditions["add"])
         velocity: Array = (x - data) / t[:, None, None]
         return velocity
 
@@ -212,7 +212,7 @@ def test_seed_and_takes() -> None:
 def test_guidance_drops_what_the_config_says() -> None:
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
     model.config = model.config.model_copy(
-        update={"omniaudio": model.config.omniaudio.model_copy(update={"guidance_drops": ("base",)})}
+        update={"omniaudio": model.config.omniaudio.model_copy(update={"guidance_drops": ("add",)})}
     )
     latents = run(model, 10.0, pictures([50] * 20), guidance=3.0)
     np.testing.assert_allclose(latents, 150, atol=1e-2)  # 0 + 3 · (50 − 0)

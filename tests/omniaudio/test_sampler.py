@@ -144,19 +144,6 @@ def test_guidance_of_one_costs_one_evaluation(make: Callable[[np.ndarray], Array
     np.testing.assert_array_equal(np.asarray(velocity), np.asarray(_Model()(x, t, told)))
 
 
-def test_each_latent_channel_can_have_its_own_guidance(
-    make: Callable[[np.ndarray], Array], told: dict[str, Array]
-) -> None:
-    x, t = make(_normal(2, 3, 5)), make(np.ones(2, np.float32))
-    velocity = guided(_Model(), told, make(np.array([1.0, 2.0, 0.0])), ("add",))(x, t)
-    assert velocity.dtype == x.dtype
-    for channel, guidance in enumerate((1.0, 2.0, 0.0)):
-        alone = guided(_Model(), told, guidance, ("add",))(x, t)
-        np.testing.assert_allclose(
-            np.asarray(velocity)[:, channel], np.asarray(alone)[:, channel], rtol=1e-4, atol=1e-5
-        )
-
-
 class _Told:
     """Conditions of windows by their indexes, in numpy or torch."""
 
@@ -170,9 +157,9 @@ class _Told:
 
 
 @pytest.mark.parametrize("takes", [1, 3])
-@pytest.mark.parametrize("guidance", [1.0, 3.0, np.array([3.0, 1.0], np.float32)], ids=["none", "one", "two"])
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_latent_of_any_length_is_its_windows_blended(
-    make: Callable[[np.ndarray], Array], guidance: float | np.ndarray, takes: int
+    make: Callable[[np.ndarray], Array], guidance: float, takes: int
 ) -> None:
     """Against the sum that it is by definition, window by window; and every row of the transformer is reported once."""
     windows = plan(300, 40, 0.2, 2)
@@ -182,12 +169,11 @@ def test_a_latent_of_any_length_is_its_windows_blended(
     whole = whole_velocity(model, windows, told, guidance=guidance, drops=("add",), like=make(x), on_rows=rows.append)
     found = np.asarray(whole(make(x), make(np.full(takes, 0.5, np.float32))))
     expected = np.zeros_like(x)
-    scale = np.broadcast_to(guidance, 2)[:, None]
     for index, window in enumerate(windows.windows):
         span = slice(window.start, window.start + windows.length)
         add = told.windows[index]
         dropped = 0.5 * x[..., span] + 10 * add[:, :1]
-        expected[..., span] += (dropped + scale * add) * windows.weights(index)
+        expected[..., span] += (dropped + guidance * add) * windows.weights(index)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert sum(rows) == sum(model.batches) == len(windows.windows) * takes * halves(guidance)
     assert max(model.batches) <= max(ROWS_AT_ONCE, takes * halves(guidance))

@@ -120,7 +120,7 @@ class Graph:
 def test_a_captured_flow_keeps_what_its_graph_reads(
     stages: TorchPipeline, looked: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A graph knows addresses alone: the windows' weights and the channels' guidance must stay where they are."""
+    """A graph knows addresses alone: the windows' weights must stay where they are."""
     for name in ("Stream", "current_stream", "CUDAGraph"):
         monkeypatch.setattr(torch.cuda, name, Graph)
     for name in ("stream", "graph"):
@@ -134,13 +134,12 @@ def test_a_captured_flow_keeps_what_its_graph_reads(
 
     monkeypatch.setattr(sampler, "as_like", as_like)
     config = stages.config
-    guidance = np.full(config.latent_channels, 2, np.float32)
     like = torch.zeros(1, config.latent_channels, looked.windows.frames)
     with torch.inference_mode():
-        flow = CapturedFlow(stages, looked.windows, looked._conditions, guidance, like)
-    assert len(read) == len(looked.windows.windows) + 1
+        flow = CapturedFlow(stages, looked.windows, looked._conditions, 2.0, like)
+    assert len(read) == len(looked.windows.windows)
     assert all(tensor() is not None for tensor in read)
-    assert flow.fits(looked.windows, 1, guidance)
+    assert flow.fits(looked.windows, 1, 2.0)
 
 
 def test_a_pipeline_that_is_let_go_is_gone(model: zoo.Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class HostPipeline(Described):
         windows: WindowPlan,
         conditions: Spool,
         *,
-        guidance: float | Float32,
+        guidance: float,
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,

@@ -114,7 +114,7 @@ class TensorRtPipeline(Described):
         windows: WindowPlan,
         conditions: DeviceStore,
         *,
-        guidance: float | Float32,
+        guidance: float,
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
@@ -198,7 +198,7 @@ class StepSampler:
         self,
         device: Device,
         engines: tuple[TensorRtSession, TensorRtSession],
-        clip: tuple[WindowPlan, int, float | Float32],
+        clip: tuple[WindowPlan, int, float],
         channels: int,
         told: Arrays,
     ) -> None:
@@ -212,7 +212,7 @@ class StepSampler:
             told: conditions of a window, for their shapes.
         """
         windows, takes, guidance = clip
-        self._device, self._key = device, _key(windows, takes, guidance)
+        self._device, self._key = device, clip
         self._velocity, self._update = engines
         self._takes, self._halves = takes, halves(guidance)
         self.rows = len(windows.windows) * takes * self._halves
@@ -234,8 +234,7 @@ class StepSampler:
         inputs = {"x": self.x, "known": self._known, "steps": self._steps, "weight": self._weight}
         inputs |= {name: device.upload(getattr(self._tables, name)) for name in ("index", "cut")}
         if self._halves == 2:
-            scale = np.broadcast_to(np.asarray(guidance, np.float32), (channels,))[:, None]
-            inputs["guidance"] = device.upload(np.ascontiguousarray(scale))
+            inputs["guidance"] = device.upload(np.array([guidance], np.float32))
         self._inputs = inputs
         self._update.shape({name: array.shape for name, array in inputs.items()} | {"velocity": (self.rows, *row)})
         told_shapes = {name: array.shape for name, array in self._told[0].items()}
@@ -250,9 +249,9 @@ class StepSampler:
         self._update.keep_kernels()
         self._launch = device.capture(work)
 
-    def fits(self, windows: WindowPlan, takes: int, guidance: float | Float32) -> bool:
+    def fits(self, windows: WindowPlan, takes: int, guidance: float) -> bool:
         """Whether it computes for this clip."""
-        return self._key == _key(windows, takes, guidance)
+        return self._key == (windows, takes, guidance)
 
     def load(
         self,
@@ -334,7 +333,3 @@ def chunks_of_rows(rows: int, most: int, row_bytes: int) -> tuple[int, int]:
         raise ValueError(f"the engine takes {most} rows of {row_bytes} bytes at once, {multiple} are needed")
     count = -(-rows // fitting)
     return multiple * -(-rows // (count * multiple)), count
-
-
-def _key(windows: WindowPlan, takes: int, guidance: float | Float32) -> tuple[WindowPlan, int, object]:
-    return windows, takes, np.asarray(guidance).tolist()

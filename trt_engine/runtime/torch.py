@@ -148,7 +148,7 @@ class TorchPipeline(Described):
         windows: WindowPlan,
         conditions: TensorStore,
         *,
-        guidance: float | Float32,
+        guidance: float,
         steps: int,
         on_rows: Callable[[int], None],
         held: Held | None = None,
@@ -183,7 +183,7 @@ class TorchPipeline(Described):
         self,
         windows: WindowPlan,
         conditions: TensorStore,
-        guidance: float | Float32,
+        guidance: float,
         like: Tensor,
         on_rows: Callable[[int], None],
     ) -> Callable[[Tensor, Tensor], Tensor]:
@@ -235,11 +235,11 @@ class CapturedFlow:
         pipeline: TorchPipeline,
         windows: WindowPlan,
         conditions: TensorStore,
-        guidance: float | Float32,
+        guidance: float,
         like: Tensor,
     ) -> None:
         self.conditions = conditions.copy()
-        self._key = windows, len(like), np.asarray(guidance).tolist()
+        self._key = windows, len(like), guidance
         self._x, self._t = torch.zeros_like(like), torch.ones_like(like[:, 0, 0])
         # Kept, because the graph reads its tensors, such as the windows' weights, where they lie.
         self._flow = flow = pipeline.flow(windows, self.conditions, guidance, like, lambda rows: None)
@@ -253,9 +253,9 @@ class CapturedFlow:
         with torch.cuda.graph(self._graph):
             self._velocity = flow(self._x, self._t)
 
-    def fits(self, windows: WindowPlan, takes: int, guidance: float | Float32) -> bool:
+    def fits(self, windows: WindowPlan, takes: int, guidance: float) -> bool:
         """Whether it computes for this clip."""
-        return self._key == (windows, takes, np.asarray(guidance).tolist())
+        return self._key == (windows, takes, guidance)
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """The velocity of (takes, channels, frames) at (takes,); it is overwritten by the next call."""

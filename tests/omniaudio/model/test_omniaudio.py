@@ -1,9 +1,7 @@
-import copy
-
 import torch
-from small_model import CONFIG, config, numbers
+from small_model import config, numbers
+from stem_model import stem_config
 
-from omniaudio.config import parse_config
 from omniaudio.model.omniaudio import OmniAudio
 
 
@@ -40,14 +38,13 @@ def test_the_whole_picture_does_not_depend_on_the_order_of_frames_and_the_front_
 
 @torch.inference_mode()
 def test_a_model_that_predicts_data_points_from_the_prediction_to_where_it_is() -> None:
-    data = copy.deepcopy(CONFIG)
-    data["omniaudio"] = {"prediction": "data"}
-    model = _filled(OmniAudio(parse_config(data, "the test's config")))
-    x, t = numbers("x", (2, 8, 6)), torch.tensor([0.25, 1.0])
-    base = numbers("base", (2, 8, 6))
-    velocity = model.velocity(x, t, {"base": base})
+    model = _filled(OmniAudio(stem_config()))
+    assert model.skip is not None
+    model.skip.variance.abs_()
+    x, t = numbers("x", (2, 16, 6)), torch.tensor([0.25, 1.0])
     # Going on with this velocity from t to 0 ends at the prediction.
-    torch.testing.assert_close(x - t[:, None, None] * velocity, model.dit(x, t, {}) + base, rtol=1e-5, atol=1e-5)
+    end = x - t[:, None, None] * model.velocity(x, t, {})
+    torch.testing.assert_close(end, model.skip(x, t, model.dit(x, t, {})), rtol=1e-5, atol=1e-5)
 
 
 @torch.inference_mode()

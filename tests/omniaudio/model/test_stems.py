@@ -7,15 +7,12 @@ import pytest
 import torch
 from stem_model import STEM, stem_config
 
-from omniaudio.config import SpectralConfig, SpectralDirectionalConfig, parse_config
+from omniaudio.config import parse_config
 from omniaudio.errors import UserError
 from omniaudio.model.checkpoint import load_model, save_weights
-from omniaudio.model.codec import SpectralDirectionalCodec
 from omniaudio.model.gaussian_skip import GaussianSkip
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.model.spectral import SpectralCodec
 from omniaudio.sampler import euler, guided
-from omniaudio.training.autoencoder import fit
 
 
 @pytest.fixture
@@ -59,18 +56,6 @@ def test_a_mixture_of_kinds_lies_between_them_and_may_change_in_time(model: Omni
         torch.testing.assert_close(condition[2], 0.25 * condition[0] + 0.75 * condition[1])
     assert told["add"].shape == (3, 5, 32)
     assert model.conditions({"kinds": kinds}, 12)["add"].shape == (3, 6, 32)
-
-
-def test_the_mono_codec_codes_as_the_directional_one() -> None:
-    parts = stem_config().model.pretransform.config
-    assert isinstance(parts, SpectralConfig)
-    mono = SpectralCodec(parts)
-    codec = SpectralDirectionalCodec(SpectralDirectionalConfig(direction_bands=2, **parts.model_dump()))
-    sound = 0.1 * torch.randn(3, 1, 24 * mono.downsampling_ratio)
-    fit(mono, mono.mel_spectrogram(sound[:, 0]))
-    codec.load_state_dict(mono.state_dict())
-    foa = torch.nn.functional.pad(sound, (0, 0, 0, 3))
-    torch.testing.assert_close(codec.encode(foa)[:, :16], mono.encode(sound))
 
 
 def test_weights_survive_a_file(model: OmniAudio, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from omniaudio.ambisonics import panorama_directions, unit_vector
-from omniaudio.panorama import solid_angles
-from omniaudio.training.scenes import Billboard, rain, render, vary_cutout, vary_panorama
+from omniaudio.training.scenes import Billboard, render
 
 RED = Image.new("RGBA", (60, 60), (255, 0, 0, 255))
 GREY = np.full((128, 256, 3), 90, np.uint8)
@@ -18,8 +17,9 @@ GREY = np.full((128, 256, 3), 90, np.uint8)
 @given(st.floats(-3.1, 3.1), st.floats(-1.3, 1.3), st.floats(0.3, 1.2))
 def test_a_billboard_covers_its_direction(azimuth: float, elevation: float, size: float) -> None:
     seen = render(GREY, [Billboard(RED, azimuth, elevation, size)])
-    covered = (seen[..., 0] > 200) * solid_angles(128, 256)
-    centre = (panorama_directions(128, 256) * covered[..., None]).sum((0, 1))
+    directions = panorama_directions(128, 256)
+    covered = (seen[..., 0] > 200) * np.hypot(directions[..., 0], directions[..., 1])  # narrow towards the poles
+    centre = (directions * covered[..., None]).sum((0, 1))
     centre /= np.linalg.norm(centre)
     assert np.degrees(np.arccos(min(centre @ unit_vector(azimuth, elevation), 1.0))) < 3
 
@@ -39,14 +39,6 @@ def test_the_given_panorama_is_left_alone_and_the_later_billboard_is_in_front() 
     seen = render(GREY, [Billboard(RED, 0.0, 0.0, 0.5), Billboard(blue, 0.0, 0.0, 0.5)])
     np.testing.assert_array_equal(GREY, before)
     assert seen[64, 128].tolist() == [0, 0, 255]
-
-
-def test_variations_depend_on_the_seed_alone() -> None:
-    panorama = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 128, 3), dtype=np.uint8))
-    first, second = (vary_panorama(panorama, np.random.default_rng(5)) for _ in range(2))
-    np.testing.assert_array_equal(first, second)
-    assert rain(first, np.random.default_rng(0)).mean() < first.mean()
-    assert vary_cutout(RED, np.random.default_rng(1)).getpixel((0, 0))[3] in (0, 255)
 
 
 @pytest.mark.parametrize("alpha", [0, 255])

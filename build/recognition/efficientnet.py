@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, the draft model's eye: ImageNet features of panorama patches.
+"""EfficientNet-Lite0 in torch, as the recogniser's classifier is exported from it.
 
 Architecture: Tan & Le, "EfficientNet" (arXiv 1905.11946) without squeeze-and-excitation and with ReLU6 (the "lite"
 variant). Batch norms are folded into the convolutions when weights are read, since the network is never trained here.
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 BATCH_NORM_EPSILON = 1e-3  # of the published weights
 FEATURES = 1280
 CLASSES = 1000  # ImageNet
-STRIDE = 32  # one patch of the feature map covers 32 × 32 pixels
 
 
 @dataclass(frozen=True)
