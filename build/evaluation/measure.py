@@ -177,9 +177,19 @@ def main(
     if publish:
         write_blocks(README, "", {"draft": summary})
         write_blocks(CARD, "", {"draft": f"{summary}\n{figures.rows_of_groups(results, recordings)}"})
-        write_blocks(PAGE, "", {"draft": f"{summary}\n{details}"})
-        for picture, name in ((taken_for, "draft_taken_for.png"), (takes, "draft_takes.png")):
-            shutil.copyfile(picture, PAGE.parent / "pictures" / name)
+        write_blocks(PAGE, "", {"draft": f"{summary}\n{details}\n{_pictures(taken_for, takes)}"})
+
+
+def _pictures(taken_for: Path, takes: Path) -> str:
+    """The Markdown that shows them in docs/quality.md, beside which they are copied."""
+    shown = []
+    for picture, name, title in (
+        (taken_for, "draft_taken_for.png", "Which kinds are taken for which"),
+        (takes, "draft_takes.png", "Takes of photographs, beside recordings of their kinds"),
+    ):
+        shutil.copyfile(picture, PAGE.parent / "pictures" / name)
+        shown.append(f"![{title}](pictures/{name})")
+    return "\n\n".join(shown)
 
 
 if __name__ == "__main__":

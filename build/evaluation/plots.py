@@ -44,8 +44,9 @@ def taken_for(things: Sequence[Seen], path: Path) -> None:
 
 def beside_recordings(takes: Sequence[tuple[Result, Path, Path | None]], path: Path) -> None:
     """Draws spectrograms of takes, each beside a recording of its true kind, where there is one."""
-    figure, axes = pyplot.subplots(len(takes), 2, figsize=(11, 1.7 * len(takes)), layout="constrained", squeeze=False)
-    for row, (result, take, recording) in zip(axes, takes, strict=True):
+    count = max(1, len(takes))
+    figure, axes = pyplot.subplots(count, 2, figsize=(11, 1.7 * count), layout="constrained", squeeze=False)
+    for row, (result, take, recording) in zip(axes, takes, strict=False):
         thing = result.things[0]
         _spectrogram(row[0], take, f"{thing.folder}, taken for {thing.kind if thing.near else NOTHING}")
         if recording is not None:
