@@ -38,7 +38,7 @@ class Thing(NamedTuple):
 
 
 THINGS = (
-    Thing("bird", "bird.png", 36, ((0, -60, 10), (7, 60, 10), (10, 75, 35))),
+    Thing("bird", "bird.png", 36, ((0, -60, 10), (10, 60, 12))),
     Thing("dog", "dog.png", 40, ((0, 130, -8),)),
     Thing("car", "car.png", 44, ((0, -140, -8),)),
 )

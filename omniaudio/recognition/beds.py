@@ -12,6 +12,7 @@ from omniaudio.recognition.kinds import Kinds
 from omniaudio.recognition.networks import Float32
 
 USUAL = {
+    "interior": 0.06,
     "sea_waves": 0.05,
     "stream": 0.025,
     "wind": 0.045,
@@ -19,17 +20,19 @@ USUAL = {
     "meadow": 0.03,
     "traffic": 0.045,
     "crowd": 0.04,
-    "interior": 0.06,
 }
 """The share of a panorama's probability that goes to each bed's classes where it is not there: what stands out counts
-in proportion."""
+in proportion. Of those that are alike the first counts."""
 
-QUIET = "interior"
 NIGHT, OUTSIDE = "night", ("sea_waves", "stream", "wind", "forest", "meadow", "traffic")
 CROWD = "crowd"
 
 _STANDS_OUT = 1.3
-"""Times the usual share; below that nothing is said, and the bed is the quiet tone of a room."""
+"""Times the usual share; below that nothing is sure."""
+UNSURE = 0.3
+"""Confidence where nothing stands out: a room where it looks most like one, else the likeliest place outside."""
+QUIETER = 10.0
+"""Decibels that a bed is below its kind's level where nothing stands out."""
 _DARK = 60
 """Mean level, of 255, of the panorama's lower half below which it is night outside."""
 _MANY_PEOPLE = 6
@@ -59,5 +62,5 @@ def choose(looks: list[BedEvidence], kinds: Kinds) -> tuple[str, float]:
     if best in OUTSIDE and np.median([look.ground for look in looks]) < _DARK:
         return NIGHT, 0.6
     if ratios[best] < _STANDS_OUT:
-        return QUIET, 0.3
+        return best, UNSURE
     return best, ratios[best] / sum(sorted(ratios.values())[-3:])

@@ -47,6 +47,9 @@ WINDOW_WEIGHT = 0.5
 PRIOR = np.radians(25)
 """Deviation of the elevation of what sounds, about the horizon."""
 
+LEAST_CLEAR = 0.1
+"""Share of the windows that have to be without a thing, for these alone to tell of the bed."""
+
 EVEN, SPREAD = 0.35, 0.12
 """The excess of a kind that makes its name as likely right as wrong, and how fast that grows: on development scenes a
 name is right in 3 of 10 at 0.2, in 8 of 10 at 0.5."""
@@ -115,7 +118,7 @@ class Finder:
         things = self._named(large, windows.background, self._places(windows))
         found = people.find(self._networks, panorama)
         seen = _apart([*(self._person(person) for person in found), *things])
-        return Sighted(seen, beds.evidence(windows.shares.mean(axis=0), panorama, len(found)))
+        return Sighted(seen, beds.evidence(_around(windows, seen).mean(axis=0), panorama, len(found)))
 
     # --- the panorama branch -----------------------------------------------------------------------------------------
 
@@ -228,3 +231,13 @@ def _apart(sightings: Sequence[Sighting]) -> list[Sighting]:
         if sighting.confidence >= LEAST and all(sighting.direction @ other.direction < np.cos(APART) for other in kept):
             kept.append(sighting)
     return kept
+
+
+def _around(windows: _Windows, things: Sequence[Sighting]) -> Float32:
+    """The shares `(windows, kinds)` of the windows that show no thing, which tell of the place; of all where hardly any
+    is without one."""
+    clear = np.ones(len(windows.shares), bool)
+    for thing in things:
+        apart = np.arccos(np.clip(windows.directions @ thing.direction, -1, 1))
+        clear &= apart > (thing.size + windows.sizes) / 2
+    return windows.shares[clear] if clear.mean() > LEAST_CLEAR else windows.shares

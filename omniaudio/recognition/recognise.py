@@ -95,8 +95,9 @@ def sources(
     tracks = tracking.follow([look.things for look in looks])
     found = [tracking.source(track, times, span, kinds) for track in tracks[:MOST_SOURCES]]
     bed, sure = beds.choose([look.bed for look in looks], kinds)
+    level = kinds[bed].level - (beds.QUIETER if sure <= beds.UNSURE else 0.0)
     return Sources(
         seconds=round(seconds, 3),
         sources=tuple(found),
-        bed=Bed(kind=bed, confidence=round(sure, 3), level=kinds[bed].level),
+        bed=Bed(kind=bed, confidence=round(sure, 3), level=level),
     )

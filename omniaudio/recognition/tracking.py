@@ -84,7 +84,9 @@ def follow(looks: Sequence[Sequence[Sighting]]) -> list[Track]:
 
 def _cost(track: Track, look: int, sighting: Sighting) -> float | None:
     """How ill a sighting continues a track; None where it cannot."""
-    angle = float(np.arccos(np.clip(track.expected(look) @ sighting.direction, -1, 1)))
+    # What moved may have stopped, or was seen at its one end and then at its other.
+    near = max(float(ahead @ sighting.direction) for ahead in (track.expected(look), track.seen[-1].direction))
+    angle = float(np.arccos(np.clip(near, -1, 1)))
     reach = max(STEP, 0.75 * sighting.size) * (look - track.looks[-1])
     likeness = _likeness(track.evidence, sighting.shares)
     if angle > reach or likeness < LIKE:

@@ -1,4 +1,4 @@
-"""`omniaudio generate --sources`: a list that a person has changed, taken back; what is wrong with one, said in words."""
+"""`omniaudio generate --sources`: a list that a person has changed, taken back; what is wrong with one, named."""
 
 import json
 from collections.abc import Callable

@@ -27,6 +27,11 @@ def test_a_thing_that_moves_over_the_back_is_one_source_on_a_smooth_path() -> No
     assert [place.azimuth % 360 for place in found.path] == pytest.approx([150, 165, 180, 195, 210], abs=0.5)
 
 
+def test_a_thing_that_is_seen_at_its_one_end_and_then_at_its_other_stays_one() -> None:
+    (track,) = follow([[_seen(-125)], [_seen(-141)], [_seen(-125)], [_seen(-125)]])
+    assert track.looks == [0, 1, 2, 3]
+
+
 def test_two_things_are_two_sources_even_where_they_change_places_in_the_list() -> None:
     looks = [[_seen(60), _seen(-60, "car")], [_seen(-62, "car"), _seen(58)], [_seen(61), _seen(-61, "car")]]
     found = [source(track, [1, 3, 5], (0, 6), TABLE) for track in follow(looks)]
