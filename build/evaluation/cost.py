@@ -38,6 +38,7 @@ def measure_cost(clip: Path, clip_seconds: float, repository: Path) -> Cost:
     runs = []
     with TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "omniaudio.cli", "generate", str(clip), "-o", f"{folder}/take.wav", "--force"]
+        command += ["--model", "draft", "--duration", str(clip_seconds)]
         runs = [_run(command) for _ in range(RUNS)]
     wall, cpu, peak = zip(*runs, strict=True)
     weights = sum(f.stat().st_size for name in WEIGHTS for f in (repository / name).rglob("*") if f.is_file())
