@@ -69,10 +69,10 @@ def test_a_bad_entry_is_named_and_nothing_is_written(
 
 @pytest.mark.parametrize("words", [["--stems"], ["--order", "2"], ["--sources", "LIST"]])
 def test_a_model_of_everything_at_once_refuses_sources(
-    run: Run, tiny: zoo.Model, panorama: Path, tmp_path: Path, words: list[str]
+    run: Run, joint: zoo.Model, panorama: Path, tmp_path: Path, words: list[str]
 ) -> None:
     given = [listed(tmp_path, DOG) if word == "LIST" else word for word in words]
-    outcome = run(panorama, "-o", tmp_path / "out.wav", *given, "--model", tiny.folder)
+    outcome = run(panorama, "-o", tmp_path / "out.wav", *given, "--model", joint.folder)
     assert outcome.code == ExitCode.BAD_RANGE
     assert "all sources at once" in outcome.err
     assert not (tmp_path / "out.wav").exists()
