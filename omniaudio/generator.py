@@ -132,13 +132,14 @@ class Stages(Protocol):
 @dataclass(frozen=True)
 class Settings:
     """What decides a result beside model and clip. `steps` (from noise) and `guidance` as in `omniaudio.sampler`;
-    `variation` is the time at which sampling starts where there are exemplars: 0 is the exemplar, 1 is noise."""
+    `variation` is the time at which sampling starts where there are exemplars: 0 is the exemplar, 1 is noise, None is
+    the model's own for each kind."""
 
     seed: int
     takes: int
     steps: int
     guidance: float
-    variation: float = 1.0
+    variation: float | None = None
 
 
 class Generation:

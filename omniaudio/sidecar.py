@@ -65,7 +65,7 @@ class Options(BaseModel):
     duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
     rate: int = Field(ge=LOWEST_READABLE_RATE, le=HIGHEST_READABLE_RATE, description="of the file, in Hz")
     takes: Takes = 1
-    variation: Variation | None = Field(default=None, description="where sampling started; of a model with exemplars")
+    variation: Variation | None = Field(default=None, description="null: the model's own for each kind")
     order: Order = Field(default=1, description="of the ambisonics")
 
 

@@ -131,7 +131,7 @@ def generate(
         duration=wanted.seconds,
         rate=wanted.rate,
         takes=chosen.takes,
-        variation=chosen.variation if stages.exemplars.kinds else None,
+        variation=chosen.variation,
         order=wanted.order,
     )
     input_sha256 = clip_sha256(request.input)
@@ -436,7 +436,7 @@ def _settings(request: Request, stages: Stages) -> Settings:
         takes=request.takes,
         steps=own.steps if request.steps is None else request.steps,
         guidance=own.guidance if request.guidance is None else request.guidance,
-        variation=own.variation if request.variation is None else request.variation,
+        variation=request.variation,
     )
 
 

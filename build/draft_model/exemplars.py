@@ -233,11 +233,13 @@ def filled_up(kept: Sequence[Candidate], takes: Sequence[Candidate], least: int)
     return [one for one in every if one.value >= HEARD] or every[:1]
 
 
-def write(bank: Path, exemplars: Sequence[Exemplar], latents: dict[str, Tensor]) -> None:
+def write(
+    bank: Path, exemplars: Sequence[Exemplar], latents: dict[str, Tensor], variations: Mapping[str, float]
+) -> None:
     """`exemplars.safetensors` and `exemplars.toml`."""
     bank.mkdir(parents=True, exist_ok=True)
     save_file({name: value.half().contiguous() for name, value in latents.items()}, bank / "exemplars.safetensors")
-    blocks = []
+    blocks = ["[variation]\n" + "".join(f"{kind} = {time}\n" for kind, time in variations.items())]
     for exemplar in exemplars:
         lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in asdict(exemplar).items()]
         blocks.append("[[exemplar]]\n" + "\n".join(lines) + "\n")
@@ -286,7 +288,7 @@ def main(
             exemplar = replace(one.exemplar, name=f"{kind}.{number}", score=round(one.value, 4))
             exemplars.append(exemplar)
             stored[exemplar.name] = one.latents
-        write(output, exemplars, stored)
+        write(output, exemplars, stored, table["variation"])
         print(kind, [(e.score, e.source[-40:]) for e in exemplars if e.kind == kind], flush=True)
 
 

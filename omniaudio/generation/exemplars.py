@@ -1,7 +1,8 @@
 """The bank of exemplars: latents of sounds of each kind, from whose noised form sampling may start.
 
 A bank is two files in a model's folder. `exemplars.safetensors` holds the latents by name, each `(channels, frames)`,
-as half floats. `exemplars.toml` says of each which kind it is, where it comes from, and who is to be credited.
+as half floats. `exemplars.toml` says of each which kind it is, where it comes from, and who is to be credited; its
+table `variation` has the kinds that sampling changes too much, with the time at which it starts for them by itself.
 """
 
 import tomllib
@@ -47,8 +48,15 @@ class Exemplar(BaseModel):
 class Bank:
     """A model's exemplars."""
 
-    def __init__(self, exemplars: Sequence[Exemplar], latents: Mapping[str, Float32]) -> None:
-        """`latents` (channels, frames), by the exemplars' names."""
+    def __init__(
+        self,
+        exemplars: Sequence[Exemplar],
+        latents: Mapping[str, Float32],
+        variations: Mapping[str, float] | None = None,
+    ) -> None:
+        """`latents` (channels, frames), by the exemplars' names; `variations` as the property."""
+        self.variations = dict(variations or {})
+        """Where sampling starts by itself for kinds that the model's own `variation` takes away."""
         self._latents = latents
         self._exemplars = tuple(exemplars)
 
@@ -63,8 +71,8 @@ class Bank:
         if not table.is_file() and not stored.is_file():
             return cls((), {})
         try:
-            entries = tomllib.loads(table.read_text("utf-8"))["exemplar"]
-            exemplars = [Exemplar.model_validate(entry) for entry in entries]
+            content = tomllib.loads(table.read_text("utf-8"))
+            exemplars = [Exemplar.model_validate(entry) for entry in content["exemplar"]]
             latents = {name: latent.astype(np.float32) for name, latent in load_file(stored).items()}
         except (OSError, ValueError, KeyError, ValidationError, SafetensorError) as error:
             raise UserError(
@@ -72,7 +80,7 @@ class Bank:
             ) from error
         if missing := [one.name for one in exemplars if one.name not in latents]:
             raise UserError(f"{stored} lacks {', '.join(missing[:5])}: install the model again.", ExitCode.NO_MODEL)
-        return cls(exemplars, latents)
+        return cls(exemplars, latents, content.get("variation"))
 
     @cached_property
     def kinds(self) -> frozenset[str]:

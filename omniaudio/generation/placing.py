@@ -17,7 +17,9 @@ REFERENCE_SPL, REFERENCE_DBFS = 70.0, -23.0
 LEVEL_SLOPE = 0.5
 """Decibels of the file for a decibel of typical level: the world's range, from a fly to a siren, halved, so that what
 is quiet is heard. What a path's distance and a person's gain do is not halved."""
-LEVEL_RANGE = -50.0, -11.0
+BED_BELOW = 6.0
+"""Decibels that a bed is below a source of the same level, so that what surrounds does not cover what is seen."""
+LEVEL_RANGE = -42.0, -11.0
 """dBFS that typical levels are kept within."""
 
 DIFFUSER_SECONDS = 0.03

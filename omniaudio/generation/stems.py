@@ -22,7 +22,7 @@ from omniaudio.config import KindVectorPart, ModelConfig
 from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.exemplars import Exemplar
-from omniaudio.generation.placing import Diffuser, channels, file_level, harmonics
+from omniaudio.generation.placing import BED_BELOW, Diffuser, channels, file_level, harmonics
 from omniaudio.generator import DECODING, SAMPLING, Settings, Stages
 from omniaudio.progress import Progress, Task
 from omniaudio.recognition import kinds
@@ -177,12 +177,19 @@ class StemGeneration:
         return voice
 
     def _groups(self) -> Iterator[tuple[float, list[int]]]:
-        """Times at which sampling starts, and the parts that start there: those without exemplars start from noise."""
-        with_exemplars = [voice in self.stages.exemplars.kinds for voice in self._voices]
-        for time, wanted in ((self._chosen.variation, True), (1.0, False)):
-            group = [index for index, has in enumerate(with_exemplars) if has is wanted]
-            if group:
-                yield time, group
+        """Times at which sampling starts, and the parts that start there."""
+        times = [self._time(voice) for voice in self._voices]
+        for time in sorted(set(times)):
+            yield time, [index for index, one in enumerate(times) if one == time]
+
+    def _time(self, voice: str) -> float:
+        """At which the sampling of a kind starts: from noise where it has no exemplars."""
+        bank = self.stages.exemplars
+        if voice not in bank.kinds:
+            return 1.0
+        if self._chosen.variation is not None:
+            return self._chosen.variation
+        return bank.variations.get(voice, self._config.omniaudio.variation)
 
     def _steps(self, time: float) -> int:
         """Of the sampler from a time on: its share of the steps from noise."""
@@ -193,9 +200,8 @@ class StemGeneration:
         part, voice, frames = self.parts[index], self._voices[index], self._plans[index].frames
         generator = _generator(self._chosen.seed, take, part)
         exemplars: tuple[Exemplar, ...] = ()
-        time, strung = 1.0, np.zeros((self._config.latent_channels, frames), np.float32)
-        if voice in self.stages.exemplars.kinds and self._chosen.variation < 1:
-            time = self._chosen.variation
+        time, strung = self._time(voice), np.zeros((self._config.latent_channels, frames), np.float32)
+        if time < 1:
             strung, exemplars = self.stages.exemplars.string(voice, frames, generator)
         noise = generator.standard_normal((frames, self._config.latent_channels), dtype=np.float32).T
         return ((1 - time) * strung + time * noise).astype(np.float32), exemplars
@@ -286,6 +292,8 @@ class Stem:
         """`(samples,)`, or `(1,)` where it stays."""
         entry = self.part.entry
         level: Floats = np.full(1, file_level(entry.level) + entry.gain)
+        if isinstance(entry, Bed):
+            level -= BED_BELOW
         if isinstance(entry, Source) and not self._still:
             # The typical level is mapped to the file's; what the path takes from it and a person adds counts in full.
             grid = self._grid(first, last)
