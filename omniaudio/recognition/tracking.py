@@ -124,14 +124,23 @@ def source(track: Track, times: Sequence[float], span: tuple[float, float], kind
     if float((directions @ mean).min()) > np.cos(STILL):
         at, directions, sizes = np.array([start, end]), np.stack([mean, mean]), np.full(2, sizes.mean())
     else:
+        begins = _ahead(at[1], at[0], start, directions[1], directions[0])
+        ends = _ahead(at[-2], at[-1], end, directions[-2], directions[-1])
+        at = np.array([start, *at, end])
+        directions = np.stack([begins, *directions, ends])
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-        at[0], at[-1] = start, end
+        sizes = np.array([sizes[0], *sizes, sizes[-1]])
     azimuths, elevations = np.degrees(angles(directions))
     degrees = np.degrees(np.exp(sizes))
     rows = np.column_stack([at, azimuths, elevations, degrees]).round(2).tolist()
     places = tuple(Place(time=t, azimuth=a, elevation=e, size=size) for t, a, e, size in rows)
     level = kind.level_at(max(place.size for place in places))
     return Source(kind=kind.id, confidence=round(track.confidence, 3), path=places, level=round(level, 1))
+
+
+def _ahead(before: float, now: float, then: float, was: Floats, here: Floats) -> Floats:
+    """Where what moved from one direction to another at two times is at a third, `then`, going on as it did."""
+    return here + (here - was) * min(1.0, (then - now) / (now - before))
 
 
 def _smooth(values: Floats) -> Floats:
