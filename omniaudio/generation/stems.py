@@ -124,7 +124,8 @@ class StemGeneration:
             for time, group in self._groups()
             for index in group
         )
-        progress.tasks += [
+        # What was guessed before the sources were known gives way.
+        progress.tasks = [task for task in progress.tasks if task.stage not in {SAMPLING, DECODING}] + [
             Task(SAMPLING, rows, _SECONDS_PER_ROW),
             Task(DECODING, decoded * chosen.takes, _SECONDS_PER_CHUNK),
         ]
@@ -212,8 +213,7 @@ class StemGeneration:
         try:
             for index in group:
                 told = self._told(self._voices[index])
-                for window in self._plans[index].windows:
-                    del window
+                for _ in self._plans[index].windows:
                     conditions.append(told)
             sampled = self.stages.sample(
                 np.concatenate([self._latents[index] for index in group], axis=2),

@@ -14,6 +14,7 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.evaluation.metrics import defects
 from omniaudio.generation.placing import channels
 from omniaudio.generator import Stages
+from omniaudio.progress import Report
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
 from omniaudio.sidecar import Sidecar
@@ -174,6 +175,17 @@ def test_the_sidecar_says_what_sounds_and_whom_to_credit(make: Make) -> None:
         assert kept.credit is not None
         assert one.author in kept.credit
         assert one.licence in kept.credit
+
+
+def test_progress_has_room_for_what_follows_looking(draft: Stages, still: Path, tmp_path: Path) -> None:
+    """Before the sources are known nobody knows how much there is to sample; the bar is not full when looking ends."""
+    request = takes.Request(input=still, duration=SECONDS, output=tmp_path / "out.wav", force=True, map=False)
+    reports: list[Report] = []
+    takes.generate(request, draft, reports.append)
+    fractions = [report.fraction for report in reports]
+    assert fractions == sorted(fractions)
+    assert [report.fraction for report in reports if report.stage == "looking"][-1] < 0.95
+    assert fractions[-1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind.id, marks=pytest.mark.slow) for kind in kinds.load().kinds])
