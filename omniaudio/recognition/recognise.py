@@ -18,8 +18,10 @@ from omniaudio.sphere import check_sphere
 
 LOOK_SECONDS = 2.0
 """Between two looks at a video; what moves is between them where the path leads."""
-MOST_LOOKS = 60
-"""At long clips fewer a second."""
+FEWEST_LOOKS, MOST_LOOKS = 5, 60
+"""At short clips more a second, at long ones fewer."""
+FASTEST_LOOKS = 0.5
+"""Seconds between two looks at least."""
 STILL_SECONDS = 10.0
 """The length that the sources of a still image are given."""
 MOST_SOURCES = 8
@@ -60,12 +62,17 @@ def recognise(
     begin, length = (0.0, seconds) if still else video.time_range(info, start, duration)
     if not checked:
         check_sphere(info, begin, length)
-    looks = 1 if still else min(MOST_LOOKS, max(1, ceil(length / LOOK_SECONDS)))
+    looks = 1 if still else _looks(length)
     step = length / looks
     times = [begin + (look + 0.5) * step for look in range(looks)]
     rate, first, shown = (1.0, 0.0, 1.0) if still else (1 / step, begin + step / 2, length - step / 2)
     frames = (frame.image for frame in video.frames(path, rate, first, shown))
     return sources(frames, times, (begin, begin + length), seconds, networks, kinds=kinds or load(), report=report)
+
+
+def _looks(seconds: float) -> int:
+    """How often to look at a video of a length."""
+    return min(MOST_LOOKS, max(ceil(seconds / LOOK_SECONDS), min(FEWEST_LOOKS, ceil(seconds / FASTEST_LOOKS))))
 
 
 def sources(

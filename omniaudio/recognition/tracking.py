@@ -14,8 +14,9 @@ from omniaudio.recognition.sources import Place, Source
 
 STEP = np.radians(35)
 """How far a thing may be from where it was expected at the next look; what is nearer its size is always near enough."""
-LIKE = 0.15
-"""Likeness of two looks' kinds, 0 to 1, from which on they may show one thing."""
+LIKE, MUCH_ALIKE = 0.15, 0.5
+"""Likeness of two looks' kinds, 0 to 1, from which on they may show one thing; and from which on it may be twice as far
+away, as what moves fast is."""
 LOST_AFTER = 2
 """Looks in a row without a thing that end it."""
 SEEN_AT_LEAST = 0.5
@@ -87,8 +88,8 @@ def _cost(track: Track, look: int, sighting: Sighting) -> float | None:
     # What moved may have stopped, or was seen at its one end and then at its other.
     near = max(float(ahead @ sighting.direction) for ahead in (track.expected(look), track.seen[-1].direction))
     angle = float(np.arccos(np.clip(near, -1, 1)))
-    reach = max(STEP, 0.75 * sighting.size) * (look - track.looks[-1])
     likeness = _likeness(track.evidence, sighting.shares)
+    reach = max(STEP, 0.75 * sighting.size) * (look - track.looks[-1]) * (2 if likeness > MUCH_ALIKE else 1)
     if angle > reach or likeness < LIKE:
         return None
     return float(angle / reach) - likeness

@@ -35,6 +35,18 @@ def test_a_thing_that_is_seen_at_its_one_end_and_then_at_its_other_stays_one() -
     assert track.looks == [0, 1, 2, 3]
 
 
+def test_what_moves_fast_is_one_source() -> None:
+    """30° a second, looked at every other second."""
+    (track,) = follow([[_seen(azimuth)] for azimuth in (-60, 0, 60, 120)])
+    assert track.looks == [0, 1, 2, 3]
+
+
+def test_another_kind_far_away_is_another_thing() -> None:
+    assert (
+        len(follow([[_seen(-60), _seen(90, "car")], [_seen(-60), _seen(90, "car")], [_seen(-60)], [_seen(-60)]])) == 2
+    )
+
+
 def test_two_things_are_two_sources_even_where_they_change_places_in_the_list() -> None:
     looks = [[_seen(60), _seen(-60, "car")], [_seen(-62, "car"), _seen(58)], [_seen(61), _seen(-61, "car")]]
     found = [source(track, [1, 3, 5], (0, 6), TABLE) for track in follow(looks)]
