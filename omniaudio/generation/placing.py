@@ -17,10 +17,10 @@ REFERENCE_SPL, REFERENCE_DBFS = 70.0, -23.0
 LEVEL_SLOPE = 0.5
 """Decibels of the file for a decibel of typical level: the world's range, from a fly to a siren, halved, so that what
 is quiet is heard. What a path's distance and a person's gain do is not halved."""
+SOURCE_RANGE, BED_RANGE = (-32.0, -11.0), (-48.0, -36.0)
+"""dBFS that typical levels are kept within: what is seen is heard above what surrounds it."""
 BED_BELOW = 6.0
-"""Decibels that a bed is below a source of the same level, so that what surrounds does not cover what is seen."""
-LEVEL_RANGE = -42.0, -11.0
-"""dBFS that typical levels are kept within."""
+"""Decibels that a bed is below a source of the same level."""
 
 DIFFUSER_SECONDS = 0.03
 """Length of the filters that make a bed come from everywhere."""
@@ -56,10 +56,11 @@ def harmonics(directions: Floats, order: int) -> Sound:
     return np.stack(gains, axis=1).astype(np.float32)
 
 
-def file_level(spl: float) -> float:
+def file_level(spl: float, *, bed: bool) -> float:
     """The level in the file, dBFS while it sounds, of what has typically `spl` dB SPL at the listener."""
-    lowest, highest = LEVEL_RANGE
-    return min(highest, max(lowest, REFERENCE_DBFS + LEVEL_SLOPE * (spl - REFERENCE_SPL)))
+    lowest, highest = BED_RANGE if bed else SOURCE_RANGE
+    level = REFERENCE_DBFS + LEVEL_SLOPE * (spl - REFERENCE_SPL) - (BED_BELOW if bed else 0.0)
+    return min(highest, max(lowest, level))
 
 
 class Diffuser:

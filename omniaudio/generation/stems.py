@@ -22,7 +22,7 @@ from omniaudio.config import KindVectorPart, ModelConfig
 from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.exemplars import Exemplar
-from omniaudio.generation.placing import BED_BELOW, Diffuser, channels, file_level, harmonics
+from omniaudio.generation.placing import Diffuser, channels, file_level, harmonics
 from omniaudio.generator import DECODING, SAMPLING, Settings, Stages
 from omniaudio.progress import Progress, Task
 from omniaudio.recognition import kinds
@@ -291,13 +291,12 @@ class Stem:
     def _gain(self, first: int, last: int) -> Floats:
         """`(samples,)`, or `(1,)` where it stays."""
         entry = self.part.entry
-        level: Floats = np.full(1, file_level(entry.level) + entry.gain)
-        if isinstance(entry, Bed):
-            level -= BED_BELOW
+        typical = file_level(entry.level, bed=isinstance(entry, Bed))
+        level: Floats = np.full(1, typical + entry.gain)
         if isinstance(entry, Source) and not self._still:
             # The typical level is mapped to the file's; what the path takes from it and a person adds counts in full.
             grid = self._grid(first, last)
-            levels = entry.levels(self._start + grid / self._rate) - entry.level + file_level(entry.level)
+            levels = entry.levels(self._start + grid / self._rate) - entry.level + typical
             level = np.interp(np.arange(first, last), grid, levels)
         gain: Floats = self._unit * 10 ** (level / 20)
         if self._appears and first < self.first + self._fade:

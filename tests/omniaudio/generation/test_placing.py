@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniaudio.ambisonics import encode, unit_vector
-from omniaudio.generation.placing import LEVEL_RANGE, MAX_ORDER, Diffuser, channels, file_level, harmonics
+from omniaudio.generation.placing import BED_RANGE, MAX_ORDER, SOURCE_RANGE, Diffuser, channels, file_level, harmonics
 
 ORDERS = np.floor(np.sqrt(np.arange(channels(MAX_ORDER)))).astype(int)
 
@@ -59,8 +59,10 @@ def test_a_bed_is_the_same_however_it_is_cut() -> None:
 
 
 def test_louder_kinds_are_louder_within_limits() -> None:
-    levels = [file_level(spl) for spl in range(-20, 141, 5)]
-    assert levels == sorted(levels)
-    assert (levels[0], levels[-1]) == LEVEL_RANGE
-    assert file_level(70) == -23
-    assert file_level(80) - file_level(70) == 5
+    for bed, limits in ((False, SOURCE_RANGE), (True, BED_RANGE)):
+        levels = [file_level(spl, bed=bed) for spl in range(-20, 141, 5)]
+        assert levels == sorted(levels)
+        assert (levels[0], levels[-1]) == limits
+    assert file_level(70, bed=False) == -23
+    assert file_level(80, bed=False) - file_level(70, bed=False) == 5
+    assert max(BED_RANGE) < min(SOURCE_RANGE), "what is seen is heard above what surrounds it"
