@@ -47,6 +47,25 @@ WINDOW_WEIGHT = 0.5
 PRIOR = np.radians(25)
 """Deviation of the elevation of what sounds, about the horizon."""
 
+PLAYED = frozenset(
+    [
+        "guitar",
+        "strings",
+        "piano",
+        "organ",
+        "accordion",
+        "brass",
+        "saxophone",
+        "woodwind",
+        "drums",
+        "mallets",
+        "steel_drum",
+        "singing",
+    ]
+)
+"""Kinds that somebody makes who is seen at the same place."""
+PLAYED_FROM = 0.35
+"""Confidence in the instrument from which on the person plays it."""
 LEAST_CLEAR = 0.1
 """Share of the windows that have to be without a thing, for these alone to tell of the bed."""
 
@@ -117,7 +136,7 @@ class Finder:
         windows = self._windows(large)
         things = self._named(large, windows.background, self._places(windows))
         found = people.find(self._networks, panorama)
-        seen = _apart([*(self._person(person) for person in found), *things])
+        seen = _apart([*things, *self._speakers(found, things)])
         return Sighted(seen, beds.evidence(_around(windows, seen).mean(axis=0), panorama, len(found)))
 
     # --- the panorama branch -----------------------------------------------------------------------------------------
@@ -211,6 +230,16 @@ class Finder:
     def _excess(self, shares: Float32, background: Float32) -> Float32:
         """What exceeds the background, of things alone."""
         return np.asarray(np.maximum(shares - background, 0) * self._is_thing, np.float32)
+
+    def _speakers(self, found: Sequence[people.Person], things: Sequence[Sighting]) -> list[Sighting]:
+        """People, but for those at an instrument or a microphone: they play it, or sing."""
+        played = [
+            one.direction
+            for one in things
+            if one.confidence >= PLAYED_FROM and self._kinds.ids[int(one.shares.argmax())] in PLAYED
+        ]
+        speakers = map(self._person, found)
+        return [one for one in speakers if all(one.direction @ other < np.cos(APART) for other in played)]
 
     def _person(self, person: people.Person) -> Sighting:
         shares = np.zeros(len(self._kinds.kinds), np.float32)

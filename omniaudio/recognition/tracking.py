@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from omniaudio.ambisonics import Floats, angles
+from omniaudio.ambisonics import Floats, angle_between, angles
 from omniaudio.recognition.finder import Sighting
 from omniaudio.recognition.kinds import Kinds
 from omniaudio.recognition.networks import Float32
@@ -26,6 +26,8 @@ SINGLE = 0.5
 SMOOTHING = np.array([0.25, 0.5, 0.25])
 STILL = np.radians(4)
 """A source that stays within this of one direction does not move."""
+WALKS, FAR = np.radians(2), np.radians(15)
+"""A person who moves by so much a second, and by so much in all, walks rather than speaks."""
 
 
 @dataclass
@@ -115,6 +117,8 @@ def source(track: Track, times: Sequence[float], span: tuple[float, float], kind
     things = np.array([not kind.bed for kind in kinds.kinds])
     kind = kinds.kinds[int((track.evidence * things).argmax())]
     at = np.array([times[look] for look in track.looks])
+    if kind.id == "speech" and _walks(track, at):
+        kind = kinds["footsteps"]
     directions = _smooth(np.array([sighting.direction for sighting in track.seen]))
     sizes = _smooth(np.log([[sighting.size] for sighting in track.seen]))[:, 0]
     first, last = track.looks[0], track.looks[-1]
@@ -137,6 +141,12 @@ def source(track: Track, times: Sequence[float], span: tuple[float, float], kind
     places = tuple(Place(time=t, azimuth=a, elevation=e, size=size) for t, a, e, size in rows)
     level = kind.level_at(max(place.size for place in places))
     return Source(kind=kind.id, confidence=round(track.confidence, 3), path=places, level=round(level, 1))
+
+
+def _walks(track: Track, at: Floats) -> bool:
+    """Whether a person, seen at these times, goes somewhere."""
+    way = float(angle_between(track.seen[0].direction, track.seen[-1].direction))
+    return bool(way > FAR and way / float(at[-1] - at[0]) > WALKS)
 
 
 def _ahead(before: float, now: float, then: float, was: Floats, here: Floats) -> Floats:

@@ -70,6 +70,26 @@ def test_where_nothing_sounds_there_is_no_source_and_a_quiet_bed() -> None:
     assert found.bed.level < TABLE["interior"].level
 
 
+@pytest.mark.parametrize(("thing", "kinds_found"), [("guitar", ["guitar"]), ("dog", ["dog", "speech"])])
+def test_who_is_at_an_instrument_plays_it(monkeypatch: pytest.MonkeyPatch, thing: str, kinds_found: list[str]) -> None:
+    """The person stands 20° beside; to a dog, people may speak."""
+    person = people.Person(azimuth=np.radians(60), elevation=0.0, size=np.radians(30), score=0.9)
+    monkeypatch.setattr(people, "find", lambda networks, panorama: [person])
+    azimuth = 40 if thing == "guitar" else 30
+    number = TABLE[thing].imagenet[0]
+
+    class Named(Colours):
+        def classify(self, pictures: Pictures) -> Float32:
+            logits = super().classify(pictures)
+            logits[..., number] = logits[..., DOG]
+            if number != DOG:
+                logits[..., DOG] = 0
+            return logits
+
+    seen = Finder(Named(), TABLE).look(_panorama((RED, azimuth, 0, 40))).things
+    assert sorted(TABLE.ids[int(one.shares.argmax())] for one in seen) == kinds_found
+
+
 def test_the_tripod_is_no_source() -> None:
     assert Finder(Colours(), TABLE).look(_panorama((RED, 0, -90, 60))).things == []
 

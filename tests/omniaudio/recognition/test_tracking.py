@@ -47,6 +47,12 @@ def test_another_kind_far_away_is_another_thing() -> None:
     )
 
 
+def test_a_person_who_goes_somewhere_walks() -> None:
+    for azimuths, kind in (((-40, -25, -10, 5), "footsteps"), ((10, 13, 9, 12), "speech")):
+        (track,) = follow([[_seen(azimuth, "speech")] for azimuth in azimuths])
+        assert source(track, [1, 3, 5, 7], (0, 8), TABLE).kind == kind
+
+
 def test_two_things_are_two_sources_even_where_they_change_places_in_the_list() -> None:
     looks = [[_seen(60), _seen(-60, "car")], [_seen(-62, "car"), _seen(58)], [_seen(61), _seen(-61, "car")]]
     found = [source(track, [1, 3, 5], (0, 6), TABLE) for track in follow(looks)]
