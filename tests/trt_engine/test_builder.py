@@ -130,17 +130,17 @@ def test_a_build_that_was_stopped_is_taken_up(model: zoo.Model, tmp_path: Path) 
     """What is raised in the middle ends it, what was finished stays, and nothing unfinished does."""
 
     def stop(report: Report) -> None:
-        if report.stage == Stage.CONDITIONER:
+        if report.stage == Stage.VELOCITY:
             raise KeyboardInterrupt
 
     order = dataclasses.replace(ORDER, architectures=(89,))
     with pytest.raises(KeyboardInterrupt):
         build(model, tmp_path / "bundle", order, stop)
     kept = written(tmp_path / "bundle")
-    assert [name.partition(".")[0] for name in kept] == ["vision"]
+    assert [name.partition(".")[0] for name in kept] == ["conditioner"]
     assert not (tmp_path / "bundle" / UNFINISHED).exists()
     _, built = build(model, tmp_path / "bundle", order, silent)
-    assert [one.seconds is None for one in built] == [True, False, False, False, False]
+    assert [one.seconds is None for one in built] == [True, False, False, False]
     assert kept.items() <= written(tmp_path / "bundle").items()
 
 
@@ -160,7 +160,7 @@ def test_a_killed_command_leaves_only_whole_engines(model: zoo.Model, tmp_path: 
     assert time.monotonic() - began < 10
     assert process.returncode == (ExitCode.CANCELLED if number == signal.SIGTERM else -signal.SIGKILL)
     found = bundles.verify(tmp_path / "bundle")
-    assert [engine.stage for engine in found.engines] == [Stage.VISION, Stage.CONDITIONER, Stage.VELOCITY]
+    assert [engine.stage for engine in found.engines] == [Stage.CONDITIONER, Stage.VELOCITY]
     assert all(bundles.intact(tmp_path / "bundle", engine) for engine in found.engines)
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=300)
     engines = json.loads(done.stdout.splitlines()[-1])["engines"]
