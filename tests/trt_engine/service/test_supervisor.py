@@ -140,7 +140,7 @@ def test_who_does_not_read_misses_and_delays_nothing(tmp_path: Path, still: Path
             assert (await anext(slow)).state is JobState.QUEUED
             seen = [job async for job in supervisor.changes(job.id)]
             fractions = [job.progress.fraction for job in seen if job.progress]
-            assert len(fractions) > 50
+            assert len(fractions) > 20
             assert seen[-1].state is JobState.DONE
             assert [job.state async for job in slow] == [JobState.DONE]
 
