@@ -20,7 +20,8 @@ Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Guidance = Annotated[float, Field(ge=-LARGEST_GUIDANCE, le=LARGEST_GUIDANCE, allow_inf_nan=False)]
 Variation = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """Where sampling starts: 0 is an exemplar itself, 1 is noise."""
-Order = Annotated[int, Field(ge=1, le=3)]
+MAX_ORDER = 3
+Order = Annotated[int, Field(ge=1, le=MAX_ORDER)]
 """Of ambisonics."""
 OutputRate = Annotated[int, Field(ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE)]
 GuardGain = Annotated[float, Field(ge=LOWEST_GAIN_DB, le=0, allow_inf_nan=False)]

@@ -28,7 +28,7 @@ from omniaudio.paths import check_readable
 from omniaudio.recognition.sources import Sources
 
 LARGEST_SIDECAR = 1 << 20
-"""Bytes; one that we write has less than 3000."""
+"""Bytes; one that we write has a few thousand, for the most part its sources."""
 
 _WANTED = "the .json file that lies beside a generated .wav"
 _SHOWN = 100

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -16,29 +16,24 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from omniaudio import video
 from omniaudio.again import Again, Crop, crop, open_part, without_context
-from omniaudio.ambisonics import CHANNELS, Floats
-from omniaudio.ambix_wav import AmbixWriter
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
 from omniaudio.generation.by_source import SourceTakes
-from omniaudio.generation.exemplars import Exemplar
 from omniaudio.generation.joint import JointTakes
 from omniaudio.generation.placing import channels
-from omniaudio.generation.stems import kinds_of, parts
-from omniaudio.generation.take_sound import TakeSound, Wanted
+from omniaudio.generation.stems import kinds_of
+from omniaudio.generation.take_files import derived_from, named_paths, write_sound, write_stems
+from omniaudio.generation.take_sound import Wanted
 from omniaudio.generator import Settings, Stages
 from omniaudio.limits import MOST_TAKES, Guidance, Order, OutputRate, Seed, Steps, Takes, Variation
-from omniaudio.listening import BinauralRenderer
 from omniaudio.loudness import decibels
 from omniaudio.output import check_output
-from omniaudio.overlap import use_beside
 from omniaudio.paths import InputPath, OutputPath, check_name, check_readable
 from omniaudio.progress import Report
-from omniaudio.recognition import kinds
 from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.recognise import MOST_SOURCES
-from omniaudio.recognition.sources import Source, Sources
-from omniaudio.sidecar import DerivesFrom, MadeAgain, Options, Sidecar, installed_versions
+from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import MadeAgain, Options, Sidecar, installed_versions
 from omniaudio.soundmap import SoundMap
 from omniaudio.sphere import check_sphere
 from omniaudio.stills import is_sequence, sequence_files
@@ -147,14 +142,16 @@ def generate(
         for number, path in paths(request):
             with together(path.parent) as folder, making.take(number, folder) as made:
                 sound, drawn = folder / path.name, SoundMap(wanted.rate)
-                writer = _write(made.blocks, sound, wanted, drawn, request)
+                writer = write_sound(
+                    made.blocks, sound, wanted, drawn if request.map else None, preview=request.preview
+                )
                 gain_db = writer.gain_db if made.gain is None else decibels(made.gain) or 0.0
-                stems = _write_stems(made, path, folder, wanted, writer.gain_db) if request.stems else ()
+                stems = write_stems(made, path, folder, wanted, writer.gain_db) if request.stems else ()
                 if background is not None:
-                    named = _named_paths(making.sources, wanted)
+                    named = named_paths(making.sources, wanted)
                     with replacing(sound.with_suffix(".map.png")) as partial:
                         drawn.draw(background, named).save(partial, format="PNG", compress_level=2)
-                derives_from = _derives_from(made.derives_from)
+                derives_from = derived_from(made.derives_from)
                 Sidecar(
                     model=stages.name,
                     model_sha256=stages.identity,
@@ -221,43 +218,6 @@ def _sources_of(sound: Path) -> Sources | None:
     """What sounds in a take, as the sidecar beside it says."""
     sidecar = Sidecar.beside(sound)
     return None if sidecar is None else sidecar.sources
-
-
-def _named_paths(sources: Sources | None, wanted: Wanted) -> list[tuple[str, Floats]]:
-    """For a map: the name of each source that sounds in a part of a clip, and its directions there, one a second."""
-    if sources is None:
-        return []
-    return [
-        (
-            kinds.load()[part.entry.kind].name,
-            part.entry.directions(wanted.start + np.linspace(part.begin, part.end, 2 + int(part.end - part.begin))),
-        )
-        for part in parts(sources, wanted.start, wanted.seconds)
-        if isinstance(part.entry, Source)
-    ]
-
-
-def _derives_from(exemplars: Sequence[Exemplar]) -> tuple[DerivesFrom, ...]:
-    """The recordings by others among the exemplars of a take, each once."""
-    found = (
-        DerivesFrom(kind=one.kind, source=one.source, author=one.author, licence=one.licence, url=one.url)
-        for one in exemplars
-        if not one.own
-    )
-    return tuple(dict.fromkeys(found))
-
-
-def _write_stems(made: TakeSound, path: Path, folder: Path, wanted: Wanted, gain_db: float) -> tuple[Path, ...]:
-    """Each stem with the take's own gain, so that together they are the take."""
-    gain = np.float32(10 ** (gain_db / 20))
-    written = []
-    for label, blocks in made.stems:
-        name = f"{path.stem}.stem-{label}.wav"
-        with AmbixWriter(folder / name, wanted.rate, channels(wanted.order), guarded=False) as writer:
-            for block in blocks():
-                writer.write(block * gain)
-        written.append(path.with_name(name))
-    return tuple(written)
 
 
 def _made_again(again: Again | None, cut: Crop | None, folder: Path, sha256: str) -> MadeAgain | None:
@@ -448,31 +408,6 @@ def paths(request: Request) -> Iterator[tuple[int, Path]]:
         return
     for number in range(1, request.takes + 1):
         yield number, output if number == 1 else output.with_name(f"{output.stem}.take{number}{output.suffix}")
-
-
-def _write(blocks: Iterator[Float32], path: Path, wanted: Wanted, drawn: SoundMap, request: Request) -> AmbixWriter:
-    """Master and preview, in one pass over the sound. Map and preview hear its first order."""
-    rate = wanted.rate
-    renderer = BinauralRenderer(rate)
-    with AmbixWriter(path, rate, channels(wanted.order), guarded=request.again is None) as master:
-
-        def deliver(block: Float32) -> None:
-            master.write(block)
-            if request.map:
-                drawn.add(block[:CHANNELS])
-
-        if not request.preview:
-            use_beside(blocks, deliver)
-            return master
-        with AmbixWriter(path.with_suffix(".preview.wav"), rate, channels=2) as preview:
-
-            def deliver_both(block: Float32) -> None:
-                deliver(block)
-                preview.write(renderer.process(block[:CHANNELS]))
-
-            use_beside(blocks, deliver_both)
-            preview.write(renderer.finish())
-    return master
 
 
 @contextmanager

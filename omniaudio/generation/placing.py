@@ -10,8 +10,6 @@ import numpy as np
 
 from omniaudio.ambisonics import Floats, Sound
 
-MAX_ORDER = 3
-
 REFERENCE_SPL, REFERENCE_DBFS = 70.0, -23.0
 """A source of 70 dB SPL, as somebody who speaks near by, sounds at −23 dBFS while it sounds (EBU R 128's level)."""
 LEVEL_SLOPE = 0.5

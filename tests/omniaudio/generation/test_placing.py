@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omniaudio.ambisonics import encode, unit_vector
-from omniaudio.generation.placing import BED_RANGE, MAX_ORDER, SOURCE_RANGE, Diffuser, channels, file_level, harmonics
+from omniaudio.generation.placing import BED_RANGE, SOURCE_RANGE, Diffuser, channels, file_level, harmonics
+from omniaudio.limits import MAX_ORDER
 
 ORDERS = np.floor(np.sqrt(np.arange(channels(MAX_ORDER)))).astype(int)
 
