@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 from omniaudio.config import ModelConfig, load_config
-from omniaudio.sampler import euler, guided
-from omniaudio.windows import noise
+from omniaudio.generation.sampler import euler, guided
+from omniaudio.generation.windows import noise
 from trt_engine.runtime.session import Array
 
 SEED = 0

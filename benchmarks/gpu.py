@@ -28,11 +28,11 @@ from benchmarks.measure import Summary
 from benchmarks.model import RELEASED, random_model
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.errors import ExitCode
-from omniaudio.generator import ConditionStore, Stages
-from omniaudio.windows import plan
+from omniaudio.generation.pipeline import ConditionStore, Stages
+from omniaudio.generation.windows import plan
+from trt_engine.compile.targets import Flavour
 from trt_engine.runtime.session import Backend, Description
 from trt_engine.runtime.torch import TorchPipeline
-from trt_engine.targets import Flavour
 
 ROUNDS = 7
 LAST_BEGIN = 420.0
@@ -195,8 +195,8 @@ class Bench:
 
     def _video(self, clip: Path) -> Compute:
         from benchmarks.generate import write_clip  # noqa: PLC0415 - needs PyAV, which a machine with a GPU may lack
-        from omniaudio.panorama import vision_inputs  # noqa: PLC0415
-        from omniaudio.video import frames  # noqa: PLC0415
+        from omniaudio.video.clip import frames  # noqa: PLC0415
+        from omniaudio.video.panorama import vision_inputs  # noqa: PLC0415
 
         write_clip(clip, VIDEO_SECONDS)
         shown = len(self.inputs.pictures["video_360"])

@@ -6,11 +6,11 @@ from typing import Any
 from benchmarks.model import RELEASED
 from omniaudio.config import load_config
 from omniaudio.errors import UserError
-from omniaudio.generator import Stages
-from trt_engine.compiler import library
-from trt_engine.profiles import Limits
+from omniaudio.generation.pipeline import Stages
+from trt_engine.compile.compiler import library
+from trt_engine.compile.profiles import Limits
+from trt_engine.compile.targets import NATIVE, Flavour, Precision, architectures
 from trt_engine.runtime.session import Backend, Description
-from trt_engine.targets import NATIVE, Flavour, Precision, architectures
 
 SIDE = 64
 
@@ -52,8 +52,8 @@ def open_engines(flavour: Flavour, folder: Path) -> Stages:
         ImportError: what exporting needs is not here.
     """
     from benchmarks.prepare import write_model  # noqa: PLC0415 - needs transformers, and exporting needs onnx
-    from trt_engine.builder import Order, build  # noqa: PLC0415
-    from trt_engine.runtime.tensorrt_pipeline import TensorRtPipeline  # noqa: PLC0415
+    from trt_engine.bundling.builder import Order, build  # noqa: PLC0415
+    from trt_engine.runtime.tensorrt.pipeline import TensorRtPipeline  # noqa: PLC0415
 
     precision = Precision.FP16
     targets = architectures(flavour, [NATIVE], precision)

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from benchmarks.model import random_model, round_matrices
 from omniaudio.config import ModelConfig
+from omniaudio.generation.sampler import euler, guided
+from omniaudio.generation.windows import noise
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model.vision import FEATURES, PICTURE_SIZE, MetaClip
-from omniaudio.sampler import euler, guided
-from omniaudio.windows import noise
 
 SEED = 0
 FP8_LARGEST = torch.finfo(torch.float8_e4m3fn).max

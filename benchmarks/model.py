@@ -5,11 +5,11 @@ import math
 import torch
 from torch import nn
 
-from omniaudio import zoo
 from omniaudio.config import CONFIG_NAME, ModelConfig
 from omniaudio.model.omniaudio import OmniAudio
+from omniaudio.model_zoo import registry
 
-RELEASED = zoo.PACKAGED / "omniaudio" / CONFIG_NAME
+RELEASED = registry.PACKAGED / "omniaudio" / CONFIG_NAME
 SEED = 0
 
 

@@ -18,8 +18,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.generate import write_clip
 from benchmarks.measure import Process
+from omniaudio_client.client import ADDRESS, TOKEN, find
 from osc_bridge.packets import LARGEST_PACKET, Argument, Message, read, write
-from trt_engine.client import ADDRESS, TOKEN, find
 
 REQUESTS = 60
 QUESTIONS = 1000

@@ -4,8 +4,9 @@
 
 Eight kinds of sound, spread over all that it knows, are generated from noise in float32 by torch, one window each,
 with all steps and guidance. Each precision then generates the same by its own graphs of every stage. They are computed
-on the CPU, rounded as the graphs say (`trt_engine.emulation`): not on a GPU. fp8 is calibrated as `omniaudio build`
-does it, by every kind and other noise. Prints a table in Markdown: medians and the worst of the kinds and steps.
+on the CPU, rounded as the graphs say (`trt_engine.graphs.emulation`): not on a GPU. fp8 is calibrated as
+`omniaudio build` does it, by every kind and other noise.
+Prints a table in Markdown: medians and the worst of the kinds and steps.
 """
 
 import argparse
@@ -20,18 +21,18 @@ import torch
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
-from omniaudio import zoo
 from omniaudio.config import ModelConfig, load_config
-from trt_engine import bundle
-from trt_engine.bundle import Stage
-from trt_engine.calibration import Walk, calibrate, every_kind, walk
-from trt_engine.emulation import emulate
-from trt_engine.precision import Amplitudes, lower
+from omniaudio.model_zoo import registry
+from trt_engine.bundling.calibration import Walk, calibrate, every_kind, walk
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import Stage
+from trt_engine.compile.targets import Precision
+from trt_engine.graphs.emulation import emulate
+from trt_engine.graphs.precision import Amplitudes, lower
+from trt_engine.graphs.stage_modules import load_parts, stage_functions
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array, Session
 from trt_engine.runtime.torch import TorchSession
-from trt_engine.stage_modules import load_parts, stage_functions
-from trt_engine.targets import Precision
 
 WINDOWS = 8
 SEED = 0
@@ -122,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precisions", default=",".join(Precision))
     precisions = [Precision(name) for name in parser.parse_args().precisions.split(",")]
-    model = zoo.find(zoo.DRAFT)
+    model = registry.find(registry.DRAFT)
     config = load_config(model.config)
     functions = stage_functions(*load_parts(model))
     exact = {stage: TorchSession(compute, torch.device("cpu")) for stage, compute in functions.items()}

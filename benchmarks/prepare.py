@@ -11,16 +11,16 @@ from pathlib import Path
 import transformers
 
 from benchmarks.model import RELEASED, random_model
-from omniaudio import zoo
 from omniaudio.config import CONFIG_NAME, load_config
 from omniaudio.model.checkpoint import save_weights
 from omniaudio.model.vision import FEATURES
-from trt_engine.export import export_model
+from omniaudio.model_zoo import registry
+from trt_engine.bundling.export import export_model
 
 MODEL = "omniaudio-random"
 
 
-def write_model(config: Path, folder: Path) -> zoo.Model:
+def write_model(config: Path, folder: Path) -> registry.Model:
     """Config and random weights in a new folder of models, with a small MetaCLIP beside."""
     target = folder / MODEL
     target.mkdir(parents=True, exist_ok=True)
@@ -28,11 +28,11 @@ def write_model(config: Path, folder: Path) -> zoo.Model:
     vision = transformers.CLIPVisionConfig(
         hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1, projection_dim=FEATURES
     )
-    transformers.CLIPVisionModelWithProjection(vision).save_pretrained(folder / zoo.METACLIP)
+    transformers.CLIPVisionModelWithProjection(vision).save_pretrained(folder / registry.METACLIP)
     whole = transformers.CLIPConfig(vision_config=vision.to_dict(), projection_dim=FEATURES)
-    whole.save_pretrained(folder / zoo.METACLIP)  # over the half's own, which says less
+    whole.save_pretrained(folder / registry.METACLIP)  # over the half's own, which says less
     shutil.copy(config, target / CONFIG_NAME)
-    return zoo.find(str(target))
+    return registry.find(str(target))
 
 
 def main() -> None:

@@ -28,8 +28,8 @@ GRAPHS_COME_FROM = (
     "benchmarks/model.py",
     "benchmarks/prepare.py",
     "omniaudio/model/*.py",
-    "trt_engine/export.py",
-    "trt_engine/stage_modules.py",
+    "trt_engine/bundling/export.py",
+    "trt_engine/graphs/stage_modules.py",
 )
 """Source that decides what the released size's graphs are."""
 

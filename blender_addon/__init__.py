@@ -1,23 +1,15 @@
-"""OmniAudio for Blender: spatial audio for 360° pictures, in the sequencer.
+"""OmniAudio for Blender: spatial audio for 360° video, in the sequencer.
 
-`client`, `service_process`, `engine`, `engine_process`, `task`, `work`, `frames`, `geometry`, `provenance`, `kinds`,
-`sound_sources`, `sound_part`, `osc_process`, `scene_asked`, `fixes` and `errors` know no bpy and are tested as plain
-Python; the others live in Blender.
+`core` and `service` know no bpy and are tested as plain Python; the other rooms live in Blender.
 """
 
 
 def register() -> None:
     # Nothing is done at import; no bpy, no harm.
-    from . import (  # noqa: PLC0415
-        operators,
-        osc_settings,
-        panels,
-        preferences,
-        scene_copy,
-        scene_requests,
-        settings,
-        source_list,
-    )
+    from . import operators, panels  # noqa: PLC0415
+    from .props import osc_settings, preferences, settings, source_list  # noqa: PLC0415
+    from .render import scene_copy  # noqa: PLC0415
+    from .session import scene_requests  # noqa: PLC0415
 
     osc_settings.register()
     preferences.register()
@@ -30,18 +22,10 @@ def register() -> None:
 
 
 def unregister() -> None:
-    from . import (  # noqa: PLC0415
-        blender_engine,
-        blender_osc,
-        operators,
-        osc_settings,
-        panels,
-        preferences,
-        scene_copy,
-        scene_requests,
-        settings,
-        source_list,
-    )
+    from . import operators, panels  # noqa: PLC0415
+    from .props import osc_settings, preferences, settings, source_list  # noqa: PLC0415
+    from .render import scene_copy  # noqa: PLC0415
+    from .session import blender_engine, blender_osc, scene_requests  # noqa: PLC0415
 
     scene_requests.unregister()
     panels.unregister()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from .frames import Placement
+from .core.frames import Placement
 
 # 5.1 renamed the sequencer's attributes; the old names warn since, and go in 6.0.
 _NEW_NAMES = {

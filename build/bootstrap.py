@@ -31,8 +31,8 @@ STAMP = "omniaudio.json"  # in each environment: what it holds
 DEBIAN_LIBRARIES = "libegl1 libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
 TYPED = [
     "benchmarks",
-    "blender_addon/task.py",
-    "blender_addon/frames.py",
+    "blender_addon/service/task.py",
+    "blender_addon/core/frames.py",
     "build/bootstrap.py",
     "build/build_addon.py",
     "build/build_reapack.py",

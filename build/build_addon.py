@@ -9,6 +9,7 @@ zip on Blender's window. Standard library only; the same source gives the same b
 
 import hashlib
 import json
+import re
 import sys
 import tomllib
 import zipfile
@@ -20,12 +21,10 @@ SOURCE = REPOSITORY / "blender_addon"
 MANIFEST = "blender_manifest.toml"
 INDEX = "index.json"
 
-SHARED = [
-    REPOSITORY / "trt_engine" / "client.py",
-    REPOSITORY / "trt_engine" / "service_process.py",
-    REPOSITORY / "omniaudio" / "recognition" / "kinds.toml",
-]
-"""The extension has links to these, which git on Windows checks out as files with a path in them."""
+VENDORED = REPOSITORY / "omniaudio_client"
+"""Goes into the extension as a package of its own: an extension may not add to `sys.path`, and an update of it reloads
+only what lies below it."""
+OUTSIDE = re.compile(rb"^from omniaudio_client\b", re.MULTILINE)
 
 
 def build_addon(folder: Path) -> Path:
@@ -33,17 +32,27 @@ def build_addon(folder: Path) -> Path:
     manifest = tomllib.loads((SOURCE / MANIFEST).read_text("utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{manifest['id']}-{manifest['version']}.zip"
-    files = {path.relative_to(SOURCE).as_posix(): path for path in sorted(SOURCE.rglob("*.py"))}
-    files |= {path.name: path for path in SHARED}
-    files |= {MANIFEST: SOURCE / MANIFEST, "LICENSE": REPOSITORY / "LICENSE"}
+    files = {path.relative_to(SOURCE).as_posix(): _vendoring(path) for path in SOURCE.rglob("*.py")}
+    files |= {
+        path.relative_to(REPOSITORY).as_posix(): path.read_bytes()
+        for pattern in ("*.py", "*.toml")
+        for path in VENDORED.rglob(pattern)
+    }
+    files |= {MANIFEST: (SOURCE / MANIFEST).read_bytes(), "LICENSE": (REPOSITORY / "LICENSE").read_bytes()}
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, path in sorted(files.items()):
+        for name, content in sorted(files.items()):
             entry = zipfile.ZipInfo(name)  # dated 1980, so that no clock changes the bytes
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, content)
     text = json.dumps(_index(manifest, target), indent=2, ensure_ascii=False) + "\n"
     (folder / INDEX).write_text(text, encoding="utf-8", newline="\n")
     return target
+
+
+def _vendoring(path: Path) -> bytes:
+    """A module of the extension that imports `omniaudio_client` from within the extension."""
+    depth = len(path.relative_to(SOURCE).parts)
+    return OUTSIDE.sub(b"from " + b"." * depth + b"omniaudio_client", path.read_bytes())
 
 
 def _index(manifest: dict[str, Any], archive: Path) -> dict[str, Any]:

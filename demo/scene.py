@@ -29,7 +29,7 @@ class Thing(NamedTuple):
     """What is seen, and should be heard."""
 
     kind: str
-    """In the words of `omniaudio/recognition/kinds.toml`."""
+    """In the words of `omniaudio_client/kinds.toml`."""
     file: str
     size: float
     """Its width in degrees, seen from the camera."""

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from omniaudio import zoo
 from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.model_zoo import registry
 from omniaudio.output import check_output
 
 ENTRY_POINTS = "omniaudio.commands"
@@ -29,7 +29,7 @@ def verify(
 ) -> None:
     """Check this installation against figures of the released code: one JSON line, tensor → relative error."""
     try:
-        from omniaudio import verify as parity  # noqa: PLC0415 - torch is not always installed
+        from omniaudio.model import verify as parity  # noqa: PLC0415 - torch is not always installed
     except ImportError as error:
         raise UserError(f"Verifying needs torch: run {installation('torch')}.", ExitCode.NO_BACKEND) from error
     errors, good = parity.verify(folder)
@@ -51,7 +51,7 @@ def info(
     if sources is not None:
         _find_sources(file, sources, as_json)
         return
-    from omniaudio.info import as_text, describe  # noqa: PLC0415 - other commands start without it
+    from omniaudio.analysis.inspect import as_text, describe  # noqa: PLC0415 - other commands start without it
 
     report = describe(file)
     if as_json:
@@ -79,7 +79,7 @@ def models(context: typer.Context) -> None:
     """List the models that are here or to be had, and fetch them."""
     if context.invoked_subcommand is None:
         table = Table("model", "state", "on disk", "to fetch", "licence", Column("folder", overflow="fold"))
-        for model in zoo.models():
+        for model in registry.models():
             to_fetch = sum(part.gigabytes for part in model.missing)
             table.add_row(
                 model.name,
@@ -98,17 +98,17 @@ def fetch(
     yes: Annotated[bool, typer.Option("--yes", help="Agree to the licences without being asked.")] = False,
 ) -> None:
     """Fetch a model from the Hub: its licences are shown, then it is downloaded and checked."""
-    from omniaudio import hub  # noqa: PLC0415 - other commands start without it
+    from omniaudio.model_zoo import download  # noqa: PLC0415 - other commands start without it
 
-    files = hub.listed(name)
+    files = download.listed(name)
     for file in files:
         typer.echo(f"{file.part.what}: {file.name}, {file.size / 1e9:.2f} GB. Licence: {file.part.licence}.")
-    typer.echo(f"To {zoo.user_folder()}.")
+    typer.echo(f"To {registry.user_folder()}.")
     if not yes and not typer.confirm("Do you agree to these licences, and fetch?"):
         raise typer.Exit(ExitCode.CANCELLED)
-    hub.download(files)
-    model = zoo.find(name)
-    if hub.check(model):
+    download.download(files)
+    model = registry.find(name)
+    if download.check(model):
         typer.echo(f"The model {name!r} is complete, and its tensors are exactly its config's.")
     else:
         typer.echo(

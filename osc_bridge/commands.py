@@ -16,6 +16,7 @@ import typer
 from platformdirs import user_music_path
 
 from omniaudio.errors import ExitCode, UserError
+from omniaudio_client.client import Client, EngineError, default_folder, find
 from osc_bridge.bridge import Bridge
 from osc_bridge.console import Console, last_word, when_the_reader_goes
 from osc_bridge.ledger import Ledger
@@ -25,7 +26,6 @@ from osc_bridge.packets import PacketError
 from osc_bridge.sender import Outcome, Sender
 from osc_bridge.service_engine import ServiceEngine
 from osc_bridge.transport import listen_tcp, listen_udp
-from trt_engine.client import Client, EngineError, default_folder, find
 from trt_engine.commands.engine import UNAUTHORIZED, TokenFile, as_user_error, named, user_errors
 from trt_engine.service.settings import default_roots
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from trt_engine.client import UNREACHABLE, Client, EngineError
-from trt_engine.service_process import LINGER_SECONDS, ServiceProcess, running
+from omniaudio_client.client import UNREACHABLE, Client, EngineError
+from omniaudio_client.discovery import LINGER_SECONDS, ServiceProcess, running
 
 COMMAND = (sys.executable, "-m", "omniaudio.cli")
 PAUSE_SECONDS = 10.0

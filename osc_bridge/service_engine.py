@@ -12,13 +12,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from omniaudio.ambisonics import angles
+from omniaudio.audio.ambisonics import angles
 from omniaudio.errors import UserError
 from omniaudio.recognition.sources import Source, Sources
-from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
-from osc_bridge.ledger import KEPT_ENDED, Entry
-from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
-from trt_engine.client import (
+from omniaudio_client.client import (
     Client,
     EngineError,
     InspectRequest,
@@ -29,6 +26,9 @@ from trt_engine.client import (
     SceneSource,
     TakeResult,
 )
+from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
+from osc_bridge.ledger import KEPT_ENDED, Entry
+from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
 from trt_engine.commands.engine import TOKEN_WANTED, UNAUTHORIZED
 from trt_engine.service.settings import default_roots
 

@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 
-from trt_engine.client import Client, Job
+from omniaudio_client.client import Client, Job
 
 SECONDS = 60.0
 

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from trt_engine.client import Client, find
+from omniaudio_client.client import Client, find
 from trt_engine.service.settings import ADDRESS
 
 SECONDS_TO_START = 60.0

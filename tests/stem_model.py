@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omniaudio import zoo
 from omniaudio.config import CONFIG_NAME, ModelConfig, parse_config
+from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.stems import kinds_of
-from omniaudio.generator import Stages
-from omniaudio.windows import beside, noise, plan
+from omniaudio.generation.windows import beside, noise, plan
+from omniaudio.model_zoo import registry
 
 STEM: dict[str, Any] = {
     "model_type": "diffusion_cond",
@@ -60,7 +60,7 @@ def stem_config() -> ModelConfig:
     return parse_config(STEM, "the small stem model")
 
 
-def write_stem_model(folder: Path) -> zoo.Model:
+def write_stem_model(folder: Path) -> registry.Model:
     """Config and random weights in a new folder; no graphs."""
     from omniaudio.model.checkpoint import save_weights  # noqa: PLC0415 - needs torch, as what follows
     from omniaudio.model.omniaudio import OmniAudio  # noqa: PLC0415
@@ -68,7 +68,7 @@ def write_stem_model(folder: Path) -> zoo.Model:
     folder.mkdir()
     (folder / CONFIG_NAME).write_text(json.dumps(STEM))
     save_weights(OmniAudio(stem_config()), folder / "model.safetensors")
-    return zoo.find(str(folder))
+    return registry.find(str(folder))
 
 
 def sampled_stems(stages: Stages, begin: float, steps: int = 3) -> NDArray[np.float32]:

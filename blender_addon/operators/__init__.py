@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..work import works
+from ..core.work import works
 from . import deliver, engine, generate, jobs, listen, osc, pump, request, sources, takes
 
 CLASSES = tuple(

@@ -3,9 +3,9 @@
 import bpy
 
 from ..blender_versions import sequencer_scene
-from ..errors import UserError
-from ..provenance import provenance_of
-from ..takes import TakeStrips, takes_of
+from ..core.errors import UserError
+from ..core.provenance import provenance_of
+from ..sequencer.takes import TakeStrips, takes_of
 
 
 def active_strip(context: bpy.types.Context) -> bpy.types.Strip | None:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import bpy
 
-from .. import frames
 from ..blender_versions import sequencer_scene
-from ..preferences import preferences
-from ..snapshot import LONGEST_STEM, Snapshot, output_folder, take_snapshot
-from ..sound_strips import kept_file
-from ..sources import Panorama, Sequence
-from ..takes import TakeStrips
-from ..work import Allowed, Cancelled, Steps, Work
-from ..works.deliver import Delivery, deliver
+from ..core import frames
+from ..core.work import Allowed, Cancelled, Steps, Work
+from ..props.preferences import preferences
+from ..sequencer.sound_strips import kept_file
+from ..sequencer.sources import Panorama, Sequence
+from ..sequencer.takes import TakeStrips
+from ..workflows.deliver import Delivery, deliver
+from ..workflows.snapshot import LONGEST_STEM, Snapshot, output_folder, take_snapshot
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import bpy
 
-from .. import blender_engine
-from ..preferences import PACKAGE
+from ..core.package import PACKAGE
+from ..session import blender_engine
 
 LINES_SHOWN = 25
 POPUP_WIDTH = 900

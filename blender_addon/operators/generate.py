@@ -9,21 +9,21 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
-from .. import frames, sound_sources
 from ..blender_versions import content_of, sequencer_scene, show_sequence
-from ..errors import UserError
-from ..preferences import preferences
-from ..provenance import PICTURE, provenance_of
-from ..results import sources_beside
-from ..settings import HIGHEST_SEED, SOURCES
-from ..snapshot import LONGEST_STEM, Wish, output_folder, take_snapshot
-from ..sound_strips import kept_file
-from ..source_list import fill, list_of, shown_clip
-from ..sources import PictureStrip
-from ..takes import TakeStrips
-from ..work import Allowed, Cancelled, Steps, Work
-from ..works.anchor import camera_sound
-from ..works.generate import Order, Part, carry_out, generate
+from ..core import frames, sound_sources
+from ..core.errors import UserError
+from ..core.provenance import PICTURE, provenance_of
+from ..core.work import Allowed, Cancelled, Steps, Work
+from ..props.preferences import preferences
+from ..props.settings import HIGHEST_SEED, SOURCES
+from ..props.source_list import fill, list_of, shown_clip
+from ..sequencer.sound_strips import kept_file
+from ..sequencer.sources import PictureStrip
+from ..sequencer.takes import TakeStrips
+from ..service.results import sources_beside
+from ..workflows.anchor import camera_sound
+from ..workflows.generate import Order, Part, carry_out, generate
+from ..workflows.snapshot import LONGEST_STEM, Wish, output_folder, take_snapshot
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 

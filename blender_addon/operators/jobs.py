@@ -3,8 +3,8 @@
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
-from ..errors import UserError
-from ..work import Allowed, Work, works
+from ..core.errors import UserError
+from ..core.work import Allowed, Work, works
 from .pump import WorkOperator
 
 

@@ -5,11 +5,11 @@ import math
 import bpy
 
 from ..blender_versions import sequencer_scene
-from ..errors import UserError
-from ..sound_strips import kept_file
-from ..work import Work
-from ..works.listen import listen
-from ..works.sound_map import map_movie, map_picture
+from ..core.errors import UserError
+from ..core.work import Work
+from ..sequencer.sound_strips import kept_file
+from ..workflows.listen import listen
+from ..workflows.sound_map import map_movie, map_picture
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 

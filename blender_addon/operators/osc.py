@@ -3,9 +3,9 @@
 import bpy
 from bpy.props import IntProperty
 
-from .. import blender_osc
-from ..errors import UserError
-from ..preferences import preferences
+from ..core.errors import UserError
+from ..props.preferences import preferences
+from ..session import blender_osc
 
 
 class OMNIAUDIO_OT_osc_start(bpy.types.Operator):  # noqa: N801 (Blender's own form)

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import bpy
 
-from .. import blender_engine
-from ..errors import UserError
-from ..work import Work, works
+from ..core.errors import UserError
+from ..core.work import Work, works
+from ..session import blender_engine
 
 TICK = 0.1
 """Seconds between two steps in a window."""

@@ -2,10 +2,10 @@
 
 import bpy
 
-from .. import scene_requests
-from ..errors import UserError
-from ..work import Work
-from ..works.scene import answer, snapshot_for
+from ..core.errors import UserError
+from ..core.work import Work
+from ..session import scene_requests
+from ..workflows.scene import answer, snapshot_for
 from .pump import WorkOperator
 
 

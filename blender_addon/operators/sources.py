@@ -6,13 +6,24 @@ from functools import partial
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty
 
+from omniaudio_client.kinds import all_kinds, kind, name_of
+
 from ..blender_versions import sequencer_scene
-from ..errors import UserError
-from ..kinds import all_kinds, kind, name_of
-from ..snapshot import take_snapshot
-from ..source_list import OmniAudioSourceList, add, clear, entry_at, fill, is_of, list_of, remove, shown_clip
-from ..work import Allowed, Cancelled, Steps, Work
-from ..works.detect import detect
+from ..core.errors import UserError
+from ..core.work import Allowed, Cancelled, Steps, Work
+from ..props.source_list import (
+    OmniAudioSourceList,
+    add,
+    clear,
+    entry_at,
+    fill,
+    is_of,
+    list_of,
+    remove,
+    shown_clip,
+)
+from ..workflows.detect import detect
+from ..workflows.snapshot import take_snapshot
 from .pump import WorkOperator
 
 _ITEMS: dict[bool | None, list[tuple[str, str, str]]] = {}

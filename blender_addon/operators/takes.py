@@ -4,11 +4,11 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..blender_versions import sequencer_scene
-from ..errors import UserError
-from ..settings import ANCHORS
-from ..takes import use_take
-from ..work import Work
-from ..works.anchor import set_anchor
+from ..core.errors import UserError
+from ..core.work import Work
+from ..props.settings import ANCHORS
+from ..sequencer.takes import use_take
+from ..workflows.anchor import set_anchor
 from .choice import OfTake, all_takes, chosen_take
 from .pump import WorkOperator
 

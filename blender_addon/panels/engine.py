@@ -2,7 +2,7 @@
 
 import bpy
 
-from .. import blender_engine
+from ..session import blender_engine
 from .text import draw_sentence
 
 _LOOKS = {

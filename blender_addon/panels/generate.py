@@ -4,12 +4,14 @@ from fractions import Fraction
 
 import bpy
 
-from .. import blender_engine, frames
+from omniaudio_client.client import Model
+
 from ..blender_versions import sequencer_scene, shown_place
-from ..client import Model
-from ..preferences import preferences
-from ..snapshot import output_folder
-from ..sources import chosen_strip, shown_range
+from ..core import frames
+from ..props.preferences import preferences
+from ..sequencer.sources import chosen_strip, shown_range
+from ..session import blender_engine
+from ..workflows.snapshot import output_folder
 from .engine import draw_engine
 from .sources import draw_sources
 from .text import draw_sentence

@@ -2,8 +2,8 @@
 
 import bpy
 
-from ..fixes import fixes
-from ..work import Work, works
+from ..core.fixes import fixes
+from ..core.work import Work, works
 from .text import draw_sentence
 
 _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}

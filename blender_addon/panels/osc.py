@@ -2,8 +2,8 @@
 
 import bpy
 
-from .. import blender_osc
-from ..preferences import preferences
+from ..props.preferences import preferences
+from ..session import blender_osc
 from .text import draw_sentence
 
 _ICONS = {"off": "UNLINKED", "starting": "SORTTIME", "listening": "LINKED", "failed": "ERROR"}

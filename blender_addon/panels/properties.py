@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..source_list import is_of, shown_clip
+from ..props.source_list import is_of, shown_clip
 from .generate import draw_render
 from .jobs import draw_running
 

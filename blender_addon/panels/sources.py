@@ -4,9 +4,10 @@ import math
 
 import bpy
 
-from .. import sound_sources
-from ..kinds import name_of
-from ..source_list import OmniAudioSoundSource, OmniAudioSourceList, is_of, list_of, shown_clip
+from omniaudio_client.kinds import name_of
+
+from ..core import sound_sources
+from ..props.source_list import OmniAudioSoundSource, OmniAudioSourceList, is_of, list_of, shown_clip
 from .text import draw_sentence
 
 FEWEST_ROWS = 2

@@ -3,10 +3,10 @@
 import bpy
 
 from ..blender_versions import sequencer_scene
-from ..errors import UserError
+from ..core.errors import UserError
 from ..operators.choice import all_takes, chosen_take, has_takes
 from ..operators.generate import part_of
-from ..takes import TakeStrips
+from ..sequencer.takes import TakeStrips
 from .text import draw_sentence
 
 

@@ -36,8 +36,8 @@ from torch import Tensor
 
 from omniaudio.config import load_config
 from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
+from omniaudio.generation.sampler import euler, guided
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.sampler import euler, guided
 
 SEED = 2026
 STEPS = 25

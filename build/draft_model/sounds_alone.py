@@ -20,15 +20,15 @@ from recordings import Kind, for_training, read_kinds, read_prepared
 from safetensors.torch import save_file
 from torch import Tensor
 
-from omniaudio import zoo
 from omniaudio.config import CONFIG_NAME, ModelConfig, load_config
 from omniaudio.model.checkpoint import released_tensors
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model.spectral import SpectralCodec
+from omniaudio.model_zoo import registry
 from omniaudio.training import autoencoder
 from omniaudio.training.phrases import Recording, phrase
 from omniaudio.training.stages import Batch, Stage, Trainer
-from trt_engine.export import export_model
+from trt_engine.bundling.export import export_model
 
 SEED = 0
 CODEC_CLIPS = 2400
@@ -134,7 +134,7 @@ def write_model(model: OmniAudio, folder: Path) -> None:
     shutil.copy(CONFIG, folder / CONFIG_NAME)
     tensors = {name: value.detach().contiguous() for name, value in released_tensors(model)}
     save_file({n: value.half() if value.ndim > 1 else value for n, value in tensors.items()}, folder / WEIGHTS)
-    export_model(zoo.find(str(folder)))
+    export_model(registry.find(str(folder)))
 
 
 def main(

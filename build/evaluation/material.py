@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scenes import BUILD, SECONDS, Listing, Scene, Split, Thing
 
-from omniaudio.linear_images import read_exr
 from omniaudio.recognition import kinds
 from omniaudio.training.scenes import Billboard, render
+from omniaudio.video.linear_images import read_exr
 
 sys.path[:0] = [str(BUILD / "recognition"), str(BUILD / "draft_model")]
 import drawings  # noqa: E402

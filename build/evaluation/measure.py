@@ -27,15 +27,20 @@ from material import Material, show
 from scenes import BUILD, Scene, Split, scenes
 from takes_heard import Judge, Recording, Result
 
-from omniaudio import zoo
 from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
+from omniaudio.model_zoo import registry
 from omniaudio.recognition.networks import OnnxNetworks
-from trt_engine.pipeline import open_pipeline
+from trt_engine.runtime.open import open_pipeline
 
 sys.path.append(str(BUILD.parent))
 from benchmarks.page import write_blocks
 
-MEASURED = ("omniaudio/recognition", "omniaudio/generation", "omniaudio/models/recognition", "omniaudio/models/draft")
+MEASURED = (
+    "omniaudio/recognition",
+    "omniaudio/generation",
+    "omniaudio/model_zoo/checkpoints/recognition",
+    "omniaudio/model_zoo/checkpoints/draft",
+)
 """Where what is measured lies: a change there makes earlier results worthless."""
 COST_SECONDS = 10.0
 """Length of the clip whose time and memory are measured."""
@@ -43,7 +48,7 @@ COST_SECONDS = 10.0
 
 SPECTROGRAMS = 10
 README, PAGE = BUILD.parent / "README.md", BUILD.parent / "docs" / "quality.md"
-CARD = BUILD.parent / "omniaudio" / "models" / "draft" / "MODEL_CARD.md"
+CARD = BUILD.parent / "omniaudio" / "model_zoo" / "checkpoints" / "draft" / "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ _judge: list[tuple[Judge, Place]] = []
 
 
 def _begin(place: Place) -> None:
-    stages = open_pipeline(zoo.find("draft"), "auto")
+    stages = open_pipeline(registry.find("draft"), "auto")
     _judge.append((Judge(stages, OnnxNetworks(), Yamnet(place.weights)), place))
 
 

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from omniaudio.ambisonics import Floats, unit_vector
+from omniaudio.audio.ambisonics import Floats, unit_vector
 
 BUILD = Path(__file__).parents[1]
 

@@ -15,16 +15,16 @@ import soundfile
 from pydantic import BaseModel, ConfigDict
 from scenes import BUILD, SECONDS, SHOWN, Group, Scene, Split, Thing
 
-from omniaudio import takes
-from omniaudio.ambisonics import Floats, angle_between, unit_vector
-from omniaudio.ambisonics import direction as direction_of
+from omniaudio.audio.ambisonics import Floats, angle_between, unit_vector
+from omniaudio.audio.ambisonics import direction as direction_of
 from omniaudio.evaluation import metrics
 from omniaudio.evaluation.yamnet import Yamnet
-from omniaudio.generator import Stages
+from omniaudio.generation import takes
+from omniaudio.generation.pipeline import Stages
+from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition import kinds
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
-from omniaudio.sidecar import Sidecar
 
 sys.path.insert(0, str(BUILD / "draft_model"))
 import recordings

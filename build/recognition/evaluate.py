@@ -24,7 +24,7 @@ from drawings import DEVELOPMENT, TEST, Drawing, fetched, plain_world
 from numpy.typing import NDArray
 from PIL import Image
 
-from omniaudio.ambisonics import unit_vector
+from omniaudio.audio.ambisonics import unit_vector
 from omniaudio.recognition import kinds
 from omniaudio.recognition.finder import FIELDS, VIEW, Finder
 from omniaudio.recognition.networks import OnnxNetworks

@@ -1,4 +1,4 @@
-"""Makes `omniaudio/models/recognition/drawings.npz`: the linear head that names drawn things by their features.
+"""Makes `omniaudio/model_zoo/checkpoints/recognition/drawings.npz`: the linear head that names drawings.
 
     python build/recognition/train_drawings.py CACHE
 
@@ -15,11 +15,11 @@ import torch
 from drawings import NOTHING, TRAIN, Fonts, background, fetched, hung
 from numpy.typing import NDArray
 
-from omniaudio.panorama import resize
 from omniaudio.recognition import kinds
 from omniaudio.recognition.drawings import FILE, balanced
 from omniaudio.recognition.finder import COLUMNS, PATCH, ROWS
 from omniaudio.recognition.networks import OnnxNetworks
+from omniaudio.video.panorama import resize
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "draft_model"))
 from panoramas import MIDDLE_GREY, from_exr_module

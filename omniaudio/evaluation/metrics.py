@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omniaudio import ambisonics
-from omniaudio.ambisonics import Floats
+from omniaudio.audio import ambisonics
+from omniaudio.audio.ambisonics import Floats
 from omniaudio.errors import UserError
 
 TRACK_BLOCK_SECONDS = 0.25

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from omniaudio.ambisonics import Floats
+from omniaudio.audio.ambisonics import Floats
 from omniaudio.errors import UserError
 
 CONFIDENCE = 0.95

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from omniaudio.again import splice
+from omniaudio.generation.inpainting import splice
+from omniaudio.generation.pipeline import DECODING, FIRST_TAKE_AGAIN, LOOKING, SAMPLING, Stages
 from omniaudio.generation.stems import StemGeneration, parts
 from omniaudio.generation.take_sound import TakeSound, Wanted
-from omniaudio.generator import DECODING, FIRST_TAKE_AGAIN, LOOKING, SAMPLING, Stages
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.recognise import recognise

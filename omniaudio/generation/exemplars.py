@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.windows import raised_cosine
+from omniaudio.generation.windows import raised_cosine
 
 Float32 = NDArray[np.float32]
 

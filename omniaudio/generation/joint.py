@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from omniaudio import video
-from omniaudio.again import known_latents, splice
+from omniaudio.generation.inpainting import known_latents, splice
+from omniaudio.generation.pipeline import Generation, Stages
 from omniaudio.generation.take_sound import TakeSound, Wanted
-from omniaudio.generator import Generation, Stages
 from omniaudio.progress import Report
+from omniaudio.video import clip
 
 
 class JointTakes:
@@ -28,7 +28,7 @@ class JointTakes:
         self._generation = Generation(stages, seconds, wanted.chosen, report)
         try:
             frame_rate, shown = stages.config.omniaudio.frame_rate, min(seconds, wanted.seconds - skipped)
-            pictures = video.frames(wanted.clip, frame_rate, wanted.start + skipped, shown)
+            pictures = clip.frames(wanted.clip, frame_rate, wanted.start + skipped, shown)
             self._generation.look(frame.image for frame in pictures)
             held = None if cut is None else known_latents(cut, stages.encode, stages.config)
             self._latents = self._generation.sample(held)

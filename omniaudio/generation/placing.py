@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from omniaudio.ambisonics import Floats, Sound
+from omniaudio.audio.ambisonics import Floats, Sound
 
 REFERENCE_SPL, REFERENCE_DBFS = 70.0, -23.0
 """A source of 70 dB SPL, as somebody who speaks near by, sounds at −23 dBFS while it sounds (EBU R 128's level)."""

@@ -17,18 +17,18 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from omniaudio.ambisonics import Floats, Sound
+from omniaudio.audio.ambisonics import Floats, Sound
 from omniaudio.config import KindVectorPart, ModelConfig
-from omniaudio.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.generation.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
 from omniaudio.generation.exemplars import Exemplar
+from omniaudio.generation.pipeline import DECODING, SAMPLING, Settings, Stages
 from omniaudio.generation.placing import Diffuser, channels, file_level, harmonics
-from omniaudio.generator import DECODING, SAMPLING, Settings, Stages
+from omniaudio.generation.sampler import halves
+from omniaudio.generation.windows import beside, chunks, plan
 from omniaudio.progress import Progress, Task
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Bed, Source, Sources
-from omniaudio.sampler import halves
-from omniaudio.windows import beside, chunks, plan
 
 Float32 = NDArray[np.float32]
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from omniaudio.ambisonics import CHANNELS, Floats, Sound
-from omniaudio.ambix_wav import AmbixWriter
+from omniaudio.analysis.direction_map import SoundMap
+from omniaudio.audio.ambisonics import CHANNELS, Floats, Sound
+from omniaudio.audio.ambix_wav import AmbixWriter
+from omniaudio.audio.binaural import BinauralRenderer
 from omniaudio.generation.exemplars import Exemplar
 from omniaudio.generation.placing import channels
+from omniaudio.generation.prefetch import use_beside
+from omniaudio.generation.sidecar import DerivesFrom
 from omniaudio.generation.stems import parts
 from omniaudio.generation.take_sound import TakeSound, Wanted
-from omniaudio.listening import BinauralRenderer
-from omniaudio.overlap import use_beside
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Source, Sources
-from omniaudio.sidecar import DerivesFrom
-from omniaudio.soundmap import SoundMap
 
 
 def write_sound(

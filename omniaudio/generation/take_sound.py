@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from omniaudio.again import Crop
-from omniaudio.ambisonics import Sound
+from omniaudio.audio.ambisonics import Sound
 from omniaudio.generation.exemplars import Exemplar
-from omniaudio.generator import Settings
+from omniaudio.generation.inpainting import Crop
+from omniaudio.generation.pipeline import Settings
 from omniaudio.recognition.sources import Sources
 
 

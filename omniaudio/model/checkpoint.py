@@ -18,7 +18,7 @@ from omniaudio.config import ModelConfig
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.zoo import WEIGHT_NAMES
+from omniaudio.model_zoo.registry import WEIGHT_NAMES
 
 # Our modules' names, and what the released checkpoint calls them.
 PREFIXES = {

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.errors import UserError
+from omniaudio.generation.sampler import euler, guided
 from omniaudio.model.checkpoint import find_weights, load_model
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.sampler import euler, guided
 
 FIGURES_NAME = "io.safetensors"
 INPUTS = {"video_360", "video_fov", "noise", "t", "vae_in"}

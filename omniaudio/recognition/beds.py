@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omniaudio.panorama import Picture
 from omniaudio.recognition.kinds import Kinds
 from omniaudio.recognition.networks import Float32
+from omniaudio.video.panorama import Picture
 
 USUAL = {
     "interior": 0.06,

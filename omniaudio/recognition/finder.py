@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from omniaudio.ambisonics import Floats, angles, unit_vector
-from omniaudio.panorama import Picture, resize, wrap_seam
+from omniaudio.audio.ambisonics import Floats, angles, unit_vector
 from omniaudio.recognition import beds, people
 from omniaudio.recognition.drawings import DrawingsHead
 from omniaudio.recognition.kinds import IMAGENET_CLASSES, Kinds
 from omniaudio.recognition.networks import Float32, Networks
 from omniaudio.recognition.views import Look, views
+from omniaudio.video.panorama import Picture, resize, wrap_seam
 
 PATCH = 32
 """Pixels of the panorama that one patch of the classifier covers."""

@@ -138,4 +138,4 @@ def parse(text: str) -> Kinds:
 @cache
 def load() -> Kinds:
     """The package's own table."""
-    return parse(files("omniaudio.recognition").joinpath("kinds.toml").read_text("utf-8"))
+    return parse(files("omniaudio_client").joinpath("kinds.toml").read_text("utf-8"))

@@ -7,15 +7,15 @@ people, of which ImageNet knows nothing. `build/recognition/export.py` makes bot
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.model_zoo.registry import PACKAGED
 
-FOLDER = Path(__file__).parent.parent / "models" / "recognition"
+FOLDER = PACKAGED / "recognition"
 
 Float32 = npt.NDArray[np.float32]
 Pictures = npt.NDArray[np.uint8]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from omniaudio.panorama import Picture, resize, wrap_seam
 from omniaudio.recognition.networks import Float32, Networks
 from omniaudio.recognition.views import Look, views
+from omniaudio.video.panorama import Picture, resize, wrap_seam
 
 PERSON = 0
 """COCO's first class."""

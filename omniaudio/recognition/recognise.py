@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from omniaudio import video
-from omniaudio.panorama import Picture, resize
 from omniaudio.recognition import beds, tracking
 from omniaudio.recognition.finder import Finder, Sighted
 from omniaudio.recognition.kinds import Kinds, load
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Sources
-from omniaudio.sphere import check_sphere
+from omniaudio.video import clip
+from omniaudio.video.panorama import Picture, resize
+from omniaudio.video.sphere import check_sphere
 
 LOOK_SECONDS = 2.0
 """Between two looks at a video; what moves is between them where the path leads."""
@@ -56,17 +56,17 @@ def recognise(
     Raises:
         UserError: no clip, no 360° panorama, or no such range in it.
     """
-    info = video.probe(path)
+    info = clip.probe(path)
     still = info.duration is None
     seconds = max(start + (duration or STILL_SECONDS), STILL_SECONDS) if still else float(info.duration or 0)
-    begin, length = (0.0, seconds) if still else video.time_range(info, start, duration)
+    begin, length = (0.0, seconds) if still else clip.time_range(info, start, duration)
     if not checked:
         check_sphere(info, begin, length)
     looks = 1 if still else _looks(length)
     step = length / looks
     times = [begin + (look + 0.5) * step for look in range(looks)]
     rate, first, shown = (1.0, 0.0, 1.0) if still else (1 / step, begin + step / 2, length - step / 2)
-    frames = (frame.image for frame in video.frames(path, rate, first, shown))
+    frames = (frame.image for frame in clip.frames(path, rate, first, shown))
     return sources(frames, times, (begin, begin + length), seconds, networks, kinds=kinds or load(), report=report)
 
 

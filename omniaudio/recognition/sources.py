@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from rich.console import Group
 from rich.table import Table
 
-from omniaudio.ambisonics import Floats, angle_between, angles, unit_vector
+from omniaudio.audio.ambisonics import Floats, angle_between, angles, unit_vector
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.recognition import kinds

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from omniaudio.ambisonics import Floats, angle_between, angles
+from omniaudio.audio.ambisonics import Floats, angle_between, angles
 from omniaudio.recognition.finder import Sighting
 from omniaudio.recognition.kinds import Kinds
 from omniaudio.recognition.networks import Float32

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from omniaudio.panorama import Picture
+from omniaudio.video.panorama import Picture
 
 Pictures = npt.NDArray[np.uint8]
 

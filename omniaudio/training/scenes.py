@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from omniaudio.ambisonics import panorama_directions, unit_vector
+from omniaudio.audio.ambisonics import panorama_directions, unit_vector
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]

@@ -98,7 +98,7 @@ def test_nothing_measured_is_no_verdict(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_variant_is_measured_at_a_tiny_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.prepare import MODEL, write_model  # noqa: PLC0415 - needs transformers
-    from trt_engine.export import export_model  # noqa: PLC0415
+    from trt_engine.bundling.export import export_model  # noqa: PLC0415
 
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv("OMNIAUDIO_MODELS", str(tmp_path))

@@ -10,12 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from blender_addon import service_process
-from blender_addon.engine import Engine
-from blender_addon.engine_watch import EngineChoice
+from blender_addon.service.engine import Engine
+from blender_addon.service.engine_watch import EngineChoice
+from omniaudio_client import discovery
 
 folder, program, linger = sys.argv[1:]
-service_process.LINGER_SECONDS = int(linger)
+discovery.LINGER_SECONDS = int(linger)
 engine = Engine(Path(folder))
 engine.configure(EngineChoice(program=program))
 url = engine.client().url

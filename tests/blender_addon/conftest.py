@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from blender_addon.engine import Engine
+    from blender_addon.service.engine import Engine
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], "Engine"]]:
     """Makes Engines on one folder, with this environment's program; they are stopped in the end."""
     pytest.importorskip("fastapi")
-    from blender_addon.engine import Engine  # noqa: PLC0415
-    from blender_addon.engine_watch import EngineChoice  # noqa: PLC0415
+    from blender_addon.service.engine import Engine  # noqa: PLC0415
+    from blender_addon.service.engine_watch import EngineChoice  # noqa: PLC0415
 
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     made: list[Engine] = []

@@ -154,7 +154,7 @@ def test_the_names_of_panels_and_buttons_are_theirs() -> None:
 def test_the_sentences_are_theirs() -> None:
     table = PAGE.read_text("utf-8").split("## When something is wrong")[1].split("\n## ")[0]
     sentences = [part for quoted in re.findall(r"^\| “(.+?)”", table, re.MULTILINE) for part in quoted.split(" … ")]
-    source = spoken("blender_addon", "omniaudio", "trt_engine")
+    source = spoken("blender_addon", "omniaudio", "omniaudio_client", "trt_engine")
     assert len(sentences) > 15
     assert [sentence for sentence in sentences if sentence not in source] == []
 

@@ -26,11 +26,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_zip_holds_the_client_itself_and_all_packages(archive: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         names = set(opened.namelist())
-        for shared in ("client.py", "service_process.py"):
-            assert opened.read(shared) == (REPOSITORY / "trt_engine" / shared).read_bytes()
+        for path in (REPOSITORY / "omniaudio_client").iterdir():
+            if path.is_file():
+                assert opened.read(f"omniaudio_client/{path.name}") == path.read_bytes()
+        assert b"\nfrom ..omniaudio_client.client import " in opened.read("service/task.py")
+        assert not any(b"from omniaudio_client" in opened.read(name) for name in names)
     source = REPOSITORY / "blender_addon"
     assert {path.relative_to(source).as_posix() for path in source.rglob("*.py")} < names
-    assert {"blender_manifest.toml", "LICENSE", "__init__.py", "works/generate.py"} < names
+    assert {"blender_manifest.toml", "LICENSE", "__init__.py", "workflows/generate.py"} < names
     assert not any("__pycache__" in name for name in names)
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import engine_watch
-from blender_addon.client import EngineError, JobRequest, PathSource, SceneSource
-from blender_addon.engine import Engine
-from blender_addon.engine_process import NO_PROGRAM
-from blender_addon.engine_watch import EngineChoice
-from blender_addon.errors import UserError
-from blender_addon.service_process import ENGINE_FAILED
+from blender_addon.core.errors import UserError
+from blender_addon.service import engine_watch
+from blender_addon.service.engine import Engine
+from blender_addon.service.engine_process import NO_PROGRAM
+from blender_addon.service.engine_watch import EngineChoice
+from omniaudio_client.client import EngineError, JobRequest, PathSource, SceneSource
+from omniaudio_client.discovery import ENGINE_FAILED
 
 PATIENCE = 60.0
 AT_ONCE = 0.2

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.engine_process import NO_PROGRAM, find_program
-from blender_addon.errors import UserError
+from blender_addon.core.errors import UserError
+from blender_addon.service.engine_process import NO_PROGRAM, find_program
 
 
 def program(path: Path) -> Path:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon.errors import UserError
-from blender_addon.frames import (
+from blender_addon.core.errors import UserError
+from blender_addon.core.frames import (
     FileSpan,
     MovieTiming,
     Placement,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
-from blender_addon.errors import UserError
-from blender_addon.geometry import Orientation, from_first_heading, orientation
+from blender_addon.core.errors import UserError
+from blender_addon.core.geometry import Orientation, from_first_heading, orientation
 
 Matrix = NDArray[np.float64]
 

@@ -15,7 +15,7 @@ from daw import Daw, free_port
 from panoramas import write_panorama
 from running import Running
 
-from blender_addon.osc_process import OscChoice, OscProcess, as_text
+from blender_addon.service.osc_process import OscChoice, OscProcess, as_text
 
 OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
 SECONDS = 60.0
@@ -162,7 +162,7 @@ def test_a_program_that_is_no_bridge_is_a_sentence(osc: OscProcess, command: lis
 def test_it_ends_when_blender_dies(tmp_path: Path) -> None:
     port = free_port()
     script = (
-        "import sys, time; from pathlib import Path; from blender_addon.osc_process import *\n"
+        "import sys, time; from pathlib import Path; from blender_addon.service.osc_process import *\n"
         f"OscProcess(Path({str(tmp_path)!r})).start({OMNIAUDIO!r}, OscChoice({port}))\n"
         "time.sleep(600)"
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon.provenance import Provenance, keep, provenance_of
+from blender_addon.core.provenance import Provenance, keep, provenance_of
 
 
 class Group:

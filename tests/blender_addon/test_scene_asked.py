@@ -7,10 +7,10 @@ import pytest
 from following import Following
 from running import Running
 
-from blender_addon.client import Client, JobRequest, SceneSource, find
-from blender_addon.errors import UserError
-from blender_addon.frames import Placement
-from blender_addon.scene_asked import Asked, frames_asked
+from blender_addon.core.errors import UserError
+from blender_addon.core.frames import Placement
+from blender_addon.service.scene_asked import Asked, frames_asked
+from omniaudio_client.client import Client, JobRequest, SceneSource, find
 
 SECONDS = 20.0
 

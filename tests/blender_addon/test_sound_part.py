@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon import sound_part
-from blender_addon.errors import UserError
-from blender_addon.frames import FileSpan
+from blender_addon.core import sound_part
+from blender_addon.core.errors import UserError
+from blender_addon.core.frames import FileSpan
 
 RATE = 48_000
 FRAME_BYTES = 12

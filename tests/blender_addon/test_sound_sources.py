@@ -7,8 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_addon import kinds
-from blender_addon.sound_sources import changed, direction, later, moves, new_bed, new_source, parsed, sentence
+from blender_addon.core.sound_sources import (
+    changed,
+    direction,
+    later,
+    moves,
+    new_bed,
+    new_source,
+    parsed,
+    sentence,
+)
+from omniaudio_client import kinds
 
 sources = pytest.importorskip("omniaudio.recognition.sources")
 engine_kinds = pytest.importorskip("omniaudio.recognition.kinds")

@@ -14,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.client import (
+from blender_addon.core.errors import UserError
+from blender_addon.service.engine import Engine
+from blender_addon.service.engine_watch import EngineChoice
+from blender_addon.service.results import FOLDER
+from blender_addon.service.task import Made, Task
+from omniaudio_client.client import (
     Job,
     JobRequest,
     ListenRequest,
@@ -22,11 +27,6 @@ from blender_addon.client import (
     SceneSource,
     TurnRequest,
 )
-from blender_addon.engine import Engine
-from blender_addon.engine_watch import EngineChoice
-from blender_addon.errors import UserError
-from blender_addon.results import FOLDER
-from blender_addon.task import Made, Task
 
 PATIENCE = 120.0
 NOWHERE = PathSource("")  # filled in by the task
@@ -170,7 +170,7 @@ def test_an_engine_elsewhere_is_sent_the_clip_and_keeps_nothing(
     (take,) = made(task).takes
     assert take.ambix == tmp_path / "remote_001.wav"
     assert take.sidecar is not None
-    sidecar = pytest.importorskip("omniaudio.sidecar")
+    sidecar = pytest.importorskip("omniaudio.generation.sidecar")
     kept = sidecar.Sidecar.read(take.sidecar)  # by which the command line makes it again, from the clip that is here
     assert (tmp_path / kept.input).resolve() == still.resolve()
     assert kept.input_sha256 == hashlib.sha256(still.read_bytes()).hexdigest()

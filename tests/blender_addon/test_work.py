@@ -2,9 +2,9 @@
 
 import pytest
 
-from blender_addon.errors import CancelledError, UserError
-from blender_addon.fixes import fixes
-from blender_addon.work import MOST_ENDED, Allowed, Cancelled, Outcome, Progress, Steps, Work, Works
+from blender_addon.core.errors import CancelledError, UserError
+from blender_addon.core.fixes import fixes
+from blender_addon.core.work import MOST_ENDED, Allowed, Cancelled, Outcome, Progress, Steps, Work, Works
 
 
 def three_steps(cancelled: Cancelled) -> Steps:

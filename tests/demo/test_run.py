@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from omniaudio import ambisonics
+from omniaudio.audio import ambisonics
+from omniaudio.generation.sidecar import Options, Sidecar
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
-from omniaudio.sidecar import Options, Sidecar
 
 RATE = 8000
 

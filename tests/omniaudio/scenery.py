@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from omniaudio.ambisonics import panorama_directions
-from omniaudio.panorama import Picture, perspective_view
+from omniaudio.audio.ambisonics import panorama_directions
+from omniaudio.video.panorama import Picture, perspective_view
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from omniaudio.ambisonics import Sound
+from omniaudio.audio.ambisonics import Sound
 
 B_FORMAT_PCM = bytes.fromhex("010000002107d3118644c8c1ca000000")
 B_FORMAT_FLOAT = bytes.fromhex("030000002107d3118644c8c1ca000000")

@@ -11,11 +11,21 @@ from hypothesis import strategies as st
 from test_generator import FRAMES, RATIO, config
 from test_generator import RATE as MODEL_RATE
 
-from omniaudio.again import CONTEXT, FADE_SECONDS, Again, Crop, Part, crop, known_latents, open_part, splice
+from omniaudio.audio.loudness import CEILING_DBTP, true_peak
+from omniaudio.audio.reader import SoundFile
 from omniaudio.errors import UserError
-from omniaudio.loudness import CEILING_DBTP, true_peak
-from omniaudio.sidecar import MadeAgain, Options, Sidecar
-from omniaudio.sound_file import SoundFile
+from omniaudio.generation.inpainting import (
+    CONTEXT,
+    FADE_SECONDS,
+    Again,
+    Crop,
+    Part,
+    crop,
+    known_latents,
+    open_part,
+    splice,
+)
+from omniaudio.generation.sidecar import MadeAgain, Options, Sidecar
 
 Array = np.ndarray
 RATE = 8000

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
-from omniaudio import ambisonics as amb
-from omniaudio.ambisonics import Convention, Floats, Sound
+from omniaudio.audio import ambisonics as amb
+from omniaudio.audio.ambisonics import Convention, Floats, Sound
 
 azimuths = st.floats(-pi, pi)
 elevations = st.floats(-pi / 2, pi / 2)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import firwin, upfirdn
 
-from omniaudio.ambisonics import Sound
-from omniaudio.ambix_wav import AmbixWriter
+from omniaudio.audio.ambisonics import Sound
+from omniaudio.audio.ambix_wav import AmbixWriter
+from omniaudio.audio.loudness import TruePeakMeter, guard_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
-from omniaudio.loudness import TruePeakMeter, guard_gain, true_peak
-from omniaudio.sidecar import Options, Sidecar
+from omniaudio.generation.sidecar import Options, Sidecar
 
 CEILING = 10 ** (-1 / 20)
 
@@ -149,7 +149,7 @@ class TestAmbixWriter:
         assert sorted(tmp_path.rglob("*")) == before
 
     def test_what_a_wav_cannot_hold_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("omniaudio.ambix_wav.WAV_LIMIT", 12_000)
+        monkeypatch.setattr("omniaudio.audio.ambix_wav.WAV_LIMIT", 12_000)
         write(tmp_path / "a.wav", noise(1000))
         with pytest.raises(UserError, match="4 GB") as caught:
             write(tmp_path / "b.wav", noise(1001))
@@ -164,7 +164,7 @@ class TestAmbixWriter:
 import resource, sys
 from pathlib import Path
 import numpy as np
-from omniaudio.ambix_wav import AmbixWriter
+from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.errors import UserError
 try:
     with AmbixWriter(Path(sys.argv[1]) / "a.wav", 48000) as writer:

@@ -5,7 +5,7 @@ from small_model import CONFIG, changed, config
 
 from omniaudio.config import MetaClipVision, load_config, parse_config
 from omniaudio.errors import UserError
-from omniaudio.zoo import PACKAGED
+from omniaudio.model_zoo.registry import PACKAGED
 
 
 def test_released_config_says_what_the_released_model_does() -> None:

@@ -12,16 +12,16 @@ import soundfile
 from PIL import Image
 from sound_headers import B_FORMAT_FLOAT, B_FORMAT_PCM, chunk, form, pcm16, riff, wav
 
-from omniaudio.again import Again, open_part
-from omniaudio.ambisonics import Convention, Sound, convert, encode
-from omniaudio.convention import converted_from, declared, tell
+from omniaudio.audio.ambisonics import Convention, Sound, convert, encode
+from omniaudio.audio.binaural import Listen, listen
+from omniaudio.audio.convention import converted_from, declared, tell
+from omniaudio.audio.reader import open_sound
+from omniaudio.audio.rotation import Orientation, Turn, turn
 from omniaudio.errors import UserError
-from omniaudio.listening import Listen, listen
-from omniaudio.map_movie import MapMovie, draw_movie
+from omniaudio.export360.direction_map_video import MapMovie, draw_movie
+from omniaudio.export360.spatial_video import Deliver, deliver
+from omniaudio.generation.inpainting import Again, open_part
 from omniaudio.progress import Report
-from omniaudio.sound_file import open_sound
-from omniaudio.spatial_video import Deliver, deliver
-from omniaudio.turning import Orientation, Turn, turn
 
 RATE = 48000
 

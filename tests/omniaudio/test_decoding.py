@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soxr
 
-from omniaudio.decoding import CONTEXT_FRAMES, decode_in_chunks, matched_cross_fade, resample
+from omniaudio.generation.decoding import CONTEXT_FRAMES, decode_in_chunks, matched_cross_fade, resample
 
 RATE = 44100
 FRAME = 64  # samples of a latent frame

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from omniaudio.config import ModelConfig, parse_config
-from omniaudio.generator import DECODING, LOOKING, SAMPLING, Generation, Settings
+from omniaudio.generation.condition_cache import Spool
+from omniaudio.generation.pipeline import DECODING, LOOKING, SAMPLING, Generation, Settings
+from omniaudio.generation.sampler import Held, euler, holding, whole_velocity
+from omniaudio.generation.windows import WindowPlan
 from omniaudio.progress import Report
-from omniaudio.sampler import Held, euler, holding, whole_velocity
-from omniaudio.spool import Spool
-from omniaudio.windows import WindowPlan
 
 Array = NDArray[Any]
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from omniaudio.gpano import GPano, parse_gpano
-from omniaudio.stills import read_described_still
+from omniaudio.video.gpano import GPano, parse_gpano
+from omniaudio.video.stills import read_described_still
 
 URI = "http://ns.google.com/photos/1.0/panorama/"
 THETA = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniaudio.h264 import fitted
+from omniaudio.video.h264 import fitted
 
 SIDES = st.integers(1, 30000)
 

@@ -15,10 +15,10 @@ from huggingface_hub import constants
 from small_model import CONFIG, write_model
 from typer.testing import CliRunner, Result
 
-from omniaudio import hub as hub_module
-from omniaudio import zoo
 from omniaudio.cli import application
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.model_zoo import download as hub_module
+from omniaudio.model_zoo import registry
 
 CHECKPOINT = ("omniaudio/OmniAudio360V2SA", "model.ckpt")
 METACLIP = "facebook/metaclip-h14-fullcc2.5b"
@@ -107,7 +107,7 @@ def test_nothing_is_fetched_without_agreement(hub: Hub, user_folder: Path) -> No
 def test_a_file_that_is_not_what_the_hub_lists_is_removed(hub: Hub, user_folder: Path) -> None:
     hub.lies.add("pytorch_model.bin")
     assert "was not what the Hub lists" in _refusal(_fetch("--yes"))
-    assert not (user_folder / zoo.METACLIP / "pytorch_model.bin").exists()
+    assert not (user_folder / registry.METACLIP / "pytorch_model.bin").exists()
 
 
 def test_a_checkpoint_that_is_not_the_configs_is_refused(user_folder: Path) -> None:
@@ -128,7 +128,7 @@ def test_without_torch_the_files_are_compared_with_the_hub_alone(
     assert result.exit_code == 0, result.exception
     assert "its files are what the Hub lists" in result.output
     assert "pip install '.[cpu,released,torch]'" in result.output
-    assert zoo.find("omniaudio").ready
+    assert registry.find("omniaudio").ready
 
 
 @pytest.mark.slow
@@ -164,7 +164,12 @@ def test_without_a_network_one_sentence_says_how_to_do_by_hand(
     _ask(monkeypatch, "http://127.0.0.1:9")  # the port where nobody listens
     sentence = _refusal(_fetch("--yes"))
     assert sentence.startswith("The Hub cannot be reached; fetch by hand")
-    for said in ("OmniAudio360V2SA", "model.ckpt", str(user_folder / "omniaudio"), str(user_folder / zoo.METACLIP)):
+    for said in (
+        "OmniAudio360V2SA",
+        "model.ckpt",
+        str(user_folder / "omniaudio"),
+        str(user_folder / registry.METACLIP),
+    ):
         assert said in sentence
 
 

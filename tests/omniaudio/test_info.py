@@ -10,12 +10,12 @@ import soundfile
 from rich.console import Console
 from typer.testing import CliRunner
 
-from omniaudio.ambisonics import Convention, Sound, convert, encode
-from omniaudio.ambix_wav import AmbixWriter
+from omniaudio.analysis.inspect import PanoramaReport, SoundReport, as_text, describe, guess_convention
+from omniaudio.audio.ambisonics import Convention, Sound, convert, encode
+from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.cli import application
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.info import PanoramaReport, SoundReport, as_text, describe, guess_convention
-from omniaudio.sidecar import Options, Sidecar
+from omniaudio.generation.sidecar import Options, Sidecar
 
 RATE = 16000
 

@@ -9,9 +9,9 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import butter, correlate, correlation_lags, sosfilt
 
-from omniaudio.ambisonics import encode, rotate, rotation_matrix
+from omniaudio.audio.ambisonics import encode, rotate, rotation_matrix
+from omniaudio.audio.binaural import BinauralRenderer, Listen, binaural, listen
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.listening import BinauralRenderer, Listen, binaural, listen
 from omniaudio.progress import Report
 
 RATES = [16000, 44100, 48000, 96000]

@@ -10,11 +10,11 @@ from films import write_film
 from numpy.typing import NDArray
 from PIL import Image
 
-from omniaudio.ambisonics import encode, unit_vector
+from omniaudio.audio.ambisonics import encode, unit_vector
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.map_movie import HEIGHT, MapMovie, draw_movie, loudness_around
-from omniaudio.panorama import to_uv
+from omniaudio.export360.direction_map_video import HEIGHT, MapMovie, draw_movie, loudness_around
 from omniaudio.progress import Report
+from omniaudio.video.panorama import to_uv
 
 RATE = 48_000
 Shown = tuple[float, NDArray[np.int64]]

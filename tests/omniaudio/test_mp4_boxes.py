@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniaudio.mp4_boxes import (
+from omniaudio.video.mp4_boxes import (
     Box,
     add_to_picture,
     equirectangular,

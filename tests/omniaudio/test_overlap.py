@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from omniaudio.overlap import read_ahead, use_beside
+from omniaudio.generation.prefetch import read_ahead, use_beside
 
 
 def counting(made: list[int], count: int, fails_at: int | None = None) -> Iterator[int]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file
 
-from omniaudio.ambisonics import panorama_directions, unit_vector
-from omniaudio.panorama import (
+from omniaudio.audio.ambisonics import panorama_directions, unit_vector
+from omniaudio.video.panorama import (
     Picture,
     pad_square,
     perspective_view,

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from omniaudio.ambisonics import angles, panorama_directions, unit_vector
-from omniaudio.pose import Picture, Pose, Upright, posed, read_display_matrix, read_gpano_pose, read_pose
+from omniaudio.audio.ambisonics import angles, panorama_directions, unit_vector
+from omniaudio.video.pose import Picture, Pose, Upright, posed, read_display_matrix, read_gpano_pose, read_pose
 
 ONE = 1 << 16
 UNIT = 1 << 30

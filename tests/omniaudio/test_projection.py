@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 from scenery import fisheye, half, panorama, photograph, resized
 
-from omniaudio.panorama import Picture
-from omniaudio.projection import (
+from omniaudio.video.panorama import Picture
+from omniaudio.video.projection import (
     fisheye_circles,
     guessed_stereo,
     look,

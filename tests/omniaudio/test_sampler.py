@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from omniaudio.sampler import ROWS_AT_ONCE, Held, euler, guided, halves, holding, whole_velocity
-from omniaudio.windows import plan
+from omniaudio.generation.sampler import ROWS_AT_ONCE, Held, euler, guided, halves, holding, whole_velocity
+from omniaudio.generation.windows import plan
 
 Array = Any
 MAKERS: dict[str, Callable[[np.ndarray], Array]] = {"numpy": lambda x: x, "torch": torch.from_numpy}

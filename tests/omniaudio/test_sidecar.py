@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from omniaudio import takes
-from omniaudio.again import Again
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.sidecar import LARGEST_SIDECAR, Options, Sidecar
+from omniaudio.generation import takes
+from omniaudio.generation.inpainting import Again
+from omniaudio.generation.sidecar import LARGEST_SIDECAR, Options, Sidecar
 
 Edit = Callable[[dict[str, Any]], None]
 VALID = json.loads(

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sound_headers import B_FORMAT_PCM, chunk, form, riff, wav
 
-from omniaudio.ambisonics import Sound
+from omniaudio.analysis.inspect import describe
+from omniaudio.audio.ambisonics import Sound
+from omniaudio.audio.reader import open_sound
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.info import describe
-from omniaudio.sound_file import open_sound
 
 FRAMES = 4800
 FORMATS = ("FLAC", "OGG", "CAF", "W64", "RF64", "AIFF", "AU", "WAV", "WAVEX")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from omniaudio import soundmap
-from omniaudio.ambisonics import Sound, angle_between, encode, panorama_directions, unit_vector
-from omniaudio.panorama import to_uv
-from omniaudio.soundmap import COLUMNS, ROWS, SoundMap, smooth
+from omniaudio.analysis import direction_map
+from omniaudio.analysis.direction_map import COLUMNS, ROWS, SoundMap, smooth
+from omniaudio.audio.ambisonics import Sound, angle_between, encode, panorama_directions, unit_vector
+from omniaudio.video.panorama import to_uv
 
 RATE = 16000
 GREY = np.full((200, 400, 3), 100, np.uint8)
@@ -59,39 +59,39 @@ def test_smoothing_is_as_wide_everywhere_on_the_sphere() -> None:
     for row in (45, 10, 0):
         single = np.zeros((ROWS, COLUMNS))
         single[row, 3] = 1
-        expected = np.exp((directions @ directions[row, 3] - 1) / np.radians(soundmap.SPREAD_DEGREES) ** 2)
+        expected = np.exp((directions @ directions[row, 3] - 1) / np.radians(direction_map.SPREAD_DEGREES) ** 2)
         np.testing.assert_allclose(smooth(single), expected, atol=1e-9)
 
 
 def test_the_picture_is_coloured_where_the_sound_is_and_only_there() -> None:
-    picture = np.asarray(soundmap.draw(GREY, encode(noise(2), pi / 2 + 0.1, 0.3), RATE)).astype(int)
-    height = soundmap.WIDTH // 2
-    assert picture.shape[1] == soundmap.WIDTH
+    picture = np.asarray(direction_map.draw(GREY, encode(noise(2), pi / 2 + 0.1, 0.3), RATE)).astype(int)
+    height = direction_map.WIDTH // 2
+    assert picture.shape[1] == direction_map.WIDTH
     assert picture.shape[0] > height
     colourful = np.ptp(picture[:height], axis=2) > 40
     u, v = to_uv(unit_vector(pi / 2 + 0.1, 0.3))
-    column, row = int(u * soundmap.WIDTH), int((1 - v) * height)
+    column, row = int(u * direction_map.WIDTH), int((1 - v) * height)
     assert colourful[row + 25 : row + 45, column - 10 : column + 10].all()
-    assert not colourful[:, soundmap.WIDTH // 2 :].any()
+    assert not colourful[:, direction_map.WIDTH // 2 :].any()
     assert colourful.mean() < 0.05
 
 
 def test_a_source_over_the_seam_is_whole() -> None:
-    picture = np.asarray(soundmap.draw(GREY, encode(noise(2), pi, 0.3), RATE)).astype(int)
-    row = int((0.5 - 0.3 / pi) * soundmap.WIDTH / 2) + 30
+    picture = np.asarray(direction_map.draw(GREY, encode(noise(2), pi, 0.3), RATE)).astype(int)
+    row = int((0.5 - 0.3 / pi) * direction_map.WIDTH / 2) + 30
     np.testing.assert_allclose(picture[row, 2:6], picture[row, -6:-2][::-1], atol=12)
     assert np.ptp(picture[row, 3]) > 40
 
 
 @pytest.mark.parametrize("samples", [0, 10, RATE])
 def test_silence_leaves_the_picture_alone(samples: int) -> None:
-    picture = np.asarray(soundmap.draw(GREY, np.zeros((4, samples), np.float32), RATE)).astype(int)
-    assert np.ptp(picture[: soundmap.WIDTH // 2], axis=2).max() < 10
+    picture = np.asarray(direction_map.draw(GREY, np.zeros((4, samples), np.float32), RATE)).astype(int)
+    assert np.ptp(picture[: direction_map.WIDTH // 2], axis=2).max() < 10
 
 
 def test_the_colours_rise_evenly_in_lightness() -> None:
     """CIE lightness of the ramp from 0 to 1: always upwards, no step more than twice the mean one."""
-    srgb = soundmap._colour(np.linspace(0, 1, 101)) / 255
+    srgb = direction_map._colour(np.linspace(0, 1, 101)) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
     steps = np.diff(lightness)

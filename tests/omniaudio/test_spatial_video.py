@@ -19,12 +19,13 @@ from PIL import Image
 from test_sphere import posed_sv3d
 from test_video import put_boxes, write_video
 
-from omniaudio import h264, picture_track
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.export360 import video_track
+from omniaudio.export360.audio_track import Codec
+from omniaudio.export360.spatial_video import Deliver, Delivered, deliver
 from omniaudio.progress import Report
-from omniaudio.sound_track import Codec
-from omniaudio.spatial_video import Deliver, Delivered, deliver
-from omniaudio.video import frame_at, probe
+from omniaudio.video import h264
+from omniaudio.video.clip import frame_at, probe
 
 SUFFIX = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
 Deliverer = Callable[..., Delivered]
@@ -218,7 +219,7 @@ def test_what_only_the_muxer_refuses_is_encoded(
     tmp_path: Path, run: Deliverer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A table cannot know them all."""
-    monkeypatch.setitem(picture_track.COPIED, "mov", picture_track.COPIED["mov"] | {"vp9", "ffv1"})
+    monkeypatch.setitem(video_track.COPIED, "mov", video_track.COPIED["mov"] | {"vp9", "ffv1"})
     write_sound(tmp_path / "foa.wav", 2)
     for name, codec in (("clip.mp4", "libvpx-vp9"), ("clip.mkv", "ffv1")):
         write_film(tmp_path / name, 20, codec)
@@ -235,7 +236,7 @@ def test_what_no_encoder_takes_is_one_message(
     def fail(*_: object) -> None:
         raise av.error.ExternalError(28, "No space left on device")
 
-    monkeypatch.setattr(picture_track, "COPIED", {"mov": frozenset()})
+    monkeypatch.setattr(video_track, "COPIED", {"mov": frozenset()})
     monkeypatch.setattr(h264.PictureEncoder, "finish", fail)
     write_sound(tmp_path / "foa.wav", 2)
     with pytest.raises(UserError) as caught:
@@ -310,7 +311,7 @@ def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: 
     Image.fromarray(numbered(7, 16384, 8192)).save(tmp_path / "still.jpg")
     write_sound(tmp_path / "foa.wav", 0.6)
     program = (
-        "import re, sys; from pathlib import Path; from omniaudio.spatial_video import Deliver, deliver; "
+        "import re, sys; from pathlib import Path; from omniaudio.export360.spatial_video import Deliver, deliver; "
         "made = deliver(Deliver(picture=sys.argv[1], sound=sys.argv[2], output=sys.argv[3], force=True), print); "
         "print(made.model_dump_json()); "
         # Not ru_maxrss, which counts the peak of the process that started this one, too.

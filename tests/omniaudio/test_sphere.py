@@ -12,12 +12,12 @@ from PIL import Image
 from scenery import half, panorama, photograph, resized
 from test_video import box, equi, put_boxes, refusal, st3d, sv3d, write_video
 
+from omniaudio.analysis.inspect import as_text, describe
 from omniaudio.errors import ExitCode
-from omniaudio.info import as_text, describe
-from omniaudio.panorama import Picture
-from omniaudio.pose import Pose
-from omniaudio.sphere import check_sphere, why_no_sphere
-from omniaudio.video import frame_at, probe
+from omniaudio.video.clip import frame_at, probe
+from omniaudio.video.panorama import Picture
+from omniaudio.video.pose import Pose
+from omniaudio.video.sphere import check_sphere, why_no_sphere
 
 BLACK = np.zeros((216, 384, 3), np.uint8)
 

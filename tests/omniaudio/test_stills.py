@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.stills import read_still
+from omniaudio.video.stills import read_still
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (128, 1))
 """A picture that goes from black to white."""

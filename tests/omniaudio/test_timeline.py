@@ -10,8 +10,8 @@ from films import cut_off, number_of, write_film, write_noise
 from numpy.testing import assert_allclose
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.timeline import timed_frames
-from omniaudio.video import VideoInfo, check_truncation, probe, wanted_range
+from omniaudio.video.clip import VideoInfo, check_truncation, probe, wanted_range
+from omniaudio.video.timeline import timed_frames
 
 RATE = 10
 B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:scenecut=0"}

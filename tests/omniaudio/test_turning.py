@@ -14,10 +14,18 @@ from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
 from scipy.spatial.transform import Rotation, Slerp
 
-from omniaudio.ambisonics import XYZ, Sound, W, encode, rotation_matrix
+from omniaudio.audio.ambisonics import XYZ, Sound, W, encode, rotation_matrix
+from omniaudio.audio.rotation import (
+    MOST_BYTES,
+    Orientation,
+    Turn,
+    Turning,
+    TurnSidecar,
+    read_orientations,
+    turn,
+)
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
-from omniaudio.turning import MOST_BYTES, Orientation, Turn, Turning, TurnSidecar, read_orientations, turn
 
 RATE = 48_000
 FPS = 24

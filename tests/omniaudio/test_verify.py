@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 from omniaudio.cli import application
 from omniaudio.config import load_config
 from omniaudio.errors import UserError
+from omniaudio.generation.sampler import euler, guided
 from omniaudio.model.checkpoint import find_weights, load_model
-from omniaudio.sampler import euler, guided
-from omniaudio.verify import verify
+from omniaudio.model.verify import verify
 
 
 @pytest.fixture

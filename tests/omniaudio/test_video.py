@@ -15,9 +15,9 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.panorama import Picture
-from omniaudio.sphere import check_sphere
-from omniaudio.video import VideoInfo, frame_at, frame_times, frames, nearest, probe, time_range
+from omniaudio.video.clip import VideoInfo, frame_at, frame_times, frames, nearest, probe, time_range
+from omniaudio.video.panorama import Picture
+from omniaudio.video.sphere import check_sphere
 
 NTSC_FILM = Fraction(24000, 1001)
 UNIT = Fraction(1, 24000)

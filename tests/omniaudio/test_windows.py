@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omniaudio.windows import Window, WindowPlan, chunks, noise, plan
+from omniaudio.generation.windows import Window, WindowPlan, chunks, noise, plan
 
 DRAFT = (106, 2.0 * 2048 / 44100, 2)  # 5 s in tokens of two frames, 2 pictures a second
 RELEASED = (215, 8.0 * 2048 / 44100, 1)  # 10 s, 8 pictures a second

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from daw import Daw, free_port
 
+from omniaudio_client.client import UNREACHABLE, EngineError, find
 from osc_bridge.own_service import OwnService
-from trt_engine.client import UNREACHABLE, EngineError, find
 
 OSC = [sys.executable, "-m", "omniaudio.cli", "osc"]
 QUICK = '{"duration": 0.5, "steps": 2, "model": "draft"}'

@@ -12,7 +12,7 @@ import soundfile
 from daw import SECONDS
 from following import Following
 
-from trt_engine.client import JobRequest, PathSource, Progress, SceneSource, find
+from omniaudio_client.client import JobRequest, PathSource, Progress, SceneSource, find
 
 
 def new_id():

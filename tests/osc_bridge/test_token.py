@@ -10,7 +10,7 @@ import pytest
 from daw import Daw, free_port
 from running import Running
 
-from trt_engine.client import find
+from omniaudio_client.client import find
 
 OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
 

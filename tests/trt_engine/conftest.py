@@ -9,18 +9,18 @@ from filelock import FileLock
 from panoramas import write_panorama
 from running import Running
 
-from omniaudio import zoo
-from trt_engine.bundle import BUNDLE_FILE
+from omniaudio.model_zoo import registry
+from trt_engine.compile.bundle import BUNDLE_FILE
 
 
 @pytest.fixture(scope="session")
-def model() -> zoo.Model:
+def model() -> registry.Model:
     """The draft model, which makes a mono stem of a given kind and sees no pictures."""
-    return zoo.find(zoo.DRAFT)
+    return registry.find(registry.DRAFT)
 
 
 @pytest.fixture(scope="session")
-def joint(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
+def joint(tmp_path_factory: pytest.TempPathFactory) -> registry.Model:
     """A small model of the released form with random weights, which sees pictures, and the bundle exported of it.
 
     Needs torch and transformers, and half a minute, once for all processes that test.
@@ -30,7 +30,7 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
     from released_form import models_in, write_config  # noqa: PLC0415 - needs torch
 
     from benchmarks.prepare import MODEL, write_model  # noqa: PLC0415
-    from trt_engine.export import export_model  # noqa: PLC0415
+    from trt_engine.bundling.export import export_model  # noqa: PLC0415
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "joint"
@@ -38,7 +38,7 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
         if not (folder / MODEL / BUNDLE_FILE).is_file():
             folder.mkdir(exist_ok=True)
             export_model(write_model(write_config(folder / "config.json"), folder))
-        return zoo.find(MODEL)
+        return registry.find(MODEL)
 
 
 @pytest.fixture(scope="session")

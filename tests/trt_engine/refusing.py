@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from trt_engine.client import EngineError
+from omniaudio_client.client import EngineError
 
 
 def broken(kind: str, call: Callable[[], object]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from trt_engine.backends import presence
-from trt_engine.runtime import device
+from trt_engine.runtime.backends import presence
 from trt_engine.runtime.session import Backend
+from trt_engine.runtime.tensorrt import device
 
 RUN = [sys.executable, "-m", "omniaudio.cli", "backends"]
 

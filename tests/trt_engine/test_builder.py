@@ -15,16 +15,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from omniaudio import zoo
 from omniaudio.cli import application
 from omniaudio.config import CONFIG_NAME
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
-from trt_engine import bundle as bundles
-from trt_engine.builder import ENGINES, UNFINISHED, Order, build
-from trt_engine.bundle import BUNDLE_FILE, Bundle, Engine, Stage, engine_for
-from trt_engine.profiles import Limits
-from trt_engine.targets import Flavour, Precision
+from trt_engine.bundling.builder import ENGINES, UNFINISHED, Order, build
+from trt_engine.compile import bundle as bundles
+from trt_engine.compile.bundle import BUNDLE_FILE, Bundle, Engine, Stage, engine_for
+from trt_engine.compile.profiles import Limits
+from trt_engine.compile.targets import Flavour, Precision
 
 trt = pytest.importorskip("tensorrt_rtx")
 
@@ -44,7 +44,7 @@ def written(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="session")
-def built(model: zoo.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(model: registry.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of every stage for four architectures."""
     folder = tmp_path_factory.mktemp("bundles") / "rtx"
     build(model, folder, ORDER, silent)
@@ -95,7 +95,7 @@ def test_the_usual_case_is_what_engines_are_tuned_for(built: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_build_keeps_everything(copy: Path, model: zoo.Model) -> None:
+def test_a_second_build_keeps_everything(copy: Path, model: registry.Model) -> None:
     before = written(copy)
     stages: list[str] = []
     _, again = build(model, copy, ORDER, lambda report: stages.append(report.stage))
@@ -105,7 +105,7 @@ def test_a_second_build_keeps_everything(copy: Path, model: zoo.Model) -> None:
 
 
 @pytest.mark.slow
-def test_only_what_is_damaged_or_not_there_is_made(copy: Path, model: zoo.Model) -> None:
+def test_only_what_is_damaged_or_not_there_is_made(copy: Path, model: registry.Model) -> None:
     before = written(copy)
     victim = copy / find(copy).file
     victim.write_bytes(victim.read_bytes()[:-1])
@@ -116,7 +116,7 @@ def test_only_what_is_damaged_or_not_there_is_made(copy: Path, model: zoo.Model)
 
 
 @pytest.mark.slow
-def test_other_limits_are_another_engine(copy: Path, model: zoo.Model) -> None:
+def test_other_limits_are_another_engine(copy: Path, model: registry.Model) -> None:
     before = written(copy)
     order = dataclasses.replace(ORDER, limits=Limits(max_takes=6))
     build(model, copy, order, silent)
@@ -126,7 +126,7 @@ def test_other_limits_are_another_engine(copy: Path, model: zoo.Model) -> None:
 
 
 @pytest.mark.slow
-def test_a_build_that_was_stopped_is_taken_up(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_build_that_was_stopped_is_taken_up(model: registry.Model, tmp_path: Path) -> None:
     """What is raised in the middle ends it, what was finished stays, and nothing unfinished does."""
 
     def stop(report: Report) -> None:
@@ -146,7 +146,9 @@ def test_a_build_that_was_stopped_is_taken_up(model: zoo.Model, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_command_leaves_only_whole_engines(model: zoo.Model, tmp_path: Path, number: signal.Signals) -> None:
+def test_a_killed_command_leaves_only_whole_engines(
+    model: registry.Model, tmp_path: Path, number: signal.Signals
+) -> None:
     command = [sys.executable, "build/build_engine.py", "--model", str(model.folder), "--target", RTX, "--arch", "89"]
     command += ["-o", str(tmp_path / "bundle"), "--json"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
@@ -226,7 +228,7 @@ def test_an_engine_of_another_graph_is_refused_at_load(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_damaged_graph_is_copied_again(copy: Path, model: zoo.Model) -> None:
+def test_a_damaged_graph_is_copied_again(copy: Path, model: registry.Model) -> None:
     graph = copy / "velocity.onnx"
     content = graph.read_bytes()
     graph.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -236,7 +238,7 @@ def test_a_damaged_graph_is_copied_again(copy: Path, model: zoo.Model) -> None:
     assert graph.read_bytes() == content
 
 
-def test_a_folder_with_another_model_is_refused(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_folder_with_another_model_is_refused(model: registry.Model, tmp_path: Path) -> None:
     (tmp_path / "model_config.json").write_text("{}")
     with pytest.raises(UserError, match="choose another folder"):
         build(model, tmp_path, None, silent)
@@ -247,12 +249,12 @@ def test_a_folder_with_another_model_is_refused(model: zoo.Model, tmp_path: Path
 def test_weights_that_are_links_are_copied_elsewhere_alone(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "other").hardlink_to(copy / "model.safetensors")
     with pytest.raises(UserError, match="choose another folder"):
-        build(zoo.find(str(copy)), copy, ORDER, silent)
-    build(zoo.find(str(copy)), tmp_path / "second", None, silent)
+        build(registry.find(str(copy)), copy, ORDER, silent)
+    build(registry.find(str(copy)), tmp_path / "second", None, silent)
 
 
 @pytest.mark.slow
-def test_two_builds_in_one_folder(model: zoo.Model, tmp_path: Path) -> None:
+def test_two_builds_in_one_folder(model: registry.Model, tmp_path: Path) -> None:
     def meanwhile(report: Report) -> None:
         with pytest.raises(UserError, match="Another build works in"):
             build(model, tmp_path / "bundle", None, silent)
@@ -260,7 +262,7 @@ def test_two_builds_in_one_folder(model: zoo.Model, tmp_path: Path) -> None:
     build(model, tmp_path / "bundle", None, meanwhile)
 
 
-def test_a_place_that_cannot_be_written(model: zoo.Model, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written(model: registry.Model, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written") as raised:
         build(model, tmp_path / "file", None, silent)
@@ -283,7 +285,7 @@ def test_a_place_that_cannot_be_written(model: zoo.Model, tmp_path: Path) -> Non
     ],
 )
 def test_the_impossible_is_refused_before_any_work(
-    model: zoo.Model, tmp_path: Path, options: str, sentence: str
+    model: registry.Model, tmp_path: Path, options: str, sentence: str
 ) -> None:
     arguments = ["build", "--model", str(model.folder), "-o", str(tmp_path / "bundle"), "--json", *options.split()]
     outcome = CliRunner().invoke(application(), arguments)
@@ -295,7 +297,7 @@ def test_the_impossible_is_refused_before_any_work(
 @pytest.mark.parametrize("options", ["--precision fp8", "--precision fp16 --calibrate a.png"])
 def test_pictures_are_for_fp8_of_a_model_that_sees_them(tmp_path: Path, options: str) -> None:
     (tmp_path / "model").mkdir()
-    shutil.copy(zoo.PACKAGED / zoo.RELEASED / CONFIG_NAME, tmp_path / "model")
+    shutil.copy(registry.PACKAGED / registry.RELEASED / CONFIG_NAME, tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").touch()
     arguments = ["build", "--model", str(tmp_path / "model"), "-o", str(tmp_path / "bundle"), "--json"]
     outcome = CliRunner().invoke(application(), [*arguments, "--target", "tensorrt-rtx", *options.split()])
@@ -303,7 +305,7 @@ def test_pictures_are_for_fp8_of_a_model_that_sees_them(tmp_path: Path, options:
 
 
 @pytest.fixture
-def without_graphs(model: zoo.Model, tmp_path: Path) -> Path:
+def without_graphs(model: registry.Model, tmp_path: Path) -> Path:
     """A model's folder as it is before its first build."""
     folder = tmp_path / "model"
     shutil.copytree(model.folder, folder, ignore=shutil.ignore_patterns(BUNDLE_FILE, "*.onnx"))
@@ -359,7 +361,7 @@ def test_a_pickle_that_is_not_weights_is_never_executed(without_graphs: Path) ->
 
 
 @pytest.mark.skipif(Flavour.TENSORRT.installed, reason="TensorRT is here")
-def test_tensorrt_that_is_not_here_says_what_to_install(model: zoo.Model, tmp_path: Path) -> None:
+def test_tensorrt_that_is_not_here_says_what_to_install(model: registry.Model, tmp_path: Path) -> None:
     order = Order(Flavour.TENSORRT, (90,), Precision.FP16, Limits())
     with pytest.raises(UserError, match="install NVIDIA's packages tensorrt and tensorrt_cu13_libs") as raised:
         build(model, tmp_path / "bundle", order, silent)

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from omniaudio import zoo
 from omniaudio.errors import ExitCode, UserError
-from trt_engine import bundle
-from trt_engine.bundle import BUNDLE_FILE
+from omniaudio.model_zoo import registry
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import BUNDLE_FILE
 
 
 @pytest.fixture
-def copy(model: zoo.Model, tmp_path: Path) -> Path:
+def copy(model: registry.Model, tmp_path: Path) -> Path:
     shutil.copytree(model.folder, tmp_path / "copy")
     return tmp_path / "copy"
 

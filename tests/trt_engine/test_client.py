@@ -17,8 +17,8 @@ import pytest
 from refusing import broken
 from running import Running
 
-from trt_engine import client as client_module
-from trt_engine.client import Client, JobRequest, MediaSource, PathSource, default_folder, find
+from omniaudio_client import client as client_module
+from omniaudio_client.client import Client, JobRequest, MediaSource, PathSource, default_folder, find
 from trt_engine.service import models, settings
 
 

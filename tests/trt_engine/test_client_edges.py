@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from refusing import broken
 
-from trt_engine import client as client_module
-from trt_engine.client import Client, JobRequest, PathSource, ResultFile
+from omniaudio_client import client as client_module
+from omniaudio_client.client import Client, JobRequest, PathSource, ResultFile
 
 JOB = {
     "id": "0" * 32,

@@ -9,10 +9,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from omniaudio.errors import UserError
-from trt_engine import compiler
-from trt_engine.bundle import Sizes
-from trt_engine.compiler import Job
-from trt_engine.targets import Flavour
+from trt_engine.compile import compiler
+from trt_engine.compile.bundle import Sizes
+from trt_engine.compile.compiler import Job
+from trt_engine.compile.targets import Flavour
 
 trt = pytest.importorskip("tensorrt_rtx")
 

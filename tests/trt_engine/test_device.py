@@ -12,15 +12,16 @@ from typing import Any
 import onnx
 import pytest
 
-from omniaudio import zoo
 from omniaudio.config import load_config
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.compiler import Job, compile_graph
-from trt_engine.runtime import device, tensorrt
-from trt_engine.runtime.device import Device
-from trt_engine.runtime.tensorrt import load_engine
-from trt_engine.targets import Flavour, native_architecture
-from trt_engine.update import OUTPUTS, update_graph, update_profile
+from omniaudio.model_zoo import registry
+from trt_engine.compile.compiler import Job, compile_graph
+from trt_engine.compile.targets import Flavour, native_architecture
+from trt_engine.graphs.sampler_step import OUTPUTS, update_graph, update_profile
+from trt_engine.runtime.tensorrt import device
+from trt_engine.runtime.tensorrt import session as tensorrt
+from trt_engine.runtime.tensorrt.device import Device
+from trt_engine.runtime.tensorrt.session import load_engine
 
 
 def attributes(source: Any, *holders: str) -> set[str]:
@@ -194,8 +195,9 @@ def init(): pass
 """,
         "utf-8",
     )
-    program = "from trt_engine.runtime.device import _PyCuda; _PyCuda(); import pycuda.driver as d; print(len(d.stack))"
-    paths = os.pathsep.join([str(tmp_path), str(Path(device.__file__).parents[2])])
+    program = "from trt_engine.runtime.tensorrt.device import _PyCuda; _PyCuda()"
+    program += "; import pycuda.driver as d; print(len(d.stack))"
+    paths = os.pathsep.join([str(tmp_path), str(Path(device.__file__).parents[3])])
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"PYTHONPATH": paths},
@@ -215,7 +217,7 @@ def test_without_a_driver_there_is_a_sentence() -> None:
 
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
 @pytest.mark.parametrize("damage", ["whole", "cut short", "empty", "another file"])
-def test_an_engine_that_does_not_load_is_a_sentence(model: zoo.Model, tmp_path: Path, damage: str) -> None:
+def test_an_engine_that_does_not_load_is_a_sentence(model: registry.Model, tmp_path: Path, damage: str) -> None:
     """A whole one too: without a driver no engine loads."""
     trt = pytest.importorskip("tensorrt_rtx")
     config = load_config(model.config)

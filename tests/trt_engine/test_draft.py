@@ -8,22 +8,23 @@ import pytest
 import soundfile
 from PIL import Image
 
-from omniaudio import takes, zoo
-from omniaudio.ambisonics import W, angle_between, direction, unit_vector
+from omniaudio.audio.ambisonics import W, angle_between, direction, unit_vector
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.evaluation.metrics import defects
+from omniaudio.generation import takes
+from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.placing import channels
-from omniaudio.generator import Stages
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio.generation.windows import plan
+from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
-from omniaudio.sidecar import Sidecar
-from omniaudio.windows import plan
-from trt_engine.bundle import BUNDLE_FILE, verify
-from trt_engine.pipeline import open_pipeline
+from trt_engine.compile.bundle import BUNDLE_FILE, verify
+from trt_engine.runtime.open import open_pipeline
 
 pytestmark = [
-    pytest.mark.skipif(not (zoo.PACKAGED / "draft" / BUNDLE_FILE).is_file(), reason="the draft model is not here"),
+    pytest.mark.skipif(not (registry.PACKAGED / "draft" / BUNDLE_FILE).is_file(), reason="the draft model is not here"),
 ]
 SECONDS = 5.0
 Sound = np.ndarray
@@ -32,7 +33,7 @@ Make = Callable[..., list[takes.Take]]
 
 @pytest.fixture(scope="module")
 def draft() -> Stages:
-    return open_pipeline(zoo.find("draft"), "onnxruntime")
+    return open_pipeline(registry.find("draft"), "onnxruntime")
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,9 @@ def apart(foa: Sound, azimuth: float, elevation: float) -> float:
 
 
 def test_the_package_is_whole_and_small() -> None:
-    folder = zoo.PACKAGED / "draft"
+    folder = registry.PACKAGED / "draft"
     verify(folder)
-    recognition = zoo.PACKAGED / "recognition"
+    recognition = registry.PACKAGED / "recognition"
     files = [file for place in (folder, recognition) for file in place.iterdir()]
     assert sum(file.stat().st_size for file in files) < 60e6
     assert "licence" in (folder / "MODEL_CARD.md").read_text("utf-8")

@@ -9,16 +9,16 @@ import torch
 from released_form import models_in
 from stem_model import write_stem_model
 
-from omniaudio import zoo
 from omniaudio.errors import UserError
-from trt_engine import bundle
-from trt_engine.bundle import Stage
-from trt_engine.export import GRAPH_WEIGHTS, UNFINISHED, export_model
+from omniaudio.model_zoo import registry
+from trt_engine.bundling.export import GRAPH_WEIGHTS, UNFINISHED, export_model
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import Stage
+from trt_engine.graphs.stage_modules import StageModule, example_pictures, load_parts, stage_modules
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.openvino import OpenVinoSession
 from trt_engine.runtime.session import Session
 from trt_engine.runtime.torch import TorchSession
-from trt_engine.stage_modules import StageModule, example_pictures, load_parts, stage_modules
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +32,13 @@ def written(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> zoo.Model:
+def model(tmp_path_factory: pytest.TempPathFactory) -> registry.Model:
     torch.manual_seed(0)
     return write_stem_model(tmp_path_factory.mktemp("models") / "stems")
 
 
 @pytest.fixture(scope="module")
-def stopped(model: zoo.Model) -> dict[str, int]:
+def stopped(model: registry.Model) -> dict[str, int]:
     """The graphs that an export had written when it was stopped after the second one."""
     done: list[Stage] = []
 
@@ -55,26 +55,26 @@ def stopped(model: zoo.Model) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def stems(model: zoo.Model, stopped: dict[str, int]) -> zoo.Model:
+def stems(model: registry.Model, stopped: dict[str, int]) -> registry.Model:
     """The small model with its bundle, whose export was stopped once: an export takes a minute."""
     export_model(model)
     return model
 
 
 @pytest.fixture(scope="module")
-def modules(stems: zoo.Model) -> dict[Stage, StageModule]:
+def modules(stems: registry.Model) -> dict[Stage, StageModule]:
     loaded, vision = load_parts(stems)
     return stage_modules(loaded, vision, example_pictures(loaded.config))
 
 
-def graph(stems: zoo.Model, stage: Stage, kind: type[Session]) -> Session:
+def graph(stems: registry.Model, stage: Stage, kind: type[Session]) -> Session:
     return kind(stems.folder / f"{stage}.onnx")
 
 
 @pytest.mark.parametrize("kind", [OnnxRuntimeSession, OpenVinoSession])
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_backend_computes_what_torch_computes(
-    stems: zoo.Model, modules: dict[Stage, StageModule], stage: Stage, kind: type[Session]
+    stems: registry.Model, modules: dict[Stage, StageModule], stage: Stage, kind: type[Session]
 ) -> None:
     """At the native length, and at another batch and length."""
     module = modules[stage]
@@ -90,7 +90,7 @@ def test_every_backend_computes_what_torch_computes(
 
 @pytest.mark.parametrize("kind", [OnnxRuntimeSession, OpenVinoSession])
 def test_a_graph_gives_the_same_bits_again(
-    stems: zoo.Model, modules: dict[Stage, StageModule], kind: type[Session]
+    stems: registry.Model, modules: dict[Stage, StageModule], kind: type[Session]
 ) -> None:
     for stage in (Stage.VELOCITY, Stage.DECODER):
         inputs = {name: tensor.numpy() for name, tensor in modules[stage].examples.items()}
@@ -99,7 +99,7 @@ def test_a_graph_gives_the_same_bits_again(
             np.testing.assert_array_equal(value, second[name])
 
 
-def test_weights_are_stored_once(joint: zoo.Model, stems: zoo.Model) -> None:
+def test_weights_are_stored_once(joint: registry.Model, stems: registry.Model) -> None:
     """What a graph holds itself is structure and small constants; the rest it takes from the model's file."""
     own = sum((joint.folder / f"{stage}.onnx").stat().st_size for stage in Stage)
     assert own < 0.1 * (joint.folder / GRAPH_WEIGHTS).stat().st_size
@@ -113,14 +113,14 @@ def test_weights_are_stored_once(joint: zoo.Model, stems: zoo.Model) -> None:
     assert locations == {"model.safetensors"}
 
 
-def test_graphs_name_no_place_of_the_machine_that_made_them(stems: zoo.Model) -> None:
+def test_graphs_name_no_place_of_the_machine_that_made_them(stems: registry.Model) -> None:
     for stage in STAGES:
         content = (stems.folder / f"{stage}.onnx").read_bytes()
         assert str(Path(torch.__file__).parent).encode() not in content
         assert str(Path(__file__).parent.parent).encode() not in content
 
 
-def test_the_bundle_says_what_was_checked(stems: zoo.Model) -> None:
+def test_the_bundle_says_what_was_checked(stems: registry.Model) -> None:
     found = bundle.verify(stems.folder)
     assert list(found.graphs) == STAGES
     for exported in found.graphs.values():
@@ -130,14 +130,14 @@ def test_the_bundle_says_what_was_checked(stems: zoo.Model) -> None:
     assert found.graphs[Stage.DECODER].outputs[0].shape == ("batch", 1, "512*frames")
 
 
-def test_an_export_that_was_stopped_is_taken_up(stopped: dict[str, int], stems: zoo.Model) -> None:
+def test_an_export_that_was_stopped_is_taken_up(stopped: dict[str, int], stems: registry.Model) -> None:
     assert stopped.keys() == {"conditioner.onnx", "velocity.onnx"}
     assert bundle.verify(stems.folder).graphs.keys() == set(STAGES)
     assert stopped.items() <= written(stems.folder).items()
     assert not (stems.folder / UNFINISHED).exists()
 
 
-def test_a_model_that_sees_pictures_has_a_graph_for_them(joint: zoo.Model) -> None:
+def test_a_model_that_sees_pictures_has_a_graph_for_them(joint: registry.Model) -> None:
     """What it computes is compared with torch when it is exported."""
     found = bundle.verify(joint.folder)
     assert found.graphs.keys() == set(Stage)

@@ -44,7 +44,7 @@ EXPORT = """
 # compiled is for any length.
 from benchmarks.model import RELEASED
 from benchmarks.prepare import write_model
-from trt_engine.export import export_model
+from trt_engine.bundling.export import export_model
 began = time.monotonic()
 short = Path(sys.argv[1]) / "short.json"
 short.write_text(json.dumps(json.loads(RELEASED.read_bytes()) | {"sample_size": 40 * 2048}))
@@ -60,12 +60,12 @@ except Enough:
 COMPILE = """
 from benchmarks.model import RELEASED
 from omniaudio.config import load_config
-from trt_engine.bundle import Bundle, Stage
-from trt_engine.compiler import Job, compile_graph
-from trt_engine.export import UNFINISHED
-from trt_engine.precision import write_lowered
-from trt_engine.profiles import Limits, profile
-from trt_engine.targets import Flavour, Precision
+from trt_engine.compile.bundle import Bundle, Stage
+from trt_engine.compile.compiler import Job, compile_graph
+from trt_engine.bundling.export import UNFINISHED
+from trt_engine.graphs.precision import write_lowered
+from trt_engine.compile.profiles import Limits, profile
+from trt_engine.compile.targets import Flavour, Precision
 folder, stage = Path(sys.argv[1]) / "omniaudio-random", Stage(sys.argv[2])
 graph = Bundle.model_validate_json((folder / UNFINISHED).read_bytes()).graphs[stage]
 sizes = profile(stage, graph, load_config(RELEASED), Limits())

@@ -11,12 +11,13 @@ import pytest
 import soundfile
 from commanding import Outcome, omniaudio
 
-from omniaudio import takes, zoo
-from omniaudio.again import FADE_SECONDS, Again
 from omniaudio.errors import ExitCode
-from omniaudio.generator import Stages
-from omniaudio.sidecar import Sidecar
-from trt_engine.pipeline import open_pipeline
+from omniaudio.generation import takes
+from omniaudio.generation.inpainting import FADE_SECONDS, Again
+from omniaudio.generation.pipeline import Stages
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio.model_zoo import registry
+from trt_engine.runtime.open import open_pipeline
 
 VENICE = Path(__file__).parents[2] / "demo" / "assets" / "venice.jpg"
 Run = Callable[..., Outcome]
@@ -24,14 +25,14 @@ Array = np.ndarray
 
 
 @pytest.fixture
-def run(model: zoo.Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(model: registry.Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the command in this process."""
     command = partial(omniaudio, monkeypatch, capsys, "generate")
     return lambda *words: command(*words, "--model", model.folder, "--no-map")
 
 
 @pytest.fixture(scope="session")
-def take(model: zoo.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def take(model: registry.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten seconds of Venice, at another rate than the model's."""
     path = tmp_path_factory.mktemp("takes") / "venice.wav"
     wanted = takes.Request(input=VENICE, output=path, duration=10.0, seed=3, rate=48_000, preview=False, map=False)
@@ -158,7 +159,7 @@ def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: 
 
 @pytest.mark.slow
 def test_only_what_is_near_is_looked_at_and_sampled(
-    model: zoo.Model, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: registry.Model, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three seconds of a long take cost one window."""
     stages = open_pipeline(model, "onnxruntime")

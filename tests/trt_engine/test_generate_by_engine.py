@@ -16,8 +16,8 @@ from PIL import Image
 from running import Running
 
 from omniaudio.errors import ExitCode
-from omniaudio.sidecar import Sidecar
-from trt_engine.client import Again, Client, JobRequest, MediaSource, PathSource, find
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio_client.client import Again, Client, JobRequest, MediaSource, PathSource, find
 
 QUICK = ("--duration", "1", "--steps", "4", "--model", "draft")
 

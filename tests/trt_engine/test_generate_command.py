@@ -19,9 +19,10 @@ import soundfile
 from films import cut_off, write_noise
 from PIL import Image
 
-from omniaudio import cli, zoo
+from omniaudio import cli
 from omniaudio.errors import ExitCode
-from omniaudio.video import probe
+from omniaudio.model_zoo import registry
+from omniaudio.video.clip import probe
 
 
 class Outcome:
@@ -36,7 +37,7 @@ class Outcome:
 
 
 @pytest.fixture
-def generate(model: zoo.Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def generate(model: registry.Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs the command in this process, with the small model unless another is named."""
 
     def run(*arguments: str | Path) -> Outcome:
@@ -82,7 +83,7 @@ def files(folder: Path) -> list[str]:
     ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.slow)],
 )
 def test_a_clip_becomes_sound_preview_map_and_sidecar(
-    generate, model: zoo.Model, clip: Path, tmp_path: Path, backend: str
+    generate, model: registry.Model, clip: Path, tmp_path: Path, backend: str
 ) -> None:
     outcome = generate(clip, "-o", tmp_path / "out.wav", "--backend", backend)
     assert outcome.code == 0, outcome.err
@@ -115,7 +116,7 @@ def test_takes_rate_range_and_length(generate, clip: Path, tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_a_sidecar_repeats_its_take_to_the_bit(
-    generate, model: zoo.Model, clip: Path, tmp_path: Path, backend: str
+    generate, model: registry.Model, clip: Path, tmp_path: Path, backend: str
 ) -> None:
     wanted = ("--takes", "2", "--seed", "7", "--backend", backend, "--duration", "3", "--rate", "48000")
     assert generate(clip, "-o", tmp_path / "out.wav", *wanted).code == 0
@@ -295,7 +296,7 @@ def test_a_folder_without_permission(generate, clip: Path, tmp_path: Path) -> No
         tmp_path.chmod(0o700)
 
 
-def start(model: zoo.Model, *arguments: str | Path, file_limit: int | None = None) -> subprocess.Popen[str]:
+def start(model: registry.Model, *arguments: str | Path, file_limit: int | None = None) -> subprocess.Popen[str]:
     """The command in a process of its own."""
 
     def limit() -> None:
@@ -313,7 +314,7 @@ def start(model: zoo.Model, *arguments: str | Path, file_limit: int | None = Non
 
 
 @pytest.mark.slow
-def test_a_full_target_leaves_nothing(model: zoo.Model, clip: Path, tmp_path: Path) -> None:
+def test_a_full_target_leaves_nothing(model: registry.Model, clip: Path, tmp_path: Path) -> None:
     """The system refuses to write beyond 1 MB, as it does on a full disk."""
     with start(model, clip, "-o", tmp_path / "out.wav", file_limit=1_000_000) as process:
         _, err = process.communicate(timeout=300)
@@ -327,7 +328,7 @@ def test_a_full_target_leaves_nothing(model: zoo.Model, clip: Path, tmp_path: Pa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("stage", ["sampling", "decoding"])
 def test_a_signal_leaves_nothing(
-    model: zoo.Model, clip: Path, tmp_path: Path, number: signal.Signals, stage: str
+    model: registry.Model, clip: Path, tmp_path: Path, number: signal.Signals, stage: str
 ) -> None:
     with start(model, clip, "-o", tmp_path / "out.wav", "--json", "--takes", "4") as process:
         assert process.stdout is not None

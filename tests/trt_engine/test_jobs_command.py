@@ -11,7 +11,7 @@ from commanding import Outcome, omniaudio
 from running import Running
 
 from omniaudio.errors import ExitCode
-from trt_engine.client import Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, find
+from omniaudio_client.client import Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, find
 
 
 @pytest.fixture

@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 from released_form import models_in
 
-from omniaudio import zoo
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generator import Generation, Settings
-from omniaudio.stills import read_still
-from trt_engine import pipeline
-from trt_engine.pipeline import candidates_for, open_pipeline
-from trt_engine.runtime import onnxruntime, openvino
+from omniaudio.generation.pipeline import Generation, Settings
+from omniaudio.model_zoo import registry
+from omniaudio.video.stills import read_still
+from trt_engine.runtime import onnxruntime, open, openvino
+from trt_engine.runtime.open import candidates_for, open_pipeline
 from trt_engine.runtime.session import AUTO, Backend, named, threads
 
 WITHOUT_TORCH = """
@@ -28,14 +27,14 @@ sys.meta_path.insert(0, Absent())
 """
 
 
-def test_auto_is_the_fastest_that_is_here(model: zoo.Model) -> None:
+def test_auto_is_the_fastest_that_is_here(model: registry.Model) -> None:
     """This machine may have a GPU, but a bundle as it is exported holds no engine for it."""
     assert candidates_for(model)[-2:] == (Backend.ONNXRUNTIME, Backend.OPENVINO)
     assert open_pipeline(model, AUTO).backend is Backend.ONNXRUNTIME
 
 
 def test_auto_falls_back_with_a_warning_and_to_the_same_model(
-    model: zoo.Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    model: registry.Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(graph: Path) -> None:
         raise RuntimeError("this CPU lacks an instruction")
@@ -52,7 +51,7 @@ def test_auto_falls_back_with_a_warning_and_to_the_same_model(
     assert raised.value.code is ExitCode.NO_BACKEND
 
 
-def test_a_backend_that_is_not_installed(model: zoo.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_that_is_not_installed(model: registry.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backend, "installed", property(lambda backend: backend is Backend.ONNXRUNTIME))
     assert candidates_for(model) == (Backend.ONNXRUNTIME,)
     with pytest.raises(UserError, match="pip install") as raised:
@@ -64,11 +63,11 @@ def test_a_backend_that_is_not_installed(model: zoo.Model, monkeypatch: pytest.M
 
 
 def test_a_large_model_is_openvinos_where_the_processor_has_bfloat16(
-    model: zoo.Model, monkeypatch: pytest.MonkeyPatch
+    model: registry.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: True)
     assert candidates_for(model)[-2:] == (Backend.ONNXRUNTIME, Backend.OPENVINO)
-    monkeypatch.setattr(pipeline, "LARGE_BYTES", 1)
+    monkeypatch.setattr(open, "LARGE_BYTES", 1)
     assert candidates_for(model)[-2:] == (Backend.OPENVINO, Backend.ONNXRUNTIME)
     monkeypatch.setattr(openvino, "has_bfloat16", lambda: False)
     assert candidates_for(model)[-2:] == (Backend.ONNXRUNTIME, Backend.OPENVINO)
@@ -81,7 +80,7 @@ def test_threads_are_what_the_environment_says(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)])
-def test_generating_needs_no_torch(model: zoo.Model, panorama: Path, tmp_path: Path, backend: str) -> None:
+def test_generating_needs_no_torch(model: registry.Model, panorama: Path, tmp_path: Path, backend: str) -> None:
     """In a process where importing torch fails."""
     program = WITHOUT_TORCH + "from omniaudio.cli import main; main()"
     wanted = ["generate", panorama, "-o", tmp_path / "out.wav", "--duration", "1", "--model", model.folder]
@@ -91,12 +90,12 @@ def test_generating_needs_no_torch(model: zoo.Model, panorama: Path, tmp_path: P
     assert (tmp_path / "out.wav").is_file()
 
 
-def test_the_identity_is_the_same_on_every_backend(model: zoo.Model) -> None:
+def test_the_identity_is_the_same_on_every_backend(model: registry.Model) -> None:
     assert open_pipeline(model, "torch").identity == open_pipeline(model, "onnxruntime").identity
 
 
 @pytest.mark.slow
-def test_backends_agree_on_the_latents(joint: zoo.Model, panorama: Path) -> None:
+def test_backends_agree_on_the_latents(joint: registry.Model, panorama: Path) -> None:
     """Through vision, conditions, two windows and the sampler."""
     picture = read_still(panorama)
     found = []

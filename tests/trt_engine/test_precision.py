@@ -9,16 +9,16 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from omniaudio import zoo
 from omniaudio.config import load_config
-from trt_engine import bundle
-from trt_engine.bundle import Stage
-from trt_engine.calibration import Walk, amplitudes, calibrate, every_kind, walk
-from trt_engine.emulation import emulate
-from trt_engine.precision import LARGEST_E4M3, Amplitudes, lower, write_lowered
+from omniaudio.model_zoo import registry
+from trt_engine.bundling.calibration import Walk, amplitudes, calibrate, every_kind, walk
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import Stage
+from trt_engine.compile.targets import Precision
+from trt_engine.graphs.emulation import emulate
+from trt_engine.graphs.precision import LARGEST_E4M3, Amplitudes, lower, write_lowered
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array, Session
-from trt_engine.targets import Precision
 
 LOW = {Precision.FP16: "float16", Precision.BF16: "bfloat16", Precision.FP8: "float16"}
 ALWAYS_FLOAT32 = {"Sin", "Cos", "Exp", "Log", "Pow", "Sqrt", "Div", "LayerNormalization", "ReduceSum", "ReduceMean"}
@@ -32,7 +32,7 @@ STAGES = [
 """The draft's stages, and those of a model of the released form that are made of other operations."""
 
 
-def made(model: zoo.Model, kinds: slice, seed: int) -> Walk:
+def made(model: registry.Model, kinds: slice, seed: int) -> Walk:
     """One window of the draft's for each of some kinds, in float32."""
     config = load_config(model.folder)
     features = {name: value[kinds] for name, value in every_kind(config).items()}
@@ -40,28 +40,28 @@ def made(model: zoo.Model, kinds: slice, seed: int) -> Walk:
 
 
 @pytest.fixture(scope="module")
-def generated(model: zoo.Model) -> Walk:
+def generated(model: registry.Model) -> Walk:
     return made(model, slice(2), seed=5)
 
 
 @pytest.fixture(scope="module")
-def calibrated(model: zoo.Model) -> Amplitudes:
+def calibrated(model: registry.Model) -> Amplitudes:
     """By other kinds and other noise; a build takes every kind."""
     return amplitudes(graph_of(model, Stage.VELOCITY), made(model, slice(2, 6), seed=6).inputs)
 
 
 @pytest.fixture
-def chosen(request: pytest.FixtureRequest, which: str) -> zoo.Model:
-    found: zoo.Model = request.getfixturevalue(which)
+def chosen(request: pytest.FixtureRequest, which: str) -> registry.Model:
+    found: registry.Model = request.getfixturevalue(which)
     return found
 
 
-def sessions_of(model: zoo.Model) -> dict[Stage, Session]:
+def sessions_of(model: registry.Model) -> dict[Stage, Session]:
     graphs = bundle.load(model.folder).graphs
     return {stage: OnnxRuntimeSession(model.folder / graph.file) for stage, graph in graphs.items()}
 
 
-def graph_of(model: zoo.Model, stage: Stage) -> Path:
+def graph_of(model: registry.Model, stage: Stage) -> Path:
     return model.folder / bundle.load(model.folder).graphs[stage].file
 
 
@@ -91,7 +91,9 @@ def numbers(*shape: int) -> Array:
 
 
 @pytest.mark.slow
-def test_a_model_that_sees_no_pictures_is_calibrated_by_every_kind(model: zoo.Model, calibrated: Amplitudes) -> None:
+def test_a_model_that_sees_no_pictures_is_calibrated_by_every_kind(
+    model: registry.Model, calibrated: Amplitudes
+) -> None:
     kinds = every_kind(load_config(model.folder))["kinds"]
     np.testing.assert_array_equal(kinds.sum((0, 2)), np.full(kinds.shape[1], kinds.shape[2]))
     found = calibrate(model.folder, [])
@@ -99,7 +101,7 @@ def test_a_model_that_sees_no_pictures_is_calibrated_by_every_kind(model: zoo.Mo
     assert all(0.5 * calibrated[name] < found[name] for name in found)
 
 
-def test_a_model_that_sees_pictures_is_calibrated_by_them(joint: zoo.Model) -> None:
+def test_a_model_that_sees_pictures_is_calibrated_by_them(joint: registry.Model) -> None:
     rows, columns = np.mgrid[0:256, 0:512]
     picture = np.stack([rows, columns // 2, 255 - rows], axis=-1).astype(np.uint8)
     found = calibrate(joint.folder, [picture])
@@ -110,7 +112,7 @@ def test_a_model_that_sees_pictures_is_calibrated_by_them(joint: zoo.Model) -> N
 @pytest.mark.parametrize("precision", Precision)
 @pytest.mark.parametrize(("which", "stage"), STAGES)
 def test_lowered_graph_is_valid_and_keeps_its_interface(
-    chosen: zoo.Model, calibrated: Amplitudes, tmp_path: Path, stage: Stage, precision: Precision
+    chosen: registry.Model, calibrated: Amplitudes, tmp_path: Path, stage: Stage, precision: Precision
 ) -> None:
     source, target = graph_of(chosen, stage), tmp_path / "lowered.onnx"
     write_lowered(source, target, precision, stage, calibrated)
@@ -125,7 +127,7 @@ def test_lowered_graph_is_valid_and_keeps_its_interface(
 
 @pytest.mark.parametrize("precision", LOW)
 @pytest.mark.parametrize(("which", "stage"), STAGES)
-def test_what_loses_by_rounding_stays_in_float32(chosen: zoo.Model, stage: Stage, precision: Precision) -> None:
+def test_what_loses_by_rounding_stays_in_float32(chosen: registry.Model, stage: Stage, precision: Precision) -> None:
     lowered = ir.load(graph_of(chosen, stage))
     lower(lowered, precision, stage)
     for node in lowered.graph:
@@ -134,7 +136,7 @@ def test_what_loses_by_rounding_stays_in_float32(chosen: zoo.Model, stage: Stage
 
 
 @pytest.mark.parametrize("precision", LOW)
-def test_products_of_the_transformer_are_low(model: zoo.Model, precision: Precision) -> None:
+def test_products_of_the_transformer_are_low(model: registry.Model, precision: Precision) -> None:
     lowered = ir.load(graph_of(model, Stage.VELOCITY))
     lower(lowered, precision, Stage.VELOCITY)
     products = [node for node in lowered.graph if node.op_type in {"MatMul", "Gemm", "Conv"}]
@@ -147,7 +149,7 @@ def test_products_of_the_transformer_are_low(model: zoo.Model, precision: Precis
     ("precision", "least"), [(Precision.FP32, 0.999999), (Precision.FP16, 0.9999), (Precision.BF16, 0.998)]
 )
 def test_velocity_is_near(
-    model: zoo.Model, generated: Walk, tmp_path: Path, precision: Precision, least: float
+    model: registry.Model, generated: Walk, tmp_path: Path, precision: Precision, least: float
 ) -> None:
     lowered = ir.load(graph_of(model, Stage.VELOCITY))
     lower(lowered, precision, Stage.VELOCITY)
@@ -155,7 +157,7 @@ def test_velocity_is_near(
 
 
 def test_fp8_is_near_and_is_another_than_fp16(
-    model: zoo.Model, generated: Walk, calibrated: Amplitudes, tmp_path: Path
+    model: registry.Model, generated: Walk, calibrated: Amplitudes, tmp_path: Path
 ) -> None:
     lowered = ir.load(graph_of(model, Stage.VELOCITY))
     lower(lowered, Precision.FP8, Stage.VELOCITY, calibrated)
@@ -263,27 +265,29 @@ def test_one_constant_is_in_memory_at_a_time(tmp_path: Path) -> None:
     [(Precision.FP16, (75, 86, 89, 120)), (Precision.BF16, (86, 89, 120)), (Precision.FP8, (89, 120))],
 )
 def test_tensorrt_rtx_compiles_the_velocity(
-    model: zoo.Model, calibrated: Amplitudes, tmp_path: Path, precision: Precision, architectures: tuple[int, ...]
+    model: registry.Model, calibrated: Amplitudes, tmp_path: Path, precision: Precision, architectures: tuple[int, ...]
 ) -> None:
     assert compiled(model, calibrated, tmp_path, precision, architectures) > 0
 
 
-def test_tensorrt_rtx_refuses_fp8_where_there_is_none(model: zoo.Model, calibrated: Amplitudes, tmp_path: Path) -> None:
+def test_tensorrt_rtx_refuses_fp8_where_there_is_none(
+    model: registry.Model, calibrated: Amplitudes, tmp_path: Path
+) -> None:
     """So the quantised products did reach the compiler as fp8."""
-    from trt_engine.compiler import CompileError  # noqa: PLC0415 - installed or not
+    from trt_engine.compile.compiler import CompileError  # noqa: PLC0415 - installed or not
 
     with pytest.raises(CompileError):
         compiled(model, calibrated, tmp_path, Precision.FP8, (86,))
 
 
 def compiled(
-    model: zoo.Model, calibrated: Amplitudes, folder: Path, precision: Precision, architectures: tuple[int, ...]
+    model: registry.Model, calibrated: Amplitudes, folder: Path, precision: Precision, architectures: tuple[int, ...]
 ) -> int:
     """Bytes of the velocity's engine."""
     pytest.importorskip("tensorrt_rtx")
-    from trt_engine.compiler import Job, compile_graph  # noqa: PLC0415
-    from trt_engine.profiles import Limits, profile  # noqa: PLC0415
-    from trt_engine.targets import Flavour  # noqa: PLC0415
+    from trt_engine.compile.compiler import Job, compile_graph  # noqa: PLC0415
+    from trt_engine.compile.profiles import Limits, profile  # noqa: PLC0415
+    from trt_engine.compile.targets import Flavour  # noqa: PLC0415
 
     lowered, engine = folder / "velocity.onnx", folder / "velocity.engine"
     write_lowered(graph_of(model, Stage.VELOCITY), lowered, precision, Stage.VELOCITY, calibrated)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from omniaudio.errors import ExitCode
-from trt_engine import service_process
-from trt_engine.client import EngineError
-from trt_engine.service_process import ENGINE_FAILED, IN_USE, ServiceProcess, log_of
+from omniaudio_client import discovery
+from omniaudio_client.client import EngineError
+from omniaudio_client.discovery import ENGINE_FAILED, IN_USE, ServiceProcess, log_of
 
 
 def child(folder: Path, script: str) -> ServiceProcess:
@@ -25,7 +25,7 @@ def child(folder: Path, script: str) -> ServiceProcess:
 
 
 def test_it_imports_the_standard_library_and_the_client_alone() -> None:
-    tree = ast.parse(Path(service_process.__file__).read_text())
+    tree = ast.parse(Path(discovery.__file__).read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {f"{'.' * node.level}{node.module}" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported - {".client"}} <= sys.stdlib_module_names
@@ -49,7 +49,7 @@ def test_the_epitaph_is_its_own_last_words(script: str, words: str, tmp_path: Pa
 
 
 def test_the_log_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_process, "_MOST_LOG_BYTES", 1000)
+    monkeypatch.setattr(discovery, "_MOST_LOG_BYTES", 1000)
     child(tmp_path, "print('x' * 2000)")
     assert "ends" in child(tmp_path, "print('ends')").epitaph().sentence
     assert (tmp_path / "start.log").read_bytes().strip() == b"ends"

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from released_form import models_in
 
-from omniaudio import zoo
 from omniaudio.config import load_config
 from omniaudio.errors import UserError
-from trt_engine import bundle
-from trt_engine.backends import presence
-from trt_engine.bundle import Stage
-from trt_engine.pipeline import open_pipeline
+from omniaudio.model_zoo import registry
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import Stage
+from trt_engine.runtime.backends import presence
+from trt_engine.runtime.open import open_pipeline
 from trt_engine.runtime.session import Array, Backend, Session
 
 OpenStage = Callable[[Stage], Session]
@@ -33,13 +33,13 @@ LARGEST_ERROR = 1e-3
 
 
 @pytest.fixture(scope="module", params=list(Backend))
-def opened(request: pytest.FixtureRequest) -> Callable[[zoo.Model], OpenStage]:
+def opened(request: pytest.FixtureRequest) -> Callable[[registry.Model], OpenStage]:
     found = presence(request.param)
     if not found.usable:
         pytest.skip(f"{request.param}: {found.hindrance}")
 
     @cache
-    def open_model(model: zoo.Model) -> OpenStage:
+    def open_model(model: registry.Model) -> OpenStage:
         try:
             with models_in(model.folder.parent):
                 pipeline = open_pipeline(model, request.param)
@@ -52,7 +52,7 @@ def opened(request: pytest.FixtureRequest) -> Callable[[zoo.Model], OpenStage]:
 
 
 @pytest.fixture(scope="module")
-def reference() -> Callable[[zoo.Model, Stage, int, int], dict[str, Array]]:
+def reference() -> Callable[[registry.Model, Stage, int, int], dict[str, Array]]:
     """What ONNX Runtime computes, once for all back-ends."""
     session = cache(lambda model: open_pipeline(model, "onnxruntime").session)
     return cache(
@@ -61,8 +61,8 @@ def reference() -> Callable[[zoo.Model, Stage, int, int], dict[str, Array]]:
 
 
 @pytest.fixture
-def chosen(request: pytest.FixtureRequest, which: str) -> zoo.Model:
-    found: zoo.Model = request.getfixturevalue(which)
+def chosen(request: pytest.FixtureRequest, which: str) -> registry.Model:
+    found: registry.Model = request.getfixturevalue(which)
     return found
 
 
@@ -85,7 +85,7 @@ def inputs(folder: Path, stage: Stage, batch: int, tokens: int) -> dict[str, Arr
     return made
 
 
-def native_tokens(model: zoo.Model) -> int:
+def native_tokens(model: registry.Model) -> int:
     config = load_config(model.config)
     return config.latent_frames // config.model.diffusion.config.patch_size
 
@@ -93,9 +93,9 @@ def native_tokens(model: zoo.Model) -> int:
 @pytest.mark.parametrize("batch", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("which", "stage"), STAGES)
 def test_it_computes_what_the_others_compute_and_the_same_bits_again(
-    opened: Callable[[zoo.Model], OpenStage],
-    reference: Callable[[zoo.Model, Stage, int, int], dict[str, Array]],
-    chosen: zoo.Model,
+    opened: Callable[[registry.Model], OpenStage],
+    reference: Callable[[registry.Model, Stage, int, int], dict[str, Array]],
+    chosen: registry.Model,
     stage: Stage,
     batch: int,
 ) -> None:
@@ -119,7 +119,7 @@ def test_it_computes_what_the_others_compute_and_the_same_bits_again(
 
 @pytest.mark.parametrize(("which", "stage"), STRICT)
 def test_wrong_inputs_raise_and_the_session_lives_on(
-    opened: Callable[[zoo.Model], OpenStage], chosen: zoo.Model, stage: Stage
+    opened: Callable[[registry.Model], OpenStage], chosen: registry.Model, stage: Stage
 ) -> None:
     session = opened(chosen)(stage)
     given = inputs(chosen.folder, stage, 1, SHORT_TOKENS)

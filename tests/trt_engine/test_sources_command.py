@@ -10,8 +10,8 @@ import pytest
 import soundfile
 from commanding import Outcome, omniaudio
 
-from omniaudio import zoo
 from omniaudio.errors import ExitCode
+from omniaudio.model_zoo import registry
 
 Run = Callable[..., Outcome]
 DOG: dict[str, Any] = {"kind": "dog", "path": [{"time": 0, "azimuth": 90, "elevation": 0}]}
@@ -69,7 +69,7 @@ def test_a_bad_entry_is_named_and_nothing_is_written(
 
 @pytest.mark.parametrize("words", [["--stems"], ["--order", "2"], ["--sources", "LIST"]])
 def test_a_model_of_everything_at_once_refuses_sources(
-    run: Run, joint: zoo.Model, panorama: Path, tmp_path: Path, words: list[str]
+    run: Run, joint: registry.Model, panorama: Path, tmp_path: Path, words: list[str]
 ) -> None:
     given = [listed(tmp_path, DOG) if word == "LIST" else word for word in words]
     outcome = run(panorama, "-o", tmp_path / "out.wav", *given, "--model", joint.folder)

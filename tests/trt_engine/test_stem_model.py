@@ -7,15 +7,15 @@ import pytest
 import torch
 from stem_model import sampled_stems, stem_config, write_stem_model
 
-from omniaudio import zoo
 from omniaudio.errors import UserError
-from omniaudio.panorama import vision_inputs
-from omniaudio.sampler import euler, guided
-from omniaudio.windows import noise
-from trt_engine.bundle import Stage
-from trt_engine.export import export_model
-from trt_engine.pipeline import open_pipeline
+from omniaudio.generation.sampler import euler, guided
+from omniaudio.generation.windows import noise
+from omniaudio.model_zoo import registry
+from omniaudio.video.panorama import vision_inputs
+from trt_engine.bundling.export import export_model
+from trt_engine.compile.bundle import Stage
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
+from trt_engine.runtime.open import open_pipeline
 
 
 @pytest.mark.slow
@@ -48,13 +48,13 @@ def test_a_model_that_sees_no_pictures_says_so() -> None:
 
 @pytest.mark.parametrize("begin", [1.0, 0.4])
 @pytest.mark.parametrize("backend", ["openvino", "torch"])
-def test_every_backend_samples_the_same_stems(model: zoo.Model, backend: str, begin: float) -> None:
+def test_every_backend_samples_the_same_stems(model: registry.Model, backend: str, begin: float) -> None:
     """From given kinds, numpy arrays on every back-end, and from a latent on its way as from noise."""
     wanted, found = (sampled_stems(open_pipeline(model, name), begin) for name in ("onnxruntime", backend))
     assert np.abs(found - wanted).max() < 1e-3 * np.abs(wanted).max()
 
 
-def test_sampling_from_a_time_on_stays_near_where_it_starts(model: zoo.Model) -> None:
+def test_sampling_from_a_time_on_stays_near_where_it_starts(model: registry.Model) -> None:
     """From nearly the end on there is nearly no way to go; from noise there is."""
     near, far = (sampled_stems(open_pipeline(model, "onnxruntime"), begin) for begin in (1e-4, 1.0))
     start = noise(1, 0, near.shape[1], near.shape[2])

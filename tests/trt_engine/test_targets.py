@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.targets import (
+from trt_engine.compile.targets import (
     ARCHITECTURES,
     NATIVE,
     RTX_ARCHITECTURES,

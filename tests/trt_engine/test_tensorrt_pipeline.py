@@ -17,21 +17,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stem_model import sampled_stems
 
-from omniaudio import zoo
 from omniaudio.errors import UserError
-from omniaudio.generator import SAMPLING, Generation, Settings
+from omniaudio.generation.pipeline import SAMPLING, Generation, Settings
+from omniaudio.generation.sampler import Held
+from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
-from omniaudio.sampler import Held
-from omniaudio.stills import read_still
-from trt_engine import bundle
-from trt_engine.bundle import Stage
-from trt_engine.pipeline import open_pipeline
-from trt_engine.runtime import device, tensorrt_pipeline
-from trt_engine.runtime.device import DeviceArray
+from omniaudio.video.stills import read_still
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import Stage
+from trt_engine.compile.targets import Flavour
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
+from trt_engine.runtime.open import open_pipeline
 from trt_engine.runtime.session import Array, Backend, Description
-from trt_engine.runtime.tensorrt_pipeline import ALIGNMENT, TensorRtPipeline, chunks_of_rows
-from trt_engine.targets import Flavour
+from trt_engine.runtime.tensorrt import device, pipeline
+from trt_engine.runtime.tensorrt.device import DeviceArray
+from trt_engine.runtime.tensorrt.pipeline import ALIGNMENT, TensorRtPipeline, chunks_of_rows
 
 pytest.importorskip("tensorrt_rtx")
 MOST_ROWS = 6
@@ -122,7 +122,7 @@ class GraphEngine:
 
 
 @pytest.fixture
-def open_on_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[zoo.Model], TensorRtPipeline]:
+def open_on_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[registry.Model], TensorRtPipeline]:
     def graph_for(folder: Path, found: bundle.Bundle, stage: Stage, **kind: Any) -> bundle.Graph:
         return found.graphs[stage]
 
@@ -130,12 +130,12 @@ def open_on_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[z
         target.write_bytes(job.graph.read_bytes())
 
     monkeypatch.setattr(device, "_open_driver", HostDriver)
-    monkeypatch.setattr(tensorrt_pipeline, "TensorRtSession", GraphEngine)
-    monkeypatch.setattr(tensorrt_pipeline, "engine_for", graph_for)
-    monkeypatch.setattr(tensorrt_pipeline, "compile_graph", keep_graph)
-    monkeypatch.setattr(tensorrt_pipeline, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(pipeline, "TensorRtSession", GraphEngine)
+    monkeypatch.setattr(pipeline, "engine_for", graph_for)
+    monkeypatch.setattr(pipeline, "compile_graph", keep_graph)
+    monkeypatch.setattr(pipeline, "cache_folder", lambda: tmp_path / "cache")
 
-    def open_model(model: zoo.Model) -> TensorRtPipeline:
+    def open_model(model: registry.Model) -> TensorRtPipeline:
         host = open_pipeline(model, "onnxruntime")
         description = Description(host.name, host.identity, host.config, Backend.TENSORRT_RTX)
         return TensorRtPipeline(description, model.folder, bundle.load(model.folder), Flavour.TENSORRT_RTX)
@@ -145,7 +145,7 @@ def open_on_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[z
 
 @pytest.fixture
 def open_stages(
-    open_on_host: Callable[[zoo.Model], TensorRtPipeline], joint: zoo.Model
+    open_on_host: Callable[[registry.Model], TensorRtPipeline], joint: registry.Model
 ) -> Callable[[], TensorRtPipeline]:
     return lambda: open_on_host(joint)
 
@@ -175,7 +175,7 @@ def sampled(
 
 
 @pytest.mark.slow
-def test_it_computes_what_the_host_computes(joint: zoo.Model, stages: TensorRtPipeline, panorama: Path) -> None:
+def test_it_computes_what_the_host_computes(joint: registry.Model, stages: TensorRtPipeline, panorama: Path) -> None:
     """One window and several chunks of rows, takes, steps, guidance and none, one after the other on one pipeline."""
     host = open_pipeline(joint, "onnxruntime")
     for lengths, wishes in (
@@ -192,7 +192,7 @@ def test_it_computes_what_the_host_computes(joint: zoo.Model, stages: TensorRtPi
 
 @pytest.mark.parametrize("begin", [1.0, 0.4])
 def test_stems_are_sampled_as_on_the_host(
-    model: zoo.Model, open_on_host: Callable[[zoo.Model], TensorRtPipeline], begin: float
+    model: registry.Model, open_on_host: Callable[[registry.Model], TensorRtPipeline], begin: float
 ) -> None:
     """From given kinds, in several chunks of rows, and from a latent on its way as from noise."""
     wanted, found = (
@@ -212,7 +212,7 @@ def test_steps_are_kept_for_the_next_clip_of_the_same_sizes(stages: TensorRtPipe
 
 @pytest.mark.slow
 def test_known_latents_are_held_as_on_the_host_and_forgotten_for_the_next_clip(
-    joint: zoo.Model, stages: TensorRtPipeline, panorama: Path
+    joint: registry.Model, stages: TensorRtPipeline, panorama: Path
 ) -> None:
     host = open_pipeline(joint, "onnxruntime")
     frames = int(1.4 * stages.config.latent_frames)
@@ -281,7 +281,9 @@ def test_too_few_rows_at_once_are_refused() -> None:
         chunks_of_rows(10, 3, 4)
 
 
-def test_without_engines_the_bundle_says_how_to_build_them(model: zoo.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_engines_the_bundle_says_how_to_build_them(
+    model: registry.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(device, "_open_driver", HostDriver)
     with pytest.raises(UserError, match="omniaudio build"):
         open_pipeline(model, "tensorrt-rtx")

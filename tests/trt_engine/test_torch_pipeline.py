@@ -11,21 +11,22 @@ import numpy as np
 import pytest
 from released_form import models_in
 
-from omniaudio import sampler, zoo
-from omniaudio.generator import SAMPLING, Generation, Settings
+from omniaudio.generation import sampler
+from omniaudio.generation.pipeline import SAMPLING, Generation, Settings
+from omniaudio.generation.windows import plan
+from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
-from omniaudio.stills import read_still
-from omniaudio.windows import plan
-from trt_engine.bundle import Stage
+from omniaudio.video.stills import read_still
+from trt_engine.compile.bundle import Stage
 from trt_engine.runtime.session import Backend, Description
 
 torch = pytest.importorskip("torch")
 
+from trt_engine.graphs.stage_modules import load_parts  # noqa: E402
 from trt_engine.runtime.torch import CapturedFlow, TensorStore, TorchPipeline  # noqa: E402 - where torch is
-from trt_engine.stage_modules import load_parts  # noqa: E402
 
 
-def open_torch(model: zoo.Model, dtype: "torch.dtype") -> TorchPipeline:
+def open_torch(model: registry.Model, dtype: "torch.dtype") -> TorchPipeline:
     with models_in(model.folder.parent):
         loaded, vision = load_parts(model)
     description = Description(model.name, "0" * 64, loaded.config, Backend.TORCH)
@@ -33,7 +34,7 @@ def open_torch(model: zoo.Model, dtype: "torch.dtype") -> TorchPipeline:
 
 
 @pytest.fixture(scope="module")
-def stages(joint: zoo.Model) -> TorchPipeline:
+def stages(joint: registry.Model) -> TorchPipeline:
     return open_torch(joint, torch.float32)
 
 
@@ -68,7 +69,9 @@ def test_the_same_bits_again(looked: Generation) -> None:
 
 
 @pytest.mark.slow
-def test_rounded_matrices_change_the_latents_a_little(joint: zoo.Model, looked: Generation, panorama: Path) -> None:
+def test_rounded_matrices_change_the_latents_a_little(
+    joint: registry.Model, looked: Generation, panorama: Path
+) -> None:
     """bfloat16 keeps 8 bits; the other stages are the same to the bit."""
     exact = looked.sample()
     rounded_stages = open_torch(joint, torch.bfloat16)
@@ -142,7 +145,7 @@ def test_a_captured_flow_keeps_what_its_graph_reads(
     assert flow.fits(looked.windows, 1, 2.0)
 
 
-def test_a_pipeline_that_is_let_go_is_gone(model: zoo.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipeline_that_is_let_go_is_gone(model: registry.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """And with it the device's memory, whatever flow it has kept; not when the garbage collector comes."""
     gc.collect()
     gc.disable()
@@ -157,7 +160,7 @@ def test_a_pipeline_that_is_let_go_is_gone(model: zoo.Model, monkeypatch: pytest
         gc.enable()
 
 
-def test_float32_is_not_rounded_by_a_gpu(model: zoo.Model) -> None:
+def test_float32_is_not_rounded_by_a_gpu(model: registry.Model) -> None:
     torch.backends.cudnn.allow_tf32 = True
     open_torch(model, torch.float32)
     assert not torch.backends.cudnn.allow_tf32

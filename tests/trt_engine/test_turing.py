@@ -6,7 +6,7 @@ import onnx_ir as ir
 import onnxruntime
 from onnx import TensorProto, helper
 
-from trt_engine.turing import replace_products
+from trt_engine.graphs.fp32_gemm import replace_products
 
 
 def test_products_as_convolutions_and_sums_are_the_same_numbers() -> None:

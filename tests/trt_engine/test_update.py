@@ -6,16 +6,16 @@ import numpy as np
 import onnx
 import pytest
 
-from omniaudio import zoo
 from omniaudio.config import load_config
-from omniaudio.sampler import Held, euler, halves, holding, whole_velocity
-from omniaudio.spool import Spool
-from omniaudio.windows import Window, WindowPlan, noise, plan
-from trt_engine.compiler import Job, compile_graph
+from omniaudio.generation.condition_cache import Spool
+from omniaudio.generation.sampler import Held, euler, halves, holding, whole_velocity
+from omniaudio.generation.windows import Window, WindowPlan, noise, plan
+from omniaudio.model_zoo import registry
+from trt_engine.compile.compiler import Job, compile_graph
+from trt_engine.compile.targets import Flavour
+from trt_engine.graphs.sampler_step import OUTPUTS, tables, update_graph, update_profile
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array
-from trt_engine.targets import Flavour
-from trt_engine.update import OUTPUTS, tables, update_graph, update_profile
 
 CHANNELS, LENGTH, STEPS = 6, 40, 7
 DROPS = ("add",)
@@ -80,7 +80,9 @@ def test_three_windows_at_one_frame_are_refused() -> None:
 
 
 @pytest.mark.parametrize("guided", [False, True])
-def test_tensorrt_rtx_compiles_it_for_every_card_without_one(model: zoo.Model, tmp_path: Path, guided: bool) -> None:
+def test_tensorrt_rtx_compiles_it_for_every_card_without_one(
+    model: registry.Model, tmp_path: Path, guided: bool
+) -> None:
     """Strongly typed and for explicit architectures, with the sizes of the model itself."""
     pytest.importorskip("tensorrt_rtx")
     config = load_config(model.config)

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trt_engine.backends import presence
+from trt_engine.runtime.backends import presence
 from trt_engine.runtime.session import Backend
 
 

@@ -9,13 +9,13 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperCommand
 
-from omniaudio import zoo
 from omniaudio.errors import UserError
+from omniaudio.model_zoo import registry
 from trt_engine.commands.events import interruptible, print_event, reporting, told
-from trt_engine.targets import Flavour, Precision, architectures
+from trt_engine.compile.targets import Flavour, Precision, architectures
 
 if TYPE_CHECKING:
-    from trt_engine.builder import Order
+    from trt_engine.bundling.builder import Order
 
 
 class Target(StrEnum):
@@ -68,13 +68,13 @@ def build(
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
     """Make a bundle of a model: its graphs, and engines for graphics cards. What was finished before is kept."""
-    from trt_engine.builder import build as build_bundle  # noqa: PLC0415 - other commands start without it
+    from trt_engine.bundling.builder import build as build_bundle  # noqa: PLC0415 - other commands start without it
 
     with told(as_json, "what is finished is kept, run it again"), interruptible():
         limits = {"max_seconds": max_seconds, "max_takes": max_takes}
         order = _order(target, arch or [], precision, limits, tuple(calibrate or ()))
         with reporting(as_json) as report:
-            bundle, built = build_bundle(zoo.find(model), output, order, report)
+            bundle, built = build_bundle(registry.find(model), output, order, report)
         if as_json:
             engines = [one.engine.model_dump(mode="json") | {"seconds": one.seconds} for one in built]
             print_event("done", bundle=str(output), graphs=list(bundle.graphs), engines=engines)
@@ -98,8 +98,8 @@ def _order(
     Raises:
         UserError: what is wanted is impossible.
     """
-    from trt_engine.builder import Order  # noqa: PLC0415 - other commands start without it
-    from trt_engine.profiles import Limits  # noqa: PLC0415
+    from trt_engine.bundling.builder import Order  # noqa: PLC0415 - other commands start without it
+    from trt_engine.compile.profiles import Limits  # noqa: PLC0415
 
     given = {name: value for name, value in limits.items() if value is not None}
     if target is Target.CPU:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from omniaudio import again, takes
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256
-from omniaudio.sidecar import Sidecar
-from omniaudio.stills import is_sequence
-from trt_engine.client import (
+from omniaudio.generation import inpainting, takes
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio.video.stills import is_sequence
+from omniaudio_client.client import (
     Again,
     Client,
     EngineError,
@@ -104,9 +104,9 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
     return Generated(job.result.model, job.result.backend, made)
 
 
-def _asked(part: again.Again) -> Again:
+def _asked(part: inpainting.Again) -> Again:
     """What a service is told of a part; its take's sidecar is read here, since it is not sent."""
-    return Again(_by_its_path(part.sound), part.start, part.duration, again.open_part(part).gain_db)
+    return Again(_by_its_path(part.sound), part.start, part.duration, inpainting.open_part(part).gain_db)
 
 
 def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | None:

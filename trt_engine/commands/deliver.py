@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from omniaudio.convention import converted_from
-from omniaudio.sound_track import Codec
+from omniaudio.audio.convention import converted_from
+from omniaudio.export360.audio_track import Codec
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
@@ -28,7 +28,7 @@ def deliver(
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
     """Deliver a 360° video with spatial audio, for YouTube and headsets."""
-    from omniaudio import spatial_video  # noqa: PLC0415 - other commands start without it
+    from omniaudio.export360 import spatial_video  # noqa: PLC0415 - other commands start without it
 
     with running(as_json) as report:
         request = checked(

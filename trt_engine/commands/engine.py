@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.client import Client, EngineError, Error, find
+from omniaudio_client.client import Client, EngineError, Error, find
 
 TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 UNAUTHORIZED = "unauthorized"

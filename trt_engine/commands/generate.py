@@ -5,16 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from omniaudio import takes, zoo
-from omniaudio.again import Again
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.generation import takes
+from omniaudio.generation.inpainting import Again
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio.model_zoo import registry
 from omniaudio.recognition.sources import Sources
-from omniaudio.sidecar import Sidecar
 from trt_engine.commands import by_engine
 from trt_engine.commands.engine import Engine, TokenFile, connect
 from trt_engine.commands.events import interruptible, print_event, reporting, told
 from trt_engine.commands.requests import checked
-from trt_engine.pipeline import open_pipeline
+from trt_engine.runtime.open import open_pipeline
 from trt_engine.runtime.session import AUTO
 
 
@@ -95,7 +96,7 @@ def generate(
                     done = by_engine.generate(client, request, model, backend or AUTO, report)
                 _say_done(done.takes, done.model, done.backend, as_json)
                 return
-            pipeline = open_pipeline(zoo.find_or_best(model), backend or AUTO)
+            pipeline = open_pipeline(registry.find_or_best(model), backend or AUTO)
         else:
             if engine is not None:
                 raise UserError("--from makes a take again on this machine, as its sidecar says: leave out --engine.")
@@ -112,7 +113,7 @@ def generate(
             kept = Sidecar.read(sidecar)
             if again is not None and kept.again is None:
                 raise UserError(f"{sidecar.name} is of a take that was made as a whole: leave out --again.")
-            pipeline = open_pipeline(zoo.find(model or kept.model), kept.options.backend)
+            pipeline = open_pipeline(registry.find(model or kept.model), kept.options.backend)
             request = takes.repeat(sidecar, pipeline, clip, output, again)
             request = request.model_copy(update={"preview": preview, "map": drawn})
         with reporting(as_json) as report:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omniaudio.convention import converted_from
+from omniaudio.audio.convention import converted_from
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
@@ -20,11 +20,11 @@ def listen(
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
     """Make a binaural preview of an ambisonic sound, for any turn of the head."""
-    from omniaudio import listening  # noqa: PLC0415 - other commands start without it
+    from omniaudio.audio import binaural  # noqa: PLC0415 - other commands start without it
 
     with running(as_json) as report:
-        request = checked(listening.Listen, sound=sound, output=output, yaw=yaw, pitch=pitch, roll=roll)
-        made = listening.listen(request, report)
+        request = checked(binaural.Listen, sound=sound, output=output, yaw=yaw, pitch=pitch, roll=roll)
+        made = binaural.listen(request, report)
     if as_json:
         print_event("done", path=str(made), converted_from=converted_from(sound))
     else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omniaudio.convention import converted_from
+from omniaudio.audio.convention import converted_from
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
 
@@ -19,11 +19,13 @@ def draw_map(
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
     """Draw where a sound comes from over its panorama, as a film."""
-    from omniaudio import map_movie  # noqa: PLC0415 - other commands start without it
+    from omniaudio.export360 import direction_map_video  # noqa: PLC0415 - other commands start without it
 
     with running(as_json) as report:
-        request = checked(map_movie.MapMovie, sound=sound, picture=picture, output=output, picture_start=picture_start)
-        made = map_movie.draw_movie(request, report)
+        request = checked(
+            direction_map_video.MapMovie, sound=sound, picture=picture, output=output, picture_start=picture_start
+        )
+        made = direction_map_video.draw_movie(request, report)
     if as_json:
         print_event("done", path=str(made), converted_from=converted_from(sound))
     else:

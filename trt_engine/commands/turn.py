@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from omniaudio.convention import converted_from
+from omniaudio.audio.convention import converted_from
 from omniaudio.output import check_output
 from trt_engine.commands.events import print_event
 from trt_engine.commands.requests import checked, running
@@ -27,13 +27,13 @@ def turn(
     as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
 ) -> None:
     """Turn a camera's sound, so that it stays where it was in the world."""
-    from omniaudio import turning  # noqa: PLC0415 - other commands start without it
+    from omniaudio.audio import rotation  # noqa: PLC0415 - other commands start without it
 
     with running(as_json) as report:
         check_output(output.with_suffix(".json"), ".json", orientations)  # the sidecar, which would replace them
-        path = turning.read_orientations(orientations)
-        request = checked(turning.Turn, sound=sound, output=output, orientations=path, preview=preview)
-        made = turning.turn(request, report)
+        path = rotation.read_orientations(orientations)
+        request = checked(rotation.Turn, sound=sound, output=output, orientations=path, preview=preview)
+        made = rotation.turn(request, report)
     if as_json:
         print_event("done", **made.model_dump(mode="json"), converted_from=converted_from(sound))
         return

@@ -6,17 +6,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from omniaudio.sampler import Held, euler, holding, whole_velocity
-from omniaudio.spool import Spool
-from omniaudio.windows import WindowPlan
-from trt_engine.bundle import PICTURE, Stage
+from omniaudio.generation.condition_cache import Spool
+from omniaudio.generation.sampler import Held, euler, holding, whole_velocity
+from omniaudio.generation.windows import WindowPlan
+from trt_engine.compile.bundle import PICTURE, Stage
 from trt_engine.runtime.session import Array, Described, Description, Session
 
 Float32 = NDArray[np.float32]
 
 
 class HostPipeline(Described):
-    """`omniaudio.generator.Stages` by sessions; a graph is opened when it is first needed."""
+    """`omniaudio.generation.pipeline.Stages` by sessions; a graph is opened when it is first needed."""
 
     def __init__(self, description: Description, open_stage: Callable[[Stage], Session]) -> None:
         super().__init__(description)

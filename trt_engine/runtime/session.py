@@ -76,7 +76,7 @@ class Description:
 
 
 class Described:
-    """Begins every implementation of `omniaudio.generator.Stages`."""
+    """Begins every implementation of `omniaudio.generation.pipeline.Stages`."""
 
     def __init__(self, description: Description) -> None:
         self.name = description.name

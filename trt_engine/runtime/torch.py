@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from omniaudio.generation.sampler import Held, euler, halves, holding, whole_velocity
+from omniaudio.generation.windows import WindowPlan
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.sampler import Held, euler, halves, holding, whole_velocity
-from omniaudio.windows import WindowPlan
-from trt_engine.bundle import PICTURE, Stage
+from trt_engine.compile.bundle import PICTURE, Stage
+from trt_engine.graphs.stage_modules import Compute, Tensors, stage_functions
 from trt_engine.runtime.session import Array, Described, Description, threads
-from trt_engine.stage_modules import Compute, Tensors, stage_functions
 
 Float32 = NDArray[np.float32]
 Velocity = Callable[[Tensor, Tensor, Tensors], Tensor]
@@ -88,7 +88,7 @@ class TensorStore:
 
 
 class TorchPipeline(Described):
-    """`omniaudio.generator.Stages` in torch."""
+    """`omniaudio.generation.pipeline.Stages` in torch."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class TorchPipeline(Described):
         like: Tensor,
         on_rows: Callable[[int], None],
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """The velocity of the whole latent, as `omniaudio.sampler.whole_velocity` gives it."""
+        """The velocity of the whole latent, as `omniaudio.generation.sampler.whole_velocity` gives it."""
         return whole_velocity(
             self._velocity,
             windows,

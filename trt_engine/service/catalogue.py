@@ -2,9 +2,9 @@
 
 import logging
 
-from omniaudio import zoo
 from omniaudio.config import load_config
 from omniaudio.errors import UserError
+from omniaudio.model_zoo import registry
 from trt_engine.service.models import Model, ModelList
 
 _log = logging.getLogger(__name__)
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 def model_list() -> ModelList:
     """The models that are here or can be fetched; one whose config cannot be read is left out, and logged."""
     models = []
-    for model in zoo.models():
+    for model in registry.models():
         try:
             config = load_config(model.config)
         except UserError as error:
@@ -30,5 +30,5 @@ def model_list() -> ModelList:
                 licence=model.licence,
             )
         )
-    best = zoo.best()
+    best = registry.best()
     return ModelList(models=tuple(models), default=None if best is None else best.name)

@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 from omniaudio.errors import UserError
+from trt_engine.compile.targets import native_architecture
 from trt_engine.service.child import environment
-from trt_engine.targets import native_architecture
 
 SECONDS = 60.0
 """A driver that says nothing for so long does not answer."""

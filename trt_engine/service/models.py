@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from omniaudio.ambisonics import Convention
-from omniaudio.container import Stereo
+from omniaudio.audio.ambisonics import Convention
+from omniaudio.export360.audio_track import Codec
 from omniaudio.limits import (
     HIGHEST_OUTPUT_RATE,
     LARGEST_GUIDANCE,
@@ -19,7 +19,7 @@ from omniaudio.limits import (
     Order,
 )
 from omniaudio.recognition.sources import Given, Sources
-from omniaudio.sound_track import Codec
+from omniaudio.video.container import Stereo
 
 API_VERSION = 1
 """In the path of every address; another one is another, incompatible API."""

@@ -18,7 +18,7 @@ import anyio
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.paths import check_name
-from omniaudio.stills import is_sequence, sequence_files
+from omniaudio.video.stills import is_sequence, sequence_files
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.models import ErrorCode, Media, MediaSource, PathSource
 from trt_engine.service.settings import MEDIA, Settings

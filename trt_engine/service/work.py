@@ -5,21 +5,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from omniaudio import takes, video, zoo
-from omniaudio.again import Again
-from omniaudio.convention import converted_from
+from omniaudio.audio.binaural import Listen, listen
+from omniaudio.audio.convention import converted_from
+from omniaudio.audio.rotation import Turn, Turned, read_orientations, turn
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generator import LOOKING, Stages
-from omniaudio.listening import Listen, listen
-from omniaudio.map_movie import MapMovie, draw_movie
+from omniaudio.export360.audio_track import Codec
+from omniaudio.export360.direction_map_video import MapMovie, draw_movie
+from omniaudio.export360.spatial_video import Deliver, deliver
+from omniaudio.generation import takes
+from omniaudio.generation.inpainting import Again
+from omniaudio.generation.pipeline import LOOKING, Stages
+from omniaudio.model_zoo import registry
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.recognise import recognise
 from omniaudio.recognition.sources import Sources
-from omniaudio.sound_track import Codec
-from omniaudio.spatial_video import Deliver, deliver
-from omniaudio.turning import Turn, Turned, read_orientations, turn
-from trt_engine.pipeline import open_pipeline
+from omniaudio.video import clip as video
+from trt_engine.runtime.open import open_pipeline
 from trt_engine.service.messages import Run
 from trt_engine.service.models import (
     DeliverRequest,
@@ -56,10 +58,10 @@ class Models:
 
     def get(self, name: str | None, backend: str) -> Stages:
         """A model on a back-end; the best model where the name is None. Raises UserError."""
-        if name is not None and name not in (known := [model.name for model in zoo.models()]):
+        if name is not None and name not in (known := [model.name for model in registry.models()]):
             # Clients do not open folders of this machine as models.
             raise UserError(f"There is no model {name!r}: name one of {', '.join(known)}.", ExitCode.NO_MODEL)
-        model = zoo.find_or_best(name)
+        model = registry.find_or_best(name)
         key = (model.folder, backend)
         if key not in self._pipelines:
             while len(self._pipelines) >= KEPT:

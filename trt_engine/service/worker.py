@@ -29,7 +29,7 @@ from filelock import FileLock
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
-from omniaudio.stills import is_sequence
+from omniaudio.video.stills import is_sequence
 from trt_engine.service import gpu
 from trt_engine.service.errors import as_error
 from trt_engine.service.folders import seal

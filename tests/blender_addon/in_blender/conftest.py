@@ -20,7 +20,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 PACKAGE = "bl_ext.user_default.omniaudio"
 ENGINES = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
-DRAFT = REPOSITORY / "omniaudio" / "models" / "draft" / "bundle.json"
+DRAFT = REPOSITORY / "omniaudio" / "model_zoo" / "checkpoints" / "draft" / "bundle.json"
 FILM = REPOSITORY.parent / "shared" / "media" / "ricoh_360_mono.mp4"  # 360°, at 30 frames a second
 FILM_FRAMES = 1202
 
@@ -92,7 +92,7 @@ def preferences(installed: str) -> Iterator[object]:
     for name in chosen.bl_rna.properties.keys():  # noqa: SIM118 (Blender's collections are no mappings)
         if name != "bl_idname" and not chosen.bl_rna.properties[name].is_readonly:
             chosen.property_unset(name)
-    importlib.import_module(f"{installed}.blender_engine").configure()  # nobody tells it of that
+    importlib.import_module(f"{installed}.session.blender_engine").configure()  # nobody tells it of that
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path
 
     def make(seconds: float, name: str = "take_001", take: int = 1, preview: bool = True) -> object:
         ambix = write_wav(f"{name}.wav", 4, seconds)
-        return module("task").MadeTake(
+        return module("service.task").MadeTake(
             ambix=ambix,
             preview=write_wav(f"{name}.preview.wav", 2, seconds) if preview else None,
             sound_map=None,

@@ -109,7 +109,7 @@ def test_takes_steps_and_folder_are_the_preferences_until_they_are_set_here(
     settings = scene.omniaudio
     assert (settings.takes, settings.steps) == (3, 7)
     scene.camera = bpy.data.objects["Camera"]
-    snapshot = module("snapshot").take_snapshot(bpy.context, None, "SCENE")
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context, None, "SCENE")
     assert (snapshot.wish.takes, snapshot.wish.steps, snapshot.folder) == (3, 7, tmp_path)
     settings.takes, settings.steps = 1, 0
     preferences.takes = 5
@@ -126,7 +126,7 @@ def test_sound_for_the_scene_in_a_file_that_was_never_saved(
     assert bpy.ops.omniaudio.generate(source="SCENE") == {"FINISHED"}
     strips = of_role(scene, "master") + of_role(scene, "preview")
     assert [(s.frame_final_start, s.frame_final_duration) for s in strips] == [(3, 8), (3, 8)]
-    folder = module("snapshot").output_folder("//")
+    folder = module("workflows.snapshot").output_folder("//")
     assert folder.is_absolute()
     assert {Path(strip.sound.filepath).parent for strip in strips} == {folder}
     assert (folder / "Scene_picture_001.mp4").is_file()
@@ -138,9 +138,9 @@ def test_a_cancelled_work_leaves_nothing(
 ) -> None:
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
-    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
+    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     while work.progress.stage != "sampling":
         assert not work.step(), work.error
     work.cancel()
@@ -154,9 +154,9 @@ def test_a_scene_that_is_gone_is_a_sentence_with_the_place_of_the_files(
     engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
-    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
+    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     scene.name = "another"
     finish(work)
     assert work.state == "failed"
@@ -168,9 +168,9 @@ def test_no_step_of_a_work_holds_the_window_up(
 ) -> None:
     """Below 50 ms of this thread's own time: what else the machine does does not count."""
     saved(tmp_path)
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
-    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
+    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     longest, over = 0.0, False
     while not over:
         before = time.thread_time()
@@ -228,7 +228,7 @@ def test_an_engine_at_an_address_does_it_too(
         preferences.token = (folder / "token").read_text().strip()
         assert bpy.ops.omniaudio.generate() == {"FINISHED"}
         assert of_role(scene, "master")[0].sound.filepath == f"//{Path(short_film.filepath).stem}_001.wav"
-        module("blender_engine").stop()  # which leaves an engine alone that it has not started
+        module("session.blender_engine").stop()  # which leaves an engine alone that it has not started
         assert process.poll() is None
     finally:
         process.terminate()
@@ -241,8 +241,8 @@ def test_an_engine_s_refusal_is_shown_with_what_mends_it(
     saved(tmp_path)
     preferences.model = "no such model"
     says("no such model")
-    failed = list(module("work").works)[-1]
-    assert [fix.operator for fix in module("fixes").fixes(failed.error.code)] == ["omniaudio.show_preferences"]
+    failed = list(module("core.work").works)[-1]
+    assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.show_preferences"]
 
 
 def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
@@ -256,12 +256,12 @@ def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
     editor.active_strip.frame_final_duration = 24
     saved(tmp_path)
     says("not a 360° panorama")
-    failed = list(module("work").works)[-1]
-    (fix,) = module("fixes").fixes(failed.error.code)
+    failed = list(module("core.work").works)[-1]
+    (fix,) = module("core.fixes").fixes(failed.error.code)
     assert (fix.operator, fix.of_job, fix.force) == ("omniaudio.try_again", True, True)
-    count = len(list(module("work").works))
+    count = len(list(module("core.work").works))
     assert bpy.ops.omniaudio.try_again(force=True) == {"FINISHED"}
-    assert len(list(module("work").works)) == count
+    assert len(list(module("core.work").works)) == count
     assert of_role(scene, "master")[0]["omniaudio"]["force"]
 
 
@@ -273,8 +273,8 @@ def test_a_film_that_was_cut_off_is_refused_and_what_can_be_read_may_be_taken(
     film.filepath = str(cut)
     saved(tmp_path)
     says("cut.mp4 is cut off: its header says 40.07 s")
-    failed = list(module("work").works)[-1]
-    (fix,) = module("fixes").fixes(failed.error.code)
+    failed = list(module("core.work").works)[-1]
+    (fix,) = module("core.fixes").fixes(failed.error.code)
     assert (fix.operator, fix.of_job, fix.allow_truncated) == ("omniaudio.try_again", True, True)
     assert bpy.ops.omniaudio.try_again(allow_truncated=True) == {"FINISHED"}
     (master,) = of_role(scene, "master")

@@ -23,8 +23,8 @@ def followed(
     camera: str = "",
 ):
     """The orientations, all at once."""
-    place = module("frames").Placement(start, frames)
-    steps = module("orientation").camera_orientations(scene, place, rate, camera)
+    place = module("core.frames").Placement(start, frames)
+    steps = module("render.orientation").camera_orientations(scene, place, rate, camera)
     while True:
         try:
             assert 0 <= next(steps) < 1
@@ -59,7 +59,7 @@ def test_another_camera_than_the_scene_s(module: Modules, scene: bpy.types.Scene
         assert_same(matrix_of(orientation), Euler((1.2, 0.3, 2)).to_matrix() @ FROM_AMBIX)
     assert scene.camera is own
     assert scene.timeline_markers["cut"].camera == own
-    with pytest.raises(module("errors").UserError, match=f"no camera Kran; its cameras are: {own.name}, other"):
+    with pytest.raises(module("core.errors").UserError, match=f"no camera Kran; its cameras are: {own.name}, other"):
         followed(module, scene, 1, 1, camera="Kran")
 
 
@@ -101,15 +101,15 @@ def test_the_camera_that_a_marker_chooses(module: Modules, scene: bpy.types.Scen
 
 
 def test_between_two_steps_the_window_lives(module: Modules, scene: bpy.types.Scene, monkeypatch) -> None:
-    monkeypatch.setattr(module("orientation"), "MOST_SECONDS_A_STEP", 0.0)
-    place = module("frames").Placement(1, 5)
-    fractions = list(module("orientation").camera_orientations(scene, place, Fraction(24)))
+    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    place = module("core.frames").Placement(1, 5)
+    fractions = list(module("render.orientation").camera_orientations(scene, place, Fraction(24)))
     assert fractions == sorted(fractions)
     assert len(fractions) == 5
 
 
 def test_what_cannot_be_followed_is_a_sentence(module: Modules, scene: bpy.types.Scene, monkeypatch) -> None:
-    user_error = module("errors").UserError
+    user_error = module("core.errors").UserError
     scene.camera.scale.x = -1
     with pytest.raises(user_error, match="mirrored"):
         followed(module, scene, 1, 2)
@@ -117,8 +117,8 @@ def test_what_cannot_be_followed_is_a_sentence(module: Modules, scene: bpy.types
     with pytest.raises(user_error, match="no camera at frame 1"):
         followed(module, scene, 1, 2)
     assert [s.name for s in bpy.data.scenes] == ["Scene"]
-    monkeypatch.setattr(module("orientation"), "MOST_SECONDS_A_STEP", 0.0)
-    steps = module("orientation").camera_orientations(scene, module("frames").Placement(1, 3), Fraction(24))
+    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    steps = module("render.orientation").camera_orientations(scene, module("core.frames").Placement(1, 3), Fraction(24))
     next(steps)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)  # the user opens another file
     with pytest.raises(user_error, match="scene changed"):

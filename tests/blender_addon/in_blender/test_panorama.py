@@ -41,10 +41,10 @@ def glow(name: str, colour: tuple[int, ...], place: Vector) -> None:
 
 def render_picture(module: Modules, scene: bpy.types.Scene, folder: Path, frame: int = 1) -> np.ndarray:
     """One picture of the panorama, (height, width, 3) from top to bottom, linear for what is fully on or off."""
-    place, settings = module("frames").Placement(frame, 1), module("sources").Panorama(128, 4, 1)
+    place, settings = module("core.frames").Placement(frame, 1), module("sequencer.sources").Panorama(128, 4, 1)
     file = folder / f"picture_{frame:04d}.png"
     scene.view_settings.view_transform = "Standard"
-    with module("panorama_render").panorama_scene(scene, settings, place, file) as copy:
+    with module("render.panorama_render").panorama_scene(scene, settings, place, file) as copy:
         if hasattr(copy.render.image_settings, "media_type"):
             copy.render.image_settings.media_type = "IMAGE"
         copy.render.image_settings.file_format = "PNG"
@@ -175,11 +175,11 @@ def rendered(
     """The panorama from frame 5 on, rendered into a video."""
     scene.omniaudio.source = "SCENE"
     snapshot = replace(
-        module("snapshot").take_snapshot(bpy.context),
-        source=module("sources").Panorama(128, 1, step),
-        place=module("frames").Placement(5, frames),
+        module("workflows.snapshot").take_snapshot(bpy.context),
+        source=module("sequencer.sources").Panorama(128, 1, step),
+        place=module("core.frames").Placement(5, frames),
     )
-    return module("rendering").render(snapshot, target, True, lambda: cancelled)
+    return module("render.rendering").render(snapshot, target, True, lambda: cancelled)
 
 
 def test_the_video_has_the_scene_s_time_and_the_settings_are_as_before(
@@ -209,18 +209,18 @@ def test_the_settings_are_as_before_when_the_render_fails(
     before = settings_of(scene)
     in_a_file = tmp_path / "file"
     in_a_file.write_text("not a folder")
-    with pytest.raises(module("errors").UserError, match="render"):
+    with pytest.raises(module("core.errors").UserError, match="render"):
         list(rendered(module, scene, in_a_file / "x.mp4"))
     assert settings_of(scene) == before
-    settings, place = module("sources").Panorama(128, 1, 1), module("frames").Placement(5, 2)
-    copied = module("panorama_render").panorama_scene(scene, settings, place, tmp_path / "x.mp4")
+    settings, place = module("sequencer.sources").Panorama(128, 1, 1), module("core.frames").Placement(5, 2)
+    copied = module("render.panorama_render").panorama_scene(scene, settings, place, tmp_path / "x.mp4")
     with pytest.raises(ZeroDivisionError), copied:
         1 / 0  # noqa: B018
     assert settings_of(scene) == before
 
 
 def test_a_cancelled_render_leaves_no_file(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
-    with pytest.raises(module("errors").CancelledError):
+    with pytest.raises(module("core.errors").CancelledError):
         list(rendered(module, scene, tmp_path / "x.mp4", cancelled=True))
     assert list(tmp_path.iterdir()) == []
 
@@ -228,7 +228,7 @@ def test_a_cancelled_render_leaves_no_file(module: Modules, scene: bpy.types.Sce
 def test_a_scene_that_is_gone_is_a_sentence(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
     steps = rendered(module, scene, tmp_path / "x.mp4")
     scene.name = "another"
-    with pytest.raises(module("errors").UserError, match="The scene Scene is gone"):
+    with pytest.raises(module("core.errors").UserError, match="The scene Scene is gone"):
         next(steps)
 
 

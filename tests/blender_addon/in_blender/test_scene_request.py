@@ -17,7 +17,7 @@ SECONDS = 60.0
 @pytest.fixture
 def client(engine: None, module: Modules) -> Iterator[object]:
     """The engine's, which this Blender has started."""
-    running = module("blender_engine").engine()
+    running = module("session.blender_engine").engine()
     yield running.client()
     running.stop()
 
@@ -25,8 +25,12 @@ def client(engine: None, module: Modules) -> Iterator[object]:
 @pytest.fixture
 def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
     """Asks the engine for the scene as a DAW's bridge does; this Blender takes it up, as one with a window does."""
-    blender, own, requests = module("blender_engine"), module("client"), module("scene_requests")
-    running = module("engine").Engine(blender.folder(), requests.asked)
+    blender, own, requests = (
+        module("session.blender_engine"),
+        module("omniaudio_client.client"),
+        module("session.scene_requests"),
+    )
+    running = module("service.engine").Engine(blender.folder(), requests.asked)
     monkeypatch.setattr(blender, "_engine", running)
     client = running.client()
 
@@ -144,9 +148,9 @@ def test_a_work_that_is_closed_says_so_to_who_asked(
     ask: Callable[..., object], small: bpy.types.Scene, module: Modules
 ) -> None:
     job = ask()
-    asked = module("scene_requests").take()
-    snapshot = module("works.scene").snapshot_for(bpy.context, small, asked.job)
-    steps = module("works.scene").answer(asked, snapshot, True, lambda: False)
+    asked = module("session.scene_requests").take()
+    snapshot = module("workflows.scene").snapshot_for(bpy.context, small, asked.job)
+    steps = module("workflows.scene").answer(asked, snapshot, True, lambda: False)
     next(steps)
     steps.close()
     assert "another file was opened" in ended(ask.client, job).error.sentence
@@ -154,7 +158,7 @@ def test_a_work_that_is_closed_says_so_to_who_asked(
 
 def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[..., object], module: Modules) -> None:
     ask()
-    requests = module("scene_requests")
+    requests = module("session.scene_requests")
     asked = requests.take()
     requests.asked(None, asked.job)
     assert not requests.waiting()
@@ -163,6 +167,6 @@ def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[...
 
 def test_without_a_window_it_is_not_asked(client: object, module: Modules) -> None:
     """Nothing would take the request up."""
-    own = module("client")
+    own = module("omniaudio_client.client")
     with pytest.raises(own.EngineError, match="No Blender is connected"):
         client.create(own.JobRequest(own.SceneSource()))

@@ -41,14 +41,16 @@ def new_white(scene: bpy.types.Scene, start: int, frames: int) -> bpy.types.Stri
 
 def snapshot_of(module: Modules, scene: bpy.types.Scene, source: str = "STRIP") -> object:
     scene.omniaudio.source = source
-    return module("snapshot").take_snapshot(bpy.context)
+    return module("workflows.snapshot").take_snapshot(bpy.context)
 
 
 def pictures(module: Modules, scene: bpy.types.Scene, folder: Path, source: str = "STRIP") -> np.ndarray:
     """What is rendered, (frames, height, width) of grey from 0 to 1, from top to bottom; as pictures, not a video."""
     snapshot = snapshot_of(module, scene, source)
-    assert isinstance(snapshot.source, module("sources").Sequence)
-    with module("sequence_render").sequence_scene(scene, snapshot.source, snapshot.place, folder / "x.mp4") as copy:
+    assert isinstance(snapshot.source, module("sequencer.sources").Sequence)
+    with module("render.sequence_render").sequence_scene(
+        scene, snapshot.source, snapshot.place, folder / "x.mp4"
+    ) as copy:
         if hasattr(copy.render.image_settings, "media_type"):
             copy.render.image_settings.media_type = "IMAGE"
         copy.render.image_settings.file_format = "PNG"
@@ -121,7 +123,7 @@ def test_a_strip_in_a_meta_strip_that_is_trimmed_and_muted(
     meta.frame_offset_start, meta.frame_offset_end, meta.mute = 1, 3, True
     scene.sequence_editor.active_strip = numbered
     snapshot = snapshot_of(module, scene)
-    assert snapshot.place == module("frames").Placement(12, 4)
+    assert snapshot.place == module("core.frames").Placement(12, 4)
     assert numbers(pictures(module, scene, tmp_path)) == [1, 2, 3, 4]
 
 
@@ -159,7 +161,7 @@ def test_the_video_has_the_scene_s_time_and_the_settings_are_as_before(
     snapshot = snapshot_of(module, scene)
     before = settings_of(scene)
     target = tmp_path / "sequence.mp4"
-    assert list(module("rendering").render(snapshot, target, True, lambda: False))[-1] == 1.0
+    assert list(module("render.rendering").render(snapshot, target, True, lambda: False))[-1] == 1.0
     assert settings_of(scene) == before
     clip = bpy.data.movieclips.load(str(target))
     assert (clip.frame_duration, tuple(clip.size)) == (3, (64, 32))
@@ -191,14 +193,14 @@ def test_what_is_gone_when_it_is_to_be_rendered_is_a_sentence(
     module: Modules, scene: bpy.types.Scene, numbered: bpy.types.Strip, tmp_path: Path
 ) -> None:
     snapshot = snapshot_of(module, scene)
-    user_error = module("errors").UserError
+    user_error = module("core.errors").UserError
     target = tmp_path / "sequence.mp4"
     scene.sequence_editor.strips.remove(numbered)
     with pytest.raises(user_error, match="The strip numbered is gone"):
-        list(module("rendering").render(snapshot, target, True, lambda: False))
+        list(module("render.rendering").render(snapshot, target, True, lambda: False))
     scene.sequence_editor_clear()
     with pytest.raises(user_error, match="no sequence any more"):
-        list(module("rendering").render(snapshot, target, True, lambda: False))
+        list(module("render.rendering").render(snapshot, target, True, lambda: False))
     assert [s.name for s in bpy.data.scenes] == ["Scene"]
     assert not target.exists()
 
@@ -210,7 +212,7 @@ def test_an_odd_picture_is_rendered_at_an_even_size(
     scene.render.resolution_x, scene.render.resolution_y = 1281, 641
     scene.frame_start, scene.frame_end = 11, 12
     target = tmp_path / "sequence.mp4"
-    list(module("rendering").render(snapshot_of(module, scene, "RANGE"), target, True, lambda: False))
+    list(module("render.rendering").render(snapshot_of(module, scene, "RANGE"), target, True, lambda: False))
     clip = bpy.data.movieclips.load(str(target))
     assert tuple(clip.size) == (960, 480)  # three quarters
     bpy.data.movieclips.remove(clip)

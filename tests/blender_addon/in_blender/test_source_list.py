@@ -180,7 +180,7 @@ def test_a_list_is_not_used_for_another_clip_and_comes_back_with_its_own(
     still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     def listed() -> str:
-        return module("snapshot").take_snapshot(bpy.context).wish.sources
+        return module("workflows.snapshot").take_snapshot(bpy.context).wish.sources
 
     bpy.ops.omniaudio.add_source(kind="dog")
     assert json.loads(listed())["sources"][0]["kind"] == "dog"
@@ -200,8 +200,10 @@ def test_a_cancelled_detection_leaves_the_list_as_it_was(
     engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    work = module("work").Work("film", lambda cancelled: module("works.detect").detect(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    work = module("core.work").Work(
+        "film", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
+    )
     assert not work.step()
     work.cancel()
     while not work.step():
@@ -213,8 +215,10 @@ def test_a_cancelled_detection_leaves_the_list_as_it_was(
 def test_a_strip_that_is_gone_meanwhile_is_a_sentence(
     engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    work = module("work").Work("film", lambda cancelled: module("works.detect").detect(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    work = module("core.work").Work(
+        "film", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
+    )
     assert not work.step()
     scene.sequence_editor.strips.remove(still)
     while not work.step():
@@ -244,7 +248,7 @@ def test_two_scenes_have_lists_of_their_own(still: bpy.types.Strip, scene: bpy.t
     scene.omniaudio.source = "SCENE"
     bpy.ops.omniaudio.add_source(kind="cow")
     other = scene.copy()
-    list_of = module("source_list").list_of
+    list_of = module("props.source_list").list_of
     list_of(other, "SCENE").entries[0].kind = "owl"
     list_of(other, "STRIP", "still").entries[0].kind = "cat"
     assert [kinds_of(list_of(scene, chosen, "still")) for chosen in ("SCENE", "STRIP")] == [["cow"], ["dog"]]
@@ -278,18 +282,18 @@ def test_of_a_scene_few_frames_are_rendered(
     assert (found.clip, found.first, found.last, found.rendered) == ("Camera", 11, 131, True)
     assert [file.name for file in tmp_path.iterdir()] == ["film.blend"]
     scene.frame_end = 3000
-    few = module("works.detect").few_frames(module("snapshot").take_snapshot(bpy.context))
+    few = module("workflows.detect").few_frames(module("workflows.snapshot").take_snapshot(bpy.context))
     assert len(range(few.place.start, few.place.end, few.source.frame_step)) == 8
 
 
 def test_times_are_the_scene_s_when_its_range_is_another_one(scene: bpy.types.Scene, module: Modules) -> None:
     scene.render.fps, scene.frame_start, scene.frame_end = 24, 1, 240
     scene.omniaudio.source = "SCENE"
-    lists = module("source_list")
+    lists = module("props.source_list")
     path = [{"time": t, "azimuth": 10 * t, "elevation": 0.0, "size": 20.0} for t in (0.0, 10.0)]
     told = {"version": 1, "seconds": 10.0, "sources": [{"kind": "dog", "path": path}], "bed": None}
     lists.fill(scene.omniaudio.sources_scene, told, lists.shown_clip(scene, "SCENE"))
     scene.frame_start = 25
-    sent = json.loads(module("snapshot").take_snapshot(bpy.context).wish.sources)
+    sent = json.loads(module("workflows.snapshot").take_snapshot(bpy.context).wish.sources)
     assert sent["seconds"] == 9.0
     assert [(place["time"], place["azimuth"]) for place in sent["sources"][0]["path"]] == [(0.0, 10.0), (9.0, 100.0)]

@@ -30,11 +30,11 @@ def film(scene: bpy.types.Scene) -> bpy.types.Strip:
 
 def chosen(module: Modules, source: str = "STRIP") -> object:
     bpy.context.scene.omniaudio.source = source
-    return module("snapshot").take_snapshot(bpy.context)
+    return module("workflows.snapshot").take_snapshot(bpy.context)
 
 
 def says(module: Modules, sentence: str, source: str = "STRIP") -> None:
-    with pytest.raises(module("errors").UserError, match=sentence) as error:
+    with pytest.raises(module("core.errors").UserError, match=sentence) as error:
         chosen(module, source)
     assert error.value.sentence.endswith(".")
 
@@ -49,10 +49,10 @@ def add_effect(scene: bpy.types.Scene, kind: str, strip: bpy.types.Strip | None 
 def test_a_movie_strip_is_the_part_of_its_file_that_it_shows(module: Modules, film: bpy.types.Strip) -> None:
     film.frame_offset_start, film.frame_offset_end = 60, 1202 - 60 - 45
     snapshot = chosen(module)
-    assert snapshot.source == module("sources").Footage(FILM, module("frames").FileSpan(2.0, 1.5))
-    assert (snapshot.place, snapshot.rate) == (module("frames").Placement(71, 45), Fraction(30))
+    assert snapshot.source == module("sequencer.sources").Footage(FILM, module("core.frames").FileSpan(2.0, 1.5))
+    assert (snapshot.place, snapshot.rate) == (module("core.frames").Placement(71, 45), Fraction(30))
     assert (snapshot.title, snapshot.chosen, snapshot.stem) == ("film", "STRIP", FILM.stem)
-    assert snapshot.under == module("sources").PictureStrip("film", 11)
+    assert snapshot.under == module("sequencer.sources").PictureStrip("film", 11)
     film.animation_offset_start = 30  # cut off for good
     assert chosen(module).source.part.start == 3.0
 
@@ -86,8 +86,8 @@ def test_what_plays_otherwise_than_its_file_is_rendered(
     scene.sequence_editor.active_strip = film
     snapshot = chosen(module)
     step = int(scene.render.fps / 8)
-    assert snapshot.source == module("sources").Sequence("film", 1024, step)
-    assert snapshot.place == module("frames").Placement(11, 100 if change == "in a meta strip" else 1202)
+    assert snapshot.source == module("sequencer.sources").Sequence("film", 1024, step)
+    assert snapshot.place == module("core.frames").Placement(11, 100 if change == "in a meta strip" else 1202)
     assert snapshot.stem == "film"
 
 
@@ -98,7 +98,7 @@ def test_a_retimed_movie_is_rendered(module: Modules, scene: bpy.types.Scene, fi
             pytest.skip("this Blender retimes in a window alone")
         bpy.ops.sequencer.retiming_segment_speed_set(speed=200)
     snapshot = chosen(module)
-    assert isinstance(snapshot.source, module("sources").Sequence)
+    assert isinstance(snapshot.source, module("sequencer.sources").Sequence)
     assert snapshot.place.frames == pytest.approx(601, abs=1)
 
 
@@ -120,11 +120,11 @@ def test_an_image_strip_is_its_picture_and_a_sequence_of_images_is_rendered(
     still.frame_final_duration = 48
     editor.active_strip = still
     snapshot = chosen(module)
-    assert snapshot.source == module("sources").Footage(files[1], module("frames").FileSpan(0.0, 2.0))
-    assert snapshot.place == module("frames").Placement(5, 48)
+    assert snapshot.source == module("sequencer.sources").Footage(files[1], module("core.frames").FileSpan(0.0, 2.0))
+    assert snapshot.place == module("core.frames").Placement(5, 48)
     for file in files[2:]:
         still.elements.append(file.name)
-    assert isinstance(chosen(module).source, module("sources").Sequence)
+    assert isinstance(chosen(module).source, module("sequencer.sources").Sequence)
 
 
 def test_strips_that_cannot_be_used_are_sentences(
@@ -149,10 +149,10 @@ def test_the_range_is_the_preview_range_or_else_the_scene_s(
 ) -> None:
     scene.frame_start, scene.frame_end = 1, 60
     snapshot = chosen(module, "RANGE")
-    assert snapshot.source == module("sources").Sequence(None, 1024, 3)
-    assert (snapshot.place, snapshot.title, snapshot.under) == (module("frames").Placement(1, 60), "Scene", None)
+    assert snapshot.source == module("sequencer.sources").Sequence(None, 1024, 3)
+    assert (snapshot.place, snapshot.title, snapshot.under) == (module("core.frames").Placement(1, 60), "Scene", None)
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 20, 20
-    assert chosen(module, "RANGE").place == module("frames").Placement(20, 1)
+    assert chosen(module, "RANGE").place == module("core.frames").Placement(20, 1)
     scene.frame_preview_start = scene.frame_preview_end = 5
     says(module, "shows no picture from frame 5 to 5", "RANGE")
     scene.use_preview_range = False
@@ -166,8 +166,8 @@ def test_the_scene_is_rendered_over_its_range(module: Modules, scene: bpy.types.
     scene.frame_start, scene.frame_end = 3, 50
     scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 517, 4, 12
     snapshot = chosen(module, "SCENE")
-    assert snapshot.source == module("sources").Panorama(516, 4, 2)
-    assert snapshot.place == module("frames").Placement(3, 48)
+    assert snapshot.source == module("sequencer.sources").Panorama(516, 4, 2)
+    assert snapshot.place == module("core.frames").Placement(3, 48)
     assert snapshot.wish.force
     scene.camera = None
     says(module, "has no camera", "SCENE")
@@ -178,7 +178,7 @@ def test_each_scene_has_its_own_picture(module: Modules, scene: bpy.types.Scene)
     other.render.fps, other.frame_start, other.frame_end = 60, 1, 10
     other.omniaudio.source, other.camera = "SCENE", scene.camera
     scene.omniaudio.source = "SCENE"
-    first, second = (module("snapshot").take_snapshot(bpy.context, wanted) for wanted in (None, other))
+    first, second = (module("workflows.snapshot").take_snapshot(bpy.context, wanted) for wanted in (None, other))
     assert (first.scene, first.rate, first.place.frames) == ("Scene", 24, 250)
     assert (second.scene, second.rate, second.place.frames, second.source.frame_step) == ("other", 60, 10, 7)
 
@@ -190,14 +190,14 @@ def test_a_file_lies_at_the_current_frame(
     scene.frame_set(40)
     scene.omniaudio.file = str(FILM)
     snapshot = chosen(module, "FILE")
-    assert snapshot.place == module("frames").Placement(40, 961)  # 1202 frames at 30 a second are 961.6
-    assert snapshot.source == module("sources").Footage(FILM, module("frames").FileSpan(0.0, 961 / 24))
+    assert snapshot.place == module("core.frames").Placement(40, 961)  # 1202 frames at 30 a second are 961.6
+    assert snapshot.source == module("sequencer.sources").Footage(FILM, module("core.frames").FileSpan(0.0, 961 / 24))
     assert (snapshot.title, snapshot.under) == (FILM.stem, None)
     (picture,) = numbered_pictures(1)
     scene.omniaudio.file = str(picture)
     snapshot = chosen(module, "FILE")
-    assert snapshot.place == module("frames").Placement(40, 211)  # to the end of the scene
-    assert snapshot.source.part == module("frames").FileSpan(0.0, 211 / 24)
+    assert snapshot.place == module("core.frames").Placement(40, 211)  # to the end of the scene
+    assert snapshot.source.part == module("core.frames").FileSpan(0.0, 211 / 24)
     scene.omniaudio.file = "//gone.mp4"
     says(module, r"The file .*gone\.mp4 is missing", "FILE")
     scene.omniaudio.file = " "
@@ -221,7 +221,7 @@ def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(
     unsaved = chosen(module, "SCENE")
     assert unsaved.folder == Path(bpy.utils.extension_path_user(installed, path="unsaved"))
     assert unsaved.stem == "Scene"
-    assert module("snapshot").output_folder(" ") == unsaved.folder
+    assert module("workflows.snapshot").output_folder(" ") == unsaved.folder
     scene.omniaudio.folder = str(tmp_path / "elsewhere")
     assert chosen(module, "SCENE").folder == tmp_path / "elsewhere"
     name = "Überflug 森" * 12
@@ -234,7 +234,7 @@ def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(
 
 
 def test_a_folder_that_takes_no_files_is_a_sentence(module: Modules, tmp_path: Path) -> None:
-    usable = module("snapshot").usable_folder
+    usable = module("workflows.snapshot").usable_folder
     assert usable(tmp_path / "new" / "sound").is_dir()
     file = tmp_path / "file"
     file.touch()
@@ -243,6 +243,6 @@ def test_a_folder_that_takes_no_files_is_a_sentence(module: Modules, tmp_path: P
     if read_only.is_dir():
         closed.append(read_only)
     for folder in closed:
-        with pytest.raises(module("errors").UserError, match="choose another"):
+        with pytest.raises(module("core.errors").UserError, match="choose another"):
             usable(folder)
     assert list((tmp_path / "new" / "sound").iterdir()) == []

@@ -20,9 +20,9 @@ RATES = [(12, 1.0), (24, 1.001), (24, 1.0), (25, 1.0), (30, 1.001), (30, 1.0), (
 
 def insert(module: Modules, scene: bpy.types.Scene, takes: list[object], start: int, frames: int, **more: object):
     """Takes at a place, as of a picture that is called shot."""
-    made_by = module("provenance").Provenance(source="SCENE", model="draft")
-    place = module("frames").Placement(start, frames)
-    return module("strips").insert_takes(scene, takes, place, "shot", made_by, **more)
+    made_by = module("core.provenance").Provenance(source="SCENE", model="draft")
+    place = module("core.frames").Placement(start, frames)
+    return module("sequencer.strips").insert_takes(scene, takes, place, "shot", made_by, **more)
 
 
 def place_of(module: Modules, strip: bpy.types.Strip) -> tuple[int, int]:
@@ -40,7 +40,7 @@ def test_strips_lie_exactly_where_the_picture_does(
     module: Modules, scene: bpy.types.Scene, make_take: Takes, fps: int, base: float, start: int, frames: int
 ) -> None:
     scene.render.fps, scene.render.fps_base = fps, base
-    seconds = float(frames / module("frames").frame_rate(scene.render.fps, scene.render.fps_base))
+    seconds = float(frames / module("core.frames").frame_rate(scene.render.fps, scene.render.fps_base))
     inserted = insert(module, scene, [make_take(seconds)], start, frames)
     for name in (inserted.group, inserted.takes[0].master, inserted.takes[0].preview):
         assert place_of(module, scene.sequence_editor.strips_all[name]) == (start, frames)
@@ -103,7 +103,7 @@ def test_moved_cut_and_copied_all_takes_stay_together(
     assert [place_of(module, strip) for strip in (group, right)] == [(51, 10), (61, 14)]
     assert [strip.type for strip in right.strips] == ["SOUND", "SOUND"]
     for half in (group, right):
-        (take,) = module("takes").takes_of(scene, half)
+        (take,) = module("sequencer.takes").takes_of(scene, half)
         assert (take.place.start, take.place.frames) == place_of(module, half)
         assert (take.content.start, take.content.frames) == (51, 24)
 
@@ -131,7 +131,7 @@ def film(scene: bpy.types.Scene) -> bpy.types.Strip:
 
 
 def under(module: Modules, strip: bpy.types.Strip) -> object:
-    return module("sources").PictureStrip(strip.name, module("blender_versions").content_of(strip).start)
+    return module("sequencer.sources").PictureStrip(strip.name, module("blender_versions").content_of(strip).start)
 
 
 def test_the_sound_lies_under_its_picture_and_is_connected_to_it(
@@ -148,9 +148,9 @@ def test_the_sound_lies_under_its_picture_and_is_connected_to_it(
     assert (editor.active_strip, [s.name for s in editor.strips_all if s.select]) == (other, ["other"])
     if hasattr(film, "connections"):
         assert list(film.connections) == [group]
-    assert [take.master for take in module("takes").takes_of(scene, film)] == [inserted.takes[0].master]
+    assert [take.master for take in module("sequencer.takes").takes_of(scene, film)] == [inserted.takes[0].master]
     film.name = "renamed"
-    assert len(module("takes").takes_of(scene, film)) == 1
+    assert len(module("sequencer.takes").takes_of(scene, film)) == 1
 
 
 def test_a_picture_that_was_moved_while_the_engine_worked_gets_its_sound_where_it_is(
@@ -168,7 +168,7 @@ def test_a_picture_that_was_deleted_or_grouped_while_the_engine_worked_loses_not
     picture = under(module, film)
     film.move_to_meta(scene.sequence_editor.strips.new_meta("scene 1", 5, 11))
     inserted = insert(module, scene, [make_take(1.0, "a")], 11, 30, under=picture)
-    assert [take.master for take in module("takes").takes_of(scene, film)] == [inserted.takes[0].master]
+    assert [take.master for take in module("sequencer.takes").takes_of(scene, film)] == [inserted.takes[0].master]
     scene.sequence_editor_clear()
     inserted = insert(module, scene, [make_take(1.0, "b")], 11, 30, under=picture)
     assert place_of(module, scene.sequence_editor.strips[inserted.group]) == (11, 30)
@@ -186,12 +186,12 @@ def test_a_file_that_is_not_what_it_should_be_inserts_nothing(
             bad = replace(bad, preview=bad.ambix)
         case _:
             bad.ambix.unlink()
-    with pytest.raises(module("errors").UserError, match=r"bad\.wav"):
+    with pytest.raises(module("core.errors").UserError, match=r"bad\.wav"):
         insert(module, scene, [good, bad], 1, 24)
     assert len(scene.sequence_editor.strips_all) == 0
     assert len(bpy.data.sounds) == 0
     before = insert(module, scene, [good], 1, 24)
-    with pytest.raises(module("errors").UserError, match=r"bad\.wav"):
+    with pytest.raises(module("core.errors").UserError, match=r"bad\.wav"):
         insert(module, scene, [bad], 1, 24)
     assert [s.name for s in scene.sequence_editor.strips] == [before.group]
     assert not scene.sequence_editor.strips_all[before.takes[0].preview].mute
@@ -202,7 +202,7 @@ def test_a_full_sequencer_is_a_sentence(module: Modules, scene: bpy.types.Scene,
     editor = scene.sequence_editor_create()
     for channel in editor.channels:
         channel.lock = True
-    with pytest.raises(module("errors").UserError, match="no 1 free channels"):
+    with pytest.raises(module("core.errors").UserError, match="no 1 free channels"):
         insert(module, scene, [make_take(1.0)], 1, 24)
     assert len(editor.strips) == 0
 
@@ -218,15 +218,15 @@ def test_names_and_paths_of_any_kind(
     take.ambix.rename(ambix)
     take.preview.rename(preview)
     take = replace(take, ambix=ambix, preview=preview)
-    made_by = module("provenance").Provenance(picture=f"//{name}.mp4")
-    place = module("frames").Placement(1, 24)
-    inserted = module("strips").insert_takes(scene, [take, take], place, name, made_by)
+    made_by = module("core.provenance").Provenance(picture=f"//{name}.mp4")
+    place = module("core.frames").Placement(1, 24)
+    inserted = module("sequencer.strips").insert_takes(scene, [take, take], place, name, made_by)
     strips = scene.sequence_editor.strips_all
     assert inserted.takes[0].master.endswith(" 1 AmbiX")
     assert inserted.takes[1].preview.endswith(" 2 preview")
     assert kept(strips[inserted.takes[0].master])["picture"] == f"//{name}.mp4"
     assert kept(strips[inserted.takes[0].master])["title"] == name
-    assert [take.ambix for take in module("takes").takes_of(scene, strips[inserted.group])] == [ambix, ambix]
+    assert [take.ambix for take in module("sequencer.takes").takes_of(scene, strips[inserted.group])] == [ambix, ambix]
 
 
 def test_a_path_that_is_longer_than_blender_keeps_is_a_sentence(
@@ -236,7 +236,7 @@ def test_a_path_that_is_longer_than_blender_keeps_is_a_sentence(
     folder = Path(os.path.join(tmp_path, *["deep" * 50] * 6))
     folder.mkdir(parents=True)
     ambix = take.ambix.rename(folder / "take.wav")
-    with pytest.raises(module("errors").UserError, match=r"does not read .*take\.wav"):
+    with pytest.raises(module("core.errors").UserError, match=r"does not read .*take\.wav"):
         insert(module, scene, [replace(take, ambix=ambix)], 1, 24)
     assert len(scene.sequence_editor.strips_all) == 0
 
@@ -252,7 +252,7 @@ def test_paths_and_provenance_outlive_saving_and_moving(
     take.preview.rename(moved.preview)
     bpy.ops.wm.save_as_mainfile(filepath=str(here / "film.blend"))
     inserted = insert(module, scene, [moved], 3, 24)
-    before = module("takes").takes_of(scene, scene.sequence_editor.strips[inserted.group])
+    before = module("sequencer.takes").takes_of(scene, scene.sequence_editor.strips[inserted.group])
     bpy.ops.wm.save_mainfile()
     here.rename(there)
     bpy.ops.wm.open_mainfile(filepath=str(there / "film.blend"), load_ui=False)
@@ -262,7 +262,7 @@ def test_paths_and_provenance_outlive_saving_and_moving(
     assert kept(master)["sidecar"] == "//take_001.json"
     assert (place_of(module, master), master.mute, master.lock) == ((3, 24), True, True)
     assert master.sound.channels == "CHANNELS_4"
-    (after,) = module("takes").takes_of(scene, scene.sequence_editor.strips[inserted.group])
+    (after,) = module("sequencer.takes").takes_of(scene, scene.sequence_editor.strips[inserted.group])
     assert after.ambix == there / "take_001.wav"
     assert replace(after, ambix=before[0].ambix, preview_file=before[0].preview_file) == before[0]
 
@@ -308,7 +308,7 @@ def test_it_does_not_matter_which_scene_the_sequencer_shows(
     other = bpy.data.scenes.new("other")
     bpy.context.workspace.sequencer_scene = other
     insert(module, scene, [make_take(1.0, "b")], 11, 30, under=under(module, film))
-    assert len(module("takes").takes_of(scene, film)) == 2
+    assert len(module("sequencer.takes").takes_of(scene, film)) == 2
     assert other.sequence_editor is None
     assert module("blender_versions").sequencer_scene(bpy.context) == other
     bpy.context.workspace.sequencer_scene = None

@@ -61,9 +61,9 @@ def bad_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 def started(module: Modules) -> object:
     """The work of the button, as the modal operator has it; its engine works on it already."""
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
-    work = module("work").Work(snapshot.title, lambda cancelled: generate(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
+    work = module("core.work").Work(snapshot.title, lambda cancelled: generate(snapshot, False, cancelled))
     for _ in range(5):
         work.step()
     return work
@@ -153,9 +153,9 @@ def test_a_take_that_is_deleted_while_its_preview_is_made(
 ) -> None:
     saved(tmp_path)
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    (take,) = module("takes").takes_of(scene, short_film)
-    listen = module("works.listen").listen
-    work = module("work").Work("listen", lambda cancelled: listen(scene.name, take, 30.0, cancelled))
+    (take,) = module("sequencer.takes").takes_of(scene, short_film)
+    listen = module("workflows.listen").listen
+    work = module("core.work").Work("listen", lambda cancelled: listen(scene.name, take, 30.0, cancelled))
     work.step()
     scene.sequence_editor.strips.remove(of_role(scene, "group")[0])
     finish(work)
@@ -167,10 +167,10 @@ def test_a_deleted_source_is_a_sentence(engine: None, scene: bpy.types.Scene, tm
     """The file goes after the press, before the engine looks at it."""
     still(scene, tmp_path)
     saved(tmp_path)
-    snapshot = module("snapshot").take_snapshot(bpy.context)
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     (tmp_path / "panorama.png").unlink()
-    generate = module("works.generate").generate
-    work = module("work").Work("gone", lambda cancelled: generate(snapshot, False, cancelled))
+    generate = module("workflows.generate").generate
+    work = module("core.work").Work("gone", lambda cancelled: generate(snapshot, False, cancelled))
     finish(work)
     assert work.state == "failed"
     assert "panorama.png" in work.error.sentence
@@ -184,10 +184,10 @@ def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
     scene.frame_end, scene.cycles.use_denoising = 2, False
     scene.omniaudio.source, scene.omniaudio.width, scene.omniaudio.samples = "SCENE", 256, 1
     editor = scene.sequence_editor
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
     for turned_to, active in ((None, "Scene sound"), ("film", "film")):
-        work = module("work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled))
+        work = module("core.work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled))
         work.step()
         editor.active_strip = editor.strips[turned_to] if turned_to else editor.active_strip
         finish(work)
@@ -205,8 +205,8 @@ def test_a_disk_that_is_full_or_read_only(
     says(f"No files can be written to the folder {bad_disk}")
     assert list(bad_disk.iterdir()) == []
     assert [strip.name for strip in scene.sequence_editor.strips_all] == ["panorama"]
-    failed = list(module("work").works)[-1]
-    assert [fix.operator for fix in module("fixes").fixes(failed.error.code)] == ["omniaudio.try_again"]
+    failed = list(module("core.work").works)[-1]
+    assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.try_again"]
     scene.omniaudio.folder = ""
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
 
@@ -236,9 +236,9 @@ def test_paths_that_are_longer_than_can_be(
     says("is missing")
     scene.omniaudio.source, scene.sequence_editor.active_strip.directory = "STRIP", f"//{LONG}/"
     says("is missing")
-    made_by = module("provenance").Provenance(picture=f"//{LONG}.mp4", sound_map=f"//{LONG}.png")
-    place = module("frames").Placement(1, 24)
-    inserted = module("strips").insert_takes(scene, [make_take(1.0)], place, "film", made_by)
+    made_by = module("core.provenance").Provenance(picture=f"//{LONG}.mp4", sound_map=f"//{LONG}.png")
+    place = module("core.frames").Placement(1, 24)
+    inserted = module("sequencer.strips").insert_takes(scene, [make_take(1.0)], place, "film", made_by)
     scene.sequence_editor.active_strip = scene.sequence_editor.strips[inserted.group]
     for name in ("generate_again", "sound_map", "sound_map_picture"):
         with pytest.raises(RuntimeError, match="is missing"):
@@ -260,9 +260,9 @@ def test_two_renders_have_two_names(engine: None, scene: bpy.types.Scene, tmp_pa
     """The second one is asked for before the first has its file."""
     saved(tmp_path)
     small_scene(scene)
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
-    works = [module("work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)]
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
+    works = [module("core.work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)]
     for work in works:
         work.step()
     for work in works:
@@ -276,7 +276,7 @@ def test_two_renders_have_two_names(engine: None, scene: bpy.types.Scene, tmp_pa
 
 def following(scene: bpy.types.Scene, module: Modules) -> Iterator[float]:
     """The camera is followed through a copy of the scene, which is there as long as this is not at its end."""
-    steps = module("orientation").camera_orientations(scene, module("frames").Placement(1, 3), Fraction(24))
+    steps = module("render.orientation").camera_orientations(scene, module("core.frames").Placement(1, 3), Fraction(24))
     next(steps)
     return steps
 
@@ -284,10 +284,13 @@ def following(scene: bpy.types.Scene, module: Modules) -> Iterator[float]:
 def test_a_copy_that_was_saved_is_not_there_when_the_file_is_opened(
     scene: bpy.types.Scene, tmp_path: Path, module: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module("orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
     steps = following(scene, module)
-    with module("panorama_render").panorama_scene(
-        scene, module("sources").Panorama(128, 1, 1), module("frames").Placement(1, 1), tmp_path / "x.mp4"
+    with module("render.panorama_render").panorama_scene(
+        scene,
+        module("sequencer.sources").Panorama(128, 1, 1),
+        module("core.frames").Placement(1, 1),
+        tmp_path / "x.mp4",
     ):
         saved(tmp_path)
     steps.close()
@@ -301,7 +304,7 @@ def test_a_copy_that_was_saved_is_not_there_when_the_file_is_opened(
 def test_undo_does_not_bring_a_copy_back(
     scene: bpy.types.Scene, module: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module("orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
     steps = following(scene, module)
     bpy.ops.ed.undo_push(message="what the artist does meanwhile")
     assert list(steps)
@@ -316,9 +319,9 @@ def test_works_do_not_go_over_to_another_file(scene: bpy.types.Scene, module: Mo
     scene.omniaudio.folder = "/dev/null/nowhere"
     small_scene(scene)
     says("No files can be written")
-    assert list(module("work").works)
+    assert list(module("core.work").works)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
-    assert not list(module("work").works)
+    assert not list(module("core.work").works)
 
 
 @pytest.mark.parametrize("ended", ["cancel", "close"])
@@ -327,9 +330,9 @@ def test_one_that_is_ended_while_its_sound_is_turned_leaves_no_files(
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.anchor = "WORLD"
-    snapshot = module("snapshot").take_snapshot(bpy.context)
-    generate = module("works.generate").generate
-    work = module("work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
+    generate = module("workflows.generate").generate
+    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     while not list(tmp_path.glob("*.json")):  # the take is made, and goes on to be turned
         assert not work.step(), work.error
         time.sleep(0.005)

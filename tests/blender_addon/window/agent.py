@@ -58,7 +58,7 @@ def works() -> list[dict[str, object]]:
             "fraction": work.progress.fraction,
             "sentence": work.error.sentence if work.error else work.outcome.sentence if work.outcome else "",
         }
-        for work in addon("work").works
+        for work in addon("core.work").works
     ]
 
 
@@ -145,8 +145,8 @@ gaps = Gaps()
 
 def watch_parts() -> None:
     """Take the times of what the extension does on the main thread."""
-    gaps.watch(addon("work").Work, "step", "step of a work")
-    gaps.watch(addon("strips"), "insert_takes", "insertion of the strips")
+    gaps.watch(addon("core.work").Work, "step", "step of a work")
+    gaps.watch(addon("sequencer.strips"), "insert_takes", "insertion of the strips")
     for name in ("OMNIAUDIO_PT_generate", "OMNIAUDIO_PT_takes", "OMNIAUDIO_PT_jobs"):
         panel = getattr(bpy.types, name, None)
         if panel is not None:

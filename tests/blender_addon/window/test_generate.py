@@ -11,22 +11,26 @@ from live_blender import LiveBlender, wait_for
 GENERATE, CANCEL = "bpy.ops.omniaudio.generate(", "bpy.ops.omniaudio.cancel("
 FROM_RIGHT = 49
 """The bar's cancel button, in pixels from the sidebar's right edge, where the tabs are."""
-MANY_STEPS = 1000
-"""A job that takes longer than the test."""
+ENDLESS, A_WHILE, SHORT, SLOW = (1000, 8), (200, 4), (2, 1), (200, 1)
+"""Steps and takes: of a job that takes longer than its test; of one long enough to do something meanwhile; of a short
+one; of one whose sampling is seen."""
 
 REDRAWS = {
     "idle": "0",
     "sequencer redrawn ten times a second": "sequencer().tag_redraw()",
     "sidebar redrawn ten times a second": "[r.tag_redraw() for r in sequencer().regions if r.type == 'UI']",
-    "the extension's redraw": "addon('blender_engine').redraw()",
+    "the extension's redraw": "addon('session.blender_engine').redraw()",
 }
 """What the figures of a job are compared with."""
 
 Place = Callable[..., Path]
 
 
-def make_long(blender: LiveBlender) -> None:
-    blender.do(f"bpy.context.window_manager.windows[0].scene.omniaudio.steps = {MANY_STEPS}")
+def set_effort(blender: LiveBlender, effort: tuple[int, int]) -> None:
+    """Set the scene's steps and takes."""
+    steps, takes = effort
+    settings = "bpy.context.window_manager.windows[0].scene.omniaudio"
+    blender.do(f"{settings}.steps = {steps}; {settings}.takes = {takes}")
 
 
 def wait_for_sampling(blender: LiveBlender) -> None:
@@ -43,6 +47,7 @@ def engine_of(blender: LiveBlender) -> psutil.Process:
 def test_from_the_button_to_strips_and_back(live_blender: LiveBlender, place_panorama: Place, artefacts: Path) -> None:
     blender = live_blender
     blend = place_panorama(blender)
+    set_effort(blender, SLOW)
     blender.screen.picture(artefacts / "ready.png")
     blender.click_button(GENERATE)
     seen = set()
@@ -68,7 +73,7 @@ def test_from_the_button_to_strips_and_back(live_blender: LiveBlender, place_pan
 
 def test_the_bar_s_cross_cancels(live_blender: LiveBlender, place_panorama: Place) -> None:
     place_panorama(live_blender)
-    make_long(live_blender)
+    set_effort(live_blender, ENDLESS)
     live_blender.click_button(GENERATE)
     wait_for_sampling(live_blender)
     live_blender.click_button(CANCEL, FROM_RIGHT)
@@ -79,14 +84,14 @@ def test_the_bar_s_cross_cancels(live_blender: LiveBlender, place_panorama: Plac
 def test_esc_cancels_and_the_next_one_succeeds(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     blend = place_panorama(blender)
-    make_long(blender)
+    set_effort(blender, ENDLESS)
     blender.click_button(GENERATE)
     wait_for_sampling(blender)
     blender.over_sequence()
     blender.screen.press("Escape")
     blender.wait_for("works()[-1]['state'] == 'cancelled'")
     assert [path.name for path in blend.parent.iterdir()] == [blend.name]
-    blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 2")
+    set_effort(blender, SHORT)
     blender.click_button(GENERATE)
     blender.wait_for("works()[-1]['state'] == 'done'")
     assert len(blender.strips("master")) == 1
@@ -95,7 +100,7 @@ def test_esc_cancels_and_the_next_one_succeeds(live_blender: LiveBlender, place_
 def test_saving_while_a_job_runs(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     blend = place_panorama(blender)
-    blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 60")
+    set_effort(blender, A_WHILE)
     blender.click_button(GENERATE)
     wait_for_sampling(blender)
     before = blend.stat().st_mtime_ns
@@ -103,14 +108,14 @@ def test_saving_while_a_job_runs(live_blender: LiveBlender, place_panorama: Plac
     blender.screen.press("ctrl+s")
     wait_for(lambda: blend.stat().st_mtime_ns > before, "the file is saved")
     blender.wait_for("works()[-1]['state'] == 'done'")
-    assert len(blender.strips("master")) == 1
+    assert len(blender.strips("master")) == A_WHILE[1]
     assert blender.ask("bpy.data.is_dirty")
 
 
 def test_an_engine_that_is_killed_comes_back_with_its_job(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     place_panorama(blender)
-    blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 60")
+    set_effort(blender, A_WHILE)
     blender.click_button(GENERATE)
     wait_for_sampling(blender)
     first = engine_of(blender)
@@ -118,13 +123,13 @@ def test_an_engine_that_is_killed_comes_back_with_its_job(live_blender: LiveBlen
     blender.wait_for("works()[-1]['state'] != 'running'")
     assert blender.works()[-1]["state"] == "done", blender.works()
     assert engine_of(blender).pid != first.pid
-    assert len(blender.strips("master")) == 1
+    assert len(blender.strips("master")) == A_WHILE[1]
 
 
 def test_the_second_worker_that_a_job_costs_is_a_sentence(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     place_panorama(blender)
-    make_long(blender)
+    set_effort(blender, ENDLESS)
     blender.click_button(GENERATE)
     service = None
     for _ in range(2):
@@ -136,7 +141,7 @@ def test_the_second_worker_that_a_job_costs_is_a_sentence(live_blender: LiveBlen
     blender.wait_for("works()[-1]['state'] == 'failed'")
     assert "was the second one that this job cost" in blender.works()[-1]["sentence"]
     assert len(blender.ask("strips()")) == 1
-    blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 2")
+    set_effort(blender, SHORT)
     blender.click_button(GENERATE)
     blender.wait_for("works()[-1]['state'] == 'done'")
     assert engine_of(blender) == service
@@ -145,7 +150,7 @@ def test_the_second_worker_that_a_job_costs_is_a_sentence(live_blender: LiveBlen
 def test_blender_is_closed_while_a_job_runs(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     blend = place_panorama(blender)
-    make_long(blender)
+    set_effort(blender, ENDLESS)
     blender.do("bpy.ops.wm.save_mainfile()")
     blender.click_button(GENERATE)
     wait_for_sampling(blender)
@@ -190,7 +195,7 @@ def test_the_window_stays_alive_while_a_job_runs(
     two turns of Blender's loop are told, not judged: in them is also what a processor takes to draw a window."""
     blender = live_blender
     place_panorama(blender)
-    blender.do("bpy.context.window_manager.windows[0].scene.omniaudio.steps = 60")
+    set_effort(blender, A_WHILE)
     button = blender.find_button(GENERATE)
     figures = {}
     for label, statement in REDRAWS.items():

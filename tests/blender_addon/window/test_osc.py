@@ -25,14 +25,14 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
     blender.do(
         "scene = bpy.context.window_manager.windows[0].scene; scene.frame_start, scene.frame_end = 1, 24; "
         "scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 256, 1, 2; "
-        f"addon('preferences').preferences().osc.port = {port}"
+        f"addon('props.preferences').preferences().osc.port = {port}"
     )
     blender.open_sidebar()
     open_panel(blender)
     blender.click_button("bpy.ops.omniaudio.osc_start(")
-    blender.wait_for("addon('blender_osc').state().kind == 'listening'")
-    blender.wait_for("addon('blender_engine').engine().state.kind == 'ready'")
-    blender.wait_for("len(addon('blender_engine').engine().client().blenders())")
+    blender.wait_for("addon('session.blender_osc').state().kind == 'listening'")
+    blender.wait_for("addon('session.blender_engine').engine().state.kind == 'ready'")
+    blender.wait_for("len(addon('session.blender_engine').engine().client().blenders())")
     daw = Daw(port)
     daw.send("generate_scene", "a", '{"frame_start": 7, "frame_end": 18, "steps": 2}')
     assert daw.hear("accepted", "fail").address == "/omniaudio/accepted"
@@ -46,18 +46,18 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
     blender.over_sequence()
     blender.screen.press("ctrl+z")
     blender.wait_for("not strips()")
-    blender.wait_for("addon('blender_osc').state().last.startswith('a, take 1')")
+    blender.wait_for("addon('session.blender_osc').state().last.startswith('a, take 1')")
     blender.click_button("bpy.ops.omniaudio.osc_stop(")
-    blender.wait_for("addon('blender_osc').state().kind == 'off'")
+    blender.wait_for("addon('session.blender_osc').state().kind == 'off'")
 
 
 def test_a_scene_without_a_camera_is_refused_and_esc_ends_a_render(live_blender: LiveBlender) -> None:
     blender = live_blender
     blender.open_sidebar()
-    blender.do("addon('blender_engine').engine().wake()")
-    blender.wait_for("addon('blender_engine').engine().state.kind == 'ready'")
-    blender.wait_for("len(addon('blender_engine').engine().client().blenders())")
-    ask = "own = addon('client'); client = addon('blender_engine').engine().client(); "
+    blender.do("addon('session.blender_engine').engine().wake()")
+    blender.wait_for("addon('session.blender_engine').engine().state.kind == 'ready'")
+    blender.wait_for("len(addon('session.blender_engine').engine().client().blenders())")
+    ask = "own = addon('omniaudio_client.client'); client = addon('session.blender_engine').engine().client(); "
     ask += "job = client.create(own.JobRequest(own.SceneSource(), model='draft', steps=2)).id"
     camera = "scene = bpy.context.window_manager.windows[0].scene; camera = scene.camera; scene.camera = None"
     blender.do(camera)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg, stats
 
-from omniaudio import ambisonics
+from omniaudio.audio import ambisonics
 from omniaudio.errors import UserError
 from omniaudio.evaluation import metrics
 

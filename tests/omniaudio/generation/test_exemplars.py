@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from omniaudio import zoo
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.exemplars import FADE_FRAMES, LATENTS_NAME, OWN_LICENCE, TABLE_NAME, Bank, Exemplar
+from omniaudio.model_zoo import registry
 
 FRAMES = 20
 
@@ -98,7 +98,7 @@ def test_a_damaged_bank_is_named(tmp_path: Path) -> None:
 
 def test_the_shipped_bank_says_of_each_recording_whose_it_is() -> None:
     """And has nothing under a licence that asks for more than a credit."""
-    bank = Bank.load(zoo.PACKAGED / "draft")
+    bank = Bank.load(registry.PACKAGED / "draft")
     found = [one for kind in sorted(bank.kinds) for one in bank.of(kind)]
     assert len(bank.kinds) >= 45
     for one in found:

@@ -6,7 +6,7 @@ import spaudiopy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omniaudio.ambisonics import encode, unit_vector
+from omniaudio.audio.ambisonics import encode, unit_vector
 from omniaudio.generation.placing import BED_RANGE, SOURCE_RANGE, Diffuser, channels, file_level, harmonics
 from omniaudio.limits import MAX_ORDER
 

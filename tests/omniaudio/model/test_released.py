@@ -18,7 +18,7 @@ from omniaudio.errors import UserError
 from omniaudio.model.checkpoint import check_tensors, load_model, released_tensors
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model.parity import relative_errors
-from omniaudio.zoo import PACKAGED
+from omniaudio.model_zoo.registry import PACKAGED
 
 HERE = Path(__file__).parent
 LATENT_FRAMES = 12

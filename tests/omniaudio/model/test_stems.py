@@ -9,10 +9,10 @@ from stem_model import STEM, stem_config
 
 from omniaudio.config import parse_config
 from omniaudio.errors import UserError
+from omniaudio.generation.sampler import euler, guided
 from omniaudio.model.checkpoint import load_model, save_weights
 from omniaudio.model.gaussian_skip import GaussianSkip
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.sampler import euler, guided
 
 
 @pytest.fixture

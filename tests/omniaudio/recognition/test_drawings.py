@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omniaudio.ambisonics import unit_vector
+from omniaudio.audio.ambisonics import unit_vector
 from omniaudio.recognition import kinds
 from omniaudio.recognition.drawings import DrawingsHead, balanced
 from omniaudio.recognition.finder import Finder

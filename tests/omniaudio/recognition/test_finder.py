@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omniaudio.ambisonics import panorama_directions, unit_vector
-from omniaudio.panorama import Picture
+from omniaudio.audio.ambisonics import panorama_directions, unit_vector
 from omniaudio.recognition import kinds, people
 from omniaudio.recognition.finder import PLACES, VIEW, Finder
 from omniaudio.recognition.networks import Float32, OnnxNetworks, Pictures
 from omniaudio.recognition.recognise import sources
+from omniaudio.video.panorama import Picture
 
 TABLE = kinds.load()
 GREY, RED, BLUE, GREEN = (110, 110, 110), (220, 20, 20), (20, 20, 220), (20, 220, 20)

@@ -13,7 +13,7 @@ AUDIOSET = set((Path(__file__).parent / "audioset_labels.txt").read_text("utf-8"
 """The 521 classes that YAMNet knows."""
 COCO = set((Path(__file__).parent / "coco_classes.txt").read_text("utf-8").splitlines())
 """The 80 classes that a COCO detector knows."""
-TABLE = files("omniaudio.recognition").joinpath("kinds.toml").read_text("utf-8")
+TABLE = files("omniaudio_client").joinpath("kinds.toml").read_text("utf-8")
 
 
 def test_there_are_at_least_45_kinds_and_every_bed_of_the_design() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from omniaudio.ambisonics import angle_between, angles
+from omniaudio.audio.ambisonics import angle_between, angles
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Bed, Place, Source, Sources, as_text

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omniaudio.ambisonics import unit_vector
+from omniaudio.audio.ambisonics import unit_vector
 from omniaudio.recognition import kinds
 from omniaudio.recognition.finder import Sighting
 from omniaudio.recognition.tracking import follow, source

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from omniaudio.panorama import perspective_view
 from omniaudio.recognition.views import Look, views
+from omniaudio.video.panorama import perspective_view
 
 LOOKS = [Look(0.0, 0.0, 1.0), Look(3.1, 0.4, 0.6), Look(-2.0, -0.7, 1.1), Look(1.0, 1.5, 0.8)]
 

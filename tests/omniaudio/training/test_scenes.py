@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from omniaudio.ambisonics import panorama_directions, unit_vector
+from omniaudio.audio.ambisonics import panorama_directions, unit_vector
 from omniaudio.training.scenes import Billboard, render
 
 RED = Image.new("RGBA", (60, 60), (255, 0, 0, 255))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from serving import Answer, Client, serving
 
-from omniaudio import zoo
+from omniaudio.model_zoo import registry
 from trt_engine.service import server
 from trt_engine.service.settings import LOG, MEDIA, Settings
 
@@ -43,7 +43,7 @@ def client(settings: Settings) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def wish(panorama: Path, model: zoo.Model) -> dict[str, Any]:
+def wish(panorama: Path, model: registry.Model) -> dict[str, Any]:
     """A job that is quickly done."""
     return {"source": {"path": str(panorama)}, "model": model.name, "duration": 1, "steps": 2, "preview": False}
 

@@ -15,13 +15,13 @@ from films import cut_off, write_noise
 from refusing import broken
 from running import Running
 
-from omniaudio import zoo
-from omniaudio.ambisonics import Convention, convert
-from omniaudio.listening import Listen, listen
-from omniaudio.sound_track import Codec
-from omniaudio.spatial_video import Deliver, deliver
-from omniaudio.turning import Turn, read_orientations, turn
-from trt_engine.client import (
+from omniaudio.audio.ambisonics import Convention, convert
+from omniaudio.audio.binaural import Listen, listen
+from omniaudio.audio.rotation import Turn, read_orientations, turn
+from omniaudio.export360.audio_track import Codec
+from omniaudio.export360.spatial_video import Deliver, deliver
+from omniaudio.model_zoo import registry
+from omniaudio_client.client import (
     Client,
     DeliverRequest,
     Job,
@@ -219,7 +219,7 @@ def test_the_models(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     draft = next(model for model in known.models if model.name == "draft")
     assert (draft.ready, draft.rate) == (True, 44_100)
     assert 2 < draft.native_seconds < 3
-    assert {model.name for model in known.models} == {model.name for model in zoo.models()}
+    assert {model.name for model in known.models} == {model.name for model in registry.models()}
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "model_config.json").write_text("{")
     monkeypatch.setenv("OMNIAUDIO_MODELS", str(tmp_path))

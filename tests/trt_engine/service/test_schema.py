@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from serving import serving
 
-from omniaudio import zoo
+from omniaudio.model_zoo import registry
 from trt_engine.service.api import create_api
 from trt_engine.service.settings import LOG, Settings
 from trt_engine.service.supervisor import Supervisor
@@ -72,7 +72,7 @@ def test_everything_but_health_wants_the_token(schema: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: zoo.Model) -> None:
+def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: registry.Model) -> None:
     """All checks, over a service with a real job that is done."""
     roots = tmp_path / "roots"
     roots.mkdir()

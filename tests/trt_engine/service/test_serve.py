@@ -19,7 +19,7 @@ import pytest
 from following import Following
 
 from omniaudio.errors import UserError
-from trt_engine.client import JobRequest, PathSource, find
+from omniaudio_client.client import JobRequest, PathSource, find
 from trt_engine.commands.serve import serve
 from trt_engine.service.settings import ADDRESS, TOKEN
 

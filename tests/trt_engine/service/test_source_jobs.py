@@ -12,10 +12,19 @@ from films import cut_off, write_noise
 from refusing import broken
 from running import Running
 
+from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.recognition.recognise import recognise
-from omniaudio.sidecar import Sidecar
-from trt_engine.client import Again, Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, find
+from omniaudio_client.client import (
+    Again,
+    Client,
+    InspectRequest,
+    Job,
+    JobRequest,
+    MediaSource,
+    PathSource,
+    find,
+)
 
 QUICK: dict[str, Any] = {"model": "draft", "duration": 1.0, "steps": 2, "preview": False, "map": False}
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from quick import ended, fill, long, request, sampling, small_disk, supervised, worker_processes
 
-from omniaudio import cli, zoo
+from omniaudio import cli
 from omniaudio.errors import UserError
+from omniaudio.model_zoo import registry
 from trt_engine.service import folders
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.folders import Folders
@@ -194,7 +195,7 @@ def test_stopping_queues_the_running_job_again_and_leaves_no_child(tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_failed_back_end_costs_its_worker_and_not_the_next_job(
-    tmp_path: Path, still: Path, model: zoo.Model, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, still: Path, model: registry.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(model.folder, tmp_path / "models" / "damaged")
     graph = tmp_path / "models" / "damaged" / "decoder.onnx"

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from quick import ended, long, request, sampling, supervised, worker_processes
 
-from trt_engine import client
+from omniaudio_client import client
 from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
 from trt_engine.service.settings import ADDRESS, DATABASE

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from quick import fill, long, request, small_disk
 
-from omniaudio import zoo
+from omniaudio.model_zoo import registry
 from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.messages import EVENTS, Cancel, Done, Event, Failed, Loaded, Progressed, Run, line
 from trt_engine.service.models import ErrorCode, JobRequest, Result
@@ -295,7 +295,7 @@ def test_a_disk_that_is_full_or_fills_up(shared_talk: Talk, tmp_path: Path, stil
 
 
 def test_a_back_end_that_fails_in_the_middle(
-    tmp_path: Path, still: Path, model: zoo.Model, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, still: Path, model: registry.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The decoder's graph is damaged, which shows when it is opened, after the sampling."""
     models = tmp_path / "models"

@@ -1,1 +1,0 @@
-../trt_engine/client.py

@@ -1,0 +1,1 @@
+"""What needs neither Blender nor the service. Knows no bpy."""

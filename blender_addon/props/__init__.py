@@ -1,0 +1,1 @@
+"""The properties: of scenes, of strips, and the preferences."""

@@ -1,0 +1,38 @@
+"""How the OSC bridge is run, as the preferences keep it."""
+
+import bpy
+from bpy.props import CollectionProperty, IntProperty, StringProperty
+
+from ..service.osc_process import PORT
+
+
+class OmniAudioOscFolder(bpy.types.PropertyGroup):
+    """A folder whose clips DAWs may name."""
+
+    path: StringProperty(name="Folder", description="DAWs may name clips in here", subtype="DIR_PATH")
+
+
+class OmniAudioOsc(bpy.types.PropertyGroup):
+    """Where the bridge listens, and what it may use."""
+
+    port: IntProperty(
+        name="Port",
+        description="Where DAWs on this machine find the bridge, by UDP and TCP",
+        default=PORT,
+        min=1,
+        max=65535,
+    )
+    folders: CollectionProperty(type=OmniAudioOscFolder)
+
+
+CLASSES = (OmniAudioOscFolder, OmniAudioOsc)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,116 @@
+"""The add-on's preferences: which engine, which model, and what a new generation starts with."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+
+from ..core.package import PACKAGE
+from ..session import blender_engine
+from .osc_settings import OmniAudioOsc
+
+
+def preferences(context: bpy.types.Context | None = None) -> "OmniAudioPreferences":
+    """The preferences of this extension."""
+    return (context or bpy.context).preferences.addons[PACKAGE].preferences
+
+
+def model_names(_context: bpy.types.Context) -> list[str]:
+    """The models that the engine knows; none before it has answered for the first time."""
+    return [model.name for model in blender_engine.engine().state.models]
+
+
+def _choice_changed(_preferences: "OmniAudioPreferences", _context: bpy.types.Context) -> None:
+    blender_engine.configure()
+
+
+class OmniAudioPreferences(bpy.types.AddonPreferences):
+    """How to reach the engine, and the defaults."""
+
+    bl_idname = PACKAGE
+
+    connection: EnumProperty(
+        name="Engine",
+        description="Where the sound is computed",
+        items=[
+            ("START", "Start It for Me", "The engine is started on this computer when it is first needed"),
+            ("CONNECT", "Connect to Address", "An engine that runs already, here or on another computer"),
+        ],
+        update=_choice_changed,
+    )
+    program: StringProperty(
+        name="Program",
+        description="The command 'omniaudio', the Python in which it is installed, or a folder with either. "
+        "Empty: what OMNIAUDIO_PYTHON names, then 'omniaudio' on the search path",
+        subtype="FILE_PATH",
+        update=_choice_changed,
+    )
+    address: StringProperty(
+        name="Address", description="Of the engine, like http://192.168.1.20:4360", update=_choice_changed
+    )
+    token: StringProperty(
+        name="Token",
+        description="The text in the file 'token' of the engine's folder. Empty: it asks for none",
+        subtype="PASSWORD",
+        update=_choice_changed,
+    )
+    model: StringProperty(
+        name="Model",
+        description="A model's name. Empty: the best that is installed",
+        search=lambda _self, context, _text: model_names(context),
+    )
+    backend: EnumProperty(
+        name="Back-end",
+        description="What computes the model",
+        items=[
+            ("AUTO", "Automatic", "The fastest that works on the engine's computer"),
+            ("TENSORRT", "TensorRT", "NVIDIA cards"),
+            ("TENSORRT_RTX", "TensorRT for RTX", "NVIDIA RTX cards"),
+            ("ONNXRUNTIME", "ONNX Runtime", "Processors"),
+            ("OPENVINO", "OpenVINO", "Processors, fast on those with bfloat16"),
+            ("TORCH", "PyTorch", "Processors and graphics cards, if it is installed"),
+        ],
+    )
+    steps: IntProperty(name="Steps", description="Of the sampler. 0 leaves it to the model", min=0, max=1000)
+    takes: IntProperty(name="Takes", description="How many different sounds to make at once", default=1, min=1, max=16)
+    folder: StringProperty(
+        name="Folder",
+        description="Where the files go; // is the folder of the .blend",
+        subtype="DIR_PATH",
+        default="//",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    preview: BoolProperty(
+        name="Preview",
+        description="Make a strip that is heard at once, on headphones, beside the ambisonic one",
+        default=True,
+    )
+    osc: PointerProperty(type=OmniAudioOsc)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        from ..panels.engine import draw_engine  # noqa: PLC0415 (it draws by these preferences)
+
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        column = layout.column()
+        column.prop(self, "connection")
+        if self.connection == "START":
+            column.prop(self, "program")
+        else:
+            column.prop(self, "address")
+            column.prop(self, "token")
+        draw_engine(layout, context)
+        column = layout.column()
+        column.prop(self, "model", placeholder="The best that is installed")
+        column.prop(self, "backend")
+        column.prop(self, "steps")
+        column.prop(self, "takes")
+        column.prop(self, "folder")
+        column.prop(self, "preview")
+
+
+def register() -> None:
+    bpy.utils.register_class(OmniAudioPreferences)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(OmniAudioPreferences)

@@ -1,0 +1,1 @@
+"""Frames that have to be rendered first, from a copy of the scene."""

@@ -1,0 +1,50 @@
+"""The orientation of a scene's camera, frame by frame, however it is moved: keys, drivers, constraints, parents, and
+markers that choose another camera."""
+
+import time
+from collections.abc import Generator
+from fractions import Fraction
+
+import bpy
+
+from ..core import geometry
+from ..core.errors import UserError
+from ..core.frames import Placement
+from .scene_copy import copy_of, look_through
+
+MOST_SECONDS_A_STEP = 0.02
+"""The window stays alive between two steps."""
+
+
+def camera_orientations(
+    scene: bpy.types.Scene, place: Placement, rate: Fraction, camera: str = ""
+) -> Generator[float, None, tuple[geometry.Orientation, ...]]:
+    """How the camera with the name `camera`, or else the scene's own, lies at each frame of `place`; seconds count from
+    its first frame, `rate` is frames a second.
+
+    Yields the fraction that is done. The scene's current frame stays: a copy is moved through time. Raises UserError
+    without a camera, for a mirrored one, or if the copy goes while it is used (a file is loaded, or something undone).
+    """
+    found: list[geometry.Orientation] = []
+    with copy_of(scene) as copy:
+        look_through(copy, camera)
+        name = copy.name  # looked up at each frame: the user goes on working
+        pause = time.monotonic() + MOST_SECONDS_A_STEP
+        for frame in range(place.start, place.end):
+            if time.monotonic() > pause:
+                yield len(found) / place.frames
+                pause = time.monotonic() + MOST_SECONDS_A_STEP
+            found.append(_at_frame(bpy.data.scenes.get(name), frame, float(len(found) / rate), found[-1:]))
+    return tuple(found)
+
+
+def _at_frame(
+    scene: bpy.types.Scene | None, frame: int, seconds: float, before: list[geometry.Orientation]
+) -> geometry.Orientation:
+    if scene is None:
+        raise UserError("The scene changed while its camera was followed; try again.")
+    scene.frame_set(frame)
+    if scene.camera is None:
+        raise UserError(f"There is no camera at frame {frame}; add one where the listener is.")
+    camera = scene.camera.evaluated_get(scene.view_layers[0].depsgraph)
+    return geometry.orientation(seconds, camera.matrix_world.to_3x3(), *before)

@@ -1,0 +1,123 @@
+"""A picture that has to be rendered first: the scene in 360°, or the sequence, as a video file."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import bpy
+
+from ..core.errors import CancelledError, UserError
+from ..core.frames import Placement
+from ..sequencer.sources import Footage, Panorama
+from ..service.results import FOLDER
+from ..workflows.snapshot import Snapshot
+from .panorama_render import panorama_scene
+from .sequence_render import sequence_scene
+
+LEAST_ROOM_BYTES = 1 << 20
+"""Where less is free after a render, what Blender says of its failure is not believed: it blames the codec."""
+
+
+def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable[[], bool]) -> Iterator[float]:
+    """Renders what `snapshot.source` asks for, which is no Footage, into the MP4 file `target`, while Blender renders
+    nothing else. The file is nobody's yet; it goes again where the render does not come to its end.
+
+    Yields the fraction that is done. Unless `blocking`, the render is Blender's own job, which the user ends by Esc,
+    and needs a window. `cancelled` is asked when it is over. Raises UserError if nothing was rendered, CancelledError.
+    """
+    assert not isinstance(snapshot.source, Footage)
+    scene = bpy.data.scenes.get(snapshot.scene)
+    if scene is None:
+        raise UserError(f"The scene {snapshot.scene} is gone; nothing was rendered.")
+    set_up = panorama_scene if isinstance(snapshot.source, Panorama) else sequence_scene
+    whole = False
+    try:
+        with set_up(scene, snapshot.source, snapshot.place, target) as copy:
+            try:
+                yield from _render_blocking(copy) if blocking else _render_as_job(copy, snapshot.place)
+            except RuntimeError as error:
+                _check_room(target.parent)
+                raise UserError(f"Blender could not render the picture: {str(error).strip()}") from error
+            except CancelledError:  # by Esc, or by Blender, which does not say why
+                _check_room(target.parent)
+                raise
+            if cancelled():
+                raise CancelledError
+        _check_room(target.parent)  # Blender does not tell that the end of a video was not written
+        if not target.is_file():
+            raise UserError("Blender rendered no picture; see its console for the reason.")
+        whole = True
+    finally:
+        if not whole:
+            with suppress(OSError):
+                target.unlink()
+
+
+def _check_room(folder: Path) -> None:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # a folder that is gone is told by Blender
+        return
+    if free < LEAST_ROOM_BYTES:
+        raise UserError(
+            f"No files can be written to the folder {folder} (the disk is full): make room there, or choose another.",
+            FOLDER,
+        )
+
+
+def _render_blocking(scene: bpy.types.Scene) -> Iterator[float]:
+    yield 0.0
+    bpy.ops.render.render(animation=True, scene=scene.name)
+    yield 1.0
+
+
+def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
+    """Blender's own render job, watched through its handlers."""
+    name = scene.name
+    scene.render.threads_mode, scene.render.threads = "FIXED", max(1, (os.cpu_count() or 1) - 1)  # one for the window
+    seen = {"fraction": 0.0, "cancelled": False, "over": False}
+
+    def on_frame(rendered: bpy.types.Scene, *_: object) -> None:
+        if rendered.name == name:
+            seen["fraction"] = (rendered.frame_current - place.start) / place.frames
+
+    def on_cancel(*_: object) -> None:
+        seen["cancelled"] = seen["over"] = True
+
+    def on_complete(*_: object) -> None:
+        seen["over"] = True
+
+    watches = [
+        (bpy.app.handlers.render_write, on_frame),
+        (bpy.app.handlers.render_cancel, on_cancel),
+        (bpy.app.handlers.render_complete, on_complete),
+    ]
+    for handlers, watch in watches:
+        handlers.append(watch)
+    try:
+        with _no_render_window():
+            started = bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=name)
+        if "CANCELLED" in started:
+            raise UserError("Blender does not render now; wait until its other work is done, then try again.")
+        # The handlers are called shortly before the job is over; touching its scene before would crash.
+        while not seen["over"] or bpy.app.is_job_running("RENDER"):
+            yield min(1.0, seen["fraction"])
+    finally:
+        for handlers, watch in watches:
+            handlers.remove(watch)
+    if seen["cancelled"]:
+        raise CancelledError
+
+
+@contextmanager
+def _no_render_window() -> Iterator[None]:
+    """Blender asks this preference when a render starts: without it, a window opens over the sequencer."""
+    preferences = bpy.context.preferences
+    kept, dirty = preferences.view.render_display_type, preferences.is_dirty
+    preferences.view.render_display_type = "NONE"
+    try:
+        yield
+    finally:
+        preferences.view.render_display_type, preferences.is_dirty = kept, dirty

@@ -1,0 +1,1 @@
+"""The strips: the frames that are meant, and the sound that was made for them."""

@@ -1,0 +1,203 @@
+"""An engine from its first need until it is let go of: found or started, watched, started again. Knows no bpy.
+
+As long as it is watched, its stream of requests to render a scene is read: by this it knows that a Blender needs it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from omniaudio_client.client import FOREIGN, UNREACHABLE, Client, EngineError, Job, Model, RequestsForBlender
+from omniaudio_client.discovery import ENGINE_FAILED, ServiceProcess, log_of, running
+
+from ..core.errors import UserError
+from .engine_process import NO_PROGRAM, find_program, roots
+
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Between a failure and the next attempt, by how many failures there were in a row before it."""
+STEADY_SECONDS = 30.0
+"""What fails after it has lived for so long is not one more failure in a row."""
+
+OFFLINE = "offline"
+"""Code of an engine on another machine where Blender may not go online."""
+
+_GONE_SECONDS, _GONE_REMOTE_SECONDS = 2.0, 30.0
+"""An engine whose stream is interrupted for longer has gone: one here, which is started again, or one elsewhere."""
+_NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM, OFFLINE)
+_IN_BLENDER = {
+    "unauthorized": "The engine asks for its token: copy the text of the file `token` in the engine's folder, as it "
+    "is, into the extension's preferences."
+}
+"""What the service says in the terms of its interface, by the code."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """Which engine: the one at `address`, with its `token`; or, where that is empty, one that is started here by
+    `program` (see `engine_process.find_program`). `online`: other machines may be spoken to."""
+
+    address: str = ""
+    token: str = ""
+    program: str = ""
+    online: bool = True
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `sentence`
+    says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
+    that it takes where none is named, `started_here` whether this Blender has started it."""
+
+    kind: str = "off"
+    sentence: str = ""
+    code: str = ""
+    version: str = ""
+    models: tuple[Model, ...] = ()
+    default: str | None = None
+    started_here: bool = False
+
+
+class EngineWatch:
+    """One engine by one choice, in a thread of its own. `on_change` is called in that thread after every change."""
+
+    def __init__(
+        self,
+        *,
+        choice: EngineChoice,
+        folder: Path,
+        blender_id: str,
+        name: str,
+        on_scene_job: Callable[[Client, Job], None] | None,
+        on_change: Callable[[], None],
+    ) -> None:
+        """Nothing is started yet. `folder` and `on_scene_job` are as of `Engine`, id and name are this Blender's."""
+        self.client: Client | None = None
+        """While it is ready."""
+        self.failures = 0
+        """How many attempts have failed, or engines were lost."""
+        self._choice = choice
+        self._folder = folder
+        self._id = blender_id
+        self._name = name
+        self._on_scene_job = on_scene_job
+        self._on_change = on_change
+        self._state = EngineState("starting")
+        self._child: ServiceProcess | None = None
+        self._released = threading.Event()
+        self._lock = threading.Lock()  # of the name and the stream
+        self._stream: RequestsForBlender | None = None
+        self._told: set[str] = set()
+
+    @property
+    def state(self) -> EngineState:
+        """As it is now."""
+        return replace(self._state, started_here=self._started_here())
+
+    def run(self) -> None:
+        """Watch it until it is released, or no further attempt makes sense; then `state` is "failed"."""
+        try:
+            self._run()
+        finally:
+            self._end()
+
+    def _run(self) -> None:
+        in_a_row = 0
+        while not self._released.is_set():
+            begin = time.monotonic()
+            try:
+                self._tell(EngineState("starting"))
+                error = self._use(self._start_or_find())
+            except EngineError as refusal:
+                error = UserError(_IN_BLENDER.get(refusal.code, refusal.sentence), refusal.code)
+            except UserError as failure:
+                error = failure
+            if time.monotonic() - begin > STEADY_SECONDS and self.client is not None:
+                in_a_row = 0
+            self.client = None
+            self.failures += 1
+            remote = bool(self._choice.address)
+            hopeless = error.code in _NOT_MENDED_BY_WAITING or (remote and error.code == FOREIGN)
+            if hopeless or (in_a_row == len(PAUSES_SECONDS) and not remote):
+                self._tell(EngineState("failed", error.sentence, error.code))
+                return
+            self._tell(EngineState("waiting", error.sentence, error.code))
+            self._released.wait(PAUSES_SECONDS[min(in_a_row, len(PAUSES_SECONDS) - 1)])
+            in_a_row += 1
+
+    def announce(self, name: str) -> None:
+        """The Blender is called otherwise from now on."""
+        with self._lock:
+            if name != self._name:
+                self._name = name
+                if self._stream is not None:
+                    self._stream.close()  # there is another one then
+
+    def release(self) -> None:
+        """Have `run` come to its end, with the engine if it was started here and no other Blender uses it."""
+        self._released.set()
+        with self._lock:
+            if self._stream is not None:
+                self._stream.close()
+
+    def _start_or_find(self) -> Client:
+        if self._choice.address:
+            client = Client(self._choice.address, self._choice.token or None)
+            if not (client.local or self._choice.online):
+                raise UserError(
+                    f"The engine at {client.url} is on another machine, and Blender may not go online: turn on 'Allow "
+                    f"Online Access' in Blender's preferences (System), then try again.",
+                    OFFLINE,
+                )
+            client.health()
+            return client
+        with suppress(EngineError):
+            return running(self._folder)
+        self._child = ServiceProcess(find_program(self._choice.program), self._folder, roots())
+        return self._child.ready(self._released.wait)
+
+    def _use(self, client: Client) -> UserError:
+        """Be connected to an engine until it goes, or is released; what to say of it then."""
+        version, known = client.health().version, client.models()
+        self.client = client
+        self._tell(EngineState("ready", version=version, models=known.models, default=known.default))
+        patience = _GONE_REMOTE_SECONDS if self._choice.address else _GONE_SECONDS
+        gone = UserError(f"The OmniAudio engine at {client.url} has ended.", UNREACHABLE)
+        try:
+            while (stream := self._connected(client, patience)) is not None:
+                for job in stream:
+                    if self._on_scene_job is not None and job.id not in self._told:
+                        self._told.add(job.id)
+                        self._on_scene_job(client, job)
+        except EngineError as error:
+            gone = UserError(error.sentence, error.code)
+        if self._child is not None and self._child.exit_code is not None:
+            code, log = self._child.exit_code, log_of(self._folder)
+            gone = UserError(
+                f"The OmniAudio engine ended by itself (exit code {code}); its log is {log}.", ENGINE_FAILED
+            )
+        return gone
+
+    def _connected(self, client: Client, patience: float) -> RequestsForBlender | None:
+        """A stream that `announce` and `release` will close; None once this is released."""
+        with self._lock:
+            if self._released.is_set():
+                return None
+            renders = self._on_scene_job is not None
+            self._stream = client.requests_for_blender(self._name, patience, self._id, renders=renders)
+            return self._stream
+
+    def _started_here(self) -> bool:
+        child = self._child
+        return child is not None and child.exit_code is None
+
+    def _end(self) -> None:
+        """End the engine if it was started here and nobody else needs it; else it ends by itself in time."""
+        if self._child is not None:
+            self._child.let_go(self._id)
+
+    def _tell(self, state: EngineState) -> None:
+        self._state = state
+        self._on_change()

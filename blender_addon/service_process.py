@@ -1,1 +1,0 @@
-../trt_engine/service_process.py

@@ -1,0 +1,71 @@
+"""The one OSC bridge of this Blender, as the preferences want it."""
+
+import atexit
+from pathlib import Path
+
+import bpy
+
+from ..core.package import PACKAGE
+from ..props.preferences import preferences
+from ..service.engine_process import find_program
+from ..service.osc_process import OscChoice, OscProcess, OscState
+from . import blender_engine
+
+LOOK_SECONDS = 0.5
+
+_process: OscProcess | None = None
+_shown = OscState()
+
+
+def state() -> OscState:
+    """As it is now."""
+    return OscState() if _process is None else _process.state
+
+
+def start() -> None:
+    """Starts it, and the engine, to which this scene can be asked for from then on. Raises UserError where there is no
+    program of the engine here."""
+    global _process  # noqa: PLW0603 (nothing is done at import)
+    chosen = preferences()
+    program = chosen.program.strip()
+    command = find_program(bpy.path.abspath(program) if program else "")
+    if _process is None:
+        _process = OscProcess(Path(bpy.utils.extension_path_user(PACKAGE, path="osc", create=True)))
+        atexit.register(stop)  # where Blender ends without unregistering
+    blender_engine.engine().wake()
+    blender_engine.watch()
+    _process.start(command, _choice(chosen))
+    if not bpy.app.background and not bpy.app.timers.is_registered(_show):
+        bpy.app.timers.register(_show, first_interval=LOOK_SECONDS, persistent=True)
+
+
+def stop() -> None:
+    """Ends it; returns at once."""
+    if _process is not None:
+        _process.stop()
+
+
+def unregister() -> None:
+    global _process  # noqa: PLW0603
+    if bpy.app.timers.is_registered(_show):
+        bpy.app.timers.unregister(_show)
+    stop()
+    atexit.unregister(stop)
+    _process = None
+
+
+def _choice(chosen: bpy.types.AddonPreferences) -> OscChoice:
+    folders = [Path(bpy.path.abspath(folder.path)) for folder in chosen.osc.folders if folder.path.strip()]
+    roots = tuple(folders) or (Path.home(),)
+    if chosen.connection == "CONNECT":
+        return OscChoice(chosen.osc.port, roots, engine=chosen.address.strip(), token=chosen.token.strip())
+    return OscChoice(chosen.osc.port, roots, engine_folder=blender_engine.folder())
+
+
+def _show() -> float | None:
+    """Has the panel drawn anew when there is news."""
+    global _shown  # noqa: PLW0603
+    if (now := state()) != _shown:
+        _shown = now
+        blender_engine.redraw()
+    return None if now.kind in ("off", "failed") else LOOK_SECONDS

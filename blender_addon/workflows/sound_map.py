@@ -1,0 +1,57 @@
+"""Where a take's sound comes from, drawn over its panorama: a picture or a movie in the sequencer."""
+
+from pathlib import Path
+
+import bpy
+
+from omniaudio_client.client import MapRequest, PathSource
+
+from ..blender_versions import place_of, set_length
+from ..core import frames
+from ..core.errors import UserError
+from ..core.provenance import Provenance, keep
+from ..core.work import Cancelled, Outcome, Steps
+from ..sequencer.sound_strips import blend_path, kept_file
+from ..sequencer.takes import TakeStrips
+from .anchor import camera_sound
+from .following import blender_is_free, made_by_engine, scene_named
+from .snapshot import usable_folder
+
+MAP = "map"
+"""The role of the strip."""
+
+
+def map_movie(scene: str, take: TakeStrips, picture: Path, cancelled: Cancelled) -> Steps:
+    """A movie strip above the picture. Raises UserError and CancelledError."""
+    sound = camera_sound(take).ambix  # the panorama is the camera's too
+    folder = usable_folder(sound.parent)
+    start = take.provenance.picture_start
+    request = MapRequest(PathSource(str(sound)), PathSource(str(picture)), picture_start=start)
+    made = yield from made_by_engine(
+        request, {"sound": sound, "picture": picture}, folder, f"{sound.stem}_map", cancelled
+    )
+    yield from blender_is_free(cancelled)
+    name = _place(scene_named(scene, folder), take, made.files[0])
+    return Outcome(f"Placed {name}.", folder)
+
+
+def map_picture(scene: bpy.types.Scene, take: TakeStrips) -> str:
+    """The take's own map as an image strip above the picture; returns its name. Raises UserError if there is none."""
+    return _place(scene, take, kept_file(take.provenance.sound_map, f"The map of {take.master}"))
+
+
+def _place(scene: bpy.types.Scene, take: TakeStrips, file: Path) -> str:
+    """The file as a strip that covers what lies below it, as long as the take is heard."""
+    editor = scene.sequence_editor
+    above = [strip.channel for strip in editor.strips if place_of(strip).common(take.place).frames > 0]
+    channel = 1 + max(above, default=0)
+    if channel > frames.LAST_CHANNEL:
+        raise UserError("There is no free channel above the picture; free the topmost one.")
+    name = f"{frames.shortened(take.master, 50)} map"
+    if file.suffix == ".mp4":
+        strip = editor.strips.new_movie(name, blend_path(file), channel, take.content.start)
+    else:
+        strip = editor.strips.new_image(name, blend_path(file), channel, take.place.start)
+        set_length(strip, take.place.frames)
+    keep(strip, Provenance(role=MAP, group=take.provenance.group, title=take.provenance.title))
+    return strip.name

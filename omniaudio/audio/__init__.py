@@ -1,0 +1,1 @@
+"""Sound: ambisonics, its conventions, its files, and what it is on headphones."""

@@ -1,0 +1,105 @@
+"""24-bit WAV whose true peak is guarded."""
+
+import tempfile
+import wave
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from omniaudio.audio.ambisonics import CHANNELS, Floats
+from omniaudio.audio.loudness import TruePeakMeter, decibels, guard_gain
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import partial_file, refusals
+
+BYTES_PER_SAMPLE = 3
+FULL_SCALE = 1 << 23
+WAV_LIMIT = (1 << 32) - 1024
+"""Bytes of sound in a plain WAV, whose sizes have 32 bits. RF64 has more, but libsndfile's carries a speaker mask, and
+players then take ambisonics for quadraphonics."""
+
+_BLOCK = 1 << 16
+
+
+class AmbixWriter:
+    """Writes a sound block by block to a plain 24-bit WAV with its true peak at −1 dBTP at the most.
+
+    The gain needs the whole sound's peak, so the blocks wait in a nameless file beside the target (16 bytes a sample)
+    and are scaled at the end: memory stays constant for any length. No dither, so that the same sound gives the same
+    file. The binaural preview is written alike, with two channels.
+
+    >>> with AmbixWriter(path, 48000) as writer:
+    ...     writer.write(block)
+    >>> writer.gain_db
+    """
+
+    gain_db: float
+    """What the guard took, 0 or less; known once the block has ended."""
+    true_peak_dbtp: float | None
+    """The true peak of what was written; None in silence."""
+
+    def __init__(self, path: Path, rate: int, channels: int = CHANNELS, *, guarded: bool = True) -> None:
+        """`guarded` is false for a sound whose peaks were guarded before: it is written as it is."""
+        self.path = path
+        self.guarded = guarded
+        self.rate = rate
+        self.channels = channels
+        self.samples = 0
+        self._limit = WAV_LIMIT // (BYTES_PER_SAMPLE * channels)
+        self._meter = TruePeakMeter(channels, rate)
+        self._files = ExitStack()
+
+    def __enter__(self) -> Self:
+        with refusals(self.path), ExitStack() as stack:
+            self._partial = stack.enter_context(partial_file(self.path))
+            self._spool = stack.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
+            self._files = stack.pop_all()
+        return self
+
+    def write(self, block: Floats) -> None:
+        """Appends samples `(channels, samples)`, full scale being 1."""
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise ValueError(f"blocks are ({self.channels}, samples), not {block.shape}")
+        if not np.isfinite(block).all():
+            raise ValueError("the sound has samples that are infinite or not a number")
+        self.samples += block.shape[1]
+        if self.samples > self._limit:
+            hours = self._limit / self.rate / 3600
+            raise UserError(
+                f"{self.path} would pass 4 GB, the most that a WAV holds: make it in parts below {hours:.1f} hours "
+                f"with --start and --duration.",
+                ExitCode.NOT_WRITABLE,
+            )
+        self._meter.process(block)
+        with refusals(self.path):
+            self._spool.write(block.T.astype("<f4").tobytes())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._files.__exit__(kind, error, trace)
+            return
+        with refusals(self.path), self._files:
+            self._finish()
+
+    def _finish(self) -> None:
+        peak = self._meter.finish()
+        gain = guard_gain(peak) if self.guarded else 1.0
+        self._spool.seek(0)
+        with wave.open(str(self._partial), "wb") as target:
+            target.setnchannels(self.channels)
+            target.setsampwidth(BYTES_PER_SAMPLE)
+            target.setframerate(self.rate)
+            while chunk := self._spool.read(_BLOCK * self.channels * 4):
+                target.writeframesraw(_pcm24(np.frombuffer(chunk, "<f4") * gain))
+        self.gain_db = decibels(gain) or 0.0
+        self.true_peak_dbtp = decibels(peak * gain)
+
+
+def _pcm24(samples: Floats) -> bytes:
+    """Little-endian 24-bit integers; what lies above full scale is held there."""
+    integers = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype("<i4")
+    return integers.view(np.uint8).reshape(-1, 4)[:, :BYTES_PER_SAMPLE].tobytes()

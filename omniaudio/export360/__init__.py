@@ -1,0 +1,1 @@
+"""360° video with spatial audio, and video of the direction map."""

@@ -1,0 +1,121 @@
+"""The sound of a film as packets: 48 kHz, four channels in AmbiX' order, streamed, in constant memory."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+import av
+import av.container
+import numpy as np
+import numpy.typing as npt
+
+from omniaudio.audio.ambisonics import CHANNELS, Sound
+from omniaudio.audio.reader import SoundFile
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.generation.decoding import resample
+
+Packets: TypeAlias = "Iterator[av.Packet[av.AudioStream]]"
+
+RATE = 48_000
+"""Hz: the one that YouTube asks for, and the only one of Opus at full band."""
+BIT_RATE = 512_000
+"""Of four channels; YouTube asks for as much of Opus, and for half of it of AAC."""
+
+_PCM_BLOCK = 4_800
+"""Samples in a packet of PCM: a tenth of a second, so that a player finds sound beside each picture."""
+
+
+class Codec(StrEnum):
+    """How the sound is delivered."""
+
+    PCM = "pcm"
+    """24 bit, exact, in a MOV."""
+    OPUS = "opus"
+    """512 kb/s, channel mapping family 2 (RFC 8486), in an MP4."""
+    AAC = "aac"
+    """512 kb/s, four channels, in an MP4."""
+
+
+class _Encoder(NamedTuple):
+    """FFmpeg's encoder, and what it is given."""
+
+    name: str
+    layout: str
+    sample_format: str
+    options: dict[str, str]
+
+
+_ENCODERS = {
+    Codec.PCM: _Encoder("pcm_s24le", "ambisonic 1", "s32", {}),
+    Codec.OPUS: _Encoder("libopus", "ambisonic 1", "flt", {"mapping_family": "2"}),
+    # AAC has no ambisonics: four channels by FFmpeg's order of 4.0, which its decoder gives back.
+    Codec.AAC: _Encoder("aac", "4.0", "fltp", {}),
+}
+
+
+def length(sound: SoundFile) -> int:
+    """Samples of the track: as many as the sound has whole ones at 48 kHz."""
+    return sound.samples * RATE // sound.rate
+
+
+def encoded(film: av.container.OutputContainer, sound: SoundFile, codec: Codec) -> Packets:
+    """Add a track to a film, and give its packets.
+
+    A sound at 48 kHz reaches PCM exactly, as far as 24 bits go. Raises UserError, while they are read, where the sound
+    is damaged or passes full scale at 48 kHz: between samples of 44.1 kHz that do not, there may be peaks which do."""
+    encoder = _ENCODERS[codec]
+    stream = film.add_stream(encoder.name, rate=RATE, options=encoder.options)
+    assert isinstance(stream, av.AudioStream)
+    context = stream.codec_context
+    context.layout, context.format = encoder.layout, encoder.sample_format
+    if codec is not Codec.PCM:
+        context.bit_rate = BIT_RATE
+    context.open()
+    return _encoded(stream, sound, encoder, context.frame_size or _PCM_BLOCK)
+
+
+def _encoded(stream: av.AudioStream, sound: SoundFile, encoder: _Encoder, size: int) -> Packets:
+    at = 0
+    for piece in _pieces(_within_full_scale(sound), size):
+        samples = _as_format(piece, encoder.sample_format)
+        frame = av.AudioFrame.from_ndarray(samples, format=encoder.sample_format, layout=encoder.layout)
+        frame.sample_rate, frame.pts = RATE, at
+        at += piece.shape[1]
+        yield from stream.encode(frame)
+    yield from stream.encode(None)
+
+
+def _within_full_scale(sound: SoundFile) -> Iterator[Sound]:
+    """The sound at 48 kHz."""
+    for block in resample(sound.blocks(), sound.rate, RATE, length(sound)):
+        if np.abs(block).max(initial=0) > 1:
+            raise UserError(
+                f"{sound.path.name} passes full scale at 48 kHz and would be clipped: lower its level and deliver it "
+                f"again.",
+                ExitCode.NO_INPUT,
+            )
+        yield block
+
+
+def _pieces(blocks: Iterator[Sound], size: int) -> Iterator[Sound]:
+    """The sound in pieces of `size` samples, the last one shorter."""
+    waiting: Sound = np.zeros((CHANNELS, 0), np.float32)
+    for block in blocks:
+        joined = np.concatenate([waiting, block], axis=1)
+        whole = joined.shape[1] // size * size
+        for start in range(0, whole, size):
+            yield joined[:, start : start + size]
+        waiting = joined[:, whole:]
+    if waiting.shape[1]:
+        yield waiting
+
+
+def _as_format(piece: Sound, sample_format: str) -> npt.NDArray[np.float32] | npt.NDArray[np.int32]:
+    """Samples `(4, n)` as PyAV takes them: interleaved in one row, but for planar formats."""
+    if sample_format == "s32":
+        scale = 1 << 23
+        integers = np.clip(np.rint(piece * scale), -scale, scale - 1).astype(np.int32) << 8
+        return np.ascontiguousarray(integers.T).reshape(1, -1)
+    if sample_format == "flt":
+        return np.ascontiguousarray(piece.T).reshape(1, -1)
+    return np.ascontiguousarray(piece)

@@ -1,0 +1,99 @@
+"""Latents of any length to sound in chunks of bounded size, and to any sampling rate."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from omniaudio.generation.windows import chunks, raised_cosine
+
+Float32 = NDArray[np.float32]
+
+CONTEXT_FRAMES = 6
+"""Latent frames that a decoder sees on either side of what is used of a chunk."""
+FADE_FRAMES = 4
+"""Latent frames of the cross-fade between two chunks."""
+OVERLAP_FRAMES = 2 * CONTEXT_FRAMES + FADE_FRAMES
+"""Latent frames that two neighbouring chunks share."""
+
+
+def decode_in_chunks(
+    decode: Callable[[Float32], Float32], latents: Float32, samples_per_frame: int, length: int
+) -> Iterator[Float32]:
+    """Yield the sound of one latent in blocks.
+
+    Neighbouring chunks share frames: the outer ones are context that is thrown away, the middle ones are cross-faded.
+
+    Args:
+        decode: from (1, channels, frames) to (1, sound channels, frames · samples_per_frame).
+        latents: (channels, frames).
+        samples_per_frame: the autoencoder's downsampling ratio.
+        length: latent frames of a chunk.
+
+    Yields:
+        Sound (sound channels, samples); together frames · samples_per_frame samples.
+    """
+    context, fade = CONTEXT_FRAMES * samples_per_frame, FADE_FRAMES * samples_per_frame
+    tail: Float32 | None = None
+    frames = latents.shape[1]
+    for begin, end in chunks(frames, length, OVERLAP_FRAMES):
+        sound = decode(latents[None, :, begin:end])[0]
+        if tail is not None:
+            sound = sound[:, context:]
+            yield matched_cross_fade(tail, sound[:, :fade])
+            sound = sound[:, fade:]
+        if end < frames:
+            kept = sound.shape[1] - context - fade
+            tail = sound[:, kept : kept + fade].copy()
+            sound = sound[:, :kept]
+        yield sound
+
+
+def matched_cross_fade(old: Float32, new: Float32) -> Float32:
+    """Fade from one signal to another without a change of level, however alike they are.
+
+    A decoder that chooses its own phases gives two chunks that agree in magnitude but not in phase; a linear fade
+    would dip by 3 dB there, a power-complementary one would rise where they do agree. Gains matched to the measured
+    correlation do neither (Fink, Holters and Zölzer, "Signal-matched power-complementary cross-fading", DAFx 2016).
+
+    Args:
+        old: (channels, samples), faded out.
+        new: the same shape, faded in.
+    """
+    energy = float(np.sqrt(np.vdot(old, old) * np.vdot(new, new)))
+    correlation = float(np.clip(np.vdot(old, new) / energy, 0, 1)) if energy > 0 else 1.0
+    rise = raised_cosine(old.shape[1])
+    fall = 1 - rise
+    level = np.sqrt(rise**2 + fall**2 + 2 * correlation * rise * fall)
+    return ((old * fall + new * rise) / level).astype(np.float32)
+
+
+def resample(blocks: Iterator[Float32], rate: int, target_rate: int, samples: int) -> Iterator[Float32]:
+    """Yield exactly `samples` samples (channels, samples) at `target_rate` Hz of a stream of blocks at `rate` Hz.
+
+    The stream may be longer and is cut; it must not be shorter.
+    """
+    left = samples
+    for block in _resampled(blocks, rate, target_rate):
+        if left <= 0:
+            return
+        yield block[:, :left]
+        left -= block.shape[1]
+    if left > 0:
+        raise ValueError(f"the sound is {left} samples too short")
+
+
+def _resampled(blocks: Iterator[Float32], rate: int, target_rate: int) -> Iterator[Float32]:
+    if rate == target_rate:
+        yield from blocks
+        return
+    stream: soxr.ResampleStream | None = None
+    channels = 1
+    for block in blocks:
+        if stream is None:
+            channels = len(block)
+            stream = soxr.ResampleStream(rate, target_rate, channels, dtype="float32", quality="VHQ")
+        yield stream.resample_chunk(block.T).reshape(-1, channels).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels).T

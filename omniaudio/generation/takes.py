@@ -1,0 +1,438 @@
+"""A request carried out: from a clip to the files of every take."""
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from omniaudio.analysis.direction_map import SoundMap
+from omniaudio.audio.loudness import decibels
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256, replacing
+from omniaudio.generation.by_source import SourceTakes
+from omniaudio.generation.inpainting import Again, Crop, crop, open_part, without_context
+from omniaudio.generation.joint import JointTakes
+from omniaudio.generation.pipeline import Settings, Stages
+from omniaudio.generation.placing import channels
+from omniaudio.generation.sidecar import MadeAgain, Options, Sidecar, installed_versions
+from omniaudio.generation.stems import kinds_of
+from omniaudio.generation.take_files import derived_from, named_paths, write_sound, write_stems
+from omniaudio.generation.take_sound import Wanted
+from omniaudio.limits import MOST_TAKES, Guidance, Order, OutputRate, Seed, Steps, Takes, Variation
+from omniaudio.output import check_output
+from omniaudio.paths import InputPath, OutputPath, check_name, check_readable
+from omniaudio.progress import Report
+from omniaudio.recognition.networks import Networks, OnnxNetworks
+from omniaudio.recognition.recognise import MOST_SOURCES
+from omniaudio.recognition.sources import Sources
+from omniaudio.video import clip as video
+from omniaudio.video.sphere import check_sphere
+from omniaudio.video.stills import is_sequence, sequence_files
+
+Float32 = NDArray[np.float32]
+
+ALIKE_SECONDS = 0.1
+"""By how much a take may be longer or shorter than the clip's part that it belongs to."""
+
+_log = logging.getLogger(__name__)
+
+
+class Request(BaseModel):
+    """What is wanted. Where a value is None the model's or the clip's own is taken."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: InputPath
+    output: OutputPath
+    start: float = 0.0
+    duration: float | None = None
+    seed: Seed = 0
+    takes: Takes = 1
+    only_take: int | None = Field(
+        default=None, ge=1, le=MOST_TAKES, description="deliver this one alone, from 1, as `output`"
+    )
+    steps: Steps | None = None
+    guidance: Guidance | None = None
+    rate: OutputRate | None = None
+    preview: bool = True
+    map: bool = True
+    sources: Sources | None = Field(default=None, description="what sounds; recognised where it is not given")
+    variation: Variation | None = None
+    order: Order = 1
+    stems: bool = Field(default=False, description="each source's own sound as well, placed as in the whole")
+    again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")
+    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+
+    @model_validator(mode="after")
+    def _has_the_take(self) -> Self:
+        if self.only_take is not None and self.only_take > self.takes:
+            raise ValueError(f"only_take is one of the {self.takes} takes, not {self.only_take}")
+        if self.again is not None and (self.stems or self.order != 1):
+            raise ValueError("a part that is made again has no stems, and the order of its take, which is 1")
+        return self
+
+
+class Take(BaseModel):
+    """The files of a take that was delivered, and its measures."""
+
+    sound: Path
+    sidecar: Path
+    preview: Path | None
+    map: Path | None
+    stems: tuple[Path, ...] = ()
+    seed: int
+    take: int
+    rate: int
+    samples: int
+    gain_db: float
+    true_peak_dbtp: float | None
+
+
+def generate(
+    request: Request,
+    stages: Stages,
+    report: Callable[[Report], None],
+    networks: Callable[[], Networks] = OnnxNetworks,
+) -> list[Take]:
+    """Make the sound of a clip and deliver it.
+
+    Args:
+        request: what is wanted.
+        stages: the model, ready to run.
+        report: told of every step; what it raises ends the work, and nothing half-written stays.
+        networks: what sources are recognised with, where the model needs them and the request names none.
+
+    Raises:
+        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written; the model
+            cannot do what is asked for.
+    """
+    wanted = _wanted(request, stages)
+    chosen = wanted.chosen
+    options = Options(
+        backend=str(stages.backend),
+        steps=chosen.steps,
+        guidance=chosen.guidance,
+        start=wanted.start,
+        duration=wanted.seconds,
+        rate=wanted.rate,
+        takes=chosen.takes,
+        variation=chosen.variation,
+        order=wanted.order,
+    )
+    input_sha256 = clip_sha256(request.input)
+    sound_sha256 = "" if request.again is None else file_sha256(request.again.sound)
+    making: JointTakes | SourceTakes
+    if kinds_of(stages.config):
+        making = SourceTakes(stages, wanted, report, networks)
+    else:
+        making = JointTakes(stages, wanted, report)
+    try:
+        background = video.frame_at(request.input, wanted.start + wanted.seconds / 2) if request.map else None
+        takes = []
+        for number, path in paths(request):
+            with together(path.parent) as folder, making.take(number, folder) as made:
+                sound, drawn = folder / path.name, SoundMap(wanted.rate)
+                writer = write_sound(
+                    made.blocks, sound, wanted, drawn if request.map else None, preview=request.preview
+                )
+                gain_db = writer.gain_db if made.gain is None else decibels(made.gain) or 0.0
+                stems = write_stems(made, path, folder, wanted, writer.gain_db) if request.stems else ()
+                if background is not None:
+                    named = named_paths(making.sources, wanted)
+                    with replacing(sound.with_suffix(".map.png")) as partial:
+                        drawn.draw(background, named).save(partial, format="PNG", compress_level=2)
+                derives_from = derived_from(made.derives_from)
+                Sidecar(
+                    model=stages.name,
+                    model_sha256=stages.identity,
+                    seed=chosen.seed,
+                    take=number,
+                    options=options,
+                    input=relative(request.input, path.parent),
+                    input_sha256=input_sha256,
+                    again=_made_again(request.again, wanted.cut, path.parent, sound_sha256),
+                    gain_db=gain_db,
+                    true_peak_dbtp=writer.true_peak_dbtp,
+                    sources=making.sources,
+                    derives_from=derives_from,
+                    credit="; ".join(one.credit for one in derives_from) or None,
+                ).write(sound.with_suffix(".json"))
+            takes.append(
+                Take(
+                    sound=path,
+                    sidecar=path.with_suffix(".json"),
+                    preview=path.with_suffix(".preview.wav") if request.preview else None,
+                    map=path.with_suffix(".map.png") if request.map else None,
+                    stems=stems,
+                    seed=chosen.seed,
+                    take=number,
+                    rate=wanted.rate,
+                    samples=wanted.samples,
+                    gain_db=gain_db,
+                    true_peak_dbtp=writer.true_peak_dbtp,
+                )
+            )
+        return takes
+    finally:
+        making.close()
+
+
+def _wanted(request: Request, stages: Stages) -> Wanted:
+    """A request with what it leaves to the model and the clip. Raises UserError where it cannot be carried out."""
+    by_source = bool(kinds_of(stages.config))
+    if not by_source and (request.sources is not None or request.stems or request.order != 1):
+        raise UserError(
+            f"The model {stages.name} makes the sound of all sources at once, in first order: leave out sources, stems "
+            f"and order, or choose the model draft.",
+            ExitCode.BAD_RANGE,
+        )
+    part = None if request.again is None else open_part(request.again)
+    rate = part.sound.rate if part is not None else request.rate or stages.config.sample_rate
+    start, seconds = check(request, rate)
+    cut = None
+    if part is not None:
+        cut = without_context(part) if by_source else crop(part, stages.config)
+    return Wanted(
+        clip=request.input,
+        start=start,
+        seconds=seconds,
+        rate=rate,
+        chosen=_settings(request, stages),
+        order=request.order,
+        sources=request.sources or (None if request.again is None else _sources_of(request.again.sound)),
+        cut=cut,
+    )
+
+
+def _sources_of(sound: Path) -> Sources | None:
+    """What sounds in a take, as the sidecar beside it says."""
+    sidecar = Sidecar.beside(sound)
+    return None if sidecar is None else sidecar.sources
+
+
+def _made_again(again: Again | None, cut: Crop | None, folder: Path, sha256: str) -> MadeAgain | None:
+    """For a sidecar in a folder."""
+    if again is None or cut is None:
+        return None
+    return MadeAgain(
+        sound=relative(again.sound, folder),
+        sound_sha256=sha256,
+        start=again.start,
+        duration=again.duration,
+        gain_db=cut.part.gain_db,
+    )
+
+
+def repeat(
+    sidecar_path: Path,
+    stages: Stages,
+    clip: Path | None = None,
+    output: Path | None = None,
+    sound: Path | None = None,
+) -> Request:
+    """The request that makes a take again, to the bit, from its sidecar.
+
+    Args:
+        sidecar_path: the `.json` beside the take.
+        stages: the model on the back-end that the sidecar names.
+        clip: the input, where it has been moved.
+        output: where to; in place of the take itself where None.
+        sound: the take of which a part was made again, where it has been moved.
+
+    Raises:
+        UserError: input, sound or model is not the one that the take was made of.
+    """
+    sidecar = Sidecar.read(sidecar_path)
+    clip = check_name(clip or Path(os.path.normpath(sidecar_path.parent / sidecar.input)))
+    if not is_sequence(clip) and not clip.exists():
+        raise UserError(f"There is no file {clip}: name the input, if it was moved.", ExitCode.NO_INPUT)
+    if clip_sha256(clip) != sidecar.input_sha256:
+        raise UserError(
+            f"{clip} is not the file that {sidecar_path.name} was made of (its hash differs): name the right one.",
+            ExitCode.NO_INPUT,
+        )
+    if stages.identity != sidecar.model_sha256:
+        raise UserError(
+            f"The model {stages.name} is not the one that {sidecar_path.name} was made with (its hash differs): "
+            f"name the folder of the right one with --model.",
+            ExitCode.NO_MODEL,
+        )
+    again = None if sidecar.again is None else _same_part(sidecar.again, sidecar_path, sound)
+    here = installed_versions()
+    for library, version in sidecar.versions.items():
+        if library in here and here[library] != version:
+            _log.warning("The take was made with %s %s, here is %s: it may differ.", library, version, here[library])
+    return as_request(sidecar, clip, output or sidecar_path.with_suffix(".wav"), again)
+
+
+def as_request(sidecar: Sidecar, clip: Path, output: Path, again: Again | None) -> Request:
+    """What a sidecar says as a request, of its input, target and part where they lie now. Each sidecar that can be read
+    gives one."""
+    options = sidecar.options
+    return Request(
+        input=clip,
+        output=output,
+        start=options.start,
+        duration=options.duration,
+        seed=sidecar.seed,
+        takes=options.takes,
+        only_take=sidecar.take,
+        steps=options.steps,
+        guidance=options.guidance,
+        rate=options.rate if again is None else None,  # which is the take's own
+        sources=sidecar.sources,
+        variation=options.variation,
+        order=options.order,
+        again=again,
+        force=True,
+    )
+
+
+def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again:
+    """What a sidecar says of a part, of the sound that it names. Raises UserError where that is another one."""
+    sound = check_name(moved or Path(os.path.normpath(sidecar_path.parent / made.sound)))
+    if not sound.is_file():
+        raise UserError(f"There is no file {sound}: name the take with --again, if it was moved.", ExitCode.NO_INPUT)
+    if file_sha256(sound) != made.sound_sha256:
+        raise UserError(
+            f"{sound} is not the take that {sidecar_path.name} was made of (its hash differs): name the right one with "
+            f"--again.",
+            ExitCode.NO_INPUT,
+        )
+    return Again(sound=sound, start=made.start, duration=made.duration, gain_db=made.gain_db)
+
+
+def check(request: Request, rate: int) -> tuple[float, float]:
+    """Whether a request can be carried out, before minutes are spent on it.
+
+    Args:
+        request: what is wanted.
+        rate: of the sound, in Hz.
+
+    Returns:
+        The start and the length of the clip's part, in seconds.
+
+    Raises:
+        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
+    """
+    info = video.probe(request.input)
+    duration = request.duration if request.again is None else _length_of_take(request, request.again)
+    start, seconds = video.wanted_range(info, request.start, duration, request.allow_truncated)
+    samples = round(seconds * rate)
+    if samples < 1:
+        raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
+    check_target(request, samples)
+    if not request.force:
+        check_sphere(info, start, seconds)
+    return start, seconds
+
+
+def check_target(request: Request, samples: int) -> None:
+    """Whether the files of a request can be written.
+
+    Raises:
+        UserError: no such folder, not writable, full, not a `.wav`, or the input itself.
+    """
+    folder = request.output.parent
+    read = [request.input] if request.again is None else [request.input, request.again.sound]
+    for _, path in paths(request):
+        check_output(path, ".wav", *read)
+    needed, free = samples * _bytes_per_sample(request) * request.takes, shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder} has room for {free / 1e6:.0f} MB and {needed / 1e6:.0f} MB are needed: make room there.",
+            ExitCode.NOT_WRITABLE,
+        )
+
+
+def _bytes_per_sample(request: Request) -> int:
+    """What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32; and the
+    stems, which wait as float32 of one channel, and may be written."""
+    written = channels(request.order) + 2
+    stems = MOST_SOURCES + 1
+    return written * (3 + 4) + stems * 4 + (stems * channels(request.order) * 3 if request.stems else 0)
+
+
+def _length_of_take(request: Request, again: Again) -> float:
+    """Seconds of the take of which a part is made again. Raises UserError where the request wants another sound."""
+    sound = open_part(again).sound
+    if request.rate not in (None, sound.rate):
+        raise UserError(
+            f"{sound.path.name} has {sound.rate} Hz, and so has what is made of it: leave out --rate.",
+            ExitCode.BAD_RANGE,
+        )
+    if request.duration is not None and abs(request.duration - sound.seconds) > ALIKE_SECONDS:
+        raise UserError(
+            f"{sound.path.name} has {sound.seconds:g} s, and not the {request.duration:g} s of the clip's part: give "
+            f"the --start and --duration that it was made with.",
+            ExitCode.BAD_RANGE,
+        )
+    return sound.seconds
+
+
+def clip_sha256(path: Path) -> str:
+    """The SHA-256 of a clip's file, or of the hashes of a sequence's pictures with their places."""
+    if not is_sequence(path):
+        check_readable(path, "a 360° video or picture")
+        return file_sha256(path)
+    lines = (f"{place} {file_sha256(file)}\n" for place, file in sequence_files(path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _settings(request: Request, stages: Stages) -> Settings:
+    own = stages.config.omniaudio
+    return Settings(
+        seed=request.seed,
+        takes=request.takes,
+        steps=own.steps if request.steps is None else request.steps,
+        guidance=own.guidance if request.guidance is None else request.guidance,
+        variation=request.variation,
+    )
+
+
+def paths(request: Request) -> Iterator[tuple[int, Path]]:
+    """Every take that is wanted, by its number from 1, and its sound's path: OUT.wav, OUT.take2.wav, …"""
+    output = request.output
+    if request.only_take is not None:
+        yield request.only_take, output
+        return
+    for number in range(1, request.takes + 1):
+        yield number, output if number == 1 else output.with_name(f"{output.stem}.take{number}{output.suffix}")
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside `folder`: what lies in it at the end goes to `folder`, or on failure nothing."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".omniaudio-") as name:
+            hidden = Path(name)
+            try:
+                yield hidden
+            except UserError as error:
+                raise UserError(error.sentence.replace(name, str(folder)), error.code) from error
+            # The sidecar goes last: where it lies, the take is whole.
+            for file in sorted(hidden.iterdir(), key=lambda path: path.suffix == ".json"):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}): choose another place, or make room there.",
+            ExitCode.NOT_WRITABLE,
+        ) from error
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()

@@ -1,0 +1,1 @@
+"""The models: which are here, which can be downloaded, and the ones that ship (`checkpoints/`)."""

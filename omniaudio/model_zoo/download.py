@@ -1,0 +1,119 @@
+"""Fetching a model's files from the Hub: listed, downloaded (resuming), and compared with what the Hub lists."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import huggingface_hub
+
+from omniaudio.config import load_config
+from omniaudio.errors import ExitCode, UserError
+from omniaudio.files import file_sha256
+from omniaudio.model_zoo.registry import HUB, HubPart, Model, user_folder
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file as the Hub lists it; `digest` is its SHA-256 or, for a file outside large-file storage, git's SHA-1."""
+
+    part: HubPart
+    name: str
+    revision: str
+    size: int
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """Where it belongs on this machine."""
+        return user_folder() / self.part.folder / self.name
+
+
+def listed(name: str) -> list[HubFile]:
+    """Asks the Hub for the files of a model.
+
+    Raises:
+        UserError: the model is not on the Hub, or the Hub cannot be reached; then it says how to do without.
+    """
+    if name not in HUB:
+        raise UserError(f"There is no model {name!r} to fetch: name one of {', '.join(HUB)}.", ExitCode.NO_MODEL)
+    files = []
+    for part in HUB[name]:
+        try:
+            # No token: the repositories are public, and the user's own is nobody's business here.
+            repository = huggingface_hub.HfApi(token=False).model_info(part.repository, files_metadata=True)
+        except (httpx2.HTTPError, OSError) as error:
+            raise UserError(_by_hand(name), ExitCode.NO_MODEL) from error
+        there = {sibling.rfilename: sibling for sibling in repository.siblings or ()}
+        for alternatives in part.files:
+            chosen = next((there[option] for option in alternatives if option in there), None)
+            if chosen is None or repository.sha is None or chosen.size is None:
+                sentence = f"{part.repository} no longer has {' or '.join(alternatives)}; update omniaudio."
+                raise UserError(sentence, ExitCode.NO_MODEL)
+            digest = chosen.lfs.sha256 if chosen.lfs else chosen.blob_id or ""
+            files.append(HubFile(part, chosen.rfilename, repository.sha, chosen.size, digest))
+    return files
+
+
+def download(files: Sequence[HubFile]) -> None:
+    """Downloads the files that are not here yet, with progress, each going on where it was interrupted.
+
+    Raises:
+        UserError: the disk is too small, the connection fails, or a file is not what the Hub lists.
+    """
+    wanted = [file for file in files if not file.path.is_file()]
+    target = user_folder()
+    target.mkdir(parents=True, exist_ok=True)
+    needed, free = sum(file.size for file in wanted), shutil.disk_usage(target).free
+    if needed > free:
+        sentence = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed: make room there."
+        raise UserError(sentence, ExitCode.NOT_WRITABLE)
+    for file in wanted:
+        try:
+            huggingface_hub.hf_hub_download(
+                file.part.repository, file.name, revision=file.revision, local_dir=file.path.parent, token=False
+            )
+        except (httpx2.HTTPError, OSError) as error:
+            sentence = f"{file.name} could not be fetched ({error}); run the same command again to go on."
+            raise UserError(sentence, ExitCode.NO_MODEL) from error
+    for file in files:
+        if file.path.stat().st_size != file.size or _digest(file) != file.digest:
+            file.path.unlink()
+            sentence = f"{file.path} was not what the Hub lists, and was removed: run the same command again."
+            raise UserError(sentence, ExitCode.NO_MODEL)
+
+
+def check(model: Model) -> bool:
+    """Compares the fetched checkpoint's tensors with the model's config, all names and shapes.
+
+    Returns:
+        False where they cannot be read, since torch is not installed; `omniaudio build` compares them later.
+
+    Raises:
+        UserError: they differ.
+    """
+    try:
+        from omniaudio.model.checkpoint import check_tensors, find_weights, read_tensors  # noqa: PLC0415
+    except ImportError:
+        return False
+    weights = find_weights(model.folder)
+    check_tensors(load_config(model.config), read_tensors(weights), str(weights))
+    return True
+
+
+def _digest(file: HubFile) -> str:
+    if len(file.digest) == 64:
+        return file_sha256(file.path)
+    content = file.path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _by_hand(name: str) -> str:
+    steps = [
+        f"{huggingface_hub.hf_hub_url(part.repository, alternatives[0])} into {user_folder() / part.folder}"
+        for part in HUB[name]
+        for alternatives in part.files
+    ]
+    return f"The Hub cannot be reached; fetch by hand, on any machine, {', '.join(steps)}."

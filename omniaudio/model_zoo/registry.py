@@ -1,0 +1,174 @@
+"""Which models are here, and which can be had from the Hub (`download.py` fetches them).
+
+A model is a folder with `model_config.json` and weights. It lies in `checkpoints/` beside this file or in the user's
+folder of models, which is `OMNIAUDIO_MODELS` or else the platform's place for data.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from omniaudio.config import CONFIG_NAME
+from omniaudio.errors import ExitCode, UserError
+
+PACKAGED = Path(__file__).parent / "checkpoints"
+WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
+METACLIP = "metaclip-h14"
+"""Folder of MetaCLIP-H14, beside the models' folders."""
+RELEASED, DRAFT = "omniaudio", "draft"
+"""The model of the paper, which is fetched, and the one that comes with the package."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class HubPart:
+    """Files of one repository on the Hub. Of each tuple in `files` the first that the repository has is fetched."""
+
+    what: str
+    repository: str
+    folder: str
+    files: tuple[tuple[str, ...], ...]
+    licence: str
+    gigabytes: float
+
+
+# The Hub parts of the models that can be fetched. Sizes are what the tensors take in float32.
+HUB: dict[str, tuple[HubPart, ...]] = {
+    "omniaudio": (
+        HubPart(
+            what="OmniAudio checkpoint",
+            repository="omniaudio/OmniAudio360V2SA",
+            folder="omniaudio",
+            files=(("model.ckpt",),),
+            licence="Apache-2.0",
+            gigabytes=4.9,
+        ),
+        HubPart(
+            what="MetaCLIP-H14 vision",
+            repository="facebook/metaclip-h14-fullcc2.5b",
+            folder=METACLIP,
+            files=(("config.json",), ("model.safetensors", "pytorch_model.bin")),
+            licence="CC-BY-NC-4.0, non-commercial use only",
+            gigabytes=3.9,
+        ),
+    ),
+}
+
+_SHOWN = 80
+"""Characters of a name that a message repeats."""
+LICENCES = {"draft": "GPL-3.0-or-later, sources in its model card"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's folder and what is in it; `missing` is what has to be fetched before it can be used."""
+
+    name: str
+    folder: Path
+    config: Path
+    missing: tuple[HubPart, ...]
+    licence: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be used as it is."""
+        return not self.missing and _has_weights(self.folder)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its folder."""
+        if not self.folder.is_dir():
+            return 0
+        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+
+
+def user_folder() -> Path:
+    """The user's folder of models; it need not exist."""
+    chosen = os.environ.get("OMNIAUDIO_MODELS")
+    return Path(chosen) if chosen else platformdirs.user_data_path("omniaudio", appauthor=False) / "models"
+
+
+def models() -> list[Model]:
+    """All models that are here or can be had, by name."""
+    folders = [folder for root in (PACKAGED, user_folder()) if root.is_dir() for folder in root.iterdir()]
+    names = {folder.name for folder in folders if (folder / CONFIG_NAME).is_file()}
+    return [_model(name) for name in sorted(names | HUB.keys())]
+
+
+def find(name: str) -> Model:
+    """The model of a name, or in a folder.
+
+    Raises:
+        UserError: there is none, or it has to be fetched first.
+    """
+    if _is_model(Path(name)):
+        folder = Path(name)
+        model = Model(folder.name, folder, folder / CONFIG_NAME, (), "see its folder")
+    elif name in (known := [model.name for model in models()]):
+        model = _model(name)
+    else:
+        sentence = (
+            f"There is no model {name[:_SHOWN]!r}: name one of {', '.join(known)}, or a folder with {CONFIG_NAME}."
+        )
+        raise UserError(sentence, ExitCode.NO_MODEL)
+    if model.missing:
+        sentence = f"The model {name!r} is not on this machine yet: run `omniaudio models fetch {name}`."
+        raise UserError(sentence, ExitCode.NO_MODEL)
+    if not model.ready:
+        raise UserError(f"There is neither {' nor '.join(WEIGHT_NAMES)} in {model.folder}.", ExitCode.NO_MODEL)
+    return model
+
+
+def find_or_best(name: str | None) -> Model:
+    """The model of a name; without one the released model where it is, else the draft, which is said.
+
+    Raises:
+        UserError: as `find`.
+    """
+    if name is not None:
+        return find(name)
+    model = best()
+    if model is None or model.name == DRAFT:
+        _log.warning(
+            "The draft model is used: small, trained on free sounds. The released one is not here; "
+            "`omniaudio models fetch omniaudio` brings it."
+        )
+    return model or find(DRAFT)
+
+
+def best() -> Model | None:
+    """The model that is used where none is named: the released one, else the draft; None where neither is here."""
+    here = {model.name: model for model in models() if model.ready}
+    return here.get(RELEASED) or here.get(DRAFT)
+
+
+def _model(name: str) -> Model:
+    # What the user put into the own folder goes before what came with the package.
+    folder = next(
+        (root / name for root in (user_folder(), PACKAGED) if _has_weights(root / name)), user_folder() / name
+    )
+    config = next(path for root in (folder, PACKAGED / name) if (path := root / CONFIG_NAME).is_file())
+    parts = HUB.get(name, ())
+    missing = tuple(part for part in parts if not _complete(part))
+    licence = "; ".join(f"{part.what}: {part.licence}" for part in parts) or LICENCES.get(name, "see its folder")
+    return Model(name, folder, config, missing, licence)
+
+
+def _is_model(folder: Path) -> bool:
+    try:
+        return (folder / CONFIG_NAME).is_file()
+    except OSError:  # as of a name that is too long
+        return False
+
+
+def _has_weights(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in WEIGHT_NAMES)
+
+
+def _complete(part: HubPart) -> bool:
+    folder = user_folder() / part.folder
+    return all(any((folder / name).is_file() for name in alternatives) for alternatives in part.files)

@@ -1,0 +1,1 @@
+"""The clip: video, still images and sequences, read as upright panoramas."""

@@ -1,0 +1,128 @@
+"""360° panoramas: places and directions, perspective views, and what a vision encoder is shown.
+
+A panorama is equirectangular, `uint8 (height, width, 3)` RGB with square pixels, so twice as wide as high. u runs from
+left to right, v from bottom to top, both 0 to 1 over the whole: azimuth = (0.5 − u)·2π, elevation = (v − 0.5)·π. The
+directions through its pixels are `ambisonics.panorama_directions`; those through patches too, since a grid of patches
+is a panorama of fewer pixels.
+
+Sources: the released OmniAudio code's views, as `views.safetensors` of a parity folder holds them; Liu et al.,
+"OmniAudio" (2025), section 4.2, for the two branches; Keys, "Cubic convolution interpolation" (1981).
+"""
+
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from omniaudio.audio.ambisonics import angles, rotation_matrix
+from omniaudio.errors import ExitCode, UserError
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating[Any]]
+VisionType = Literal["metaclip", "none"]
+
+METACLIP_SIZE = 224
+METACLIP_FIELD_OF_VIEW = np.radians(120.0)
+
+_SHARPNESS = -0.75
+"""The free parameter of Keys' kernel that the released views were made with."""
+
+
+def to_uv(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
+    """Where the directions `(..., 3)` lie on a panorama: u (0 left to 1 right) and v (0 bottom to 1 top)."""
+    azimuth, elevation = angles(vectors)
+    return 0.5 - azimuth / (2 * np.pi), 0.5 + elevation / np.pi
+
+
+def perspective_view(panorama: Picture, field_of_view: float, yaw: float, pitch: float, size: int) -> Picture:
+    """What a square pinhole camera at the panorama's centre sees: `(size, size, 3)`.
+
+    Angles are in radians; `field_of_view` (below π) reaches from the centres of the first column's pixels to those of
+    the last. The camera looks to azimuth `yaw` (counter-clockwise: positive is to the left) and elevation `pitch`.
+
+    The released code's yaw has the same sign and its pitch the opposite one: its view `yaw-135_pitch30` is yaw −135°,
+    pitch −30° here. Like its views, these take a pixel's centre to be its upper left corner, half a pixel off."""
+    if not 0 < field_of_view < np.pi:
+        raise ValueError(f"a perspective view's field of view is between 0 and π, not {field_of_view}")
+    pixels, weights = _view_pixels((panorama.shape[0], panorama.shape[1]), field_of_view, yaw, pitch, size)
+    mixed = np.einsum("pk,pkc->pc", weights, panorama.reshape(-1, 3)[pixels], dtype=np.float32)
+    view: Picture = np.rint(mixed).clip(0, 255).astype(np.uint8)
+    return view.reshape(size, size, 3)
+
+
+def pad_square(picture: Picture) -> Picture:
+    """The picture centred on a black square `(side, side, 3)` of its longer side."""
+    height, width = picture.shape[:2]
+    side = max(height, width)
+    above, left = (side - height) // 2, (side - width) // 2
+    return np.pad(picture, ((above, side - height - above), (left, side - width - left), (0, 0)))
+
+
+def wrap_seam(panorama: Picture, pixels: int) -> Picture:
+    """The panorama with `pixels` columns repeated beyond each side, `(height, width + 2·pixels, 3)`: nothing at the
+    back is cut in two."""
+    return np.pad(panorama, ((0, 0), (pixels, pixels), (0, 0)), mode="wrap")
+
+
+def resize(panorama: Picture, height: int, width: int) -> Picture:
+    """The panorama at another size `(height, width, 3)`, antialiased, bicubic, and continuous over the seam."""
+    if panorama.shape[:2] == (height, width):
+        return panorama
+    # Pillow's kernel reads beyond the box, so the repeated columns make it wrap: two pixels of the coarser grid.
+    margin = min(panorama.shape[1], 2 * int(np.ceil(max(1.0, panorama.shape[1] / width))))
+    wrapped = Image.fromarray(wrap_seam(panorama, margin))
+    box = (margin, 0, margin + panorama.shape[1], panorama.shape[0])
+    return np.asarray(wrapped.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+
+def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Picture]:
+    """What an encoder of the config's vision `type` is shown of one frame, by the names of its inputs.
+
+    `metaclip`: `video_360`, the whole on a black square, and `video_fov`, the view of 120° to the front, both
+    `(224, 224, 3)`.
+
+    Raises UserError where the type is `none`: such a model makes the sound of a given kind."""
+    if vision_type == "none":
+        raise UserError(
+            "This model sees no pictures: it makes the stem of a given kind of sound. Choose a model for 360° video.",
+            ExitCode.NO_MODEL,
+        )
+    square = Image.fromarray(pad_square(panorama))
+    small = square.resize((METACLIP_SIZE, METACLIP_SIZE), Image.Resampling.BICUBIC)
+    front = perspective_view(panorama, float(METACLIP_FIELD_OF_VIEW), 0.0, 0.0, METACLIP_SIZE)
+    return {"video_360": np.asarray(small), "video_fov": front}
+
+
+@lru_cache(maxsize=8)
+def _view_pixels(
+    shape: tuple[int, int], field_of_view: float, yaw: float, pitch: float, size: int
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Which pixels of a panorama `(height, width)` a view's pixels are mixed from, counted row by row, and their
+    weights in bicubic interpolation: both `(size², 16)`. A clip's frames share them.
+
+    Columns wrap at the seam. Beyond a pole the picture goes on with the opposite meridian."""
+    height, width = shape
+    reach = np.tan(field_of_view / 2)
+    across = np.linspace(reach, -reach, size)
+    left, up = np.meshgrid(across, across)
+    camera = np.stack([np.ones_like(left), left, up], axis=-1).reshape(-1, 3)
+    u, v = to_uv(camera @ rotation_matrix(yaw, pitch).T)
+    x, y = u * width, (1 - v) * height
+    columns, rows = (np.floor(place)[:, None] + np.arange(-1, 3) for place in (x, y))
+    weights = _keys(y[:, None] - rows)[:, :, None] * _keys(x[:, None] - columns)[:, None, :]
+    line = rows % (2 * height)
+    beyond = line >= height
+    line = np.where(beyond, 2 * height - 1 - line, line)
+    meridian = (columns[:, None, :] + (beyond * (width // 2))[:, :, None]) % width
+    pixels = line[:, :, None] * width + meridian
+    return pixels.reshape(-1, 16).astype(np.int32), weights.reshape(-1, 16).astype(np.float32)
+
+
+def _keys(distance: Floats) -> Floats:
+    """Keys' cubic convolution kernel at distances of at most two pixels."""
+    s, a = np.abs(distance), _SHARPNESS
+    near = ((a + 2) * s - (a + 3)) * s**2 + 1
+    far = a * (((s - 5) * s + 8) * s - 4)
+    return np.where(s <= 1, near, far)

@@ -1,0 +1,1 @@
+"""Bundles, and the compilation of their graphs into engines."""
