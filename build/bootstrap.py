@@ -1,16 +1,19 @@
 """Makes what a task needs, and does the task: `python build/bootstrap.py TASK`.
 
 demo, test, bench, lint, dev and clean are tasks, and quick, which is lint and the quick tests. `test -- ARGUMENTS` runs
-only pytest, with these arguments: `test -- tests/osc_bridge -k sender`.
+only pytest, with these arguments: `test -- tests/osc_bridge -k sender`. lock writes requirements.lock anew.
 
 Standard library only, Python 3.11, no root, no make; on Linux, macOS and Windows. The environments lie in the
-checkout: `.venv` has the engine, `.venv-bpy50` and `.venv-bpy45` have Blender as a module. They are made once, and
-again only when what they hold changes; the engine is installed editable, so that source needs no reinstallation.
+checkout: `.venv` has the engine, `.venv-bpy50` and `.venv-bpy45` have Blender as a module. They hold the versions of
+requirements.lock. They are made once, and again only when what they hold changes; the engine is installed editable, so
+that source needs no reinstallation.
 """
 
 import argparse
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +31,8 @@ BLENDER, BLENDER_LTS = ".venv-bpy50", ".venv-bpy45"
 BLENDERS = {BLENDER: "bpy==5.0.1", BLENDER_LTS: "bpy==4.5.15"}
 BLENDERS_NUMPY = "numpy==1.26.4"  # bpy does not say which it was built with
 STAMP = "omniaudio.json"  # in each environment: what it holds
+LOCK = "requirements.lock"
+LOCKER, LOCKER_TOOL = ".venv-lock", "uv==0.13.9"  # pip locks for its own platform only, uv for all
 DEBIAN_LIBRARIES = "libegl1 libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
 TYPED = [
     "benchmarks",
@@ -54,7 +59,16 @@ MADE = [
 
 def main() -> int:
     """Does the task that the command line names; returns its exit status."""
-    tasks = {"demo": demo, "test": test, "quick": quick, "bench": bench, "lint": lint, "dev": dev, "clean": clean}
+    tasks = {
+        "demo": demo,
+        "test": test,
+        "quick": quick,
+        "bench": bench,
+        "lint": lint,
+        "dev": dev,
+        "lock": lock,
+        "clean": clean,
+    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", choices=tasks)
     words, for_pytest = split(sys.argv[1:])
@@ -117,14 +131,19 @@ def bench() -> int:
 
 
 def lint() -> int:
-    """Lint, format and types."""
+    """Lint, format, imports and types."""
     ensure_engine(WORKING_EXTRAS)
     return max(style(), types())
 
 
 def style() -> int:
-    """Lint and format; a second's work."""
-    return max(run([python_of(ENGINE), "-m", "ruff", *words, "."]) for words in (["check"], ["format", "--check"]))
+    """Lint, format, and which package imports which; a few seconds' work."""
+    tools = (
+        ["-m", "ruff", "check", "."],
+        ["-m", "ruff", "format", "--check", "."],
+        ["-c", "from importlinter.cli import lint_imports_command as check; check()", "--no-cache", "--no-logo"],
+    )
+    return max(run([python_of(ENGINE), *tool]) for tool in tools)
 
 
 def types() -> int:
@@ -136,10 +155,22 @@ def dev() -> int:
     """All environments, for working on the project."""
     with ThreadPoolExecutor() as pool:
         made = [pool.submit(ensure_engine, WORKING_EXTRAS)]
-        made += [pool.submit(ensure_blender, name, [pinned("dev", "pytest")]) for name in BLENDERS]
+        made += [pool.submit(ensure_blender, name, [locked("pytest")]) for name in BLENDERS]
     for environment in made:
         environment.result()
     return 0
+
+
+def lock() -> int:
+    """Writes requirements.lock from pyproject.toml, for all platforms. A version that still fits stays; if the file was
+    removed before, every package gets the newest that fits."""
+    locker = ensure(LOCKER, [LOCKER_TOOL], [LOCKER_TOOL])
+    compile_ = [locker, "-m", "uv", "pip", "compile", "pyproject.toml", "--output-file", LOCK, "--quiet"]
+    compile_ += ["--all-extras", "--universal", "--python-version", ".".join(map(str, PYTHON))]
+    # Nothing of this machine: neither its registry nor its settings.
+    compile_ += ["--no-config", "--no-emit-index-url", "--no-emit-find-links"]
+    compile_ += ["--annotation-style", "line", "--custom-compile-command", "make lock"]
+    return run(compile_)
 
 
 def clean() -> int:
@@ -154,7 +185,9 @@ def ensure_engine(extras: Sequence[str]) -> str:
     """The Python of an environment that has the engine with these extras of pyproject.toml."""
     held = {extra for extra in holds(ENGINE).get("wanted", []) if extra in project()["optional-dependencies"]}
     wanted = sorted(held.union(extras))
-    return ensure(ENGINE, wanted, ["-e", f".[{','.join(wanted)}]"])
+    # Constraints and no hashes: each task installs what it needs of the lock, pip cannot hash an editable project, and
+    # one version of torch has several builds (CPU, CUDA) of different content.
+    return ensure(ENGINE, wanted, ["-c", LOCK, "-e", f".[{','.join(wanted)}]"])
 
 
 def ensure_blender(name: str, more: Sequence[str]) -> str:
@@ -173,10 +206,10 @@ def ensure_blender(name: str, more: Sequence[str]) -> str:
 
 
 def ensure(name: str, wanted: Sequence[str], requirements: Sequence[str]) -> str:
-    """The Python of the environment `name`, in which pip has installed `requirements`; at once if `wanted` and the
-    project are those of the last time."""
+    """The Python of the environment `name`, in which pip has installed `requirements`; at once if `wanted`, the
+    project and the lock are those of the last time."""
     # The folder too: an environment that was moved or copied does not work.
-    stamp = {"wanted": list(wanted), "project": project(), "folder": str(REPOSITORY)}
+    stamp = {"wanted": list(wanted), "project": project(), "lock": lock_digest(), "folder": str(REPOSITORY)}
     folder, python = REPOSITORY / name, python_of(name)
     if holds(name) == stamp and Path(python).exists():
         return python
@@ -208,10 +241,18 @@ def project() -> dict[str, Any]:
     return table
 
 
-def pinned(extra: str, package: str) -> str:
-    """The requirement of a package as an extra of pyproject.toml has it."""
-    requirements: list[str] = project()["optional-dependencies"][extra]
-    return next(text for text in requirements if text.startswith(f"{package}=="))
+def lock_digest() -> str:
+    """SHA-256 of requirements.lock; empty without it, as when it is to be written anew."""
+    path = REPOSITORY / LOCK
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
+
+
+def locked(package: str) -> str:
+    """The requirement of a package as requirements.lock has it: `pytest==9.2.0`."""
+    found = re.search(rf"^{re.escape(package)}==\S+", (REPOSITORY / LOCK).read_text("utf-8"), re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"{LOCK} has no {package}: write it anew with `python build/bootstrap.py lock`.")
+    return found[0]
 
 
 def python_of(name: str) -> str:

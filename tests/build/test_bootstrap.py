@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+TOOLS = ["ruff", "importlinter", "mypy", "pytest"]
 
 
 @pytest.fixture
@@ -55,15 +56,45 @@ def test_words_after_two_dashes_go_to_pytest_and_nothing_else_runs(
 
 def test_quick_is_lint_and_the_quick_tests(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, "quick") == 0
-    assert [command[1] for command in ran if command[1] != "pytest"] == ["ruff", "ruff", "mypy", "mypy"]
+    tools = [next(tool for tool in TOOLS if tool in command[1]) for command in ran]
+    assert sorted(tools) == ["importlinter", "mypy", "mypy", "pytest", "ruff", "ruff"]
     assert [command[-2:] for command in ran if command[1] == "pytest"] == [["-m", "not slow"]]
 
 
-@pytest.mark.parametrize("fails", ["ruff", "mypy", "pytest"])
+@pytest.mark.parametrize("fails", TOOLS)
 def test_whatever_fails_the_whole_fails(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bootstrap, "dev", lambda: 0)
-    monkeypatch.setattr(bootstrap, "run", lambda command: int(command[2] == fails))
+    monkeypatch.setattr(bootstrap, "run", lambda command: int(fails in command[2]))
     assert call(monkeypatch, "test") == 1
+
+
+def test_an_environment_is_installed_once_until_the_lock_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("pyproject.toml", "requirements.lock"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    installed: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(bootstrap, "run", lambda command: installed.append(command[2:]) or 0)
+    python = Path(bootstrap.python_of(".venv"))  # is there, so that no environment has to be made
+    python.parent.mkdir(parents=True)
+    python.touch()
+    for _ in range(2):
+        assert bootstrap.ensure_engine(["cpu"]) == str(python)
+    once = ["pip", "install", "--quiet", "--disable-pip-version-check", "-c", "requirements.lock", "-e", ".[cpu]"]
+    assert installed == [once]
+    with (tmp_path / "requirements.lock").open("a") as lock:
+        lock.write("another==1.0\n")
+    bootstrap.ensure_engine(["cpu"])
+    assert installed == [once, once]
+
+
+def test_what_the_lock_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bootstrap, "REPOSITORY", tmp_path)
+    (tmp_path / "requirements.lock").write_text("pytest-xdist==3.8.0  # via omniaudio-blender\n")
+    assert bootstrap.locked("pytest-xdist") == "pytest-xdist==3.8.0"
+    with pytest.raises(SystemExit, match=r"requirements\.lock has no pytest: write it anew"):
+        bootstrap.locked("pytest")
 
 
 def test_a_command_that_a_signal_ends_has_failed() -> None:
