@@ -27,8 +27,10 @@ def test_files_that_are_named_are_there(page: str) -> None:
 @pytest.mark.parametrize("name", [*PAGES, ".github/workflows/ci.yml"])
 def test_tasks_that_are_named_are_there(name: str) -> None:
     tasks = re.findall(r'^        "([a-z]+)": \1,$', read("build/bootstrap.py"), re.MULTILINE)
-    code = "\n".join(re.findall(r"`[^`\n]+`|^make .*$", read(name), re.MULTILINE)) if name.endswith(".md") else read(name)
-    assert set(TASK.findall(code)) <= set(tasks)
+    text = read(name)
+    if name.endswith(".md"):
+        text = "\n".join(re.findall(r"`[^`\n]+`|^make .*$", text, re.MULTILINE))
+    assert set(TASK.findall(text)) <= set(tasks)
 
 
 def test_the_forms_for_issues_are_forms() -> None:
