@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.generate import write_clip
 from benchmarks.measure import Process
-from omniaudio_client.client import ADDRESS, TOKEN, find
+from omniaudio_client.discovery import ADDRESS, TOKEN, find
 from osc_bridge.packets import LARGEST_PACKET, Argument, Message, read, write
 
 REQUESTS = 60

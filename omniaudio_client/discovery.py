@@ -1,20 +1,25 @@
-"""A service as a child: found or started, its first words, and its end.
+"""A service on this machine: found by its folder, or started as a child, its first words, and its end.
 
-Standard library and `client.py` beside it alone, so that both ship in Blender's extension as they are. A service
-outlives a program that has started it and crashes; the next program finds it again by the folder. By itself it ends
-when for `LINGER_SECONDS` nobody has needed it.
+A service outlives a program that has started it and crashes; the next program finds it again by the folder. By itself
+it ends when for `LINGER_SECONDS` nobody has needed it. Standard library only.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .client import FOREIGN, UNREACHABLE, Client, EngineError, find
+from .client import Client
+from .http import FILE, FOREIGN, UNREACHABLE, EngineError
+from .records import SERVICE
+
+ADDRESS, TOKEN = "service.json", "token"
+"""Files of a service's folder: where it listens, and the token."""
 
 LINGER_SECONDS = 60
 SECONDS_TO_STOP = 8.0
@@ -34,6 +39,39 @@ _LAST_BYTES, _LONGEST_WORD = 8192, 300
 _ASK_SECONDS = 0.1
 _QUESTION_SECONDS = 2.0
 """For an answer when the program that has started it ends, and waits for it."""
+
+
+def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
+    """The service that was last started in a folder, else in the user's own; whether it runs is not asked. `timeout` as
+    of `Client`.
+
+    Raises:
+        EngineError: none was started there, or its files cannot be read.
+    """
+    folder = folder or default_folder()
+    try:
+        url = json.loads((folder / ADDRESS).read_bytes())["url"]
+        token = (folder / TOKEN).read_text("ascii").strip() if (folder / TOKEN).exists() else None
+    except FileNotFoundError as error:
+        sentence = "No service runs on this machine: start one with `omniaudio serve`, or name its address."
+        raise EngineError(UNREACHABLE, sentence) from error
+    except OSError as error:
+        raise EngineError(FILE, f"{error.filename} cannot be read ({error.strerror}): mend its permissions.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineError(FILE, f"The files in {folder} are damaged: start the service again.") from error
+    return Client(str(url), token, timeout)
+
+
+def default_folder(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a user's service keeps its files, on a platform."""
+    home = Path.home()
+    if platform == "win32":
+        data = Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif environment.get("XDG_DATA_HOME", "").startswith("/"):
+        data = Path(environment["XDG_DATA_HOME"])
+    else:
+        data = home / "Library" / "Application Support" if platform == "darwin" else home / ".local" / "share"
+    return data / SERVICE / "service"
 
 
 def log_of(folder: Path) -> Path:

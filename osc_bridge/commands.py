@@ -16,7 +16,9 @@ import typer
 from platformdirs import user_music_path
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio_client.client import Client, EngineError, default_folder, find
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import default_folder, find
+from omniaudio_client.http import EngineError
 from osc_bridge.bridge import Bridge
 from osc_bridge.console import Console, last_word, when_the_reader_goes
 from osc_bridge.ledger import Ledger

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from omniaudio_client.client import UNREACHABLE, Client, EngineError
+from omniaudio_client.client import Client
 from omniaudio_client.discovery import LINGER_SECONDS, ServiceProcess, running
+from omniaudio_client.http import UNREACHABLE, EngineError
 
 COMMAND = (sys.executable, "-m", "omniaudio.cli")
 PAUSE_SECONDS = 10.0

@@ -15,17 +15,9 @@ import numpy as np
 from omniaudio.audio.ambisonics import angles
 from omniaudio.errors import UserError
 from omniaudio.recognition.sources import Source, Sources
-from omniaudio_client.client import (
-    Client,
-    EngineError,
-    InspectRequest,
-    Job,
-    JobRequest,
-    PathSource,
-    ResultFile,
-    SceneSource,
-    TakeResult,
-)
+from omniaudio_client.client import Client
+from omniaudio_client.http import EngineError
+from omniaudio_client.records import InspectRequest, Job, JobRequest, PathSource, ResultFile, SceneSource, TakeResult
 from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
 from osc_bridge.ledger import KEPT_ENDED, Entry
 from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions

@@ -4,7 +4,8 @@ import queue
 import threading
 import time
 
-from omniaudio_client.client import Client, Job
+from omniaudio_client.client import Client
+from omniaudio_client.records import Job
 
 SECONDS = 60.0
 

@@ -6,7 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from omniaudio_client.client import Client, find
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
 from trt_engine.service.settings import ADDRESS
 
 SECONDS_TO_START = 60.0

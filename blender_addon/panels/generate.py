@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import bpy
 
-from omniaudio_client.client import Model
+from omniaudio_client.records import Model
 
 from ..blender_versions import sequencer_scene, shown_place
 from ..core import frames

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from omniaudio_client.client import Client, Job
+from omniaudio_client.client import Client
 from omniaudio_client.discovery import log_of
+from omniaudio_client.records import Job
 
 from ..core.errors import UserError
 from .engine_watch import EngineChoice, EngineState, EngineWatch

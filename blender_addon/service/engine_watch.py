@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omniaudio_client.client import FOREIGN, UNREACHABLE, Client, EngineError, Job, Model, RequestsForBlender
+from omniaudio_client.client import Client
 from omniaudio_client.discovery import ENGINE_FAILED, ServiceProcess, log_of, running
+from omniaudio_client.events import RequestsForBlender
+from omniaudio_client.http import FOREIGN, UNREACHABLE, EngineError
+from omniaudio_client.records import Job, Model
 
 from ..core.errors import UserError
 from .engine_process import NO_PROGRAM, find_program, roots

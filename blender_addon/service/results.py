@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omniaudio_client.client import FILE, EngineError, Job, ResultFile, TakeResult
+from omniaudio_client.http import FILE, EngineError
+from omniaudio_client.records import Job, ResultFile, TakeResult
 
 from ..core.errors import CancelledError, UserError
 from ..core.frames import free_file, shortened

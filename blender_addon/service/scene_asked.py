@@ -6,7 +6,9 @@ What is told to the engine is told by a thread, so that Blender never waits. Kno
 import threading
 import time
 
-from omniaudio_client.client import TIMEOUT, UNREACHABLE, Client, EngineError, Job, Progress, SceneSource
+from omniaudio_client.client import Client
+from omniaudio_client.http import TIMEOUT, UNREACHABLE, EngineError
+from omniaudio_client.records import Job, Progress, SceneSource
 
 from ..core.errors import UserError
 from ..core.frames import Placement

@@ -16,20 +16,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from omniaudio_client.client import (
-    PATIENCE_SECONDS,
-    TIMEOUT,
-    UNREACHABLE,
-    AnyRequest,
-    Client,
-    EngineError,
-    Job,
-    MediaSource,
-    PathSource,
-    Progress,
-    ResultFile,
-)
+from omniaudio_client.client import Client
 from omniaudio_client.discovery import ENGINE_FAILED
+from omniaudio_client.events import PATIENCE_SECONDS
+from omniaudio_client.http import TIMEOUT, UNREACHABLE, EngineError
+from omniaudio_client.records import AnyRequest, Job, MediaSource, PathSource, Progress, ResultFile
 
 from ..core.errors import CancelledError, UserError
 from .engine import Engine

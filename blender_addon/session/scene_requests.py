@@ -4,7 +4,8 @@ import queue
 
 import bpy
 
-from omniaudio_client.client import Client, Job
+from omniaudio_client.client import Client
+from omniaudio_client.records import Job
 
 from ..core.work import Work
 from ..service.scene_asked import Asked

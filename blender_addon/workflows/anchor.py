@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.client import PathSource, TurnRequest
+from omniaudio_client.records import PathSource, TurnRequest
 
 from ..core import frames
 from ..core.errors import UserError

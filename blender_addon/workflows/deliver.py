@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omniaudio_client.client import DeliverRequest, PathSource
+from omniaudio_client.records import DeliverRequest, PathSource
 
 from ..core.errors import CancelledError, UserError
 from ..core.frames import FileSpan

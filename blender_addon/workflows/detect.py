@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.client import InspectRequest, PathSource
+from omniaudio_client.records import InspectRequest, PathSource
 
 from ..core import sound_sources
 from ..core.errors import UserError

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import bpy
 
-from omniaudio_client.client import AnyRequest
+from omniaudio_client.records import AnyRequest
 
 from ..core import frames
 from ..core.errors import CancelledError, UserError

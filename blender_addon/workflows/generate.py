@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.client import Again, JobRequest, PathSource
+from omniaudio_client.records import Again, JobRequest, PathSource
 
 from ..core import frames
 from ..core.errors import CancelledError, UserError

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from omniaudio_client.client import ListenRequest, PathSource
+from omniaudio_client.records import ListenRequest, PathSource
 
 from ..core.work import Cancelled, Outcome, Steps
 from ..sequencer.takes import TakeStrips, replace_sound, takes_of

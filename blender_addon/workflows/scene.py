@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.client import Job, JobRequest, SceneSource
+from omniaudio_client.records import Job, JobRequest, SceneSource
 
 from ..core import frames
 from ..core.errors import UserError

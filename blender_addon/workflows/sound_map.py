@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.client import MapRequest, PathSource
+from omniaudio_client.records import MapRequest, PathSource
 
 from ..blender_versions import place_of, set_length
 from ..core import frames

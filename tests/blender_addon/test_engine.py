@@ -20,8 +20,9 @@ from blender_addon.service import engine_watch
 from blender_addon.service.engine import Engine
 from blender_addon.service.engine_process import NO_PROGRAM
 from blender_addon.service.engine_watch import EngineChoice
-from omniaudio_client.client import EngineError, JobRequest, PathSource, SceneSource
 from omniaudio_client.discovery import ENGINE_FAILED
+from omniaudio_client.http import EngineError
+from omniaudio_client.records import JobRequest, PathSource, SceneSource
 
 PATIENCE = 60.0
 AT_ONCE = 0.2

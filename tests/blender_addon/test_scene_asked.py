@@ -10,7 +10,9 @@ from running import Running
 from blender_addon.core.errors import UserError
 from blender_addon.core.frames import Placement
 from blender_addon.service.scene_asked import Asked, frames_asked
-from omniaudio_client.client import Client, JobRequest, SceneSource, find
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
+from omniaudio_client.records import JobRequest, SceneSource
 
 SECONDS = 20.0
 

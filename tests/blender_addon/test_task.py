@@ -19,14 +19,7 @@ from blender_addon.service.engine import Engine
 from blender_addon.service.engine_watch import EngineChoice
 from blender_addon.service.results import FOLDER
 from blender_addon.service.task import Made, Task
-from omniaudio_client.client import (
-    Job,
-    JobRequest,
-    ListenRequest,
-    PathSource,
-    SceneSource,
-    TurnRequest,
-)
+from omniaudio_client.records import Job, JobRequest, ListenRequest, PathSource, SceneSource, TurnRequest
 
 PATIENCE = 120.0
 NOWHERE = PathSource("")  # filled in by the task

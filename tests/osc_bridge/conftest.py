@@ -14,7 +14,7 @@ from panoramas import write_panorama
 from PIL import Image
 from running import Running
 
-from omniaudio_client.client import find
+from omniaudio_client.discovery import find
 
 
 class RunningBridge:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from daw import Daw, free_port
 
-from omniaudio_client.client import UNREACHABLE, EngineError, find
+from omniaudio_client.discovery import find
+from omniaudio_client.http import UNREACHABLE, EngineError
 from osc_bridge.own_service import OwnService
 
 OSC = [sys.executable, "-m", "omniaudio.cli", "osc"]

@@ -12,7 +12,8 @@ import soundfile
 from daw import SECONDS
 from following import Following
 
-from omniaudio_client.client import JobRequest, PathSource, Progress, SceneSource, find
+from omniaudio_client.discovery import find
+from omniaudio_client.records import JobRequest, PathSource, Progress, SceneSource
 
 
 def new_id():

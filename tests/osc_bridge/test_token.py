@@ -10,7 +10,7 @@ import pytest
 from daw import Daw, free_port
 from running import Running
 
-from omniaudio_client.client import find
+from omniaudio_client.discovery import find
 
 OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
 

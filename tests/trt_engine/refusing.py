@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from omniaudio_client.client import EngineError
+from omniaudio_client.http import EngineError
 
 
 def broken(kind: str, call: Callable[[], object]) -> str:

@@ -1,18 +1,20 @@
 """Run by the interpreters that the client is made for: `python round_trip.py SERVICE_FOLDER CLIP TARGET`.
 
-Beside it lies a copy of client.py, and nothing else that is not in the standard library.
+Beside it lies a copy of the package omniaudio_client, and nothing else that is not in the standard library.
 """
 
 import sys
 from pathlib import Path
 
-import client
+from omniaudio_client.discovery import find
+from omniaudio_client.http import EngineError
+from omniaudio_client.records import JobRequest, MediaSource
 
 folder, clip, target = map(Path, sys.argv[1:])
-service = client.find(folder)
+service = find(folder)
 service.health()
 media = service.upload(clip)
-request = client.JobRequest(client.MediaSource(media.id), model="draft", duration=0.5, steps=2, map=False)
+request = JobRequest(MediaSource(media.id), model="draft", duration=0.5, steps=2, map=False)
 job = service.create(request)
 fractions = [state.progress.fraction for state in service.events(job.id) if state.progress is not None]
 job = service.wait(job.id)
@@ -28,5 +30,5 @@ service.remove(job.id)
 service.remove_upload(media.id)
 try:
     service.job(job.id)
-except client.EngineError as error:
+except EngineError as error:
     print(error.code)

@@ -1,4 +1,4 @@
-"""The service's client: the file itself, and against the real service."""
+"""The service's client: the package itself, and against the real service."""
 
 import ast
 import dataclasses
@@ -17,31 +17,39 @@ import pytest
 from refusing import broken
 from running import Running
 
-from omniaudio_client import client as client_module
-from omniaudio_client.client import Client, JobRequest, MediaSource, PathSource, default_folder, find
+import omniaudio_client
+from omniaudio_client import discovery, records
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import default_folder, find
+from omniaudio_client.records import JobRequest, MediaSource, PathSource
 from trt_engine.service import models, settings
+
+PACKAGE = Path(str(omniaudio_client.__file__)).parent
 
 
 def test_it_imports_the_standard_library_alone() -> None:
-    tree = ast.parse(Path(client_module.__file__).read_text())
-    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names
+    for file in PACKAGE.glob("*.py"):
+        tree = ast.parse(file.read_text())
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        assert all(node.level <= 1 for node in froms), file
+        imported |= {str(node.module) for node in froms if not node.level}
+        assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names, file
 
 
 @pytest.mark.parametrize(
     "name",
-    [name for name, value in vars(client_module).items() if dataclasses.is_dataclass(value)],
+    [name for name, value in vars(records).items() if dataclasses.is_dataclass(value)],
 )
 def test_its_records_are_the_services(name: str) -> None:
-    fields = [field.name for field in dataclasses.fields(getattr(client_module, name))]
+    fields = [field.name for field in dataclasses.fields(getattr(records, name))]
     assert fields == list(getattr(models, name).model_fields)
 
 
 def test_its_constants_are_the_services() -> None:
     health = models.Health(version="")
-    assert (health.api, health.service) == (client_module.API_VERSION, client_module.SERVICE)
-    assert (settings.ADDRESS, settings.TOKEN) == (client_module.ADDRESS, client_module.TOKEN)
+    assert (health.api, health.service) == (records.API_VERSION, records.SERVICE)
+    assert (settings.ADDRESS, settings.TOKEN) == (discovery.ADDRESS, discovery.TOKEN)
 
 
 def test_its_requests_defaults_are_the_services() -> None:
@@ -175,7 +183,7 @@ def _interpreter(name: str) -> str:
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13", "python3.14"])
 def test_it_runs_under_every_python_of_blenders(engine: Running, panorama: Path, tmp_path: Path, name: str) -> None:
     python = _interpreter(name)
-    shutil.copy(client_module.__file__, tmp_path / "client.py")
+    shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("round_trip.py"), tmp_path)
     clip = shutil.copy(panorama, tmp_path / "día 空.png")
     command = [python, "-W", "error", "-X", "dev", "round_trip.py", engine.folder, clip, tmp_path / "a.wav"]

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from refusing import broken
 
-from omniaudio_client import client as client_module
-from omniaudio_client.client import Client, JobRequest, PathSource, ResultFile
+from omniaudio_client.client import Client
+from omniaudio_client.records import JobRequest, PathSource, Progress, ResultFile
 
 JOB = {
     "id": "0" * 32,
@@ -91,7 +91,7 @@ def test_what_a_newer_service_adds_is_left_out(edge: Edge) -> None:
     edge.answer = lambda handler: handler.say(200, JOB | {"new": 1, "progress": JOB["progress"] | {"new": [2]}})
     job = Client(edge.url).job("0" * 32)
     assert job.request == JobRequest(PathSource("/clip.mp4"), seed=7)
-    assert job.progress == client_module.Progress("sampling", 1.0, None)
+    assert job.progress == Progress("sampling", 1.0, None)
     assert job.created.utcoffset() is not None
 
 

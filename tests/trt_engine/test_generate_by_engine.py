@@ -17,7 +17,9 @@ from running import Running
 
 from omniaudio.errors import ExitCode
 from omniaudio.generation.sidecar import Sidecar
-from omniaudio_client.client import Again, Client, JobRequest, MediaSource, PathSource, find
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
+from omniaudio_client.records import Again, JobRequest, MediaSource, PathSource
 
 QUICK = ("--duration", "1", "--steps", "4", "--model", "draft")
 

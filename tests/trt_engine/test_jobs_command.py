@@ -11,7 +11,9 @@ from commanding import Outcome, omniaudio
 from running import Running
 
 from omniaudio.errors import ExitCode
-from omniaudio_client.client import Client, InspectRequest, Job, JobRequest, MediaSource, PathSource, find
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
+from omniaudio_client.records import InspectRequest, Job, JobRequest, MediaSource, PathSource
 
 
 @pytest.fixture

@@ -14,18 +14,9 @@ from omniaudio.files import file_sha256
 from omniaudio.generation import inpainting, takes
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.video.stills import is_sequence
-from omniaudio_client.client import (
-    Again,
-    Client,
-    EngineError,
-    Job,
-    JobRequest,
-    MediaSource,
-    PathSource,
-    Progress,
-    ResultFile,
-    TakeResult,
-)
+from omniaudio_client.client import Client
+from omniaudio_client.http import EngineError
+from omniaudio_client.records import Again, Job, JobRequest, MediaSource, PathSource, Progress, ResultFile, TakeResult
 from trt_engine.commands.engine import as_user_error, user_errors
 
 ASSUMED_RATE = 48_000

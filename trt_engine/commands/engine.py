@@ -9,7 +9,10 @@ from typing import Annotated
 import typer
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio_client.client import Client, EngineError, Error, find
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
+from omniaudio_client.http import EngineError
+from omniaudio_client.records import Error
 
 TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 UNAUTHORIZED = "unauthorized"

@@ -11,15 +11,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio_client.client import (
-    Client,
-    InspectRequest,
-    Job,
-    JobRequest,
-    MediaSource,
-    PathSource,
-    SceneSource,
-)
+from omniaudio_client.client import Client
+from omniaudio_client.records import InspectRequest, Job, JobRequest, MediaSource, PathSource, SceneSource
 from trt_engine.commands.bar import progress_bar
 from trt_engine.commands.engine import Engine, TokenFile, as_user_error, connect, user_errors
 

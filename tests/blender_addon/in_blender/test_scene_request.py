@@ -27,7 +27,7 @@ def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Itera
     """Asks the engine for the scene as a DAW's bridge does; this Blender takes it up, as one with a window does."""
     blender, own, requests = (
         module("session.blender_engine"),
-        module("omniaudio_client.client"),
+        module("omniaudio_client.records"),
         module("session.scene_requests"),
     )
     running = module("service.engine").Engine(blender.folder(), requests.asked)
@@ -167,6 +167,6 @@ def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[...
 
 def test_without_a_window_it_is_not_asked(client: object, module: Modules) -> None:
     """Nothing would take the request up."""
-    own = module("omniaudio_client.client")
-    with pytest.raises(own.EngineError, match="No Blender is connected"):
+    own = module("omniaudio_client.records")
+    with pytest.raises(module("omniaudio_client.http").EngineError, match="No Blender is connected"):
         client.create(own.JobRequest(own.SceneSource()))

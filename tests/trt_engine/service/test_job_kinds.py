@@ -21,8 +21,9 @@ from omniaudio.audio.rotation import Turn, read_orientations, turn
 from omniaudio.export360.audio_track import Codec
 from omniaudio.export360.spatial_video import Deliver, deliver
 from omniaudio.model_zoo import registry
-from omniaudio_client.client import (
-    Client,
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
+from omniaudio_client.records import (
     DeliverRequest,
     Job,
     JobRequest,
@@ -31,7 +32,6 @@ from omniaudio_client.client import (
     MediaSource,
     PathSource,
     TurnRequest,
-    find,
 )
 from trt_engine.service.catalogue import model_list
 

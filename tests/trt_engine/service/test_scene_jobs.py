@@ -14,7 +14,8 @@ from refusing import broken
 from running import Running
 from serving import serving
 
-from omniaudio_client.client import Client, Job, JobRequest, MediaSource, PathSource, Progress, SceneSource
+from omniaudio_client.client import Client
+from omniaudio_client.records import Job, JobRequest, MediaSource, PathSource, Progress, SceneSource
 from trt_engine.service import blenders
 from trt_engine.service.settings import TOKEN, Settings
 

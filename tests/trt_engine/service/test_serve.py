@@ -19,7 +19,8 @@ import pytest
 from following import Following
 
 from omniaudio.errors import UserError
-from omniaudio_client.client import JobRequest, PathSource, find
+from omniaudio_client.discovery import find
+from omniaudio_client.records import JobRequest, PathSource
 from trt_engine.commands.serve import serve
 from trt_engine.service.settings import ADDRESS, TOKEN
 

@@ -15,16 +15,9 @@ from running import Running
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.recognition.recognise import recognise
-from omniaudio_client.client import (
-    Again,
-    Client,
-    InspectRequest,
-    Job,
-    JobRequest,
-    MediaSource,
-    PathSource,
-    find,
-)
+from omniaudio_client.client import Client
+from omniaudio_client.discovery import find
+from omniaudio_client.records import Again, InspectRequest, Job, JobRequest, MediaSource, PathSource
 
 QUICK: dict[str, Any] = {"model": "draft", "duration": 1.0, "steps": 2, "preview": False, "map": False}
 

@@ -17,7 +17,8 @@ import pytest
 import soundfile
 from quick import ended, long, request, sampling, supervised, worker_processes
 
-from omniaudio_client import client
+from omniaudio_client.discovery import find
+from omniaudio_client.records import JobRequest, PathSource
 from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
 from trt_engine.service.settings import ADDRESS, DATABASE
@@ -147,11 +148,11 @@ def serving(folder: Path, root: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: Path, still: Path) -> None:
     with serving(tmp_path, still.parent) as process:
-        engine = client.find(tmp_path)
+        engine = find(tmp_path)
         for number in range(10):
             wanted = request(still, steps=10, seed=number, request_id=str(number)).model_dump(exclude_none=True)
-            wanted["source"] = client.PathSource(**wanted["source"])
-            engine.create(client.JobRequest(**wanted))
+            wanted["source"] = PathSource(**wanted["source"])
+            engine.create(JobRequest(**wanted))
         while sum(row["state"] == "done" for row in rows(tmp_path)) < 3:
             assert process.poll() is None
             time.sleep(0.02)
@@ -164,7 +165,7 @@ def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: P
     assert 3 <= len(before) < 10
     files = {job: (tmp_path / "results" / job).stat() for job in before}
     with serving(tmp_path, still.parent) as process:
-        engine = client.find(tmp_path)
+        engine = find(tmp_path)
         ids = [row["id"] for row in rows(tmp_path)]
         assert [engine.wait(job_id).state for job_id in ids] == ["done"] * 10
         process.terminate()
