@@ -45,7 +45,7 @@ def serve(
     ] = None,
 ) -> None:
     """Keep a service running that makes sound for others, until Ctrl-C."""
-    from trt_engine.service.server import Service  # noqa: PLC0415 - takes a while, and the other commands need none
+    from trt_engine.service.api.server import Service  # noqa: PLC0415 - takes a while, and the other commands need none
 
     try:
         settings = Settings(

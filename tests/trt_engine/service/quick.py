@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
+from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.models import Job, JobRequest, JobState, PathSource
 from trt_engine.service.settings import Settings
-from trt_engine.service.supervisor import Supervisor
 
 
 def request(source: Path, **wishes: Any) -> JobRequest:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from trt_engine.service.server import Service
+from trt_engine.service.api.server import Service
 from trt_engine.service.settings import TOKEN, Settings
 
 

@@ -11,7 +11,7 @@ import pytest
 from serving import Answer, Client, serving
 
 from omniaudio.model_zoo import registry
-from trt_engine.service import server
+from trt_engine.service.api import server
 from trt_engine.service.settings import LOG, MEDIA, Settings
 
 BODY_LIMIT, MEDIA_LIMIT = 4096, 1_000_000

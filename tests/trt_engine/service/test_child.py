@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from trt_engine.service import child
-from trt_engine.service.child import Child, _how, environment
+from trt_engine.service.jobs import child
+from trt_engine.service.jobs.child import Child, _how
+from trt_engine.service.worker.gpu import environment
 
 
 @pytest.mark.parametrize(

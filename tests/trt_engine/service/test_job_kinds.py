@@ -33,7 +33,7 @@ from omniaudio_client.records import (
     PathSource,
     TurnRequest,
 )
-from trt_engine.service.catalogue import model_list
+from trt_engine.service.api.catalogue import model_list
 
 RATE = 48_000
 QUICK = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map": False}

@@ -16,7 +16,7 @@ from serving import serving
 
 from omniaudio_client.client import Client
 from omniaudio_client.records import Job, JobRequest, MediaSource, PathSource, Progress, SceneSource
-from trt_engine.service import blenders
+from trt_engine.service.jobs import blenders
 from trt_engine.service.settings import TOKEN, Settings
 
 SCENE = JobRequest(SceneSource(1, 24), model="draft", duration=0.5, steps=2, preview=False, map=False)

@@ -11,9 +11,9 @@ import pytest
 from serving import serving
 
 from omniaudio.model_zoo import registry
-from trt_engine.service.api import create_api
+from trt_engine.service.api.routes import create_api
+from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.settings import LOG, Settings
-from trt_engine.service.supervisor import Supervisor
 
 PAGE = Path(__file__).parents[3] / "docs" / "service.md"
 BEGIN, END = "<!-- endpoints -->\n", "<!-- /endpoints -->"

@@ -8,8 +8,8 @@ import pytest
 from serving import Client, serving
 
 from omniaudio.errors import UserError
-from trt_engine.service.security import token
-from trt_engine.service.server import Service
+from trt_engine.service.api.security import token
+from trt_engine.service.api.server import Service
 from trt_engine.service.settings import TOKEN, Settings
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no modes of files")

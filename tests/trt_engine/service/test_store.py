@@ -12,8 +12,9 @@ import pytest
 from quick import fill, request, small_disk
 
 from omniaudio.errors import UserError
-from trt_engine.service import store as store_module
 from trt_engine.service.errors import ServiceError
+from trt_engine.service.jobs import store as store_module
+from trt_engine.service.jobs.store import SCHEMA, Lane, Store
 from trt_engine.service.models import (
     Error,
     ErrorCode,
@@ -26,7 +27,6 @@ from trt_engine.service.models import (
     SceneSource,
 )
 from trt_engine.service.settings import DATABASE
-from trt_engine.service.store import SCHEMA, Lane, Store
 
 CLIP = Path("/clips/clip.mp4")
 FILES = {"source": CLIP}
@@ -140,7 +140,9 @@ def test_one_service_a_folder(store: Store, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Another service already uses") as met:
         Store(folder, 10)
     assert str(folder) in met.value.sentence
-    code = f"from pathlib import Path; from trt_engine.service.store import Store; Store(Path({str(folder)!r}), 10)"
+    code = (
+        f"from pathlib import Path; from trt_engine.service.jobs.store import Store; Store(Path({str(folder)!r}), 10)"
+    )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "Another service already uses" in other.stderr
     store.close()

@@ -16,13 +16,13 @@ from quick import ended, fill, long, request, sampling, small_disk, supervised, 
 from omniaudio import cli
 from omniaudio.errors import UserError
 from omniaudio.model_zoo import registry
-from trt_engine.service import folders
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.folders import Folders
+from trt_engine.service.jobs import folders
+from trt_engine.service.jobs.folders import Folders
+from trt_engine.service.jobs.store import Store
+from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.models import ErrorCode, JobState, WorkerState
 from trt_engine.service.settings import Settings
-from trt_engine.service.store import Store
-from trt_engine.service.supervisor import Supervisor
 
 
 @pytest.mark.slow

@@ -19,9 +19,9 @@ from quick import ended, long, request, sampling, supervised, worker_processes
 
 from omniaudio_client.discovery import find
 from omniaudio_client.records import JobRequest, PathSource
-from trt_engine.service.folders import RESULT_FILE
 from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
 from trt_engine.service.settings import ADDRESS, DATABASE
+from trt_engine.service.worker.sealing import RESULT_FILE
 
 pytestmark = pytest.mark.slow
 

@@ -20,10 +20,20 @@ from PIL import Image
 from quick import fill, long, request, small_disk
 
 from omniaudio.model_zoo import registry
-from trt_engine.service.folders import RESULT_FILE
-from trt_engine.service.messages import EVENTS, Cancel, Done, Event, Failed, Loaded, Progressed, Run, line
 from trt_engine.service.models import ErrorCode, JobRequest, Result
-from trt_engine.service.work import STEM_BYTES, stem
+from trt_engine.service.worker.messages import (
+    EVENTS,
+    Cancel,
+    Done,
+    Event,
+    Failed,
+    Loaded,
+    Progressed,
+    Run,
+    line,
+)
+from trt_engine.service.worker.sealing import RESULT_FILE
+from trt_engine.service.worker.work import STEM_BYTES, stem
 
 
 class Talk:

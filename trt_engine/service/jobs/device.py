@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from trt_engine.service.blenders import after_rendering
-from trt_engine.service.child import Child
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.folders import Folders, delete
-from trt_engine.service.live import STARTING, Live
-from trt_engine.service.messages import Cancel, Done, Failed, Loaded, Progressed, Run
+from trt_engine.service.jobs.blenders import after_rendering
+from trt_engine.service.jobs.child import Child
+from trt_engine.service.jobs.folders import Folders, delete
+from trt_engine.service.jobs.live import STARTING, Live
+from trt_engine.service.jobs.store import Lane, Store, Taken
 from trt_engine.service.models import Error, ErrorCode, Worker, WorkerState
 from trt_engine.service.settings import WORKERS, Settings
-from trt_engine.service.store import Lane, Store, Taken
+from trt_engine.service.worker.messages import Cancel, Done, Failed, Loaded, Progressed, Run
 
 MOST_STARTS = 5
 """Of a job, whatever ended the others."""

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.service.answers import answer
+from trt_engine.service.api.answers import answer
 from trt_engine.service.models import API_VERSION, ErrorCode
 from trt_engine.service.settings import TOKEN
 

@@ -1,7 +1,6 @@
 """The files of jobs: each is made in `attempts/<random>/`, sealed there, and renamed to `results/<job id>/`."""
 
 import asyncio
-import os
 import shutil
 from pathlib import Path
 from uuid import uuid4
@@ -10,9 +9,7 @@ from pydantic import ValidationError
 
 from trt_engine.service.models import Result
 from trt_engine.service.settings import ATTEMPTS, RESULTS
-
-RESULT_FILE = ".result.json"
-"""Written last into a job's folder, so that where it lies the folder is whole. No file of a take begins with a dot."""
+from trt_engine.service.worker.sealing import RESULT_FILE, flush
 
 
 class Folders:
@@ -65,26 +62,3 @@ class Folders:
 def delete(folder: Path) -> None:
     """Delete what can be deleted of a folder."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def seal(attempt: Path, result: Result) -> None:
-    """Write down that an attempt is whole, when everything else in it is on the disk. Raises OSError."""
-    for file in attempt.iterdir():
-        flush(file)
-    unsealed = attempt / f"{RESULT_FILE}.part"
-    unsealed.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    flush(unsealed)
-    unsealed.replace(attempt / RESULT_FILE)
-    flush(attempt)
-
-
-def flush(path: Path) -> None:
-    """Bring a file's content, or a folder's list of names, to the disk. Windows keeps folders by itself."""
-    folder = path.is_dir()
-    if folder and os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

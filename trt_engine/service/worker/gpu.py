@@ -1,11 +1,11 @@
 """Whether the GPU of a device answers: asked when the service starts, and again by the worker before each job."""
 
+import os
 import subprocess
 import sys
 
 from omniaudio.errors import UserError
 from trt_engine.compile.targets import native_architecture
-from trt_engine.service.child import environment
 
 SECONDS = 60.0
 """A driver that says nothing for so long does not answer."""
@@ -44,6 +44,17 @@ def check(device: str) -> None:
         raise UserError(silence(device)) from error
     if asked.returncode != 0:
         raise UserError(silence(device))
+
+
+def environment(device: str) -> dict[str, str]:
+    """Of a process that sees its own device and no other."""
+    kind, _, index = device.partition(":")
+    seen = ""
+    if kind == "cuda":
+        given = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = None if given is None else given.split(",")
+        seen = index if names is None else names[int(index)].strip() if int(index) < len(names) else ""
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": seen}
 
 
 def silence(device: str) -> str:

@@ -8,9 +8,9 @@ from uuid import uuid4
 from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from trt_engine.service.answers import Responses, documented
+from trt_engine.service.api.answers import Responses, documented
+from trt_engine.service.api.shared import EVENTS, Here, JobPath, event, until
 from trt_engine.service.models import BlenderList, Job, Picture, Progress, Refusal
-from trt_engine.service.shared import EVENTS, Here, JobPath, event, until
 
 router = APIRouter()
 

@@ -23,11 +23,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.service.blenders import Blenders
-from trt_engine.service.device import Device, Work, adopt
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.folders import Folders
-from trt_engine.service.live import Live
+from trt_engine.service.jobs.blenders import Blenders
+from trt_engine.service.jobs.device import Device, Work, adopt
+from trt_engine.service.jobs.folders import Folders
+from trt_engine.service.jobs.live import Live
+from trt_engine.service.jobs.store import Lane, Store
 from trt_engine.service.models import (
     AnyRequest,
     BlenderList,
@@ -42,7 +43,6 @@ from trt_engine.service.models import (
     Worker,
 )
 from trt_engine.service.settings import WORKERS, Settings
-from trt_engine.service.store import Lane, Store
 
 SOUND = "sound"
 """The device of the jobs that need no model, which so wait for no generation."""

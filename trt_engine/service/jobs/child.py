@@ -12,7 +12,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from trt_engine.service.messages import EVENTS, Cancel, Event, Run, line
+from trt_engine.service.worker.gpu import environment
+from trt_engine.service.worker.messages import EVENTS, Cancel, Event, Run, line
 
 LOG_BYTES = 1_000_000
 """Of a device's log; as much again is kept of what was before."""
@@ -119,17 +120,6 @@ class Child:
         while said := await self._process.stderr.read(1 << 16):
             self._log.handle(makeLogRecord({"msg": said.decode(errors="replace")}))
         self._log.close()
-
-
-def environment(device: str) -> dict[str, str]:
-    """Of a process that sees its own device and no other."""
-    kind, _, index = device.partition(":")
-    seen = ""
-    if kind == "cuda":
-        given = os.environ.get("CUDA_VISIBLE_DEVICES")
-        names = None if given is None else given.split(",")
-        seen = index if names is None else names[int(index)].strip() if int(index) < len(names) else ""
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": seen}
 
 
 def _how(code: int) -> str:

@@ -21,12 +21,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from omniaudio.errors import UserError
 from omniaudio.files import replacing
-from trt_engine.service import gpu
-from trt_engine.service.answers import JsonErrors
-from trt_engine.service.api import create_api, end_streams
-from trt_engine.service.security import Guard, bracketed, token
+from trt_engine.service.api.answers import JsonErrors
+from trt_engine.service.api.routes import create_api, end_streams
+from trt_engine.service.api.security import Guard, bracketed, token
+from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.settings import ADDRESS, LOG, Settings
-from trt_engine.service.supervisor import Supervisor
+from trt_engine.service.worker import gpu
 
 MOST_CONNECTIONS = 256
 MOST_HEAD_BYTES = 32 * 1024

@@ -30,12 +30,12 @@ from filelock import FileLock
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 from omniaudio.video.stills import is_sequence
-from trt_engine.service import gpu
 from trt_engine.service.errors import as_error
-from trt_engine.service.folders import seal
-from trt_engine.service.messages import COMMANDS, Cancel, Done, Failed, Loaded, Progressed, Run, line
 from trt_engine.service.models import Error, ErrorCode, Progress
-from trt_engine.service.work import Models, carry_out
+from trt_engine.service.worker import gpu
+from trt_engine.service.worker.messages import COMMANDS, Cancel, Done, Failed, Loaded, Progressed, Run, line
+from trt_engine.service.worker.sealing import seal
+from trt_engine.service.worker.work import Models, carry_out
 
 OPENING = "opening"
 """The stage before the generator's own: the model is made ready."""
@@ -178,7 +178,3 @@ def main(device: str, lock: Path) -> None:
         worker.serve()
         # Without the interpreter's own end, which would wait for back-ends that may be stuck.
         os._exit(1)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -14,10 +14,12 @@ from fastapi.security import HTTPBearer
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from trt_engine.service import answers, scenes
-from trt_engine.service.answers import Responses, documented
-from trt_engine.service.catalogue import model_list
+from trt_engine.service.api import answers, scenes
+from trt_engine.service.api.answers import Responses, documented
+from trt_engine.service.api.catalogue import model_list
+from trt_engine.service.api.shared import EVENTS, PREFIX, Here, JobPath, Shared, event, until
 from trt_engine.service.errors import ServiceError
+from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.models import (
     API_VERSION,
     AnyRequest,
@@ -35,8 +37,6 @@ from trt_engine.service.models import (
     sources,
 )
 from trt_engine.service.settings import Settings
-from trt_engine.service.shared import EVENTS, PREFIX, Here, JobPath, Shared, event, until
-from trt_engine.service.supervisor import Supervisor
 
 MOST_LISTED = 1000
 

@@ -22,7 +22,6 @@ from omniaudio.recognition.recognise import recognise
 from omniaudio.recognition.sources import Sources
 from omniaudio.video import clip as video
 from trt_engine.runtime.open import open_pipeline
-from trt_engine.service.messages import Run
 from trt_engine.service.models import (
     DeliverRequest,
     FileRequest,
@@ -35,6 +34,7 @@ from trt_engine.service.models import (
     TakeResult,
     TurnRequest,
 )
+from trt_engine.service.worker.messages import Run
 
 KEPT = 2
 """Models that stay ready; the one that was not used for longest goes first."""

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from trt_engine.service.errors import ServiceError
-from trt_engine.service.live import Live
+from trt_engine.service.jobs.live import Live
+from trt_engine.service.jobs.store import Store
 from trt_engine.service.models import Blender, BlenderList, Error, ErrorCode, Job, Progress
-from trt_engine.service.store import Store
 
 AWAY_SECONDS = 15.0
 """A Blender asks again every five seconds when its stream breaks off."""

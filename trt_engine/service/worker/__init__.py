@@ -1,0 +1,1 @@
+"""The process that computes, and what passes between it and `jobs`."""
