@@ -1,11 +1,20 @@
-"""Fixtures that more than one package's tests use."""
+"""Fixtures that the tests of several packages use, and how tests are shared out among processes.
+
+What needs more than pytest is imported where it is used: this is read in Blender's Python too.
+"""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from support.paths import SHARED
+
+if TYPE_CHECKING:
+    from support.running_service import Running
+
 LONGEST = ("test_in_blender.py", "test_full_size.py", "test_blender_page.py", "test_builder.py", "window/")
 """Files and folders that take minutes: they begin first, so that no core is idle at the end."""
 APART = ("test_in_blender.py", "test_blender_page.py")
@@ -39,7 +48,36 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference material beside the checkout; a test that needs it is skipped where it is missing."""
-    folder = REPOSITORY.parent / "shared"
+    folder = SHARED
     if not folder.is_dir():
         pytest.skip("needs the folder ../shared with reference material")
     return folder
+
+
+@pytest.fixture(scope="session")
+def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A still panorama, 1024 x 512, whose edges meet."""
+    from support.panoramas import write_panorama  # noqa: PLC0415
+
+    return write_panorama(tmp_path_factory.mktemp("images") / "panorama.png")
+
+
+@pytest.fixture(scope="session")
+def still(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The panorama, 256 x 128."""
+    from PIL import Image  # noqa: PLC0415
+
+    path = tmp_path_factory.mktemp("stills") / "still.png"
+    Image.open(panorama).resize((256, 128)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def engine(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Running"]:
+    """`omniaudio serve` with the draft model, as a process; it may read what lies under pytest's folder."""
+    from support.running_service import Running  # noqa: PLC0415
+
+    service = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
+    service.start()
+    yield service
+    service.stop()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from released_form import write_config
 from torch import nn
 
 from benchmarks.gpu import Bench, machine
@@ -18,6 +17,7 @@ from benchmarks.gpu_table import ROWS, Record, Stage, Way, markdown, not_run
 from benchmarks.limits import Ceilings, count_flop, measure_ceilings
 from benchmarks.rows import REPOSITORY
 from omniaudio.config import load_config
+from support.released_form import write_config
 
 CPU = torch.device("cpu")
 CEILINGS = Ceilings({torch.float32: 1e9, torch.bfloat16: 4e9}, 1e8)

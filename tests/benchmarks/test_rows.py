@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from released_form import write_config
 
 from benchmarks import gpu_table, osc, tables
 from benchmarks.__main__ import blocks
@@ -26,6 +25,7 @@ from benchmarks.rows import (
     measure_draft,
     measure_released,
 )
+from support.released_form import write_config
 
 STEPS = 24
 

@@ -32,14 +32,3 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     yield make
     for engine in made:
         engine.stop()
-
-
-@pytest.fixture(scope="session")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small still panorama."""
-    from panoramas import write_panorama  # noqa: PLC0415
-    from PIL import Image  # noqa: PLC0415
-
-    path = write_panorama(tmp_path_factory.mktemp("stills") / "still.png")
-    Image.open(path).resize((256, 128)).save(path)
-    return path

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from panoramas import write_panorama
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.panoramas import write_panorama
+from support.paths import REPOSITORY
+
 PAGE = REPOSITORY / "docs" / "blender.md"
 STAND_IN = Path(__file__).with_name("bpy_as_blender.py")
 SECONDS = 300.0

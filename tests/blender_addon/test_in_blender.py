@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from support.paths import REPOSITORY
+
 TESTS = Path(__file__).parent / "in_blender"
-REPOSITORY = TESTS.parents[2]
 
 
 @pytest.mark.slow

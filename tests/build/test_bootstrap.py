@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.paths import REPOSITORY
+
 TOOLS = ["ruff", "importlinter", "mypy", "pytest"]
 
 
@@ -120,9 +121,3 @@ def test_ci_refuses_to_start_with_an_environment(name: str, tmp_path: Path) -> N
     done = subprocess.run(["bash", ".ci/run"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"{name} exists, and CI starts without an environment. Run this in a fresh clone.\n"
-
-
-def test_no_two_files_of_tests_have_one_name() -> None:
-    """pytest takes them for one module. Those that run in Blender are collected in Blender's Python alone."""
-    files = [path.name for path in (REPOSITORY / "tests").rglob("test_*.py") if path.parent.name != "in_blender"]
-    assert sorted(set(files)) == sorted(files)

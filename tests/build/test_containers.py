@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from support.paths import REPOSITORY
+
 # Last, since the recipe has modules of the same names as the tests' own.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "build" / "draft_model"))
+sys.path.append(str(REPOSITORY / "build" / "draft_model"))
 from containers import unpack_group, unpack_sound_set
 
 from omniaudio.errors import UserError

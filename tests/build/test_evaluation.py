@@ -9,9 +9,10 @@ import pytest
 import soundfile
 
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from support.paths import REPOSITORY
 
 # Last, since the recipe has modules of the same names as the tests' own.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "build" / "evaluation"))
+sys.path.append(str(REPOSITORY / "build" / "evaluation"))
 import figures
 from cost import Cost, measure_cost
 from scenes import SECONDS, Group, Listing, Scene, Thing, scenes
@@ -173,7 +174,7 @@ def test_time_and_memory_of_the_command(tmp_path: Path) -> None:
     from PIL import Image  # noqa: PLC0415
 
     Image.new("RGB", (256, 128), (90, 120, 60)).save(tmp_path / "clip.png")
-    cost = measure_cost(tmp_path / "clip.png", 2.0, Path(__file__).resolve().parents[2])
+    cost = measure_cost(tmp_path / "clip.png", 2.0, REPOSITORY)
     assert cost.ratio > 0
     assert min(cost.peak_bytes) > 5e7
     assert cost.weights_bytes > 1e6

@@ -2,13 +2,14 @@
 
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import torch
 
+from support.paths import REPOSITORY
+
 # Last, since the recipe has modules of the same names as the tests' own.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "build" / "draft_model"))
+sys.path.append(str(REPOSITORY / "build" / "draft_model"))
 from exemplars import LIST, Candidate, Exemplar, chosen, filled_up, read_list
 from recordings import read_kinds
 from sources import read_catalogue

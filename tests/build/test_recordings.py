@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from support.paths import REPOSITORY
+
 # Last, since the recipe has modules of the same names as the tests' own.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "build" / "draft_model"))
+sys.path.append(str(REPOSITORY / "build" / "draft_model"))
 from recordings import ACTIVE_LEVEL, RATE, Entry, read_kinds, read_sound, split_recordings, trimmed
 
 from omniaudio.config import load_config
@@ -56,7 +58,7 @@ def test_splits_follow_the_folds_and_else_the_names() -> None:
 
 
 def test_the_config_has_the_kinds_in_the_recipes_order() -> None:
-    recipe = Path(__file__).resolve().parents[2] / "build" / "draft_model"
+    recipe = REPOSITORY / "build" / "draft_model"
     part = load_config(recipe / "stem_config.json").model.conditioning.configs[0]
     assert part.type == "kind_vector"
     assert part.config.kinds == tuple(read_kinds())

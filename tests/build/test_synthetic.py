@@ -1,13 +1,14 @@
 """Sounds made by formulas: of the length asked for, never silent or broken, no two alike, where they should be loud."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from support.paths import REPOSITORY
+
 # Last, since the recipe has modules of the same names as the tests' own.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "build" / "draft_model"))
+sys.path.append(str(REPOSITORY / "build" / "draft_model"))
 from synthetic import MADE
 
 

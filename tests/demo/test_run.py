@@ -11,6 +11,7 @@ import soundfile
 from omniaudio.audio import ambisonics
 from omniaudio.generation.sidecar import Options, Sidecar
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from support.paths import REPOSITORY
 
 RATE = 8000
 
@@ -18,7 +19,7 @@ RATE = 8000
 @pytest.fixture(scope="module")
 def run() -> ModuleType:
     """demo/run.py, which is a script and in no package."""
-    path = Path(__file__).resolve().parents[2] / "demo" / "run.py"
+    path = REPOSITORY / "demo" / "run.py"
     spec = importlib.util.spec_from_file_location("demo_run", path)
     assert spec is not None
     assert spec.loader is not None

@@ -2,12 +2,12 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from support.paths import REPOSITORY
+
 PAGES = ["CONTRIBUTING.md", "SECURITY.md", ".github/PULL_REQUEST_TEMPLATE.md"]
 FOLDERS = ["benchmarks", "blender_addon", "build", "docs", "omniaudio", "omniaudio_client", "osc_bridge", "tests"]
 PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join([*FOLDERS, 'trt_engine'])})/[\w/.-]*[\w/]")

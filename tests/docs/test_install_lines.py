@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-import environments
 import numpy as np
 import pytest
-from panoramas import write_panorama
 from PIL import Image
 
 from omniaudio.errors import ExitCode
+from support import environments
+from support.panoramas import write_panorama
 
 pytestmark = pytest.mark.skipif(environments.os.name != "posix", reason="environments are made of links")
 

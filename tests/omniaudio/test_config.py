@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from small_model import CONFIG, changed, config
 
 from omniaudio.config import MetaClipVision, load_config, parse_config
 from omniaudio.errors import UserError
 from omniaudio.model_zoo.registry import PACKAGED
+from support.small_model import CONFIG, changed, config
 
 
 def test_released_config_says_what_the_released_model_does() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from daw import SECONDS, Daw, free_port
-from panoramas import write_panorama
 from PIL import Image
-from running import Running
 
 from omniaudio_client.discovery import find
+from support.daw import SECONDS, Daw, free_port
+from support.panoramas import write_panorama
+from support.running_service import Running
 
 
 class RunningBridge:

@@ -6,7 +6,8 @@ import sys
 import time
 
 import pytest
-from daw import Daw, free_port
+
+from support.daw import Daw, free_port
 
 COMMAND = [sys.executable, "-m", "omniaudio.cli", "osc", "--child"]
 

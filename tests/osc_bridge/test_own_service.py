@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from daw import Daw, free_port
 
 from omniaudio_client.discovery import find
 from omniaudio_client.http import UNREACHABLE, EngineError
 from osc_bridge.own_service import OwnService
+from support.daw import Daw, free_port
 
 OSC = [sys.executable, "-m", "omniaudio.cli", "osc"]
 QUICK = '{"duration": 0.5, "steps": 2, "model": "draft"}'

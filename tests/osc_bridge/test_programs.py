@@ -1,54 +1,23 @@
 """Other people's programs against the real bridge; each is skipped by its name where it is missing."""
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 from xml.etree import ElementTree
 
 import pytest
 import soundfile
-from daw import free_port
+
+from support.daw import free_port
+from support.paths import REPOSITORY
+from support.programs import needs, started, wait_for
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = Path(__file__).parents[2] / "osc_bridge" / "examples"
+EXAMPLES = REPOSITORY / "osc_bridge" / "examples"
 QUICK = '{"duration": 0.5, "steps": 2}'
-
-
-def needs(program):
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is missing")
-
-
-@contextmanager
-def started(command, log, **more):
-    """A program whose output goes to a file."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, **more
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def wait_for(log, text, seconds=60.0):
-    """The line of a log that holds a text."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for line in log.read_text("utf-8", "replace").splitlines():
-            if text in line:
-                return line
-        time.sleep(0.1)
-    raise AssertionError(f"no “{text}” in: {log.read_text('utf-8', 'replace')}")
 
 
 @needs("oscsend")

@@ -3,91 +3,20 @@ engine is one that can be told when to fail; the bridge, its ledger and the sock
 
 import asyncio
 import json
-import socket
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 
 import pytest
 
 from osc_bridge import bridge as module
-from osc_bridge.bridge import Bridge
-from osc_bridge.engine import JobView, Take
+from osc_bridge.engine import JobView
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError, SceneOptions
 from osc_bridge.packets import Message, read, write
-from osc_bridge.transport import listen_tcp, listen_udp
+from osc_bridge.transport import listen_tcp
+from support.scripted_osc import AWAY, Client, ToldEngine, running
 
-AWAY = RefusedError("unreachable", "The service is away: start it.")
 MANY_FAULTS = json.dumps({f"unknown{number}": 1 for number in range(3000)})
-TAKE = Take(1, "/a.ambix.wav", 4, 48000, 1.0, "")
-
-
-class ToldEngine:
-    """Jobs are named after their requests. What is in `failing` is raised by the call of that name."""
-
-    def __init__(self):
-        self.failing = {}
-        self.states = {}
-        self.calls = []
-
-    def submit(self, entry):
-        self._called("submit")
-        self.states.setdefault(entry.request_id, "running")
-        return entry.request_id
-
-    def look(self, jobs):
-        self._called("look")
-        return [JobView(job, self.states[job], "sound", 0.5, 1.0) for job in jobs]
-
-    def deliver(self, entry):
-        self._called("deliver")
-        return [TAKE]
-
-    def cancel(self, job):
-        self._called("cancel")
-        self.states[job] = "cancelled"
-        return JobView(job, "cancelled", code="cancelled", sentence="It was cancelled.")
-
-    def _called(self, name):
-        self.calls.append(name)
-        if name in self.failing:
-            raise self.failing[name]
-
-
-class Client:
-    """A socket that speaks to a bridge which runs in this thread's loop."""
-
-    def __init__(self, port):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.setblocking(False)
-        self.bridge = ("127.0.0.1", port)
-        self.port = self.socket.getsockname()[1]
-
-    def send(self, verb, *arguments):
-        self.socket.sendto(write(Message(f"/omniaudio/{verb}", arguments)), self.bridge)
-
-    async def hear(self, *verbs, seconds=5.0):
-        async with asyncio.timeout(seconds):
-            while True:
-                (message,) = read(await asyncio.get_running_loop().sock_recv(self.socket, 65_535))
-                if message.address.removeprefix("/omniaudio/") in verbs:
-                    return message.arguments
-
-
-@asynccontextmanager
-async def running(engine, path):
-    with closing(Ledger(path)) as ledger:
-        bridge = Bridge(engine, ledger)
-        udp = await listen_udp("127.0.0.1", 0, bridge.handle)
-        bridge.start(udp)
-        client = Client(udp.get_extra_info("sockname")[1])
-        try:
-            yield client, bridge, ledger
-        finally:
-            client.socket.close()
-            udp.close()
-            await bridge.stop()
 
 
 def full_disk(ledger):

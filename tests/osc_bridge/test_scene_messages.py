@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 import soundfile
-from daw import SECONDS
-from following import Following
 
 from omniaudio_client.discovery import find
 from omniaudio_client.records import JobRequest, PathSource, Progress, SceneSource
+from support.connected_blender import Following
+from support.daw import SECONDS
 
 
 def new_id():

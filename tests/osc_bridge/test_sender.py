@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import threading
-from contextlib import contextmanager
 
 import pytest
 import typer
@@ -13,42 +11,13 @@ from typer.testing import CliRunner
 from osc_bridge import sender as module
 from osc_bridge.commands import register
 from osc_bridge.messages import RefusedError
-from osc_bridge.packets import Message, read, write
+from osc_bridge.packets import Message, write
 from osc_bridge.sender import Outcome, Sender
+from support.scripted_osc import scripted_bridge
 
 app = typer.Typer()
 register(app)
 DONE = ("/a.wav", 4, 48000, "ambix", 1.0, "")
-
-
-@contextmanager
-def bridge(*answers):
-    """Answers the n-th question with the n-th list of messages, and all later ones with the last; its port."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.settimeout(10)
-        asked = []
-
-        def serve():
-            while True:
-                packet, address = listening.recvfrom(65_535)
-                verb = read(packet)[0].address.removeprefix("/omniaudio/")
-                if verb in ("ack", "end"):
-                    return
-                # Before the answer, upon which the test goes on.
-                asked.append(verb)
-                for name, *arguments in answers[min(len(asked), len(answers)) - 1]:
-                    listening.sendto(write(Message(f"/omniaudio/{name}", tuple(arguments))), address)
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        port = listening.getsockname()[1]
-        try:
-            yield port, asked
-        finally:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
-                own.sendto(write(Message("/omniaudio/end")), ("127.0.0.1", port))
-            thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -58,24 +27,32 @@ def quick(monkeypatch):
 
 def test_words_about_other_requests_do_not_keep_it_waiting():
     answer = ("fail", "", "internal", "Its log says why.")
-    with bridge([answer]) as (port, _), Sender("127.0.0.1", port) as sender, pytest.raises(RefusedError, match="No br"):
+    with (
+        scripted_bridge([answer]) as (port, _),
+        Sender("127.0.0.1", port) as sender,
+        pytest.raises(RefusedError, match="No br"),
+    ):
         sender.ask("generate", "a", "/v", "{}", 1.0, lambda _: None)
 
 
 def test_a_scene_is_asked_for_without_a_clip():
-    with bridge([("done", "a", 1, *DONE)]) as (port, asked):
+    with scripted_bridge([("done", "a", 1, *DONE)]) as (port, asked):
         ran = CliRunner().invoke(app, ["osc-send", "--scene", "--id", "a", "--port", str(port)])
         assert json.loads(ran.stdout)["takes"][0]["path"] == "/a.wav"
         assert asked == ["generate_scene"]
 
 
 def test_localhost_is_where_the_bridge_listens():
-    with bridge([("done", "a", 1, *DONE)]) as (port, _), Sender("localhost", port) as sender:
+    with scripted_bridge([("done", "a", 1, *DONE)]) as (port, _), Sender("localhost", port) as sender:
         assert sender.ask("generate", "a", "/v", "{}", 5.0, lambda _: None).state == "done"
 
 
 def test_nobody_else_is_listened_to():
-    with bridge([]) as (port, _), Sender("127.0.0.1", port) as sender, socket.socket(type=socket.SOCK_DGRAM) as other:
+    with (
+        scripted_bridge([]) as (port, _),
+        Sender("127.0.0.1", port) as sender,
+        socket.socket(type=socket.SOCK_DGRAM) as other,
+    ):
         sender.send("ping")
         own = sender._socket.getsockname()
         other.sendto(write(Message("/omniaudio/done", ("a", 1, *DONE))), own)
@@ -84,7 +61,7 @@ def test_nobody_else_is_listened_to():
 
 def test_cancel_waits_for_the_end_and_is_said_again_where_it_was_lost():
     cancelled = ("fail", "a", "cancelled", "It was cancelled.")
-    with bridge([], [], [cancelled]) as (port, asked):
+    with scripted_bridge([], [], [cancelled]) as (port, asked):
         ran = CliRunner().invoke(app, ["osc-send", "--cancel", "--id", "a", "--port", str(port)])
         assert (ran.exit_code, ran.stdout) == (0, "a is cancelled.\n")
         assert asked == ["cancel"] * 3
@@ -93,14 +70,14 @@ def test_cancel_waits_for_the_end_and_is_said_again_where_it_was_lost():
 def test_the_result_file_is_there_from_the_beginning_and_is_not_written_again_after_the_end(tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(Outcome, "write", lambda self, path: written.append(self.state))
-    with bridge([("accepted", "a", "job"), ("done", "a", 1, *DONE)]) as (port, _):
+    with scripted_bridge([("accepted", "a", "job"), ("done", "a", 1, *DONE)]) as (port, _):
         CliRunner().invoke(app, ["osc-send", "/v", "--id", "a", "--port", str(port), "--result", str(tmp_path / "r")])
     assert written == ["sent", "accepted", "done"]
 
 
 def test_a_result_file_that_cannot_be_written_is_named(tmp_path):
     result = tmp_path / "missing" / "r.json"
-    with bridge([("accepted", "a", "job")]) as (port, _):
+    with scripted_bridge([("accepted", "a", "job")]) as (port, _):
         ran = CliRunner().invoke(app, ["osc-send", "/v", "--port", str(port), "--result", str(result)])
     assert "--result" in str(ran.exception)
 
@@ -131,6 +108,6 @@ def test_a_reader_that_has_the_file_open_is_waited_for(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_asked_for_is_said(arguments, said):
-    with bridge([]) as (port, _):
+    with scripted_bridge([]) as (port, _):
         ran = CliRunner().invoke(app, ["osc-send", *arguments, "--port", str(port)])
     assert said in str(ran.exception)

@@ -13,10 +13,6 @@ from uuid import uuid4
 import pytest
 import soundfile
 import typer
-from daw import free_port
-from test_programs import needs, started, wait_for
-from test_robust import AWAY, ToldEngine, running
-from test_sender import bridge as told_bridge
 from typer.testing import CliRunner
 
 from omniaudio.recognition.sources import Sources
@@ -26,6 +22,9 @@ from osc_bridge.commands import register
 from osc_bridge.engine import Inspected, Sounding
 from osc_bridge.ledger import Entry, Ledger
 from osc_bridge.messages import InspectOptions, Options, SceneOptions
+from support.daw import free_port
+from support.programs import needs, started, wait_for
+from support.scripted_osc import AWAY, ToldEngine, running, scripted_bridge
 
 DOG = {"kind": "dog", "path": [{"time": 0, "azimuth": 90, "elevation": 0}]}
 SOURCES = {"seconds": 1, "sources": [DOG], "bed": {"kind": "rain"}}
@@ -185,7 +184,7 @@ def test_each_source_is_told_until_the_end_is_acknowledged(quick, tmp_path):
 def test_osc_send_asks_again_for_a_source_that_was_lost(quick):
     end = ("inspected", "a", 2, "rain", "/kept/a.json")
     every = [("source", *values) for values in TOLD]
-    with told_bridge([every[1], end], [every[0], end]) as (port, asked):
+    with scripted_bridge([every[1], end], [every[0], end]) as (port, asked):
         sent = CliRunner().invoke(app, ["osc-send", "/v.mp4", "--inspect", "--id", "a", "--port", str(port)])
     assert sent.exit_code == 0, sent.output
     said = json.loads(sent.output)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daw import Daw, free_port
-from running import Running
 
 from omniaudio_client.discovery import find
+from support.daw import Daw, free_port
+from support.running_service import Running
 
 OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
 

@@ -1,13 +1,9 @@
 """Models to generate with."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from panoramas import write_panorama
-from running import Running
 
 from omniaudio.model_zoo import registry
 from trt_engine.compile.bundle import BUNDLE_FILE
@@ -27,9 +23,8 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> registry.Model:
     """
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    from released_form import models_in, write_config  # noqa: PLC0415 - needs torch
-
     from benchmarks.prepare import MODEL, write_model  # noqa: PLC0415
+    from support.released_form import models_in, write_config  # noqa: PLC0415 - needs torch
     from trt_engine.bundling.export import export_model  # noqa: PLC0415
 
     base = tmp_path_factory.getbasetemp()
@@ -39,18 +34,3 @@ def joint(tmp_path_factory: pytest.TempPathFactory) -> registry.Model:
             folder.mkdir(exist_ok=True)
             export_model(write_model(write_config(folder / "config.json"), folder))
         return registry.find(MODEL)
-
-
-@pytest.fixture(scope="session")
-def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A still panorama whose edges meet."""
-    return write_panorama(tmp_path_factory.mktemp("pictures") / "panorama.png")
-
-
-@pytest.fixture(scope="session")
-def engine(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """`omniaudio serve` with the draft model, as a process; it may read what lies under pytest's folder."""
-    service = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
-    service.start()
-    yield service
-    service.stop()

@@ -17,11 +17,12 @@ from types import ModuleType
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[3]
+from support.paths import REPOSITORY, SHARED
+
 PACKAGE = "bl_ext.user_default.omniaudio"
 ENGINES = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
 DRAFT = REPOSITORY / "omniaudio" / "model_zoo" / "checkpoints" / "draft" / "bundle.json"
-FILM = REPOSITORY.parent / "shared" / "media" / "ricoh_360_mono.mp4"  # 360°, at 30 frames a second
+FILM = SHARED / "media" / "ricoh_360_mono.mp4"  # 360°, at 30 frames a second
 FILM_FRAMES = 1202
 
 if importlib.util.find_spec("bpy") is None:

@@ -8,12 +8,12 @@ from types import ModuleType
 import bpy
 import pytest
 
+from support.paths import SHARED
+
 Modules = Callable[[str], ModuleType]
 Numbered = Callable[..., list[Path]]
 
-FILM = (
-    Path(__file__).resolve().parents[4] / "shared" / "media" / "ricoh_360_mono.mp4"
-).resolve()  # 1202 frames at 30 a second
+FILM = (SHARED / "media" / "ricoh_360_mono.mp4").resolve()  # 1202 frames at 30 a second
 
 
 @pytest.fixture

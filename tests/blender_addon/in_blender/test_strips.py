@@ -11,10 +11,12 @@ import bpy
 import numpy as np
 import pytest
 
+from support.paths import SHARED
+
 Modules = Callable[[str], ModuleType]
 Takes = Callable[..., object]
 
-FILM = Path(__file__).resolve().parents[4] / "shared" / "media" / "ricoh_360_mono.mp4"
+FILM = SHARED / "media" / "ricoh_360_mono.mp4"
 RATES = [(12, 1.0), (24, 1.001), (24, 1.0), (25, 1.0), (30, 1.001), (30, 1.0), (48, 1.0), (60, 1.001), (120, 1.0)]
 
 

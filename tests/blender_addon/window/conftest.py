@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from live_blender import LiveBlender, environment
-from panoramas import write_panorama
-from screen import REPOSITORY, Screen, in_blender_s_system
+
+from support.blender_window.live_blender import LiveBlender, environment
+from support.blender_window.screen import REPOSITORY, Screen, in_blender_s_system
 
 ARTEFACTS = REPOSITORY / "artefacts" / "window"
 FRAMES = 90
@@ -113,12 +113,6 @@ def start_blender(installed: Path, engine_program: Path, tmp_path: Path) -> Iter
 def live_blender(start_blender: Callable[..., LiveBlender]) -> LiveBlender:
     """One, with the file that it starts with."""
     return start_blender()
-
-
-@pytest.fixture(scope="session")
-def panorama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A 360° picture."""
-    return write_panorama(tmp_path_factory.mktemp("pictures") / "panorama.png")
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from live_blender import LiveBlender, wait_for
+
+from support.blender_window.live_blender import LiveBlender, wait_for
 
 GENERATE, CANCEL = "bpy.ops.omniaudio.generate(", "bpy.ops.omniaudio.cancel("
 FROM_RIGHT = 49

@@ -4,8 +4,8 @@ import time
 import wave
 from pathlib import Path
 
-from daw import Daw, free_port
-from live_blender import LiveBlender
+from support.blender_window.live_blender import LiveBlender
+from support.daw import Daw, free_port
 
 HEADER_BELOW_BUTTON = 39
 """Pixels from the button that generates to the header of the panel below."""

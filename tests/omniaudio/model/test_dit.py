@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from small_model import config, numbers
 
 from omniaudio.model.dit import DiffusionTransformer, RotaryEmbedding, rotate
+from support.small_model import config, numbers
 
 
 def _transformer(**diffusion: object) -> DiffusionTransformer:

@@ -1,8 +1,8 @@
 import torch
-from small_model import config, numbers
-from stem_model import stem_config
 
 from omniaudio.model.omniaudio import OmniAudio
+from support.small_model import config, numbers
+from support.stem_model import stem_config
 
 
 def _filled(model: OmniAudio) -> OmniAudio:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_model import checkpoint_tensors, config, numbers
 
 from omniaudio.config import load_config
 from omniaudio.errors import UserError
@@ -19,8 +18,9 @@ from omniaudio.model.checkpoint import check_tensors, load_model, released_tenso
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model.parity import relative_errors
 from omniaudio.model_zoo.registry import PACKAGED
+from support.paths import DATA
+from support.small_model import checkpoint_tensors, config, numbers
 
-HERE = Path(__file__).parent
 LATENT_FRAMES = 12
 
 CASES = {
@@ -31,7 +31,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def released() -> dict[str, torch.Tensor]:
-    return load_file(HERE / "released.safetensors")
+    return load_file(DATA / "released.safetensors")
 
 
 def _model(tmp_path: Path, **diffusion: object) -> OmniAudio:
@@ -81,7 +81,7 @@ def test_all_figures_of_the_released_code(shared: Path) -> None:
 
 
 def test_full_size_model_has_exactly_the_released_checkpoints_tensors() -> None:
-    expected = json.loads(gzip.decompress((HERE / "checkpoint_keys.json.gz").read_bytes()))
+    expected = json.loads(gzip.decompress((DATA / "checkpoint_keys.json.gz").read_bytes()))
     full = load_config(PACKAGED / "omniaudio")
     with torch.device("meta"):
         tensors = dict(released_tensors(OmniAudio(full)))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from stem_model import STEM, stem_config
 
 from omniaudio.config import parse_config
 from omniaudio.errors import UserError
@@ -13,6 +12,7 @@ from omniaudio.generation.sampler import euler, guided
 from omniaudio.model.checkpoint import load_model, save_weights
 from omniaudio.model.gaussian_skip import GaussianSkip
 from omniaudio.model.omniaudio import OmniAudio
+from support.stem_model import STEM, stem_config
 
 
 @pytest.fixture

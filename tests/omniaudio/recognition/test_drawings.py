@@ -12,9 +12,10 @@ from omniaudio.recognition.drawings import DrawingsHead, balanced
 from omniaudio.recognition.finder import Finder
 from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.training.scenes import Billboard, render
+from support.paths import REPOSITORY
 
 TABLE = kinds.load()
-ASSETS = Path(__file__).parents[3] / "demo" / "assets"
+ASSETS = REPOSITORY / "demo" / "assets"
 
 
 def _stored(folder: Path, learnt: list[str]) -> Path:

@@ -2,16 +2,16 @@
 
 import re
 from importlib.resources import files
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from omniaudio.recognition import kinds
+from support.paths import DATA
 
-AUDIOSET = set((Path(__file__).parent / "audioset_labels.txt").read_text("utf-8").splitlines())
+AUDIOSET = set((DATA / "audioset_labels.txt").read_text("utf-8").splitlines())
 """The 521 classes that YAMNet knows."""
-COCO = set((Path(__file__).parent / "coco_classes.txt").read_text("utf-8").splitlines())
+COCO = set((DATA / "coco_classes.txt").read_text("utf-8").splitlines())
 """The 80 classes that a COCO detector knows."""
 TABLE = files("omniaudio_client").joinpath("kinds.toml").read_text("utf-8")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from stem_model import stem_config
 
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.training.stages import SAVE_EVERY, Batch, Stage, Trainer, flow_loss
+from support.stem_model import stem_config
 
 STAGE = Stage("test", steps=40, batch=4, everything=0.5, dropout=0.2, warm_up=5)
 

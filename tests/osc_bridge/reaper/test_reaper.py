@@ -13,9 +13,10 @@ from xml.etree import ElementTree
 import pytest
 
 from osc_bridge.packets import Message, read, write
+from support.paths import REPOSITORY
 
 FOLDER = Path(__file__).parent
-SCRIPT = FOLDER.parents[2] / "osc_bridge" / "reaper" / "OmniAudio" / "omniaudio_Generate spatial audio.lua"
+SCRIPT = REPOSITORY / "osc_bridge" / "reaper" / "OmniAudio" / "omniaudio_Generate spatial audio.lua"
 
 pytestmark = pytest.mark.skipif(shutil.which("lua5.4") is None, reason="lua5.4 is missing")
 
@@ -146,7 +147,7 @@ def test_a_field_that_is_no_number_is_named(bridge, clip, tmp_path):
 
 def test_reapacks_index_names_the_script_and_where_it_is_fetched(tmp_path):
     written = tmp_path / "index.xml"
-    build = FOLDER.parents[2] / "build" / "build_reapack.py"
+    build = REPOSITORY / "build" / "build_reapack.py"
     subprocess.run([sys.executable, build, "https://example.org/reaper/", "-o", written], check=True)
     root = ElementTree.parse(written).getroot()
     (package,) = root.iterfind("category/reapack")

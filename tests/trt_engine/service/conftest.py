@@ -1,18 +1,8 @@
-"""A clip for quick jobs."""
+"""Services leave cores to the other tests."""
 
 import os
-from pathlib import Path
 
 import pytest
-from PIL import Image
-
-
-@pytest.fixture(scope="session")
-def still(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small still panorama."""
-    path = tmp_path_factory.mktemp("stills") / "still.png"
-    Image.open(panorama).resize((256, 128)).save(path)
-    return path
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from quick import ended, request, supervised
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from support.jobs import ended, request, supervised
 
 
 async def main(folder: Path, source: Path, count: int, steps: int) -> None:

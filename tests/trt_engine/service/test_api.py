@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Answer, Client, serving
 
 from omniaudio.model_zoo import registry
+from support.http_service import Answer, Client, serving
 from trt_engine.service.api import server
 from trt_engine.service.settings import LOG, MEDIA, Settings
 

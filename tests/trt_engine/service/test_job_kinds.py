@@ -11,9 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from films import cut_off, write_noise
-from refusing import broken
-from running import Running
 
 from omniaudio.audio.ambisonics import Convention, convert
 from omniaudio.audio.binaural import Listen, listen
@@ -33,6 +30,9 @@ from omniaudio_client.records import (
     PathSource,
     TurnRequest,
 )
+from support.client_errors import broken
+from support.running_service import Running
+from support.videos import cut_off, write_noise
 from trt_engine.service.api.catalogue import model_list
 
 RATE = 48_000

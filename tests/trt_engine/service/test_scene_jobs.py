@@ -9,13 +9,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from following import Following
-from refusing import broken
-from running import Running
-from serving import serving
 
 from omniaudio_client.client import Client
 from omniaudio_client.records import Job, JobRequest, MediaSource, PathSource, Progress, SceneSource
+from support.client_errors import broken
+from support.connected_blender import Following
+from support.http_service import serving
+from support.running_service import Running
 from trt_engine.service.jobs import blenders
 from trt_engine.service.settings import TOKEN, Settings
 

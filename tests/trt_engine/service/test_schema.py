@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import serving
 
 from omniaudio.model_zoo import registry
+from support.http_service import serving
+from support.paths import REPOSITORY
 from trt_engine.service.api.routes import create_api
 from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.settings import LOG, Settings
 
-PAGE = Path(__file__).parents[3] / "docs" / "service.md"
+PAGE = REPOSITORY / "docs" / "service.md"
 BEGIN, END = "<!-- endpoints -->\n", "<!-- /endpoints -->"
 REFUSED = "#/components/schemas/ErrorAnswer"
 

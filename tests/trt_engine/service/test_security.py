@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serving import Client, serving
 
 from omniaudio.errors import UserError
+from support.http_service import Client, serving
 from trt_engine.service.api.security import token
 from trt_engine.service.api.server import Service
 from trt_engine.service.settings import TOKEN, Settings

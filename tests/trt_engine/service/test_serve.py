@@ -16,11 +16,11 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from following import Following
 
 from omniaudio.errors import UserError
 from omniaudio_client.discovery import find
 from omniaudio_client.records import JobRequest, PathSource
+from support.connected_blender import Following
 from trt_engine.commands.serve import serve
 from trt_engine.service.settings import ADDRESS, TOKEN
 

@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from films import cut_off, write_noise
-from refusing import broken
-from running import Running
 
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.networks import OnnxNetworks
@@ -18,6 +15,9 @@ from omniaudio.recognition.recognise import recognise
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import Again, InspectRequest, Job, JobRequest, MediaSource, PathSource
+from support.client_errors import broken
+from support.running_service import Running
+from support.videos import cut_off, write_noise
 
 QUICK: dict[str, Any] = {"model": "draft", "duration": 1.0, "steps": 2, "preview": False, "map": False}
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from quick import fill, request, small_disk
 
 from omniaudio.errors import UserError
+from support.jobs import fill, request, small_disk
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.jobs import store as store_module
 from trt_engine.service.jobs.store import SCHEMA, Lane, Store

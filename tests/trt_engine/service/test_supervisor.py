@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from quick import ended, fill, long, request, sampling, small_disk, supervised, worker_processes
 
 from omniaudio import cli
 from omniaudio.errors import UserError
 from omniaudio.model_zoo import registry
+from support.jobs import ended, fill, long, request, sampling, small_disk, supervised, worker_processes
 from trt_engine.service.errors import ServiceError
 from trt_engine.service.jobs import folders
 from trt_engine.service.jobs.folders import Folders

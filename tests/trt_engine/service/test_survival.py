@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from quick import ended, long, request, sampling, supervised, worker_processes
 
 from omniaudio_client.discovery import find
 from omniaudio_client.records import JobRequest, PathSource
+from support.jobs import ended, long, request, sampling, supervised, worker_processes
 from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
 from trt_engine.service.settings import ADDRESS, DATABASE
 from trt_engine.service.worker.sealing import RESULT_FILE

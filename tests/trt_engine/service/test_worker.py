@@ -17,9 +17,9 @@ from uuid import uuid4
 import psutil
 import pytest
 from PIL import Image
-from quick import fill, long, request, small_disk
 
 from omniaudio.model_zoo import registry
+from support.jobs import fill, long, request, small_disk
 from trt_engine.service.models import ErrorCode, JobRequest, Result
 from trt_engine.service.worker.messages import (
     EVENTS,

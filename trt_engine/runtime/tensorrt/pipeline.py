@@ -1,7 +1,7 @@
 """A model's stages by TensorRT or TensorRT-RTX: from the picture to the latents nothing leaves the device.
 
 Like the modules below it, this was written against the interfaces of the installed bindings and has not been run on a
-GPU; the arithmetic of its sampler is tested by `tests/trt_engine/test_update.py` in ONNX Runtime.
+GPU; the arithmetic of its sampler is tested by `tests/trt_engine/graphs/test_sampler_step.py` in ONNX Runtime.
 """
 
 import hashlib
