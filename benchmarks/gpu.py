@@ -195,7 +195,7 @@ class Bench:
 
     def _video(self, clip: Path) -> Compute:
         from benchmarks.generate import write_clip  # noqa: PLC0415 - needs PyAV, which a machine with a GPU may lack
-        from omniaudio.video.clip import frames  # noqa: PLC0415
+        from omniaudio.video.clip import Clip  # noqa: PLC0415
         from omniaudio.video.panorama import vision_inputs  # noqa: PLC0415
 
         write_clip(clip, VIDEO_SECONDS)
@@ -204,7 +204,7 @@ class Bench:
         def decode() -> Tensor:
             seen = [
                 vision_inputs(frame.image, "metaclip")
-                for frame in frames(clip, self.config.omniaudio.frame_rate, 0.0, self.config.duration)
+                for frame in Clip(clip).frames(self.config.omniaudio.frame_rate, 0.0, self.config.duration)
             ]
             pictures = {name: np.stack([one[name] for one in seen]) for name in self.inputs.pictures}
             for name, found in pictures.items():

@@ -64,9 +64,10 @@ def _find_sources(clip: Path, target: Path, as_json: bool) -> None:
     from omniaudio.recognition.networks import OnnxNetworks  # noqa: PLC0415 - other commands start without it
     from omniaudio.recognition.recognise import recognise  # noqa: PLC0415
     from omniaudio.recognition.sources import as_text  # noqa: PLC0415
+    from omniaudio.video.clip import Clip  # noqa: PLC0415
 
     check_output(target, ".json", clip)
-    found = recognise(clip, OnnxNetworks())
+    found = recognise(Clip(clip), OnnxNetworks())
     found.write(target)
     if as_json:
         typer.echo(found.model_dump_json(indent=2))

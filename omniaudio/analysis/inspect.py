@@ -18,7 +18,8 @@ from omniaudio.audio.loudness import TruePeakMeter, decibels
 from omniaudio.audio.reader import SoundFile, check_header, read_header
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.paths import check_name, check_readable
-from omniaudio.video import clip as video
+from omniaudio.video.clip import Clip
+from omniaudio.video.probe import ClipInfo
 from omniaudio.video.sphere import is_stretched, why_no_sphere
 from omniaudio.video.stills import is_sequence
 
@@ -99,7 +100,7 @@ class PanoramaReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["picture"] = "picture"
-    clip: video.VideoInfo
+    clip: ClipInfo
     is_panorama: bool
     why_not: str | None = Field(description="None for a panorama")
 
@@ -228,9 +229,9 @@ def _moment(second: int, moments: Floats) -> Moment:
 
 
 def _describe_picture(path: Path) -> PanoramaReport:
-    clip = video.probe(path)
+    clip = Clip(path)
     reason = why_no_sphere(clip)
-    return PanoramaReport(clip=clip, is_panorama=reason is None, why_not=reason)
+    return PanoramaReport(clip=clip.info, is_panorama=reason is None, why_not=reason)
 
 
 def as_text(report: SoundReport | PanoramaReport) -> Group:
@@ -248,7 +249,7 @@ def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
         ("360°", f"yes{projection}{_stretched(clip)}" if report.is_panorama else f"no: {report.why_not}"),
         (
             "picture",
-            f"{clip.picture_width} × {clip.picture_height} (stored {clip.width} × {clip.height}, {_aspect(clip)})",
+            f"{clip.frame_width} × {clip.frame_height} (stored {clip.width} × {clip.height}, {_aspect(clip)})",
         ),
         ("stereo", f"{clip.stereo} ({'declared' if clip.stereo_declared else 'by its picture'})"),
     ]
@@ -267,11 +268,11 @@ def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
     return [*facts, ("sound", f"{clip.audio_channels} channels" if clip.has_audio else "none")]
 
 
-def _stretched(clip: video.VideoInfo) -> str:
+def _stretched(clip: ClipInfo) -> str:
     return f", stretched from {clip.aspect:.2f}:1 to the whole sphere" if is_stretched(clip) else ""
 
 
-def _aspect(clip: video.VideoInfo) -> str:
+def _aspect(clip: ClipInfo) -> str:
     return f"pixel aspect {clip.pixel_aspect.numerator}:{clip.pixel_aspect.denominator}"
 
 

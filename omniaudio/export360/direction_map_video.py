@@ -24,8 +24,10 @@ from omniaudio.files import replacing
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath
 from omniaudio.progress import Progress, Report, Task
-from omniaudio.video import clip
+from omniaudio.video.clip import Clip, Frame
 from omniaudio.video.h264 import PictureEncoder
+from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, Picture
+from omniaudio.video.time_range import time_range
 
 Pixels = npt.NDArray[np.float32]
 
@@ -73,8 +75,9 @@ def draw_movie(request: MapMovie, report: Callable[[Report], None]) -> Path:
     """
     sound = open_sound(request.sound)
     check_output(request.output, ".mp4", request.sound, request.picture)
-    info = clip.probe(request.picture)
-    start, rest = clip.time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
+    clip = Clip(request.picture)
+    info = clip.info
+    start, rest = time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
     rate = _rate(info)
     count = max(1, ceil(round(sound.seconds * rate, 6)))
     progress = Progress(report, [Task("listen", count, 0.01), Task("draw", count, 0.06)])
@@ -86,7 +89,7 @@ def draw_movie(request: MapMovie, report: Callable[[Report], None]) -> Path:
             progress.advance("listen")
         loudest = loudness_around(np.array(peaks), float(rate))
         progress.begin("draw")
-        pictures = _held(clip.frames(request.picture, float(rate), start, min(rest, sound.seconds)))
+        pictures = _held(clip.frames(float(rate), start, min(rest, sound.seconds)))
         with av.open(f"file:{partial}", "w", format="mp4", options={"movflags": "faststart"}) as film:
             encoder = PictureEncoder(film, (2 * HEIGHT, HEIGHT), rate)
 
@@ -111,8 +114,8 @@ def loudness_around(peaks: Floats, rate: float) -> Floats:
     return np.maximum(around, np.max(peaks) * 10 ** (-_DEEPEST_DB / 10))
 
 
-def _rate(info: clip.VideoInfo) -> Fraction:
-    rate = info.fps or clip.SEQUENCE_RATE
+def _rate(info: ClipInfo) -> Fraction:
+    rate = info.fps or SEQUENCE_RATE
     while rate > FASTEST:
         rate /= 2
     return rate
@@ -142,9 +145,9 @@ def _windows(sound: SoundFile, rate: Fraction, count: int) -> Iterator[Sound]:
         yield np.pad(inside, ((0, 0), (before, length - before - inside.shape[1])))
 
 
-def _held(frames: Iterator[clip.Frame]) -> Iterator[Pixels]:
+def _held(frames: Iterator[Frame]) -> Iterator[Pixels]:
     """The pictures' backgrounds, each made once; the last one stays."""
-    source: clip.Picture | None = None
+    source: Picture | None = None
     made: Pixels | None = None
     for frame in frames:
         if made is None or frame.image is not source:

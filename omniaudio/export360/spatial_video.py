@@ -21,11 +21,12 @@ from omniaudio.files import replacing
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath
 from omniaudio.progress import Progress, Report, Task
-from omniaudio.video import clip as video
+from omniaudio.video.clip import Clip
 from omniaudio.video.container import Stereo, open_file
 from omniaudio.video.h264 import even
 from omniaudio.video.mp4_boxes import mark_spatial
 from omniaudio.video.sphere import check_sphere
+from omniaudio.video.time_range import check_truncation, time_range
 
 _CONTAINER = {Codec.PCM: "mov", Codec.OPUS: "mp4", Codec.AAC: "mp4"}
 _STEPS_A_SECOND = 10
@@ -86,11 +87,12 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
     container = _CONTAINER[request.codec]
     sound = open_sound(request.sound)
     check_output(request.output, f".{container}", request.sound, request.picture)
-    info = video.probe(request.picture)
-    video.check_truncation(info, request.picture_start + sound.seconds, request.allow_truncated)
-    start, _ = video.time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
+    clip = Clip(request.picture)
+    info = clip.info
+    check_truncation(info, request.picture_start + sound.seconds, request.allow_truncated)
+    start, _ = time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
     if not request.force:
-        check_sphere(info, start, sound.seconds)
+        check_sphere(clip, start, sound.seconds)
     stereo = request.stereo or info.stereo
     part = Part(info, start, audio_track.length(sound) / audio_track.RATE)
     with (

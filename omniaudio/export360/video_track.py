@@ -18,10 +18,10 @@ import av.error
 import numpy as np
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.video.clip import SEQUENCE_RATE, VideoInfo, whole_picture
 from omniaudio.video.container import open_file, video_stream
 from omniaudio.video.h264 import PictureEncoder, fitted
 from omniaudio.video.panorama import Picture
+from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, whole_frame
 from omniaudio.video.stills import sequence_files
 from omniaudio.video.timeline import TimedFrame, timed_frames, timeline
 
@@ -45,7 +45,7 @@ _LEAST_SHOWN = 1e-3
 class Part(NamedTuple):
     """A part of a clip, in seconds; it may end after the clip does."""
 
-    info: VideoInfo
+    info: ClipInfo
     start: float
     seconds: float
 
@@ -60,7 +60,7 @@ class NotCopyableError(Exception):
     takes."""
 
 
-def is_copyable(info: VideoInfo, container: str) -> bool:
+def is_copyable(info: ClipInfo, container: str) -> bool:
     """Whether a clip's packets may be copied to a container ("mp4" or "mov"), as far as the clip's kind tells."""
     return info.kind == "video" and info.stored_as_shown and info.codec in COPIED[container]
 
@@ -98,7 +98,7 @@ def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
     return lasting(_encoded(encoder, part), part.seconds)
 
 
-def upright_size(info: VideoInfo) -> tuple[int, int]:
+def upright_size(info: ClipInfo) -> tuple[int, int]:
     """Width and height of a clip's whole pictures, in stored pixels, once they are upright."""
     return (info.width, info.height) if info.rotation % 180 == 0 else (info.height, info.width)
 
@@ -177,7 +177,7 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
 
 def _repeated(encoder: PictureEncoder, part: Part) -> Packets:
     """A still, again and again, for players that seek by pictures; repetitions take next to no room."""
-    picture = encoder.convert(_as_frame(whole_picture(part.info, part.info.path)))
+    picture = encoder.convert(_as_frame(whole_frame(part.info, part.info.path)))
     for place in range(max(1, ceil((part.seconds - _LEAST_SHOWN) * STILL_RATE))):
         yield from encoder.encode(picture, float(place / STILL_RATE))
     yield from encoder.finish()
@@ -231,17 +231,17 @@ def _frames(part: Part) -> Iterator[TimedFrame]:
             if info.stored_as_shown:
                 yield time, frame
             else:
-                yield time, _as_frame(_left_eye_first(whole_picture(info, frame), info))
+                yield time, _as_frame(_left_eye_first(whole_frame(info, frame), info))
     else:
         assert info.fps is not None
         files = [(float(place / info.fps), file) for place, file in sequence_files(info.path)]
         before = sum(time - start < part.half_a_picture for time, _ in files)
         for time, file in files[max(0, before - 1) :]:  # from the one that is shown first
             if time - start < seconds:
-                yield time, _as_frame(whole_picture(info, file))
+                yield time, _as_frame(whole_frame(info, file))
 
 
-def _left_eye_first(picture: Picture, info: VideoInfo) -> Picture:
+def _left_eye_first(picture: Picture, info: ClipInfo) -> Picture:
     if not info.right_eye_first:
         return picture
     axis = 0 if info.stereo == "top-bottom" else 1

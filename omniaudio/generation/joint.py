@@ -8,7 +8,6 @@ from omniaudio.generation.inpainting import known_latents, splice
 from omniaudio.generation.pipeline import Generation, Stages
 from omniaudio.generation.take_sound import TakeSound, Wanted
 from omniaudio.progress import Report
-from omniaudio.video import clip
 
 
 class JointTakes:
@@ -28,7 +27,7 @@ class JointTakes:
         self._generation = Generation(stages, seconds, wanted.chosen, report)
         try:
             frame_rate, shown = stages.config.omniaudio.frame_rate, min(seconds, wanted.seconds - skipped)
-            pictures = clip.frames(wanted.clip, frame_rate, wanted.start + skipped, shown)
+            pictures = wanted.clip.frames(frame_rate, wanted.start + skipped, shown)
             self._generation.look(frame.image for frame in pictures)
             held = None if cut is None else known_latents(cut, stages.encode, stages.config)
             self._latents = self._generation.sample(held)

@@ -2,20 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from omniaudio.audio.ambisonics import Sound
 from omniaudio.generation.exemplars import Exemplar
 from omniaudio.generation.inpainting import Crop
 from omniaudio.generation.pipeline import Settings
 from omniaudio.recognition.sources import Sources
+from omniaudio.video.clip import Clip
 
 
 @dataclass(frozen=True)
 class Wanted:
     """The sound of a part of a clip."""
 
-    clip: Path
+    clip: Clip
     start: float
     """Seconds into the clip."""
     seconds: float

@@ -1,6 +1,5 @@
 """A request carried out: from a clip to the files of every take."""
 
-import hashlib
 import logging
 import os
 import shutil
@@ -29,14 +28,15 @@ from omniaudio.generation.take_files import derived_from, named_paths, write_sou
 from omniaudio.generation.take_sound import Wanted
 from omniaudio.limits import MOST_TAKES, Guidance, Order, OutputRate, Seed, Steps, Takes, Variation
 from omniaudio.output import check_output
-from omniaudio.paths import InputPath, OutputPath, check_name, check_readable
+from omniaudio.paths import InputPath, OutputPath, check_name
 from omniaudio.progress import Report
 from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.recognise import MOST_SOURCES
 from omniaudio.recognition.sources import Sources
-from omniaudio.video import clip as video
+from omniaudio.video.clip import Clip, clip_sha256
 from omniaudio.video.sphere import check_sphere
-from omniaudio.video.stills import is_sequence, sequence_files
+from omniaudio.video.stills import is_sequence
+from omniaudio.video.time_range import wanted_range
 
 Float32 = NDArray[np.float32]
 
@@ -129,7 +129,7 @@ def generate(
         variation=chosen.variation,
         order=wanted.order,
     )
-    input_sha256 = clip_sha256(request.input)
+    input_sha256 = wanted.clip.sha256
     sound_sha256 = "" if request.again is None else file_sha256(request.again.sound)
     making: JointTakes | SourceTakes
     if kinds_of(stages.config):
@@ -137,7 +137,7 @@ def generate(
     else:
         making = JointTakes(stages, wanted, report)
     try:
-        background = video.frame_at(request.input, wanted.start + wanted.seconds / 2) if request.map else None
+        background = wanted.clip.frame_at(wanted.start + wanted.seconds / 2) if request.map else None
         takes = []
         for number, path in paths(request):
             with together(path.parent) as folder, making.take(number, folder) as made:
@@ -198,12 +198,12 @@ def _wanted(request: Request, stages: Stages) -> Wanted:
         )
     part = None if request.again is None else open_part(request.again)
     rate = part.sound.rate if part is not None else request.rate or stages.config.sample_rate
-    start, seconds = check(request, rate)
+    clip, start, seconds = check(request, rate)
     cut = None
     if part is not None:
         cut = without_context(part) if by_source else crop(part, stages.config)
     return Wanted(
-        clip=request.input,
+        clip=clip,
         start=start,
         seconds=seconds,
         rate=rate,
@@ -312,7 +312,7 @@ def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again
     return Again(sound=sound, start=made.start, duration=made.duration, gain_db=made.gain_db)
 
 
-def check(request: Request, rate: int) -> tuple[float, float]:
+def check(request: Request, rate: int) -> tuple[Clip, float, float]:
     """Whether a request can be carried out, before minutes are spent on it.
 
     Args:
@@ -320,21 +320,21 @@ def check(request: Request, rate: int) -> tuple[float, float]:
         rate: of the sound, in Hz.
 
     Returns:
-        The start and the length of the clip's part, in seconds.
+        The clip, and the start and the length of its part in seconds.
 
     Raises:
         UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
     """
-    info = video.probe(request.input)
+    clip = Clip(request.input)
     duration = request.duration if request.again is None else _length_of_take(request, request.again)
-    start, seconds = video.wanted_range(info, request.start, duration, request.allow_truncated)
+    start, seconds = wanted_range(clip.info, request.start, duration, request.allow_truncated)
     samples = round(seconds * rate)
     if samples < 1:
         raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)
     check_target(request, samples)
     if not request.force:
-        check_sphere(info, start, seconds)
-    return start, seconds
+        check_sphere(clip, start, seconds)
+    return clip, start, seconds
 
 
 def check_target(request: Request, samples: int) -> None:
@@ -378,15 +378,6 @@ def _length_of_take(request: Request, again: Again) -> float:
             ExitCode.BAD_RANGE,
         )
     return sound.seconds
-
-
-def clip_sha256(path: Path) -> str:
-    """The SHA-256 of a clip's file, or of the hashes of a sequence's pictures with their places."""
-    if not is_sequence(path):
-        check_readable(path, "a 360° video or picture")
-        return file_sha256(path)
-    lines = (f"{place} {file_sha256(file)}\n" for place, file in sequence_files(path))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _settings(request: Request, stages: Stages) -> Settings:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,10 @@ from omniaudio.recognition.finder import Finder, Sighted
 from omniaudio.recognition.kinds import Kinds, load
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Sources
-from omniaudio.video import clip
+from omniaudio.video.clip import Clip
 from omniaudio.video.panorama import Picture, resize
 from omniaudio.video.sphere import check_sphere
+from omniaudio.video.time_range import time_range
 
 LOOK_SECONDS = 2.0
 """Between two looks at a video; what moves is between them where the path leads."""
@@ -33,7 +33,7 @@ what was seen is still there."""
 
 
 def recognise(
-    path: Path,
+    clip: Clip,
     networks: Networks,
     *,
     start: float = 0.0,
@@ -45,7 +45,7 @@ def recognise(
     """Finds the sources of a 360° video, image or image sequence.
 
     Args:
-        path: the clip.
+        clip: what is looked at.
         networks: that it looks with.
         start: seconds into the clip, before which nothing is looked at.
         duration: seconds that are looked at; to the clip's end where None.
@@ -54,19 +54,18 @@ def recognise(
         report: called with the share that is done, 0 to 1, after each look; an exception ends the work.
 
     Raises:
-        UserError: no clip, no 360° panorama, or no such range in it.
+        UserError: no 360° panorama, or no such range in it.
     """
-    info = clip.probe(path)
-    still = info.duration is None
-    seconds = max(start + (duration or STILL_SECONDS), STILL_SECONDS) if still else float(info.duration or 0)
-    begin, length = (0.0, seconds) if still else clip.time_range(info, start, duration)
+    still = clip.info.duration is None
+    seconds = max(start + (duration or STILL_SECONDS), STILL_SECONDS) if still else float(clip.info.duration or 0)
+    begin, length = (0.0, seconds) if still else time_range(clip.info, start, duration)
     if not checked:
-        check_sphere(info, begin, length)
+        check_sphere(clip, begin, length)
     looks = 1 if still else _looks(length)
     step = length / looks
     times = [begin + (look + 0.5) * step for look in range(looks)]
     rate, first, shown = (1.0, 0.0, 1.0) if still else (1 / step, begin + step / 2, length - step / 2)
-    frames = (frame.image for frame in clip.frames(path, rate, first, shown))
+    frames = (frame.image for frame in clip.frames(rate, first, shown))
     return sources(frames, times, (begin, begin + length), seconds, networks, kinds=kinds or load(), report=report)
 
 

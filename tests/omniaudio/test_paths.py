@@ -11,8 +11,9 @@ import pytest
 from omniaudio.analysis.inspect import describe
 from omniaudio.audio.binaural import Listen
 from omniaudio.errors import ExitCode, UserError, printable
-from omniaudio.generation.takes import Request, clip_sha256
+from omniaudio.generation.takes import Request
 from omniaudio.paths import check_name, check_readable
+from omniaudio.video.clip import clip_sha256
 
 LATIN_1 = "bad\udcff.mp4"
 """What Python makes of a name in Latin-1."""

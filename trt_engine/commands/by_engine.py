@@ -13,6 +13,7 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256
 from omniaudio.generation import inpainting, takes
 from omniaudio.generation.sidecar import Sidecar
+from omniaudio.video.clip import clip_sha256
 from omniaudio.video.stills import is_sequence
 from omniaudio_client.client import Client
 from omniaudio_client.http import EngineError
@@ -85,11 +86,11 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         if job.error is not None:
             raise as_user_error(job.error)
         assert job.result is not None
-        clip_sha256 = takes.clip_sha256(request.input)
+        input_sha256 = clip_sha256(request.input)
         sound_sha256 = None if part is None else file_sha256(part.sound)
         numbered = zip(takes.paths(request), job.result.takes, strict=True)
         fetch = partial(client.download, job.id)
-        made = [_delivered(take, path, request, (clip_sha256, sound_sha256), fetch) for (_, path), take in numbered]
+        made = [_delivered(take, path, request, (input_sha256, sound_sha256), fetch) for (_, path), take in numbered]
     assert job.result.model is not None
     assert job.result.backend is not None
     return Generated(job.result.model, job.result.backend, made)

@@ -181,7 +181,7 @@ def test_real_360_footage(shared: Path) -> None:
     report = describe(shared / "media" / "ricoh_360_mono.mp4")
     assert isinstance(report, PanoramaReport)
     assert report.is_panorama
-    assert report.clip.picture_width == 2 * report.clip.picture_height
+    assert report.clip.frame_width == 2 * report.clip.frame_height
 
 
 def test_the_command_prints_text_and_json(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from omniaudio.export360.audio_track import Codec
 from omniaudio.export360.spatial_video import Deliver, Delivered, deliver
 from omniaudio.progress import Report
 from omniaudio.video import h264
-from omniaudio.video.clip import frame_at, probe
+from omniaudio.video.clip import Clip
+from omniaudio.video.probe import probe
 from support import videos
 from support.mp4_boxes import posed_sv3d, put_boxes
 from support.videos import RATE, cut_off, number_of, numbered, write_film, write_noise, write_sound, write_video
@@ -519,10 +520,10 @@ def test_a_posed_sphere_is_delivered_as_players_show_it(tmp_path: Path, run: Del
     else:
         write_video(tmp_path / name, [source] * 4)
         put_boxes(tmp_path / name, entry=posed_sv3d(90))
-    wanted = frame_at(tmp_path / name)
+    wanted = Clip(tmp_path / name).frame_at()
     assert np.abs(wanted.astype(int) - source).mean() > 3
     made = run(tmp_path / name, force=False)
     assert not made.copied
     delivered = probe(made.path)
     assert (delivered.projection, delivered.pose) == ("equirectangular", None)
-    assert np.abs(frame_at(made.path).astype(int) - wanted).mean() < 3
+    assert np.abs(Clip(made.path).frame_at().astype(int) - wanted).mean() < 3

@@ -14,9 +14,11 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from omniaudio.errors import ExitCode
-from omniaudio.video.clip import VideoInfo, frame_at, frame_times, frames, nearest, probe, time_range
+from omniaudio.video.clip import Clip, frame_times, nearest
 from omniaudio.video.panorama import Picture
+from omniaudio.video.probe import ClipInfo, probe
 from omniaudio.video.sphere import check_sphere
+from omniaudio.video.time_range import time_range
 from support.errors import refusal
 from support.mp4_boxes import box, equi, put_boxes, st3d, sv3d
 from support.videos import write_video
@@ -111,7 +113,7 @@ def test_any_frame_rate(tmp_path: Path, fps: Fraction) -> None:
     assert info.duration == pytest.approx(float(count / fps), abs=1e-3)
     assert info.frames == count
     assert info.codec == "h264"
-    for frame, wanted in zip(frames(path, 8), frame_times(8, 0, float(count / fps)), strict=True):
+    for frame, wanted in zip(Clip(path).frames(8), frame_times(8, 0, float(count / fps)), strict=True):
         assert frame.time == wanted
         picture = min(range(count), key=lambda k: abs(float(k / fps) - wanted))
         assert level(frame.image) == pytest.approx(20 + 200 * picture // count, abs=3)
@@ -120,7 +122,7 @@ def test_any_frame_rate(tmp_path: Path, fps: Fraction) -> None:
 def test_a_variable_frame_rate(tmp_path: Path) -> None:
     times = [Fraction(k, 100) for k in (0, 4, 9, 50, 51, 52, 90, 140, 200)]
     path = write_video(tmp_path / "clip.mkv", [grey(20 + 20 * k) for k in range(len(times))], 25, times=times)
-    got = [round((level(frame.image) - 20) / 20) for frame in frames(path, 10, duration=1.9)]
+    got = [round((level(frame.image) - 20) / 20) for frame in Clip(path).frames(10, duration=1.9)]
     wanted = [min(range(len(times)), key=lambda k: abs(times[k] - Fraction(t, 10))) for t in range(19)]
     assert got == wanted
 
@@ -141,18 +143,18 @@ def test_containers_and_ranges(tmp_path: Path, name: str, codec: str) -> None:
     path = write_video(tmp_path / name, [grey(20 + 9 * k) for k in range(24)], 10, codec=codec)
     assert probe(path).duration == pytest.approx(2.4, abs=0.02)
     for start in (0.0, 0.1, 0.7, 1.5, 2.3):
-        got = [level(frame.image) for frame in frames(path, 10, start)]
+        got = [level(frame.image) for frame in Clip(path).frames(10, start)]
         wanted = [20 + 9 * k for k in range(round(start * 10), 24)]
         assert_allclose(got, wanted, atol=4)
 
 
 def test_a_range_is_checked(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [grey(90)] * 20)
-    assert len(list(frames(path, 4, 0.5, 1.0))) == 4
-    assert "2.00 s long" in refusal(ExitCode.BAD_RANGE, lambda: frames(path, 4, 2.0))
-    assert "1.50 s at most" in refusal(ExitCode.BAD_RANGE, lambda: frames(path, 4, 0.5, 1.7))
+    assert len(list(Clip(path).frames(4, 0.5, 1.0))) == 4
+    assert "2.00 s long" in refusal(ExitCode.BAD_RANGE, lambda: Clip(path).frames(4, 2.0))
+    assert "1.50 s at most" in refusal(ExitCode.BAD_RANGE, lambda: Clip(path).frames(4, 0.5, 1.7))
     for start, duration in ((-1.0, None), (float("nan"), None), (0.0, 0.0), (0.0, -2.0), (0.0, float("inf"))):
-        refusal(ExitCode.BAD_RANGE, partial(frames, path, 4, start, duration))
+        refusal(ExitCode.BAD_RANGE, partial(Clip(path).frames, 4, start, duration))
 
 
 def test_a_range_may_be_a_frame_too_long(tmp_path: Path) -> None:
@@ -162,8 +164,8 @@ def test_a_range_may_be_a_frame_too_long(tmp_path: Path) -> None:
 
 def test_frame_at(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [grey(20 + 20 * k) for k in range(10)])
-    assert level(frame_at(path)) == pytest.approx(20, abs=3)
-    assert level(frame_at(path, 0.62)) == pytest.approx(140, abs=3)
+    assert level(Clip(path).frame_at()) == pytest.approx(20, abs=3)
+    assert level(Clip(path).frame_at(0.62)) == pytest.approx(140, abs=3)
 
 
 def test_sound_is_seen(tmp_path: Path) -> None:
@@ -188,8 +190,8 @@ def test_the_rotation_flag(tmp_path: Path, rotation: int) -> None:
     path = write_video(tmp_path / "clip.mp4", [stored] * 3, rotation=rotation)
     info = probe(path)
     assert info.rotation == rotation
-    assert (info.picture_width, info.picture_height) == (64, 32)
-    error = np.abs(frame_at(path).astype(int) - corners(32, 64))
+    assert (info.frame_width, info.frame_height) == (64, 32)
+    error = np.abs(Clip(path).frame_at().astype(int) - corners(32, 64))
     assert np.median(error) < 5
 
 
@@ -201,9 +203,9 @@ def test_pixel_aspect(tmp_path: Path, aspect: Fraction, size: tuple[int, int]) -
     info = probe(path)
     assert info.pixel_aspect == aspect
     assert (info.width, info.height) == (160, 80)
-    assert (info.picture_width, info.picture_height) == size
+    assert (info.frame_width, info.frame_height) == size
     if info.stereo == "mono":
-        assert frame_at(path).shape == (size[1], size[0], 3)
+        assert Clip(path).frame_at().shape == (size[1], size[0], 3)
 
 
 def eyes(axis: int, left: int = 60, right: int = 80) -> Picture:
@@ -217,7 +219,7 @@ def test_stereo_is_guessed_by_shape_and_the_left_eye_used(tmp_path: Path, axis: 
     path = write_video(tmp_path / "clip.mp4", [eyes(axis, 60, 64)] * 3)
     info = probe(path)
     assert (info.stereo, info.stereo_declared) == (layout, False)
-    image = frame_at(path)
+    image = Clip(path).frame_at()
     assert image.shape == (32, 64, 3)
     assert level(image) == pytest.approx(level(eyes(axis, 60, 60)), abs=2)
 
@@ -235,7 +237,7 @@ def test_declared_stereo_in_mp4_squeezed_into_one_panoramas_shape(
     put_boxes(path, entry=st3d(mode) + sv3d(equi()))
     info = probe(path)
     assert (info.stereo, info.stereo_declared, info.projection) == (layout, True, "equirectangular")
-    image = frame_at(path)
+    image = Clip(path).frame_at()
     assert image.shape[1] == 2 * image.shape[0]
     assert level(image) == pytest.approx(level(eyes(axis, 60, 60)), abs=2)
 
@@ -256,7 +258,7 @@ def test_stereo_in_matroska(tmp_path: Path, tag: str, layout: str) -> None:
 def test_the_left_eye_may_come_second(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mkv", [eyes(0, left=80, right=60)] * 3, tags={"stereo_mode": "bottom_top"})
     assert probe(path).right_eye_first
-    assert level(frame_at(path)) == pytest.approx(level(eyes(0, 60, 60)), abs=2)
+    assert level(Clip(path).frame_at()) == pytest.approx(level(eyes(0, 60, 60)), abs=2)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +272,7 @@ def test_other_projections_are_named_and_refused(tmp_path: Path, projection: byt
     path = write_video(tmp_path / "clip.mp4", [grey(90)] * 3)
     put_boxes(path, entry=sv3d(projection))
     assert probe(path).projection == name
-    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(probe(path)))
+    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(path)))
     assert name in sentence
 
 
@@ -283,20 +285,20 @@ def test_a_still_lasts_as_long_as_wanted(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(grey(90)).save(path)
     info = probe(path)
     assert (info.kind, info.duration, info.fps, info.frames, info.has_audio) == ("still", None, None, None, False)
-    got = list(frames(path, 4, 3.0, 2.5))
+    got = list(Clip(path).frames(4, 3.0, 2.5))
     assert [frame.time for frame in got] == [3 + k / 4 for k in range(10)]
     assert {round(level(frame.image)) for frame in got} == {90}
-    assert level(frame_at(path, 7)) == pytest.approx(90, abs=1)
-    assert "--duration" in refusal(ExitCode.BAD_RANGE, lambda: frames(path, 4))
+    assert level(Clip(path).frame_at(7)) == pytest.approx(90, abs=1)
+    assert "--duration" in refusal(ExitCode.BAD_RANGE, lambda: Clip(path).frames(4))
 
 
 def test_a_still_is_turned_upright_and_loses_transparency(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # Orientation: turn clockwise by a quarter.
     Image.fromarray(np.ascontiguousarray(np.rot90(corners(32, 64)))).save(tmp_path / "still.png", exif=exif)
-    assert np.array_equal(frame_at(tmp_path / "still.png"), corners(32, 64))
+    assert np.array_equal(Clip(tmp_path / "still.png").frame_at(), corners(32, 64))
     Image.fromarray(np.dstack([grey(90), grey(128)[..., :1]])).save(tmp_path / "alpha.png")
-    assert np.array_equal(frame_at(tmp_path / "alpha.png"), grey(90))
+    assert np.array_equal(Clip(tmp_path / "alpha.png").frame_at(), grey(90))
 
 
 def test_scene_linear_stills_are_shown_by_the_srgb_curve(tmp_path: Path) -> None:
@@ -310,7 +312,7 @@ def test_scene_linear_stills_are_shown_by_the_srgb_curve(tmp_path: Path) -> None
         stream.width, stream.height, stream.pix_fmt = 64, 32, "gbrpf32le"
         container.mux(stream.encode(av.VideoFrame.from_ndarray(light, "gbrpf32le")))
         container.mux(stream.encode())
-    image = frame_at(path)
+    image = Clip(path).frame_at()
     assert image.shape == (32, 64, 3)
     assert np.abs(image[:, :32].astype(int) - 127).max() <= 1
     assert (image[:, 32:] == 255).all()
@@ -341,7 +343,7 @@ def test_an_image_sequence(sequence: Path, name: str) -> None:
     path = sequence / name
     info = probe(path, Fraction(4))
     assert (info.kind, info.fps, info.duration, info.frames) == ("sequence", Fraction(4), 1.25, 5)
-    got = [round(level(frame.image) / 10) for frame in frames(path, 4, sequence_rate=Fraction(4))]
+    got = [round(level(frame.image) / 10) for frame in Clip(path, Fraction(4)).frames(4)]
     assert got == [8, 9, 10, 10, 12]
 
 
@@ -425,21 +427,21 @@ def test_a_file_that_is_cut_off_is_as_long_as_what_is_left(tmp_path: Path, name:
     data = whole.read_bytes()
     cut = whole.with_stem("cut")
     cut.write_bytes(data[: len(data) * 2 // 3])
-    info: VideoInfo = probe(cut)
+    info: ClipInfo = probe(cut)
     assert info.duration == pytest.approx(4, abs=0.6)
-    got = [frame.image for frame in frames(cut, 10, duration=3.0)]
-    wanted = [frame.image for frame in frames(whole, 10, duration=3.0)]
+    got = [frame.image for frame in Clip(cut).frames(10, duration=3.0)]
+    wanted = [frame.image for frame in Clip(whole).frames(10, duration=3.0)]
     assert all(np.array_equal(a, b) for a, b in zip(got, wanted, strict=True))
-    refusal(ExitCode.BAD_RANGE, lambda: frames(cut, 10, 5.0))
+    refusal(ExitCode.BAD_RANGE, lambda: Clip(cut).frames(10, 5.0))
 
 
 def test_damage_in_the_middle_is_passed_over(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", noise(60))
-    whole = [frame.image for frame in frames(path, 10)]
+    whole = [frame.image for frame in Clip(path).frames(10)]
     data = bytearray(path.read_bytes())
     data[len(data) * 2 // 5 : len(data) // 2] = bytes(len(data) // 2 - len(data) * 2 // 5)
     path.write_bytes(data)
-    damaged = [frame.image for frame in frames(path, 10)]
+    damaged = [frame.image for frame in Clip(path).frames(10)]
     assert len(damaged) == 60
     assert all(np.array_equal(whole[k], damaged[k]) for k in (*range(20), *range(40, 60)))
 
@@ -470,8 +472,8 @@ def test_real_footage(shared: Path) -> None:
     path = shared / "media" / "ricoh_360_mono.mp4"
     info = probe(path)
     assert (info.width, info.height, info.pixel_aspect) == (640, 322, Fraction(161, 160))
-    assert (info.picture_width, info.picture_height, info.fps, info.stereo) == (644, 322, Fraction(30), "mono")
+    assert (info.frame_width, info.frame_height, info.fps, info.stereo) == (644, 322, Fraction(30), "mono")
     assert info.duration == pytest.approx(40.07, abs=0.01)
-    got = list(frames(path, 0.5))
+    got = list(Clip(path).frames(0.5))
     assert [frame.time for frame in got] == [2.0 * k for k in range(21)]
-    check_sphere(info)
+    check_sphere(Clip(path))

@@ -12,9 +12,10 @@ from PIL import Image
 
 from omniaudio.analysis.inspect import as_text, describe
 from omniaudio.errors import ExitCode
-from omniaudio.video.clip import frame_at, probe
+from omniaudio.video.clip import Clip
 from omniaudio.video.panorama import Picture
 from omniaudio.video.pose import Pose
+from omniaudio.video.probe import probe
 from omniaudio.video.sphere import check_sphere, why_no_sphere
 from support.errors import refusal
 from support.mp4_boxes import box, equi, posed_sv3d, put_boxes, st3d, sv3d
@@ -28,14 +29,14 @@ def test_a_stretched_video_is_the_whole_sphere(tmp_path: Path, caplog: pytest.Lo
     """As YouTube hands out a 360° video: 16:9 and without tags."""
     path = write_video(tmp_path / "clip.mp4", [resized(panorama(), 384, 216)] * 3)
     info = probe(path)
-    assert (info.picture_width, info.picture_height) == (384, 192)
+    assert (info.frame_width, info.frame_height) == (384, 192)
     assert info.aspect == pytest.approx(16 / 9)
     with caplog.at_level(logging.WARNING):
-        check_sphere(info)
+        check_sphere(Clip(path))
     assert [record.getMessage() for record in caplog.records] == [
         "clip.mp4 is 1.78:1 and shows the whole sphere: it is taken as stretched from 2:1."
     ]
-    image = frame_at(path)
+    image = Clip(path).frame_at()
     assert image.shape == (192, 384, 3)
     assert np.abs(image.astype(int) - resized(panorama(), 384, 192)).mean() < 4
     assert "stretched from 1.78:1" in as_text(describe(path)).renderables[0].columns[1]._cells[1].plain  # type: ignore[union-attr]
@@ -44,24 +45,24 @@ def test_a_stretched_video_is_the_whole_sphere(tmp_path: Path, caplog: pytest.Lo
 def test_a_flat_film_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [photograph(216, 384)] * 3)
     reason = "it is 1.78:1 and not 2:1, and its left and right edges do not meet"
-    assert why_no_sphere(probe(path)) == reason
-    assert reason in refusal(ExitCode.NOT_360, lambda: check_sphere(probe(path)))
+    assert why_no_sphere(Clip(path)) == reason
+    assert reason in refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(path)))
 
 
 def test_the_first_picture_may_be_black(tmp_path: Path) -> None:
     sphere, flat = resized(panorama(), 384, 216), photograph(216, 384)
-    assert why_no_sphere(probe(write_video(tmp_path / "a.mp4", [BLACK] * 4 + [sphere] * 16))) is None
-    assert why_no_sphere(probe(write_video(tmp_path / "b.mp4", [BLACK] * 4 + [flat] * 16))) is not None
-    assert "nothing in it" in str(why_no_sphere(probe(write_video(tmp_path / "c.mp4", [BLACK] * 5))))
+    assert why_no_sphere(Clip(write_video(tmp_path / "a.mp4", [BLACK] * 4 + [sphere] * 16))) is None
+    assert why_no_sphere(Clip(write_video(tmp_path / "b.mp4", [BLACK] * 4 + [flat] * 16))) is not None
+    assert "nothing in it" in str(why_no_sphere(Clip(write_video(tmp_path / "c.mp4", [BLACK] * 5))))
     wide = np.zeros((180, 360, 3), np.uint8)
-    assert why_no_sphere(probe(write_video(tmp_path / "d.mp4", [wide] * 4 + [photograph(180, 360)] * 16))) is not None
+    assert why_no_sphere(Clip(write_video(tmp_path / "d.mp4", [wide] * 4 + [photograph(180, 360)] * 16))) is not None
 
 
 def test_tags_need_no_picture(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [BLACK] * 3)
     put_boxes(path, entry=sv3d(equi()))
-    assert why_no_sphere(probe(path)) is None
-    assert frame_at(path).shape == (192, 384, 3)
+    assert why_no_sphere(Clip(path)) is None
+    assert Clip(path).frame_at().shape == (192, 384, 3)
 
 
 def test_a_mesh_is_half_a_sphere(tmp_path: Path) -> None:
@@ -69,28 +70,28 @@ def test_a_mesh_is_half_a_sphere(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [np.hstack([half(), half()])] * 3)
     put_boxes(path, entry=st3d(2) + sv3d(box(b"mshp", bytes(4), bytes(8))))
     assert probe(path).projection == "mesh"
-    assert why_no_sphere(probe(path)) == "its metadata declare half a sphere (VR180)"
+    assert why_no_sphere(Clip(path)) == "its metadata declare half a sphere (VR180)"
 
 
 @pytest.mark.parametrize("width", [360, 384])
 def test_vr180_by_its_picture(tmp_path: Path, width: int) -> None:
     pair = np.hstack([resized(half(), width // 2, 180)] * 2)
     Image.fromarray(pair).save(tmp_path / "still.png")
-    assert "VR180" in str(why_no_sphere(probe(tmp_path / "still.png")))
+    assert "VR180" in str(why_no_sphere(Clip(tmp_path / "still.png")))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 1), (1, 9), (4, 2), (9, 1), (1, 400), (400, 1)])
 def test_tiny_pictures_are_refused(tmp_path: Path, width: int, height: int) -> None:
     Image.new("RGB", (width, height), (90, 80, 70)).save(tmp_path / "still.png")
-    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(probe(tmp_path / "still.png")))
+    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(tmp_path / "still.png")))
     assert sentence.startswith("This is not a 360° panorama: ")
-    assert frame_at(tmp_path / "still.png").size
+    assert Clip(tmp_path / "still.png").frame_at().size
 
 
 @pytest.mark.parametrize(("width", "height", "words"), [(180, 320, "0.56:1"), (600, 180, "3.33:1")])
 def test_other_shapes_are_refused_by_their_shape(tmp_path: Path, width: int, height: int, words: str) -> None:
     Image.fromarray(resized(panorama(), width, height)).save(tmp_path / "still.png")
-    assert words in refusal(ExitCode.NOT_360, lambda: check_sphere(probe(tmp_path / "still.png")))
+    assert words in refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(tmp_path / "still.png")))
 
 
 # --- Pose and rotation ------------------------------------------------------------------------------------------------
@@ -114,7 +115,7 @@ def test_the_pose_of_an_mp4_turns_the_sphere(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [column(20)] * 3)
     put_boxes(path, entry=posed_sv3d(90))
     assert probe(path).pose == Pose(90, 0, 0)
-    assert where(frame_at(path)) == pytest.approx(110, abs=2)
+    assert where(Clip(path).frame_at()) == pytest.approx(110, abs=2)
 
 
 def as_matroska(source: Path) -> Path:
@@ -134,7 +135,7 @@ def test_the_pose_of_a_matroska_file_turns_the_sphere(tmp_path: Path) -> None:
     put_boxes(path, entry=posed_sv3d(90))
     matroska = as_matroska(path)
     assert (probe(matroska).projection, probe(matroska).pose) == ("equirectangular", Pose(90, 0, 0))
-    assert where(frame_at(matroska)) == pytest.approx(110, abs=2)
+    assert where(Clip(matroska).frame_at()) == pytest.approx(110, abs=2)
 
 
 def test_a_mesh_in_matroska(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_where_a_viewer_looks_first_is_no_pose(tmp_path: Path) -> None:
     )
     put_boxes(path, track=box(b"uuid", bytes.fromhex("ffcc8263f8554a938814587a02521fdd"), xml))
     assert (probe(path).projection, probe(path).pose) == ("equirectangular", None)
-    assert where(frame_at(path)) == pytest.approx(20, abs=2)
+    assert where(Clip(path).frame_at()) == pytest.approx(20, abs=2)
 
 
 def set_matrix(path: Path, *numbers: int) -> None:
@@ -186,8 +187,8 @@ def test_display_matrices(tmp_path: Path, numbers: tuple[int, ...], turned: floa
     set_matrix(path, *numbers)
     info = probe(path)
     assert info.rotation_usable is usable
-    assert (info.picture_width, info.picture_height) == (128, 64)
-    assert where(frame_at(path)) == pytest.approx(turned, abs=2)
+    assert (info.frame_width, info.frame_height) == (128, 64)
+    assert where(Clip(path).frame_at()) == pytest.approx(turned, abs=2)
 
 
 # --- Streams ----------------------------------------------------------------------------------------------------------

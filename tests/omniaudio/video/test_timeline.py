@@ -9,7 +9,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.video.clip import VideoInfo, check_truncation, probe, wanted_range
+from omniaudio.video.probe import ClipInfo, probe
+from omniaudio.video.time_range import check_truncation, wanted_range
 from omniaudio.video.timeline import timed_frames
 from support.videos import cut_off, number_of, write_film, write_noise
 
@@ -178,13 +179,13 @@ def test_an_edit_list_cuts_nothing_off(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def info(tmp_path: Path) -> VideoInfo:
+def info(tmp_path: Path) -> ClipInfo:
     """2 s can be read of 40."""
     write_film(tmp_path / "clip.mp4", 20)
     return probe(tmp_path / "clip.mp4").model_copy(update={"declared_duration": 40.0})
 
 
-def test_what_is_left_is_not_taken_for_the_whole(info: VideoInfo) -> None:
+def test_what_is_left_is_not_taken_for_the_whole(info: ClipInfo) -> None:
     for start, duration in ((0.0, None), (1.0, None), (0.0, 40.0), (1.0, 3.0)):
         with pytest.raises(UserError) as refusal:
             wanted_range(info, start, duration, False)
@@ -194,7 +195,7 @@ def test_what_is_left_is_not_taken_for_the_whole(info: VideoInfo) -> None:
         assert wanted_range(info, start, duration, True) == (start, pytest.approx(2 - start))
 
 
-def test_a_range_that_can_be_read_needs_no_option(info: VideoInfo) -> None:
+def test_a_range_that_can_be_read_needs_no_option(info: ClipInfo) -> None:
     assert wanted_range(info, 0.5, 1.5, False) == wanted_range(info, 0.5, 1.5, True) == (0.5, 1.5)
     check_truncation(info, 2.05, False)
     with pytest.raises(UserError) as refusal:
@@ -202,7 +203,7 @@ def test_a_range_that_can_be_read_needs_no_option(info: VideoInfo) -> None:
     assert refusal.value.code is ExitCode.TRUNCATED
 
 
-def test_what_was_never_there_is_no_range(info: VideoInfo) -> None:
+def test_what_was_never_there_is_no_range(info: ClipInfo) -> None:
     for start, duration in ((3.0, None), (0.0, 50.0), (float("nan"), 1.0), (0.0, float("nan"))):
         with pytest.raises(UserError) as refusal:
             wanted_range(info, start, duration, True)

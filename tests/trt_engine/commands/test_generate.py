@@ -21,7 +21,7 @@ from PIL import Image
 from omniaudio import cli
 from omniaudio.errors import ExitCode
 from omniaudio.model_zoo import registry
-from omniaudio.video.clip import probe
+from omniaudio.video.probe import probe
 from support.videos import cut_off, write_noise
 
 

@@ -12,6 +12,7 @@ import soundfile
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.recognition.recognise import recognise
+from omniaudio.video.clip import Clip
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import Again, InspectRequest, Job, JobRequest, MediaSource, PathSource
@@ -52,7 +53,7 @@ def test_what_is_found_is_what_the_engine_finds(client: Client, still: Path) -> 
     assert job.state == "done", job.error
     assert job.result is not None
     assert (job.result.takes, job.result.files, job.result.model) == ((), (), None)
-    assert job.result.sources == recognise(still, OnnxNetworks(), duration=3.0).model_dump(mode="json")
+    assert job.result.sources == recognise(Clip(still), OnnxNetworks(), duration=3.0).model_dump(mode="json")
     assert "looking" in stages
     assert client.workers()[-1].device == "sound"
 

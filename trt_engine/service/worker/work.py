@@ -20,7 +20,8 @@ from omniaudio.progress import Progress, Report, Task
 from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.recognise import recognise
 from omniaudio.recognition.sources import Sources
-from omniaudio.video import clip as video
+from omniaudio.video.clip import Clip
+from omniaudio.video.time_range import wanted_range
 from trt_engine.runtime.open import open_pipeline
 from trt_engine.service.models import (
     DeliverRequest,
@@ -165,11 +166,10 @@ def _generate(run: Run, wanted: JobRequest, models: Models, report: Reporting) -
 
 
 def _recognised(run: Run, wanted: InspectRequest, networks: Networks, report: Reporting) -> Sources:
-    clip = run.files["source"]
-    info = video.probe(clip)
+    clip = Clip(run.files["source"])
     start, duration = wanted.start, wanted.duration
-    if info.duration is not None:
-        start, duration = video.wanted_range(info, start, duration, wanted.allow_truncated)
+    if clip.info.duration is not None:
+        start, duration = wanted_range(clip.info, start, duration, wanted.allow_truncated)
     progress = Progress(report, [Task(LOOKING, _LOOKING_UNITS, _SECONDS_OF_LOOKING / _LOOKING_UNITS)])
     progress.begin(LOOKING)
     looked = partial(progress.reach, LOOKING)
@@ -219,8 +219,8 @@ def _check_length(run: Run, wanted: JobRequest) -> None:
     if wanted.again is not None:
         seconds = wanted.again.duration
     else:
-        info = video.probe(run.files["source"])
-        _, seconds = video.wanted_range(info, wanted.start, wanted.duration, wanted.allow_truncated)
+        info = Clip(run.files["source"]).info
+        _, seconds = wanted_range(info, wanted.start, wanted.duration, wanted.allow_truncated)
     if seconds * wanted.takes > run.most_seconds:
         count = f"{wanted.takes} takes of " if wanted.takes > 1 else ""
         raise UserError(
