@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from omniaudio.errors import ExitCode, UserError
 
 CONFIG_NAME = "model_config.json"
+WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
 
 ConditionName = Literal["global", "add"]
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from omniaudio.audio.ambisonics import CHANNELS, Sound
 from omniaudio.audio.reader import SoundFile
+from omniaudio.audio.resampling import resample
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generation.decoding import resample
 
 Packets: TypeAlias = "Iterator[av.Packet[av.AudioStream]]"
 

@@ -1,9 +1,8 @@
-"""Latents of any length to sound in chunks of bounded size, and to any sampling rate."""
+"""Decodes latents of any length in chunks of bounded size."""
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 
 from omniaudio.generation.windows import chunks, raised_cosine
@@ -67,33 +66,3 @@ def matched_cross_fade(old: Float32, new: Float32) -> Float32:
     fall = 1 - rise
     level = np.sqrt(rise**2 + fall**2 + 2 * correlation * rise * fall)
     return ((old * fall + new * rise) / level).astype(np.float32)
-
-
-def resample(blocks: Iterator[Float32], rate: int, target_rate: int, samples: int) -> Iterator[Float32]:
-    """Yield exactly `samples` samples (channels, samples) at `target_rate` Hz of a stream of blocks at `rate` Hz.
-
-    The stream may be longer and is cut; it must not be shorter.
-    """
-    left = samples
-    for block in _resampled(blocks, rate, target_rate):
-        if left <= 0:
-            return
-        yield block[:, :left]
-        left -= block.shape[1]
-    if left > 0:
-        raise ValueError(f"the sound is {left} samples too short")
-
-
-def _resampled(blocks: Iterator[Float32], rate: int, target_rate: int) -> Iterator[Float32]:
-    if rate == target_rate:
-        yield from blocks
-        return
-    stream: soxr.ResampleStream | None = None
-    channels = 1
-    for block in blocks:
-        if stream is None:
-            channels = len(block)
-            stream = soxr.ResampleStream(rate, target_rate, channels, dtype="float32", quality="VHQ")
-        yield stream.resample_chunk(block.T).reshape(-1, channels).T
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).reshape(-1, channels).T

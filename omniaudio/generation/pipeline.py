@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from omniaudio.audio.resampling import resample
 from omniaudio.config import ModelConfig
-from omniaudio.generation.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
+from omniaudio.generation.decoding import OVERLAP_FRAMES, decode_in_chunks
 from omniaudio.generation.exemplars import Bank
 from omniaudio.generation.prefetch import read_ahead
 from omniaudio.generation.sampler import Held, halves

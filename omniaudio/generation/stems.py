@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omniaudio.audio.ambisonics import Floats, Sound
+from omniaudio.audio.resampling import resample
 from omniaudio.config import KindVectorPart, ModelConfig
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generation.decoding import OVERLAP_FRAMES, decode_in_chunks, resample
+from omniaudio.generation.decoding import OVERLAP_FRAMES, decode_in_chunks
 from omniaudio.generation.exemplars import Exemplar
 from omniaudio.generation.pipeline import DECODING, SAMPLING, Settings, Stages
 from omniaudio.generation.placing import Diffuser, channels, file_level, harmonics

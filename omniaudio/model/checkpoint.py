@@ -14,11 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from omniaudio.config import ModelConfig
+from omniaudio.config import WEIGHT_NAMES, ModelConfig
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.model_zoo.registry import WEIGHT_NAMES
 
 # Our modules' names, and what the released checkpoint calls them.
 PREFIXES = {

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import platformdirs
 
-from omniaudio.config import CONFIG_NAME
+from omniaudio.config import CONFIG_NAME, WEIGHT_NAMES
 from omniaudio.errors import ExitCode, UserError
 
 PACKAGED = Path(__file__).parent / "checkpoints"
-WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
 METACLIP = "metaclip-h14"
 """Folder of MetaCLIP-H14, beside the models' folders."""
 RELEASED, DRAFT = "omniaudio", "draft"

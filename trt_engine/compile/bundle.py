@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from omniaudio.config import ModelConfig
+from omniaudio.config import WEIGHT_NAMES, ModelConfig
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
 from omniaudio.generation.exemplars import LATENTS_NAME, TABLE_NAME
@@ -15,7 +15,6 @@ from trt_engine.compile.targets import Flavour, Precision
 
 BUNDLE_FILE = "bundle.json"
 
-WEIGHT_NAMES = ("model.safetensors", "model.ckpt")
 
 PICTURE = "picture."
 """Begins the names of the vision graph's inputs: a graph may not name an input and an output alike."""

@@ -1,20 +1,11 @@
-"""Decoding in chunks and resampling in a stream, against the same done at once."""
-
-from collections.abc import Iterator
+"""Decoding in chunks, against decoding at once."""
 
 import numpy as np
 import pytest
-import soxr
 
-from omniaudio.generation.decoding import CONTEXT_FRAMES, decode_in_chunks, matched_cross_fade, resample
+from omniaudio.generation.decoding import CONTEXT_FRAMES, decode_in_chunks, matched_cross_fade
 
-RATE = 44100
 FRAME = 64  # samples of a latent frame
-
-
-def blocks(sound: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for begin in range(0, sound.shape[1], size):
-        yield sound[:, begin : begin + size]
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -46,17 +37,3 @@ def test_the_cross_fade_keeps_the_level(correlation: float) -> None:
 def test_silence_fades_into_silence() -> None:
     silence = np.zeros((4, 100), np.float32)
     np.testing.assert_array_equal(matched_cross_fade(silence, silence), silence)
-
-
-@pytest.mark.parametrize("rate", [44100, 48000, 96000, 22050])
-def test_resampling_a_stream_is_resampling_the_whole(rate: int) -> None:
-    sound = noise(4, RATE * 2 + 4000)
-    streamed = np.concatenate(list(resample(blocks(sound, 7001), RATE, rate, 2 * rate)), axis=1)
-    whole = sound if rate == RATE else soxr.resample(sound.T, RATE, rate, quality="VHQ").T
-    assert streamed.shape == (4, 2 * rate)
-    np.testing.assert_array_equal(streamed, whole[:, : 2 * rate])
-
-
-def test_too_short_a_sound_is_refused() -> None:
-    with pytest.raises(ValueError, match="too short"):
-        list(resample(blocks(noise(4, 100), 50), RATE, RATE, 101))
