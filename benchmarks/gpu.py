@@ -31,8 +31,8 @@ from omniaudio.errors import ExitCode
 from omniaudio.generation.pipeline import ConditionStore, Stages
 from omniaudio.generation.windows import plan
 from trt_engine.compile.targets import Flavour
-from trt_engine.runtime.session import Backend, Description
-from trt_engine.runtime.torch import TorchPipeline
+from trt_engine.runtime.session import Description
+from trt_engine.runtime.torch.pipeline import TorchPipeline
 
 ROUNDS = 7
 LAST_BEGIN = 420.0
@@ -229,7 +229,7 @@ class Bench:
         """As `omniaudio generate --backend torch` samples: noise and latents are the computer's, a graph a step."""
         with self.device:
             model = random_model(self.config)
-        description = Description("random", "", self.config, Backend.TORCH)
+        description = Description("random", "", self.config, "torch")
         pipeline = TorchPipeline(description, model, nn.Identity(), self.device, torch.bfloat16)
         torch.use_deterministic_algorithms(False)  # which the session has switched on for all of this process
         store = pipeline.condition_store()

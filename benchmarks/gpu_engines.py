@@ -10,7 +10,7 @@ from omniaudio.generation.pipeline import Stages
 from trt_engine.compile.compiler import library
 from trt_engine.compile.profiles import Limits
 from trt_engine.compile.targets import NATIVE, Flavour, Precision, architectures
-from trt_engine.runtime.session import Backend, Description
+from trt_engine.runtime.session import Description
 
 SIDE = 64
 
@@ -60,5 +60,5 @@ def open_engines(flavour: Flavour, folder: Path) -> Stages:
     model = write_model(RELEASED, folder)
     order = Order(flavour, targets, precision, Limits(max_seconds=10.0, max_takes=1))
     bundle, _ = build(model, model.folder, order, lambda report: None)
-    description = Description(model.name, "", load_config(model.config), Backend(flavour))
+    description = Description(model.name, "", load_config(model.config), flavour)
     return TensorRtPipeline(description, model.folder, bundle, flavour)

@@ -32,7 +32,7 @@ from trt_engine.graphs.precision import Amplitudes, lower
 from trt_engine.graphs.stage_modules import load_parts, stage_functions
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array, Session
-from trt_engine.runtime.torch import TorchSession
+from trt_engine.runtime.torch.pipeline import TorchSession
 
 WINDOWS = 8
 SEED = 0

@@ -1,7 +1,8 @@
-"""Files that are never half-written, and their hashes."""
+"""Files that are never half-written, their hashes, and their paths as seen from each other."""
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EISDIR
@@ -48,3 +49,31 @@ def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """A hidden folder inside `folder`: what lies in it at the end goes to `folder`, or on failure nothing."""
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".omniaudio-") as name:
+            hidden = Path(name)
+            try:
+                yield hidden
+            except UserError as error:
+                raise UserError(error.sentence.replace(name, str(folder)), error.code) from error
+            # The sidecar goes last: where it lies, the take is whole.
+            for file in sorted(hidden.iterdir(), key=lambda path: path.suffix == ".json"):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot be written to ({error.strerror}): choose another place, or make room there.",
+            ExitCode.NOT_WRITABLE,
+        ) from error
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
+    try:
+        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()

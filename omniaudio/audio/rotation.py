@@ -20,12 +20,11 @@ from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.audio.binaural import EARS, BinauralRenderer
 from omniaudio.audio.reader import BLOCK, SoundFile, open_sound
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.files import file_sha256, replacing
-from omniaudio.generation.sidecar import installed_versions
-from omniaudio.generation.takes import relative, together
+from omniaudio.files import file_sha256, relative, replacing, together
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath, check_readable
 from omniaudio.progress import Progress, Report, Task
+from omniaudio.versions import installed_versions
 
 LENGTH_TOLERANCE = 1e-3
 """How far from 1 the length of a quaternion may be that was rounded on its way here."""

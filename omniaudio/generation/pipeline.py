@@ -78,6 +78,11 @@ class Stages(Protocol):
         ...
 
     @property
+    def versions(self) -> Mapping[str, str]:
+        """The versions of the libraries that run the graphs, by the names of their distributions."""
+        ...
+
+    @property
     def exemplars(self) -> Bank:
         """Where sampling may start; empty where the model has none."""
         ...

@@ -2,9 +2,7 @@
 
 import json
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from platform import python_version
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +24,7 @@ from omniaudio.limits import (
 )
 from omniaudio.paths import check_readable
 from omniaudio.recognition.sources import Sources
+from omniaudio.versions import installed_versions
 
 LARGEST_SIDECAR = 1 << 20
 """Bytes; one that we write has a few thousand, for the most part its sources."""
@@ -33,20 +32,6 @@ LARGEST_SIDECAR = 1 << 20
 _WANTED = "the .json file that lies beside a generated .wav"
 _SHOWN = 100
 """Characters of a name in a file that a message repeats."""
-
-_LIBRARIES = ("omniaudio-blender", "numpy", "scipy", "av", "onnxruntime", "openvino", "torch")
-
-
-def installed_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that have a say in the result, of those that are installed."""
-    versions = {"python": python_version()}
-    for library in _LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return versions
-
 
 Short = Annotated[str, Field(max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]

@@ -3,9 +3,7 @@
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -16,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from omniaudio.analysis.direction_map import SoundMap
 from omniaudio.audio.loudness import decibels
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.files import file_sha256, replacing
+from omniaudio.files import file_sha256, relative, replacing, together
 from omniaudio.generation.by_source import SourceTakes
 from omniaudio.generation.inpainting import Again, Crop, crop, open_part, without_context
 from omniaudio.generation.joint import JointTakes
 from omniaudio.generation.pipeline import Settings, Stages
 from omniaudio.generation.placing import channels
-from omniaudio.generation.sidecar import MadeAgain, Options, Sidecar, installed_versions
+from omniaudio.generation.sidecar import MadeAgain, Options, Sidecar
 from omniaudio.generation.stems import kinds_of
 from omniaudio.generation.take_files import derived_from, named_paths, write_sound, write_stems
 from omniaudio.generation.take_sound import Wanted
@@ -33,6 +31,7 @@ from omniaudio.progress import Report
 from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.recognise import MOST_SOURCES
 from omniaudio.recognition.sources import Sources
+from omniaudio.versions import installed_versions
 from omniaudio.video.clip import Clip, clip_sha256
 from omniaudio.video.sphere import check_sphere
 from omniaudio.video.stills import is_sequence
@@ -166,6 +165,7 @@ def generate(
                     sources=making.sources,
                     derives_from=derives_from,
                     credit="; ".join(one.credit for one in derives_from) or None,
+                    versions={**installed_versions(), **stages.versions},
                 ).write(sound.with_suffix(".json"))
             takes.append(
                 Take(
@@ -268,7 +268,7 @@ def repeat(
             ExitCode.NO_MODEL,
         )
     again = None if sidecar.again is None else _same_part(sidecar.again, sidecar_path, sound)
-    here = installed_versions()
+    here = {**installed_versions(), **stages.versions}
     for library, version in sidecar.versions.items():
         if library in here and here[library] != version:
             _log.warning("The take was made with %s %s, here is %s: it may differ.", library, version, here[library])
@@ -399,31 +399,3 @@ def paths(request: Request) -> Iterator[tuple[int, Path]]:
         return
     for number in range(1, request.takes + 1):
         yield number, output if number == 1 else output.with_name(f"{output.stem}.take{number}{output.suffix}")
-
-
-@contextmanager
-def together(folder: Path) -> Iterator[Path]:
-    """A hidden folder inside `folder`: what lies in it at the end goes to `folder`, or on failure nothing."""
-    try:
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".omniaudio-") as name:
-            hidden = Path(name)
-            try:
-                yield hidden
-            except UserError as error:
-                raise UserError(error.sentence.replace(name, str(folder)), error.code) from error
-            # The sidecar goes last: where it lies, the take is whole.
-            for file in sorted(hidden.iterdir(), key=lambda path: path.suffix == ".json"):
-                os.replace(file, folder / file.name)
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written to ({error.strerror}): choose another place, or make room there.",
-            ExitCode.NOT_WRITABLE,
-        ) from error
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
-    try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:
-        return path.resolve().as_posix()

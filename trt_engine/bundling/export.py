@@ -39,7 +39,7 @@ from trt_engine.compile.bundle import (
 from trt_engine.graphs.external_data import refer
 from trt_engine.graphs.stage_modules import StageModule, example_pictures, load_parts, stage_modules
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
-from trt_engine.runtime.torch import TorchSession
+from trt_engine.runtime.torch.pipeline import TorchSession
 
 OPSET = 20
 GRAPH_WEIGHTS = "graphs.safetensors"

@@ -7,19 +7,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from trt_engine.runtime.backends import presence
-from trt_engine.runtime.session import Backend
+from trt_engine.runtime.backends import backends as known_backends
+from trt_engine.runtime.backends import state
 
 
 def backends(
     as_json: Annotated[bool, typer.Option("--json", help="A JSON list instead of a table.")] = False,
 ) -> None:
     """List the back-ends: which can be used here, on what, and what the others lack."""
-    found = [presence(backend) for backend in Backend]
+    found = [state(spec) for spec in known_backends().values()]
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
         return
-    table = Table("back-end", "usable", "version", "device, or what is missing")
+    table = Table("back-end", "available", "version", "device, or what is missing")
     for one in found:
-        table.add_row(one.backend, "yes" if one.usable else "no", one.version or "", one.device or one.hindrance)
+        table.add_row(
+            one.name, "yes" if one.available else "no", ", ".join(one.versions.values()), one.device or one.reason
+        )
     Console().print(table)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.files import file_sha256
+from omniaudio.files import file_sha256, relative, together
 from omniaudio.generation import inpainting, takes
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.video.clip import clip_sha256
@@ -184,16 +184,16 @@ def _delivered(
     its_name = Path(take.sound.name).stem
     stems = [(file, path.with_name(path.stem + file.name.removeprefix(its_name))) for file in take.stems]
     files += stems
-    with takes.together(path.parent) as folder, user_errors():
+    with together(path.parent) as folder, user_errors():
         for file, target in files:
             if file is not None:
                 fetch(file, folder / target.name)
         kept = Sidecar.read(folder / sidecar.name)
         read: list[tuple[Path, str, str | None]] = [(request.input, kept.input_sha256, sha256[0])]
-        changed: dict[str, object] = {"input": takes.relative(request.input, path.parent)}
+        changed: dict[str, object] = {"input": relative(request.input, path.parent)}
         if request.again is not None and kept.again is not None:
             read.append((request.again.sound, kept.again.sound_sha256, sha256[1]))
-            sound = takes.relative(request.again.sound, path.parent)
+            sound = relative(request.again.sound, path.parent)
             changed["again"] = kept.again.model_copy(update={"sound": sound})
         for source, its, ours in read:
             if its != ours:

@@ -15,8 +15,8 @@ from trt_engine.commands import by_engine
 from trt_engine.commands.engine import Engine, TokenFile, connect
 from trt_engine.commands.events import interruptible, print_event, reporting, told
 from trt_engine.commands.requests import checked
+from trt_engine.runtime.backends import AUTO
 from trt_engine.runtime.open import open_pipeline
-from trt_engine.runtime.session import AUTO
 
 
 def generate(

@@ -14,15 +14,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.errors import ExitCode, UserError
 from trt_engine.compile.bundle import Sizes
 from trt_engine.compile.targets import Flavour
-
-_INSTALL = {
-    Flavour.TENSORRT: "install NVIDIA's packages tensorrt and tensorrt_cu13_libs in the same version, 10.16 or 11, "
-    "from NVIDIA's own package index, where the libraries are",
-    Flavour.TENSORRT_RTX: f"run {installation('rtx')}",
-}
 
 
 class CompileError(Exception):
@@ -54,7 +48,7 @@ def library(flavour: Flavour) -> Any:
         return importlib.import_module(flavour.module)
     except ImportError as error:
         raise UserError(
-            f"{flavour.label} cannot be used here ({error}): {_INSTALL[flavour]}.", ExitCode.NO_BACKEND
+            f"{flavour.label} cannot be used here ({error}): run {flavour.installation}.", ExitCode.NO_BACKEND
         ) from error
 
 

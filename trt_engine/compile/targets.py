@@ -44,6 +44,16 @@ class Flavour(StrEnum):
         return {Flavour.TENSORRT: "TensorRT", Flavour.TENSORRT_RTX: "TensorRT-RTX"}[self]
 
     @property
+    def installation(self) -> str:
+        """What installs the package, to follow “run” in a message."""
+        if self is Flavour.TENSORRT_RTX:
+            return installation("rtx")
+        return (
+            "`pip install tensorrt cuda-bindings` and, where that brings no libraries, install NVIDIA's packages "
+            "tensorrt and tensorrt_cu13_libs in the same version, 10.16 or 11, from NVIDIA's own package index"
+        )
+
+    @property
     def installed(self) -> bool:
         """Whether the package is there; it is not imported."""
         return importlib.util.find_spec(self.module) is not None

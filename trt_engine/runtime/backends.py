@@ -1,92 +1,125 @@
-"""Which back-ends can be used on this machine, on what, and if not, why and what helps."""
+"""The back-ends: one line for each that comes with the project, and those that other packages bring.
+
+A package brings back-ends of its own by entry points (https://packaging.python.org/en/latest/specifications/entry-points/)
+of the group `omniaudio.backends`, whose values are of the form of those below; a program adds one by `register`.
+"""
 
 import importlib.metadata
-from collections.abc import Callable
+import logging
+from importlib.metadata import EntryPoint
 
 from pydantic import BaseModel, ConfigDict
 
-from omniaudio.errors import UserError
-from trt_engine.compile.compiler import library
-from trt_engine.compile.targets import ARCHITECTURES, RTX_ARCHITECTURES, Flavour
-from trt_engine.runtime.session import GRAPHICS, Backend
-from trt_engine.runtime.tensorrt.device import Device
+from omniaudio.errors import ExitCode, UserError
+from trt_engine.runtime.spec import BackendSpec
+
+AUTO = "auto"
+"""Instead of a back-end's name: the best one for the model that works here."""
+
+GROUP = "omniaudio.backends"
+
+_BUILT_IN = {
+    "tensorrt": "trt_engine.runtime.tensorrt.backend:TENSORRT",
+    "tensorrt-rtx": "trt_engine.runtime.tensorrt.backend:TENSORRT_RTX",
+    "openvino": "trt_engine.runtime.openvino:BACKEND",
+    "onnxruntime": "trt_engine.runtime.onnxruntime:BACKEND",
+    "torch": "trt_engine.runtime.torch.backend:BACKEND",
+}
+"""Module and name of each `BackendSpec`. Importing it imports no library that runs models."""
+
+_registered: dict[str, BackendSpec] = {}
+
+_log = logging.getLogger(__name__)
 
 
-class Presence(BaseModel):
-    """A back-end on this machine. `hindrance` is one sentence that says why not, and what to do."""
+class BackendState(BaseModel):
+    """A back-end on this machine. `reason` says why it is not available and what to do."""
 
     model_config = ConfigDict(frozen=True)
 
-    backend: Backend
-    usable: bool
-    version: str | None = None
+    name: str
+    label: str
+    available: bool
+    devices: str
+    """What it can run on, anywhere."""
     device: str | None = None
-    hindrance: str | None = None
+    """What it would run on here."""
+    versions: dict[str, str] = {}
+    reason: str | None = None
 
 
-def presence(backend: Backend) -> Presence:
-    """Try a back-end as far as its device; whatever it fails with becomes a sentence."""
-    if not backend.installed:
-        hindrance = f"It is not installed: run {backend.installation}."
-        return Presence(backend=backend, usable=False, hindrance=hindrance)
-    version = _version(backend)
-    try:
-        device = _gpu(Flavour(backend)) if backend in GRAPHICS else _DEVICES[backend]()
-    except UserError as error:
-        hindrance = error.sentence
-    except Exception as error:  # a package's import may fail with anything
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hindrance = f"It does not load ({reason}): install it anew with {backend.installation}."
-    else:
-        return Presence(backend=backend, usable=True, version=version, device=device)
-    return Presence(backend=backend, usable=False, version=version, hindrance=hindrance)
+def register(spec: BackendSpec) -> None:
+    """Add a back-end to those of this process. A service's workers are processes of their own: for these, declare an
+    entry point.
+
+    Raises:
+        ValueError: there is one of this name.
+    """
+    if spec.name in backends():
+        raise ValueError(f"there is a back-end {spec.name!r} already")
+    _registered[spec.name] = spec
 
 
-def _version(backend: Backend) -> str | None:
-    try:
-        return importlib.metadata.version(backend.module)
-    except importlib.metadata.PackageNotFoundError:  # onnxruntime-gpu and others that bring the same module
-        return None
+def backends() -> dict[str, BackendSpec]:
+    """All that are known, by name, whether they can be used here or not."""
+    points = [EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()]
+    found: dict[str, BackendSpec] = {}
+    for point in (*points, *importlib.metadata.entry_points(group=GROUP)):
+        spec = _loaded(point)
+        if spec is not None:
+            found.setdefault(spec.name, spec)
+    return found | _registered
 
 
-def _gpu(flavour: Flavour) -> str:
-    library(flavour)
-    device = Device()
-    number = device.architecture
-    if flavour is Flavour.TENSORRT_RTX and number not in RTX_ARCHITECTURES:
+def named(name: str) -> BackendSpec:
+    """The back-end of a name.
+
+    Raises:
+        UserError: there is none, or it is not installed.
+    """
+    known = backends()
+    if name not in known:
         raise UserError(
-            f"{device.name} ({ARCHITECTURES.get(number, number)}) is none of TensorRT-RTX's cards: use "
-            f"--backend {Backend.TENSORRT} or {Backend.TORCH}."
+            f"There is no back-end “{name}”: choose {AUTO} or one of {', '.join(known)}.", ExitCode.NO_BACKEND
         )
-    return f"{device.name}, architecture {number}"
+    if not known[name].installed:
+        raise UserError(
+            f"The back-end {name} is not installed: run {known[name].installation}, or choose --backend {AUTO}.",
+            ExitCode.NO_BACKEND,
+        )
+    return known[name]
 
 
-def _openvino() -> str:
-    import openvino  # noqa: PLC0415 - each is installed or not
-
-    core = openvino.Core()
-    bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return f"{core.get_property('CPU', 'FULL_DEVICE_NAME').strip()}, {'with' if bf16 else 'without'} bfloat16"
-
-
-def _onnxruntime() -> str:
-    import onnxruntime  # noqa: PLC0415
-
-    onnxruntime.get_available_providers()
-    return "CPU"
-
-
-def _torch() -> str:
-    import torch  # noqa: PLC0415
-
-    from trt_engine.runtime.torch import best_device  # noqa: PLC0415
-
-    device = best_device()
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+def state(spec: BackendSpec) -> BackendState:
+    """Try a back-end as far as its device; whatever it fails with becomes the reason."""
+    found = BackendState(name=spec.name, label=spec.label, available=False, devices=spec.devices)
+    if not spec.installed:
+        return found.model_copy(update={"reason": f"It is not installed: run {spec.installation}."})
+    found = found.model_copy(update={"versions": dict(spec.versions)})
+    try:
+        return found.model_copy(update={"available": True, "device": spec.probe()})
+    except UserError as error:
+        reason = error.sentence
+    except Exception as error:  # a package's import may fail with anything
+        reason = f"It does not load ({said_by(error)}): install it again with {spec.installation}."
+    return found.model_copy(update={"reason": reason})
 
 
-_DEVICES: dict[Backend, Callable[[], str]] = {
-    Backend.OPENVINO: _openvino,
-    Backend.ONNXRUNTIME: _onnxruntime,
-    Backend.TORCH: _torch,
-}
+def said_by(error: Exception) -> str:
+    """What an exception says, to stand within a message: its first line, or its kind where it says nothing."""
+    if isinstance(error, UserError):
+        return error.sentence.removesuffix(".")
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _loaded(point: EntryPoint) -> BackendSpec | None:
+    try:
+        spec = point.load()
+    except Exception as error:  # another package's module; it must not keep the others from working
+        _log.warning("The back-end %s (%s) cannot be loaded: %s.", point.name, point.value, said_by(error))
+        return None
+    if not isinstance(spec, BackendSpec) or spec.name != point.name:
+        _log.warning("The entry point %s (%s) is not the BackendSpec of that name.", point.name, point.value)
+        return None
+    return spec

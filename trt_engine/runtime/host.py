@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from omniaudio.generation.condition_cache import Spool
+from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.sampler import Held, euler, holding, whole_velocity
 from omniaudio.generation.windows import WindowPlan
+from omniaudio.model_zoo.registry import Model
 from trt_engine.compile.bundle import PICTURE, Stage
-from trt_engine.runtime.session import Array, Described, Description, Session
+from trt_engine.runtime.session import Array, Described, Description, Session, describe_bundle
+from trt_engine.runtime.spec import BackendSpec
 
 Float32 = NDArray[np.float32]
 
@@ -70,3 +74,22 @@ class HostPipeline(Described):
 
     def _velocity(self, x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:
         return self.session(Stage.VELOCITY).run({"x": x, "t": t, **conditions})["velocity"]
+
+
+def open_graphs(model: Model, spec: BackendSpec, open_session: Callable[[Stage, Path], Session]) -> Stages:
+    """A model's stages by a back-end that opens one graph of its bundle at a time.
+
+    The smallest graph is opened at once, so that a back-end that does not work is known here.
+
+    Args:
+        model: with a bundle.
+        spec: the back-end's.
+        open_session: makes a session of a stage's graph, an ONNX file with its weights beside it.
+
+    Raises:
+        UserError: no bundle, or a damaged one. And whatever `open_session` raises.
+    """
+    bundle, description = describe_bundle(model, spec)
+    pipeline = HostPipeline(description, lambda stage: open_session(stage, model.folder / bundle.graphs[stage].file))
+    pipeline.session(Stage.CONDITIONER)
+    return pipeline

@@ -1,17 +1,18 @@
-"""What every back-end offers: a graph that runs, named tensors in and out; and what the back-ends are called."""
+"""What back-ends share: a graph that runs, named tensors in and out; and what a model that is opened says of itself."""
 
-import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from omniaudio.config import ModelConfig
-from omniaudio.errors import ExitCode, UserError, installation
+from omniaudio.config import ModelConfig, load_config
 from omniaudio.generation.exemplars import NO_EXEMPLARS, Bank
+from omniaudio.model_zoo.registry import Model
+from trt_engine.compile import bundle
+from trt_engine.compile.bundle import Bundle
+from trt_engine.runtime.spec import BackendSpec
 
 Array = NDArray[Any]
 
@@ -24,55 +25,17 @@ class Session(Protocol):
         ...
 
 
-class Backend(StrEnum):
-    """The back-ends; `GRAPHICS` and `PROCESSORS` say in which order `auto` tries them."""
-
-    TENSORRT = "tensorrt"
-    TENSORRT_RTX = "tensorrt-rtx"
-    OPENVINO = "openvino"
-    ONNXRUNTIME = "onnxruntime"
-    TORCH = "torch"
-
-    @property
-    def module(self) -> str:
-        """The Python package that it needs."""
-        return self.value.replace("-", "_")
-
-    @property
-    def installed(self) -> bool:
-        """Whether the package is there; it is not imported."""
-        return importlib.util.find_spec(self.module) is not None
-
-    @property
-    def installation(self) -> str:
-        """What installs the package, to stand in a sentence."""
-        extras = {
-            Backend.TENSORRT: "`pip install tensorrt cuda-bindings`",
-            Backend.TENSORRT_RTX: installation("rtx"),
-            Backend.TORCH: installation("torch"),
-        }
-        return extras.get(self, installation("cpu"))
-
-
-GRAPHICS = (Backend.TENSORRT, Backend.TENSORRT_RTX)
-"""Those that run engines on an NVIDIA GPU, the faster one first."""
-PROCESSORS = (Backend.ONNXRUNTIME, Backend.OPENVINO)
-"""Those that run graphs on the CPU. Processor seconds for 10 s by a model of the draft's size, one thread, graphs
-opened / clip made: ONNX Runtime 0.3 / 7.9, OpenVINO 2.3 / 8.3. torch is only taken where it is asked for."""
-
-AUTO = "auto"
-
-
 @dataclass(frozen=True)
 class Description:
-    """What a sidecar says of a pipeline: the model's name, the SHA-256 of config and weights, and what runs it; and
-    the model's exemplars."""
+    """What a sidecar says of a pipeline: the model's name, the SHA-256 of config and weights, what runs it, and the
+    versions of the libraries that do; and the model's exemplars."""
 
     name: str
     identity: str
     config: ModelConfig
-    backend: Backend
+    backend: str
     exemplars: Bank = NO_EXEMPLARS
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 class Described:
@@ -84,27 +47,31 @@ class Described:
         self.config = description.config
         self.backend = description.backend
         self.exemplars = description.exemplars
+        self.versions = description.versions
 
 
-def named(name: str) -> Backend:
-    """The back-end of a name.
+def describe_bundle(model: Model, spec: BackendSpec) -> tuple[Bundle, Description]:
+    """A model's bundle, and what to say of it on a back-end.
 
     Raises:
-        UserError: there is none, or it is not installed.
+        UserError: no bundle, or a damaged one.
     """
-    try:
-        backend = Backend(name)
-    except ValueError:
-        known = ", ".join(Backend)
-        raise UserError(
-            f"There is no back-end “{name}”: choose {AUTO} or one of {known}.", ExitCode.NO_BACKEND
-        ) from None
-    if not backend.installed:
-        raise UserError(
-            f"The back-end {backend} is not installed: run {backend.installation}, or choose --backend auto.",
-            ExitCode.NO_BACKEND,
-        )
-    return backend
+    found = bundle.load(model.folder)
+    config = load_config(model.folder / found.config.file)
+    exemplars = Bank.load(model.folder)
+    return found, Description(model.name, found.identity, config, spec.name, exemplars, spec.versions)
+
+
+def describe_folder(model: Model, spec: BackendSpec) -> Description:
+    """What to say of a model on a back-end that needs no bundle, but its config and weights; the same identity.
+
+    Raises:
+        UserError: a damaged model.
+    """
+    weights = (*bundle.weight_files(model.folder), *bundle.exemplar_files(model.folder))
+    identity = bundle.identity(bundle.record(model.config), tuple(map(bundle.record, weights)))
+    config = load_config(model.config)
+    return Description(model.name, identity, config, spec.name, Bank.load(model.folder), spec.versions)
 
 
 def threads() -> int | None:

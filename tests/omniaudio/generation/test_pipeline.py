@@ -22,6 +22,7 @@ class Analytic:
     """Sees the pictures' brightness; `answer` gives the data that it believes in, of x, t and brightness."""
 
     name, identity, backend = "analytic", "0" * 64, "numpy"
+    versions: Mapping[str, str] = {}
 
     def __init__(self, answer: Callable[[Array, float, Array], Array]) -> None:
         self.config = config()

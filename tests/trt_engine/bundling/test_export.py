@@ -18,7 +18,7 @@ from trt_engine.graphs.stage_modules import StageModule, example_pictures, load_
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.openvino import OpenVinoSession
 from trt_engine.runtime.session import Session
-from trt_engine.runtime.torch import TorchSession
+from trt_engine.runtime.torch.pipeline import TorchSession
 
 pytestmark = pytest.mark.slow
 

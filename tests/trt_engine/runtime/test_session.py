@@ -13,9 +13,9 @@ from omniaudio.model_zoo import registry
 from support.released_form import models_in
 from trt_engine.compile import bundle
 from trt_engine.compile.bundle import Stage
-from trt_engine.runtime.backends import presence
+from trt_engine.runtime.backends import backends, state
 from trt_engine.runtime.open import open_pipeline
-from trt_engine.runtime.session import Array, Backend, Session
+from trt_engine.runtime.session import Array, Session
 
 OpenStage = Callable[[Stage], Session]
 
@@ -32,11 +32,11 @@ LARGEST_ERROR = 1e-3
 """Between back-ends, over the largest value."""
 
 
-@pytest.fixture(scope="module", params=list(Backend))
+@pytest.fixture(scope="module", params=list(backends()))
 def opened(request: pytest.FixtureRequest) -> Callable[[registry.Model], OpenStage]:
-    found = presence(request.param)
-    if not found.usable:
-        pytest.skip(f"{request.param}: {found.hindrance}")
+    found = state(backends()[request.param])
+    if not found.available:
+        pytest.skip(f"{request.param}: {found.reason}")
 
     @cache
     def open_model(model: registry.Model) -> OpenStage:

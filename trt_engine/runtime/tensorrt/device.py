@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from omniaudio.errors import ExitCode, UserError
+from omniaudio.versions import distribution_versions
 
 Array = NDArray[Any]
 
@@ -50,6 +51,11 @@ class Device:
         self.name, self.architecture = self.driver.properties()
         self._staging: Array = np.empty(0, np.uint8)
         self._staged = self.driver.record()
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The version of the package that the GPU is reached by."""
+        return distribution_versions(self.driver.distribution)
 
     @property
     def stream(self) -> int:
@@ -130,6 +136,8 @@ def _open_driver() -> "_CudaBindings | _PyCuda":
 
 class _CudaBindings:
     """CUDA's runtime by NVIDIA's cuda-bindings."""
+
+    distribution = "cuda-bindings"
 
     def __init__(self) -> None:
         from cuda.bindings import runtime  # noqa: PLC0415 - installed or not
@@ -221,6 +229,8 @@ class _Owned:
 
 class _PyCuda:
     """CUDA's driver by pycuda."""
+
+    distribution = "pycuda"
 
     def __init__(self) -> None:
         import pycuda.driver  # noqa: PLC0415 - installed or not

@@ -21,7 +21,7 @@ from trt_engine.compile.compiler import Job, compile_graph, library
 from trt_engine.compile.profiles import LONGEST_SECONDS
 from trt_engine.compile.targets import Flavour
 from trt_engine.graphs.sampler_step import OUTPUTS, tables, update_graph, update_profile
-from trt_engine.runtime.session import Array, Backend, Described, Description
+from trt_engine.runtime.session import Array, Described, Description
 from trt_engine.runtime.tensorrt.device import Device, DeviceArray
 from trt_engine.runtime.tensorrt.session import TensorRtSession, cache_folder
 
@@ -60,6 +60,8 @@ class TensorRtPipeline(Described):
         self._folder, self._bundle, self._flavour = folder, bundle, flavour
         self._version = library(flavour).__version__
         self.device = Device()
+        # The library's own word: its distribution is called otherwise in NVIDIA's package index.
+        self.versions = {flavour.value: self._version} | self.device.versions
         # No cycle leads from these back to this object: the GPU's memory is free at once when it is let go.
         self._sessions: dict[Stage, TensorRtSession] = {}
         self._updates: dict[bool, TensorRtSession] = {}
@@ -129,7 +131,7 @@ class TensorRtPipeline(Described):
         if len(start) > most or windows.frames > longest:
             raise UserError(
                 f"{self._flavour.label} makes {most} takes of {LONGEST_SECONDS / 60:g} minutes at a time at most: ask "
-                f"for less, or choose --backend {Backend.ONNXRUNTIME}.",
+                "for less, or choose another --backend.",
                 ExitCode.BAD_RANGE,
             )
         if self._sampler is None or not self._sampler.fits(windows, len(start), guidance):

@@ -8,6 +8,7 @@ import ctypes
 import gc
 import weakref
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from omniaudio.video.stills import read_still
 from support.stem_model import sampled_stems
 from trt_engine.compile import bundle
 from trt_engine.compile.bundle import Stage
+from trt_engine.compile.compiler import library
 from trt_engine.compile.targets import Flavour
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.open import open_pipeline
-from trt_engine.runtime.session import Array, Backend, Description
+from trt_engine.runtime.session import Array, Description
 from trt_engine.runtime.tensorrt import device, pipeline
 from trt_engine.runtime.tensorrt.device import DeviceArray
 from trt_engine.runtime.tensorrt.pipeline import ALIGNMENT, TensorRtPipeline, chunks_of_rows
@@ -42,6 +44,7 @@ class HostDriver:
     """The host's memory as a device: everything is done at once, and new memory holds no numbers."""
 
     stream = 0
+    distribution = "cuda-bindings"
 
     def __init__(self) -> None:
         self._buffers: dict[int, Array] = {}
@@ -137,7 +140,7 @@ def open_on_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[r
 
     def open_model(model: registry.Model) -> TensorRtPipeline:
         host = open_pipeline(model, "onnxruntime")
-        description = Description(host.name, host.identity, host.config, Backend.TENSORRT_RTX)
+        description = Description(host.name, host.identity, host.config, "tensorrt-rtx")
         return TensorRtPipeline(description, model.folder, bundle.load(model.folder), Flavour.TENSORRT_RTX)
 
     return open_model
@@ -175,6 +178,13 @@ def sampled(
 
 
 @pytest.mark.slow
+def test_it_tells_the_versions_of_what_runs_it(stages: TensorRtPipeline) -> None:
+    assert dict(stages.versions) == {
+        "tensorrt-rtx": library(Flavour.TENSORRT_RTX).__version__,
+        "cuda-bindings": version("cuda-bindings"),
+    }
+
+
 def test_it_computes_what_the_host_computes(joint: registry.Model, stages: TensorRtPipeline, panorama: Path) -> None:
     """One window and several chunks of rows, takes, steps, guidance and none, one after the other on one pipeline."""
     host = open_pipeline(joint, "onnxruntime")

@@ -18,18 +18,18 @@ from omniaudio.progress import Report
 from omniaudio.video.stills import read_still
 from support.released_form import models_in
 from trt_engine.compile.bundle import Stage
-from trt_engine.runtime.session import Backend, Description
+from trt_engine.runtime.session import Description
 
 torch = pytest.importorskip("torch")
 
 from trt_engine.graphs.stage_modules import load_parts  # noqa: E402
-from trt_engine.runtime.torch import CapturedFlow, TensorStore, TorchPipeline  # noqa: E402 - where torch is
+from trt_engine.runtime.torch.pipeline import CapturedFlow, TensorStore, TorchPipeline  # noqa: E402 - where torch is
 
 
 def open_torch(model: registry.Model, dtype: "torch.dtype") -> TorchPipeline:
     with models_in(model.folder.parent):
         loaded, vision = load_parts(model)
-    description = Description(model.name, "0" * 64, loaded.config, Backend.TORCH)
+    description = Description(model.name, "0" * 64, loaded.config, "torch")
     return TorchPipeline(description, loaded, vision, torch.device("cpu"), dtype)
 
 

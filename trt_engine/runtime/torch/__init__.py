@@ -1,0 +1,1 @@
+"""torch, by the model's own modules."""
