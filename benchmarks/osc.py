@@ -99,7 +99,7 @@ def _bridge(folder: Path, url: str) -> Iterator[int]:
     with socket.socket(type=socket.SOCK_DGRAM) as free:
         free.bind((HOST, 0))
         port = int(free.getsockname()[1])
-    words = ["osc", "--port", str(port), "--engine", url, "--token-file", str(folder / "service" / TOKEN)]
+    words = ["osc", "--port", str(port), "--service", url, "--token-file", str(folder / "service" / TOKEN)]
     with _started([*words, "--ledger", str(folder / "osc.sqlite3")], folder / "bridge.log"):
         deadline = time.monotonic() + SECONDS_TO_START
         with socket.socket() as waiting:

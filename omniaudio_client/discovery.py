@@ -1,7 +1,8 @@
-"""A service on this machine: found by its folder, or started as a child, its first words, and its end.
+"""Finds a service, or starts one as a child process and stops it.
 
-A service outlives a program that has started it and crashes; the next program finds it again by the folder. By itself
-it ends when for `LINGER_SECONDS` nobody has needed it. Standard library only.
+Standard library only, like `client.py`, so that both ship in Blender's extension unchanged. A service outlives a
+program that started it and crashed; the next program finds it by its folder. It exits by itself after
+`LINGER_SECONDS` in which nobody needed it.
 """
 
 import json
@@ -28,6 +29,15 @@ START_SECONDS = 120.0
 """For so long a service may take to its first answer: from a cold disk Python may read its libraries for a minute."""
 IN_USE = 10
 """The exit code by which a service says that another one has the folder; the start was a race, then."""
+
+TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
+"""The environment variable that may hold the token of a service."""
+UNAUTHORIZED, NO_TOKEN = "unauthorized", "no_token"
+"""Codes of an EngineError: the service misses the token or refuses it; a token file cannot be read."""
+TOKEN_WANTED = (
+    f"The service requires its token: name the file that holds it with --token-file, or set {TOKEN_VARIABLE}. "
+    "`omniaudio serve` prints the path of that file."
+)
 
 ENGINE_FAILED = "engine_failed"
 """Code of an EngineError: the service does not start, or ends by itself."""
@@ -86,6 +96,49 @@ def running(folder: Path) -> Client:
     # After a power cut its port may be somebody else's, who need not be told the token.
     Client(client.url).health()
     return client
+
+
+def named(url: str | None, token_file: Path | None = None) -> Client:
+    """Return the service at an address, or the user's own where that is None, whether or not it answers.
+
+    The token comes from the file, from `TOKEN_VARIABLE`, or, for the user's own service only, from its folder.
+
+    Raises:
+        EngineError: NO_TOKEN, the token file cannot be read; the address is invalid; or there is no address and no
+            service was started on this machine.
+    """
+    client = find() if url is None else _at(url)
+    token = _given_token(token_file)
+    return client if token is None else Client(client.url, token)
+
+
+def _at(url: str) -> Client:
+    client = Client(url)
+    with suppress(EngineError):
+        own = find()
+        # Use the own service's address: another listener that `localhost` may resolve to must not get the token.
+        if own.port == client.port and (own.host == client.host or (own.local and client.host == "localhost")):
+            return own
+    return client
+
+
+def _given_token(token_file: Path | None) -> str | None:
+    if token_file is None:
+        return os.environ.get(TOKEN_VARIABLE, "").strip() or None
+    try:
+        return token_file.read_text("ascii").strip()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise EngineError(
+            NO_TOKEN, f"The token file {token_file} cannot be read ({reason}): check its path."
+        ) from error
+
+
+def default_roots() -> tuple[Path, ...]:
+    """Return the folders that a service may read clips in by default: the user's home and the current folder, except
+    where that is the root of the file system, as for a daemon."""
+    here = Path.cwd()
+    return (Path.home(), here) if here != here.parent else (Path.home(),)
 
 
 class ServiceProcess:

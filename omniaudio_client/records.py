@@ -121,7 +121,7 @@ class ListenRequest:
 @dataclass(frozen=True)
 class TurnRequest:
     """A sound that is wanted in the world's axes, which a turning camera took in its own; `orientations` is a JSON file
-    as `omniaudio turn` reads it: how the camera was turned when."""
+    as `omniaudio rotate` reads it: how the camera was turned when."""
 
     sound: PathSource | MediaSource
     orientations: PathSource | MediaSource

@@ -16,13 +16,12 @@ from omniaudio.audio.ambisonics import angles
 from omniaudio.errors import UserError
 from omniaudio.recognition.sources import Source, Sources
 from omniaudio_client.client import Client
+from omniaudio_client.discovery import TOKEN_WANTED, UNAUTHORIZED, default_roots
 from omniaudio_client.http import EngineError
 from omniaudio_client.records import InspectRequest, Job, JobRequest, PathSource, ResultFile, SceneSource, TakeResult
 from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
 from osc_bridge.ledger import KEPT_ENDED, Entry
 from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
-from trt_engine.commands.engine import TOKEN_WANTED, UNAUTHORIZED
-from trt_engine.service.settings import default_roots
 
 LOOKED_AT = 4
 """Waiting jobs that are asked about at a time; those that run are all seen at once."""

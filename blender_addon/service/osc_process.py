@@ -125,9 +125,9 @@ class OscProcess:
         for root in choice.roots:
             words += ["--allow-root", str(root)]
         if choice.engine_folder is not None:
-            words += ["--engine-folder", str(choice.engine_folder)]
+            words += ["--service-folder", str(choice.engine_folder)]
         if choice.engine:
-            words += ["--engine", choice.engine]
+            words += ["--service", choice.engine]
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             return subprocess.Popen(

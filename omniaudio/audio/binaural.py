@@ -1,8 +1,8 @@
-"""What first-order ambisonics sounds like on headphones: a binaural preview by packaged head-related filters.
+"""Binaural rendering of first-order ambisonics with packaged head-related filters.
 
-The filters are Omnitone's, from measurements of the SADIE project (`data/README.md`). Its head is symmetric: the left
-ear hears W + Y + Z + X, each channel through its filter, and the right ear W − Y + Z + X. That is a preview, and the
-ambisonic file is the master: first-order filters say little of elevation.
+The filters are Omnitone's, from measurements of the SADIE project (`hrir/README.md`). The head is symmetric: the left
+ear hears W + Y + Z + X, each channel through its filter, and the right ear W − Y + Z + X. The result is a preview; the
+ambisonic file is the master. First-order filters convey little elevation.
 """
 
 from collections.abc import Callable
@@ -25,11 +25,11 @@ from omniaudio.progress import Progress, Report, Task
 EARS = 2
 
 
-class Listen(BaseModel):
-    """What is wanted: `sound` (AmbiX, or as it declares) as a head hears it that is turned so, as `output` (a WAV of
-    two channels).
+class BinauralRequest(BaseModel):
+    """A binaural rendering of `sound` (AmbiX unless the file declares another convention) to `output`, a stereo WAV.
 
-    Angles are degrees: yaw turns the head to the left, pitch lifts its nose, roll lifts its left ear."""
+    The angles orient the listener's head, in degrees: positive yaw turns it left, positive pitch raises the nose,
+    positive roll raises the left ear."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,20 +41,20 @@ class Listen(BaseModel):
 
 
 class BinauralRenderer:
-    """Ambisonics in blocks of any size to binaural sound, with constant memory.
+    """Renders blocks of ambisonics to binaural sound in constant memory; blocks may have any size.
 
-    The filters' delay is taken out, so that the preview is as long as its source and in time with the picture: what
-    `process` still owes at the end comes by `finish`."""
+    The filters' delay is removed, so that the preview has the length of its source and stays in sync with the frames.
+    `process` therefore runs behind by the delay; `finish` returns the remaining samples."""
 
     def __init__(self, rate: int, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> None:
-        """`rate` is the sound's in Hz. The angles turn the listener's head, in radians: see `rotation_matrix`."""
+        """`rate` in Hz. The angles orient the listener's head, in radians: see `rotation_matrix`."""
         self._filters, self._delay = _filters(rate)
         self._scene = rotation_matrix(yaw, pitch, roll).T if yaw or pitch or roll else None
         self._tail: Sound = np.zeros((EARS, self._filters.shape[1] - 1), np.float32)
         self._skip = self._delay
 
     def process(self, foa: Sound) -> Sound:
-        """The next block `(4, samples)` as `(2, samples)`, left and right; the first comes short by the delay."""
+        """Render a block `(4, samples)` to `(2, samples)`, left and right; the first result is shorter by the delay."""
         if self._scene is not None:
             foa = rotate(foa, self._scene)
         length = foa.shape[1] + self._tail.shape[1]
@@ -69,47 +69,47 @@ class BinauralRenderer:
         return ready[:, skipped:]
 
     def finish(self) -> Sound:
-        """The last samples `(2, at most the delay)`, which complete the source's length."""
+        """Return the last samples `(2, at most the delay)`, which complete the source's length."""
         return self._tail[:, self._skip : self._delay]
 
 
 def binaural(foa: Sound, rate: int, yaw: float = 0.0) -> Sound:
-    """Ambisonics `(4, samples)` at `rate` Hz as `(2, samples)`, left and right, in time with its source.
+    """Render ambisonics `(4, samples)` at `rate` Hz to `(2, samples)`, left and right, in sync with its source.
 
     `yaw` turns the listener's head to the left, in radians."""
     renderer = BinauralRenderer(rate, yaw)
     return np.concatenate([renderer.process(foa), renderer.finish()], axis=1)
 
 
-def listen(request: Listen, report: Callable[[Report], None]) -> Path:
-    """Write a binaural preview, as long as its sound and at its rate.
+def write_binaural(request: BinauralRequest, report: Callable[[Report], None]) -> Path:
+    """Write a binaural rendering with the length and sampling rate of its source.
 
     Args:
-        request: what is wanted.
-        report: told of every step; what it raises ends the work, and nothing half-written stays.
+        request: the sound, the output and the listener's orientation.
+        report: called after each step; an exception cancels the job, and no partial file is left.
 
     Returns:
         The file that was written.
 
     Raises:
-        UserError: the sound cannot be read, or the target not be written.
+        UserError: the sound cannot be read, or the output cannot be written.
     """
     sound = open_sound(request.sound)
     check_output(request.output, ".wav", request.sound)
     renderer = BinauralRenderer(sound.rate, *np.radians([request.yaw, request.pitch, request.roll]))
-    progress = Progress(report, [Task("listen", -(-sound.samples // BLOCK), BLOCK / sound.rate / 100)])
-    progress.begin("listen")
+    progress = Progress(report, [Task("render", -(-sound.samples // BLOCK), BLOCK / sound.rate / 100)])
+    progress.begin("render")
     with AmbixWriter(request.output, sound.rate, channels=EARS) as writer:
         for block in sound.blocks():
             writer.write(renderer.process(block))
-            progress.advance("listen")
+            progress.advance("render")
         writer.write(renderer.finish())
     return request.output
 
 
 @cache
 def _filters(rate: int) -> tuple[Sound, int]:
-    """The left ear's filters `(4, taps)` at a rate, and the delay: the samples after which the front is heard."""
+    """Return the left ear's filters `(4, taps)` at a rate, and their delay in samples for a source in front."""
     with (files("omniaudio.audio") / "hrir" / "sadie_foa_hrir.wav").open("rb") as stream, open_wave(stream) as source:
         measured_rate = source.getframerate()
         samples = np.frombuffer(source.readframes(source.getnframes()), "<i2").reshape(-1, CHANNELS) / 2**15

@@ -34,7 +34,7 @@ _OPUS_AMBISONICS = 2
 """The mapping family of Opus that is AmbiX."""
 _SIDECAR_BYTES = 4096
 """Of a sidecar's beginning, where its format and its convention stand."""
-_OURS = re.compile(r'"format":\s*"omniaudio-(?:sidecar|turn)-1".*"convention":\s*"AmbiX ACN/SN3D"', re.DOTALL)
+_OURS = re.compile(r'"format":\s*"omniaudio-(?:sidecar|rotation)-1".*"convention":\s*"AmbiX ACN/SN3D"', re.DOTALL)
 
 _log = logging.getLogger(__name__)
 

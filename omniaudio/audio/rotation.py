@@ -1,7 +1,7 @@
-"""A recording camera's field turned into the world's: sound that a turning camera took stays where it was in the world.
+"""Rotation of head-locked sound to world-locked: sources stay in place while the camera turns.
 
-The rotation is that of each sample's own time, so that there are no steps to hear. At first order it is exact: turned
-back by the inverse orientations, the field is what it was (Zotter and Frank, "Ambisonics", 2019, 5.2).
+The field is rotated sample by sample with interpolated orientations, so there are no audible steps. At first order the
+rotation is exact: the inverse orientations restore the field (Zotter and Frank, "Ambisonics", 2019, 5.2).
 """
 
 from collections.abc import Callable, Sequence
@@ -27,18 +27,18 @@ from omniaudio.progress import Progress, Report, Task
 from omniaudio.versions import installed_versions
 
 LENGTH_TOLERANCE = 1e-3
-"""How far from 1 the length of a quaternion may be that was rounded on its way here."""
-MOST_BYTES = 128 << 20
-"""Of a file with orientations: two hours at 120 a second, which a WAV does not pass."""
+"""Permitted deviation of a quaternion's length from 1; allows for rounding in text."""
+MAX_BYTES = 128 << 20
+"""Limit of a file of orientations: two hours at 120 per second, longer than a WAV can be."""
 
 
 class Orientation(BaseModel):
-    """How a camera is turned at a time of the sound: the rotation from its axes to the world's as a unit quaternion
-    w + x·i + y·j + z·k, in AmbiX' axes (X front, Y left, Z up)."""
+    """The orientation of a camera at one time: the rotation from camera to world axes as a unit quaternion
+    w + x·i + y·j + z·k, in AmbiX axes (X front, Y left, Z up)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seconds: float = Field(allow_inf_nan=False, description="from the sound's first sample")
+    seconds: float = Field(allow_inf_nan=False, description="time from the first sample of the sound")
     w: float = Field(allow_inf_nan=False)
     x: float = Field(allow_inf_nan=False)
     y: float = Field(allow_inf_nan=False)
@@ -48,37 +48,39 @@ class Orientation(BaseModel):
     def _is_unit(self) -> Self:
         length = hypot(self.w, self.x, self.y, self.z)
         if abs(length - 1) > LENGTH_TOLERANCE:
-            raise ValueError(f"a rotation is a quaternion of length 1, not {length:g}")
+            raise ValueError(f"a rotation is a unit quaternion; this one has length {length:g}")
         return self
 
 
 def _ascending(orientations: tuple[Orientation, ...]) -> tuple[Orientation, ...]:
     if any(later.seconds <= earlier.seconds for earlier, later in pairwise(orientations)):
-        raise ValueError("their times have to ascend")
+        raise ValueError("the times must ascend")
     return orientations
 
 
 Orientations = Annotated[
     tuple[Orientation, ...],
-    Field(min_length=1, description="at ascending times; slerp between them, held beyond the first and the last"),
+    Field(
+        min_length=1, description="at ascending times; interpolated by slerp, held before the first and after the last"
+    ),
     AfterValidator(_ascending),
 ]
-"""The course of a camera."""
+"""The orientation of a camera over time."""
 
 
-class Turn(BaseModel):
-    """What is wanted: `sound` (AmbiX, as the camera heard it) turned to the world's axes, as `output` (a WAV)."""
+class RotationRequest(BaseModel):
+    """A rotation of `sound` (AmbiX in camera axes) to world axes, written to `output` (a WAV)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sound: InputPath
     output: OutputPath
     orientations: Orientations
-    preview: bool = Field(default=True, description="OUT.preview.wav, binaural")
+    preview: bool = Field(default=True, description="also write OUT.preview.wav, binaural")
 
 
-class Turned(BaseModel):
-    """The files of a sound that was turned, and its measures."""
+class RotatedSound(BaseModel):
+    """The files of a rotated sound, and its levels."""
 
     sound: Path
     preview: Path | None
@@ -89,38 +91,38 @@ class Turned(BaseModel):
     true_peak_dbtp: float | None
 
 
-class TurnSidecar(BaseModel):
-    """Everything that it takes to turn a sound again, and what its file cannot say. Lies beside it as `.json`."""
+class RotationSidecar(BaseModel):
+    """All that is needed to repeat a rotation, and what a WAV cannot hold. Written beside the sound as `.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["omniaudio-turn-1"] = "omniaudio-turn-1"
+    format: Literal["omniaudio-rotation-1"] = "omniaudio-rotation-1"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
-    input: str = Field(description="the sound that was turned, as seen from here")
+    input: str = Field(description="the source sound, relative to this file")
     input_sha256: str
     orientations: Orientations
-    gain_db: float = Field(le=0, description="what the true-peak guard took")
-    true_peak_dbtp: float | None = Field(description="of the file; null in silence")
+    gain_db: float = Field(le=0, description="gain reduction by the true-peak limiter")
+    true_peak_dbtp: float | None = Field(description="of the file; null for silence")
     versions: dict[str, str] = Field(default_factory=installed_versions)
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON, whole or not at all."""
+        """Write it as JSON, atomically."""
         with replacing(path) as partial:
             partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-class Turning:
-    """The rotation of a camera through time, carried out on its sound block by block."""
+class SoundRotator:
+    """Rotates sound from camera to world axes, block by block."""
 
     def __init__(self, orientations: Sequence[Orientation], rate: int) -> None:
-        """`orientations` as in `Turn`; `rate` is the sound's in Hz."""
-        # One orientation is held from its time on, and two are what interpolation takes.
+        """`orientations` as in `RotationRequest`; `rate` is the sound's in Hz."""
+        # Interpolation needs two orientations; the last one is held.
         held = (*orientations, orientations[-1].model_copy(update={"seconds": orientations[-1].seconds + 1}))
         self._times = np.array([one.seconds for one in held])
         quaternions = np.array([(one.w, one.x, one.y, one.z) for one in held])
         quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
-        # q and -q are the same rotation; of the two ways from one to the next the short one is meant.
+        # q and -q are the same rotation: choose the sign that gives the shorter arc.
         turns_back = np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0
         quaternions[1:] *= np.where(np.cumsum(turns_back) % 2, -1, 1)[:, None]
         self._quaternions = quaternions
@@ -131,19 +133,19 @@ class Turning:
         self._samples = 0
 
     def process(self, foa: Sound) -> Sound:
-        """The next samples `(4, samples)` from the camera's axes to the world's."""
+        """Rotate the next block `(4, samples)` from camera to world axes."""
         times = (self._samples + np.arange(foa.shape[1])) / self._rate
         self._samples += foa.shape[1]
         quaternions = self._at(times)
         scalar, axis, dipoles = quaternions[:, :1], quaternions[:, 1:], foa[XYZ, :].T
-        # q·v·q⁻¹ for each sample; SciPy's interpolation and rotation take six times as long.
-        half_way = np.cross(axis, dipoles)
-        turned = np.array(foa, dtype=np.float32)
-        turned[XYZ, :] = (dipoles + 2 * (scalar * half_way + np.cross(axis, half_way))).T
-        return turned
+        # q·v·q⁻¹ for each sample; six times as fast as SciPy's interpolation and rotation.
+        half = np.cross(axis, dipoles)
+        rotated = np.array(foa, dtype=np.float32)
+        rotated[XYZ, :] = (dipoles + 2 * (scalar * half + np.cross(axis, half))).T
+        return rotated
 
     def _at(self, times: Floats) -> Floats:
-        """The unit quaternions `(times, 4)`, by spherical linear interpolation (Shoemake, "Animating rotation with
+        """Return unit quaternions `(times, 4)` by spherical linear interpolation (Shoemake, "Animating rotation with
         quaternion curves", 1985)."""
         before = np.clip(np.searchsorted(self._times, times, "right") - 1, 0, len(self._angles) - 1)
         share = np.clip((times - self._times[before]) / self._steps[before], 0, 1)
@@ -154,15 +156,17 @@ class Turning:
 
 
 def read_orientations(path: Path) -> tuple[Orientation, ...]:
-    """The orientations in a JSON file: a list of objects with seconds, w, x, y and z, at ascending times.
+    """Read orientations from a JSON file: a list of objects with seconds, w, x, y and z, at ascending times.
 
-    Raises UserError (NO_INPUT) where it is none."""
+    Raises:
+        UserError: (NO_INPUT) the file cannot be read or is not such a list.
+    """
     check_readable(path, "a JSON list of {seconds, w, x, y, z}")
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            sentence = f"{path.name} is larger than {MOST_BYTES >> 20} MiB: turn the sound in parts."
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            sentence = f"{path.name} is larger than {MAX_BYTES >> 20} MiB: rotate the sound in parts."
             raise UserError(sentence, ExitCode.NO_INPUT)
         return TypeAdapter(Orientations).validate_json(content)
     except OSError as error:
@@ -174,15 +178,15 @@ def read_orientations(path: Path) -> tuple[Orientation, ...]:
         raise UserError(f"{sentence} {{seconds, w, x, y, z}}.", ExitCode.NO_INPUT) from error
 
 
-def turn(request: Turn, report: Callable[[Report], None]) -> Turned:
-    """Turn a camera's field to the world's axes: a WAV as long as its sound, its sidecar, and a binaural preview.
+def rotate_to_world(request: RotationRequest, report: Callable[[Report], None]) -> RotatedSound:
+    """Rotate sound from camera to world axes. Writes a WAV of the same length, its sidecar and a binaural preview.
 
     Args:
-        request: what is wanted.
-        report: told of every step; what it raises ends the work, and nothing half-written stays.
+        request: the sound, the output and the orientations.
+        report: called after each step; an exception cancels the job, and no partial file is left.
 
     Raises:
-        UserError: the sound cannot be read, or the target not be written.
+        UserError: the sound cannot be read, or the output cannot be written.
     """
     sound = open_sound(request.sound)
     target = request.output
@@ -190,14 +194,14 @@ def turn(request: Turn, report: Callable[[Report], None]) -> Turned:
     preview, sidecar = target.with_suffix(".preview.wav"), target.with_suffix(".json")
     with together(target.parent) as folder:
         writer = _write(request, sound, folder, report)
-        TurnSidecar(
+        RotationSidecar(
             input=relative(request.sound, target.parent),
             input_sha256=file_sha256(request.sound),
             orientations=request.orientations,
             gain_db=writer.gain_db,
             true_peak_dbtp=writer.true_peak_dbtp,
         ).write(folder / sidecar.name)
-    return Turned(
+    return RotatedSound(
         sound=target,
         preview=preview if request.preview else None,
         sidecar=sidecar,
@@ -208,22 +212,22 @@ def turn(request: Turn, report: Callable[[Report], None]) -> Turned:
     )
 
 
-def _write(request: Turn, sound: SoundFile, folder: Path, report: Callable[[Report], None]) -> AmbixWriter:
-    """Master and preview, in one pass over the sound."""
-    turning, renderer = Turning(request.orientations, sound.rate), BinauralRenderer(sound.rate)
-    progress = Progress(report, [Task("turn", -(-sound.samples // BLOCK), BLOCK / sound.rate / 20)])
-    progress.begin("turn")
+def _write(request: RotationRequest, sound: SoundFile, folder: Path, report: Callable[[Report], None]) -> AmbixWriter:
+    """Write master and preview in one pass over the sound."""
+    rotator, renderer = SoundRotator(request.orientations, sound.rate), BinauralRenderer(sound.rate)
+    progress = Progress(report, [Task("rotate", -(-sound.samples // BLOCK), BLOCK / sound.rate / 20)])
+    progress.begin("rotate")
     with ExitStack() as files:
         master = files.enter_context(AmbixWriter(folder / request.output.name, sound.rate))
         preview = AmbixWriter(folder / request.output.with_suffix(".preview.wav").name, sound.rate, EARS)
         if request.preview:
             files.enter_context(preview)
         for block in sound.blocks():
-            turned = turning.process(block)
-            master.write(turned)
+            rotated = rotator.process(block)
+            master.write(rotated)
             if request.preview:
-                preview.write(renderer.process(turned))
-            progress.advance("turn")
+                preview.write(renderer.process(rotated))
+            progress.advance("rotate")
         if request.preview:
             preview.write(renderer.finish())
     return master

@@ -1,7 +1,7 @@
-"""The moving picture beside a sound: where on the panorama it comes from, moment by moment, as an MP4.
+"""The direction map as a video: where on the panorama a sound comes from, over time, as an MP4.
 
-Each picture shows the fifth of a second round its time as `soundmap` does, in dB below the loudest direction. The
-loudest direction is that of the seconds around, so that a quiet passage is seen after a loud one, and a pause is not.
+Each frame shows a fifth of a second around its time, as `direction_map` draws it, in dB below the loudest direction.
+The loudest direction is taken over the surrounding seconds, so that quiet passages stay visible and pauses do not.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,108 +32,108 @@ from omniaudio.video.time_range import time_range
 Pixels = npt.NDArray[np.float32]
 
 HEIGHT = 640
-"""Pixels; twice as many across."""
-FASTEST = 30
-"""Pictures a second at most: of faster clips every second one is drawn."""
+"""Pixels; the width is twice that."""
+MAX_FRAME_RATE = 30
+"""Frames per second; of faster clips every second frame is drawn."""
 
 _WINDOW_SECONDS = 0.2
 _FALL_DB = 6.0
-"""A second: how fast the loudest direction is forgotten, before it and after."""
-_DEEPEST_DB = 50.0
-"""Below the loudest of all, where even a long quiet passage is no longer drawn: noise."""
+"""Per second: how fast the reference level falls before and after a peak."""
+_MAX_DEPTH_DB = 50.0
+"""Below the loudest direction of the whole sound; anything quieter is noise and is not drawn."""
 
 
-class MapMovie(BaseModel):
-    """What is wanted: `sound` (AmbiX) drawn over `picture` (a 360° video, still or image sequence), as `output`."""
+class DirectionMapVideoRequest(BaseModel):
+    """A direction map of `sound` (AmbiX) over `clip` (a 360° video, still or image sequence), written to `output`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sound: InputPath
-    picture: InputPath
-    output: OutputPath = Field(description="an .mp4 without sound, as long as `sound`")
-    picture_start: float = Field(
-        default=0.0, ge=0, allow_inf_nan=False, description="seconds of the picture at which the sound begins"
+    clip: InputPath
+    output: OutputPath = Field(description="an .mp4 without sound, with the length of `sound`")
+    clip_start: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="time in the clip at which the sound begins, in seconds"
     )
 
 
-def draw_movie(request: MapMovie, report: Callable[[Report], None]) -> Path:
-    """Draw where a sound comes from over its panorama, as a film that is as long as the sound.
+def write_direction_map_video(request: DirectionMapVideoRequest, report: Callable[[Report], None]) -> Path:
+    """Draw where a sound comes from over its panorama, as a video with the length of the sound.
 
-    The film has the picture's own rate (its half above 30 a second, 24 for a still). Of a picture that ends before the
-    sound the last one stays. The sound is read twice, which keeps memory constant but for one number a picture.
+    The video has the clip's frame rate (halved above 30 per second; 24 for a still image). If the clip ends before the
+    sound, its last frame is held. The sound is read twice, so that memory grows by only one number per frame.
 
     Args:
-        request: what is wanted.
-        report: told of every step; what it raises ends the work, and nothing half-written stays.
+        request: the clip, the sound and the output.
+        report: called after each step; an exception cancels the job, and no partial file is left.
 
     Returns:
         The file that was written.
 
     Raises:
-        UserError: picture or sound cannot be read, the picture ends before `picture_start`, or the target cannot be
+        UserError: the clip or the sound cannot be read, the clip ends before `clip_start`, or the output cannot be
             written.
     """
     sound = open_sound(request.sound)
-    check_output(request.output, ".mp4", request.sound, request.picture)
-    clip = Clip(request.picture)
+    check_output(request.output, ".mp4", request.sound, request.clip)
+    clip = Clip(request.clip)
     info = clip.info
-    start, rest = time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
+    start, rest = time_range(info, request.clip_start, sound.seconds if info.duration is None else None)
     rate = _rate(info)
     count = max(1, ceil(round(sound.seconds * rate, 6)))
-    progress = Progress(report, [Task("listen", count, 0.01), Task("draw", count, 0.06)])
+    progress = Progress(report, [Task("analyse", count, 0.01), Task("draw", count, 0.06)])
     with replacing(request.output) as partial:
-        progress.begin("listen")
+        progress.begin("analyse")
         peaks = []
         for cells in _densities(sound, rate, count):
             peaks.append(cells.max())
-            progress.advance("listen")
+            progress.advance("analyse")
         loudest = loudness_around(np.array(peaks), float(rate))
         progress.begin("draw")
-        pictures = _held(clip.frames(float(rate), start, min(rest, sound.seconds)))
-        with av.open(f"file:{partial}", "w", format="mp4", options={"movflags": "faststart"}) as film:
-            encoder = PictureEncoder(film, (2 * HEIGHT, HEIGHT), rate)
+        frames = _held(clip.frames(float(rate), start, min(rest, sound.seconds)))
+        with av.open(f"file:{partial}", "w", format="mp4", options={"movflags": "faststart"}) as video:
+            encoder = PictureEncoder(video, (2 * HEIGHT, HEIGHT), rate)
 
             def packets() -> Iterator["av.Packet[av.VideoStream]"]:
-                scene = zip(pictures, _densities(sound, rate, count), loudest, strict=False)
+                scene = zip(frames, _densities(sound, rate, count), loudest, strict=False)
                 for place, (background, cells, reference) in enumerate(scene):
                     yield from encoder.encode(_drawn(background, cells, reference), float(place / rate))
                     progress.advance("draw")
                 yield from encoder.finish()
 
             for packet in lasting(packets(), sound.seconds):
-                film.mux(packet)
+                video.mux(packet)
     return request.output
 
 
 def loudness_around(peaks: Floats, rate: float) -> Floats:
-    """What counts as loudest at each of `peaks` (densities, `rate` a second): the largest of all peaks, each forgotten
-    at 6 dB a second before and after its time, and never less than 50 dB below the largest."""
+    """Return the reference level at each of `peaks` (densities, `rate` per second): the largest of all peaks, each
+    falling by 6 dB per second before and after its time, and at least the largest peak minus 50 dB."""
     kept = 10 ** (-_FALL_DB / 10 / rate)
     after = list(accumulate(peaks, lambda held, peak: max(held * kept, peak)))
     around = list(accumulate(reversed(after), lambda held, peak: max(held * kept, peak)))[::-1]
-    return np.maximum(around, np.max(peaks) * 10 ** (-_DEEPEST_DB / 10))
+    return np.maximum(around, np.max(peaks) * 10 ** (-_MAX_DEPTH_DB / 10))
 
 
 def _rate(info: ClipInfo) -> Fraction:
     rate = info.fps or SEQUENCE_RATE
-    while rate > FASTEST:
+    while rate > MAX_FRAME_RATE:
         rate /= 2
     return rate
 
 
 def _densities(sound: SoundFile, rate: Fraction, count: int) -> Iterator[Floats]:
-    """For each picture, the density of the sound around its time in the cells of a panorama."""
+    """For each frame, yield the density of the sound around its time in the cells of a panorama."""
     for window in _windows(sound, rate, count):
         yield density(directions(window, sound.rate)[0])
 
 
 def _windows(sound: SoundFile, rate: Fraction, count: int) -> Iterator[Sound]:
-    """The samples around the middle of each picture, as far as the sound reaches, silence beyond it."""
+    """For each frame, yield the samples around its middle, padded with silence beyond the sound."""
     length = round(_WINDOW_SECONDS * sound.rate)
     blocks = sound.blocks()
     held: Sound = np.zeros((CHANNELS, 0), np.float32)
     first = 0
-    """The sample that `held` begins with."""
+    """The first sample in `held`."""
     for place in range(count):
         begin = round((place + Fraction(1, 2)) / rate * sound.rate) - length // 2
         while first + held.shape[1] < begin + length and (block := next(blocks, None)) is not None:
@@ -146,7 +146,7 @@ def _windows(sound: SoundFile, rate: Fraction, count: int) -> Iterator[Sound]:
 
 
 def _held(frames: Iterator[Frame]) -> Iterator[Pixels]:
-    """The pictures' backgrounds, each made once; the last one stays."""
+    """Yield the frames' backgrounds, each computed once; the last one repeats."""
     source: Picture | None = None
     made: Pixels | None = None
     for frame in frames:
@@ -158,10 +158,10 @@ def _held(frames: Iterator[Frame]) -> Iterator[Pixels]:
 
 
 def _drawn(background: Pixels, cells: Floats, reference: float) -> av.VideoFrame:
-    picture = background.copy()
+    pixels = background.copy()
     if reference > 0:
-        paint(picture, cells / reference)
-    image = Image.fromarray(picture.round().astype(np.uint8))
+        paint(pixels, cells / reference)
+    image = Image.fromarray(pixels.round().astype(np.uint8))
     lines = graticule(HEIGHT)
     image.paste(lines, mask=lines)
     return av.VideoFrame.from_ndarray(np.asarray(image), format="rgb24")

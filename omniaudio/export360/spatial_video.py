@@ -1,4 +1,4 @@
-"""A 360° video with spatial audio, as YouTube and headsets read it: `../docs/delivery.md`."""
+"""Export of a 360° video with spatial audio, as YouTube and headsets read it: `docs/export.md`."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -30,67 +30,67 @@ from omniaudio.video.time_range import check_truncation, time_range
 
 _CONTAINER = {Codec.PCM: "mov", Codec.OPUS: "mp4", Codec.AAC: "mp4"}
 _STEPS_A_SECOND = 10
-"""How often a second of the film is reported."""
+"""Progress reports per second of video."""
 _SECONDS_A_BYTE = 2e-9
-"""Of copying, until it has been measured."""
+"""Initial estimate of the copying time."""
 
 
-class Deliver(BaseModel):
-    """What is wanted: `picture` (a 360° video, still or image sequence) with `sound` (AmbiX), as `output`."""
+class ExportRequest(BaseModel):
+    """An export of `clip` (a 360° video, still image or image sequence) with `sound` (AmbiX) to `output`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    picture: InputPath
+    clip: InputPath
     sound: InputPath
-    output: OutputPath = Field(description="a .mov for PCM, an .mp4 for Opus and AAC; as long as `sound`")
+    output: OutputPath = Field(description="a .mov for PCM, an .mp4 for Opus and AAC; it has the length of `sound`")
     codec: Codec = Codec.PCM
-    picture_start: float = Field(
-        default=0.0, ge=0, allow_inf_nan=False, description="seconds of the picture at which the sound begins"
+    clip_start: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="time in the clip at which the sound begins, in seconds"
     )
-    stereo: Stereo | None = Field(default=None, description="the picture's own where None")
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
-    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+    stereo: Stereo | None = Field(default=None, description="None: the clip's own")
+    force: bool = Field(default=False, description="treat the clip as a panorama even if it does not look like one")
+    allow_truncated: bool = Field(default=False, description="use the readable part of a truncated file")
 
 
-class Delivered(BaseModel):
-    """What was delivered."""
+class ExportedVideo(BaseModel):
+    """An exported video."""
 
     path: Path
     codec: Codec
     video_codec: str
-    copied: bool = Field(description="the pictures are the source's own, not encoded again")
+    copied: bool = Field(description="the video track was copied, not encoded again")
     width: int
     height: int
     scaled_from: tuple[int, int] | None = Field(
-        description="the source's width and height, where its pictures are larger than H.264 has levels for"
+        description="width and height of the source, if its frames exceed the largest H.264 level"
     )
     stereo: Stereo
     seconds: float
 
 
-def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
+def export_spatial_video(request: ExportRequest, report: Callable[[Report], None]) -> ExportedVideo:
     """Write a 360° video with spatial audio.
 
-    The film is as long as the sound: a picture that goes on is cut, and of one that ends before the last picture stays.
-    The pictures are copied where the container takes their codec and a key frame lies at `picture_start`; else they are
-    encoded as H.264, scaled down where it has no level for their size. Memory does not grow with the length; on the
-    disk the film is there twice until it is whole.
+    The video has the length of the sound: a longer clip is cut, and the last frame of a shorter one is held. The video
+    track is copied if the container accepts its codec and there is a key frame at `clip_start`. Otherwise it is encoded
+    as H.264, scaled down if the frames exceed its largest level. Memory is constant; until the file is complete it
+    takes twice its size on disk.
 
     Args:
-        request: what is wanted.
-        report: told of every step; what it raises ends the work, and nothing half-written stays.
+        request: the clip, the sound, the output and its format.
+        report: called after each step; an exception cancels the job, and no partial file is left.
 
     Raises:
-        UserError: picture or sound cannot be read, the picture is no panorama, was cut off before the sound's end, or
-            ends before `picture_start`, the sound passes full scale at 48 kHz, or the target cannot be written.
+        UserError: the clip or the sound cannot be read; the clip is not a panorama, is truncated before the end of the
+            sound, or ends before `clip_start`; the sound exceeds full scale at 48 kHz; or the output cannot be written.
     """
     container = _CONTAINER[request.codec]
     sound = open_sound(request.sound)
-    check_output(request.output, f".{container}", request.sound, request.picture)
-    clip = Clip(request.picture)
+    check_output(request.output, f".{container}", request.sound, request.clip)
+    clip = Clip(request.clip)
     info = clip.info
-    check_truncation(info, request.picture_start + sound.seconds, request.allow_truncated)
-    start, _ = time_range(info, request.picture_start, sound.seconds if info.duration is None else None)
+    check_truncation(info, request.clip_start + sound.seconds, request.allow_truncated)
+    start, _ = time_range(info, request.clip_start, sound.seconds if info.duration is None else None)
     if not request.force:
         check_sphere(clip, start, sound.seconds)
     stereo = request.stereo or info.stereo
@@ -99,78 +99,80 @@ def deliver(request: Deliver, report: Callable[[Report], None]) -> Delivered:
         replacing(request.output) as partial,
         tempfile.TemporaryDirectory(dir=request.output.parent, prefix=".omniaudio-") as folder,
     ):
-        film = Path(folder) / request.output.name
+        video_file = Path(folder) / request.output.name
         progress = Progress(
             report,
-            [Task("film", ceil(part.seconds * _STEPS_A_SECOND), 0.01), Task("index", _size(request), _SECONDS_A_BYTE)],
+            [Task("video", ceil(part.seconds * _STEPS_A_SECOND), 0.01), Task("index", _size(request), _SECONDS_A_BYTE)],
         )
         copies = is_copyable(info, container)
         if copies:
             try:
-                _write(film, part, sound, request.codec, progress, copies=True)
+                _write(video_file, part, sound, request.codec, progress, copies=True)
             except NotCopyableError:
                 copies = False
         if not copies:
-            _write(film, part, sound, request.codec, progress, copies=False)
-        progress.tasks[1].units = film.stat().st_size
+            _write(video_file, part, sound, request.codec, progress, copies=False)
+        progress.tasks[1].units = video_file.stat().st_size
         progress.begin("index")
-        mark_spatial(film, partial, stereo, lambda copied: progress.advance("index", copied))
+        mark_spatial(video_file, partial, stereo, lambda copied: progress.advance("index", copied))
         progress.advance("index", progress.tasks[1].units - progress.tasks[1].done)
     with open_file(request.output) as made:
-        pictures = made.streams.video[0].codec_context
+        track = made.streams.video[0].codec_context
     whole = video_track.upright_size(info)
-    return Delivered(
+    return ExportedVideo(
         path=request.output,
         codec=request.codec,
-        video_codec=pictures.codec.canonical_name,
+        video_codec=track.codec.canonical_name,
         copied=copies,
-        width=pictures.width,
-        height=pictures.height,
-        scaled_from=None if copies or even(whole[0]) == pictures.width else whole,
+        width=track.width,
+        height=track.height,
+        scaled_from=None if copies or even(whole[0]) == track.width else whole,
         stereo=stereo,
         seconds=part.seconds,
     )
 
 
-def _size(request: Deliver) -> int:
-    """About how many bytes the film will have."""
-    return sum(path.stat().st_size for path in (request.picture, request.sound) if path.is_file())
+def _size(request: ExportRequest) -> int:
+    """Estimate the size of the output in bytes."""
+    return sum(path.stat().st_size for path in (request.clip, request.sound) if path.is_file())
 
 
-def _write(film: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
-    """The film without its boxes of 360°. Raises NotCopyableError where it was to be copied and cannot, UserError
-    (NOT_WRITABLE) where it was to be encoded."""
-    progress.begin("film")
+def _write(video_file: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
+    """Write the video without its 360° boxes. Raises NotCopyableError if copying fails, UserError (NOT_WRITABLE) if
+    encoding fails."""
+    progress.begin("video")
     try:
-        _mux(film, part, sound, codec, progress, copies=copies)
+        _mux(video_file, part, sound, codec, progress, copies=copies)
     except av.error.FFmpegError as error:
-        if copies:  # Muxers refuse what no table foresees.
+        if copies:  # Muxers refuse more than a table can list.
             raise NotCopyableError from error
         raise UserError(
-            f"{part.info.path.name} cannot be written as {film.name} ({error.strerror}): make room there, or export "
-            f"the clip as H.264 first.",
+            f"{part.info.path.name} cannot be written as {video_file.name} ({error.strerror}): free disk space, or "
+            f"export the clip as H.264 first.",
             ExitCode.NOT_WRITABLE,
         ) from error
 
 
-def _mux(film: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
-    """As `_write`. Raises FFmpegError where the container refuses."""
-    # Lengths are said in samples: by default FFmpeg rounds them to milliseconds.
+def _mux(video_file: Path, part: Part, sound: SoundFile, codec: Codec, progress: Progress, *, copies: bool) -> None:
+    """Mux both tracks, as `_write`. Raises FFmpegError if the container refuses one."""
+    # Store lengths in samples; by default FFmpeg rounds them to milliseconds.
     options = {"movie_timescale": str(audio_track.RATE)}
     with ExitStack() as stack:
-        out = stack.enter_context(av.open(f"file:{film}", "w", format=_CONTAINER[codec], container_options=options))
+        out = stack.enter_context(
+            av.open(f"file:{video_file}", "w", format=_CONTAINER[codec], container_options=options)
+        )
         if copies:
             clip = stack.enter_context(open_file(part.info.path))
-            pictures = video_track.copied(out, clip, part)
+            frames = video_track.copied(out, clip, part)
         else:
-            pictures = video_track.encoded(out, part)
+            frames = video_track.encoded(out, part)
         sounds = audio_track.encoded(out, sound, codec)
-        tracks: tuple[Iterator[av.Packet[Any]], ...] = (pictures, sounds)
+        tracks: tuple[Iterator[av.Packet[Any]], ...] = (frames, sounds)
         for packet in merge(*tracks, key=_time):
             time = _time(packet)
             out.mux(packet)
             while progress.tasks[0].done < min(time * _STEPS_A_SECOND, progress.tasks[0].units):
-                progress.advance("film")
+                progress.advance("video")
 
 
 def _time(packet: "av.Packet[Any]") -> float:

@@ -302,11 +302,11 @@ def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again
     """What a sidecar says of a part, of the sound that it names. Raises UserError where that is another one."""
     sound = check_name(moved or Path(os.path.normpath(sidecar_path.parent / made.sound)))
     if not sound.is_file():
-        raise UserError(f"There is no file {sound}: name the take with --again, if it was moved.", ExitCode.NO_INPUT)
+        raise UserError(f"There is no file {sound}: if the take was moved, name it with --inpaint.", ExitCode.NO_INPUT)
     if file_sha256(sound) != made.sound_sha256:
         raise UserError(
-            f"{sound} is not the take that {sidecar_path.name} was made of (its hash differs): name the right one with "
-            f"--again.",
+            f"{sound} is not the take that {sidecar_path.name} was made of (its hash differs): name the right one "
+            f"with --inpaint.",
             ExitCode.NO_INPUT,
         )
     return Again(sound=sound, start=made.start, duration=made.duration, gain_db=made.gain_db)

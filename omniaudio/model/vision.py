@@ -70,7 +70,7 @@ def load_metaclip(folder: Path) -> MetaClip:
             folder, config=config.vision_config, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError) as error:
-        sentence = f"MetaCLIP cannot be read from {folder}: run `omniaudio models fetch omniaudio`."
+        sentence = f"MetaCLIP cannot be read from {folder}: run `omniaudio models download omniaudio`."
         raise UserError(sentence, ExitCode.NO_MODEL) from error
     encoder, report = loaded
     # What is missing would be made up at random.

@@ -38,7 +38,7 @@ def listed(name: str) -> list[HubFile]:
         UserError: the model is not on the Hub, or the Hub cannot be reached; then it says how to do without.
     """
     if name not in HUB:
-        raise UserError(f"There is no model {name!r} to fetch: name one of {', '.join(HUB)}.", ExitCode.NO_MODEL)
+        raise UserError(f"There is no model {name!r} to download: name one of {', '.join(HUB)}.", ExitCode.NO_MODEL)
     files = []
     for part in HUB[name]:
         try:

@@ -115,7 +115,7 @@ def find(name: str) -> Model:
         )
         raise UserError(sentence, ExitCode.NO_MODEL)
     if model.missing:
-        sentence = f"The model {name!r} is not on this machine yet: run `omniaudio models fetch {name}`."
+        sentence = f"The model {name!r} is not on this machine yet: run `omniaudio models download {name}`."
         raise UserError(sentence, ExitCode.NO_MODEL)
     if not model.ready:
         raise UserError(f"There is neither {' nor '.join(WEIGHT_NAMES)} in {model.folder}.", ExitCode.NO_MODEL)
@@ -134,7 +134,7 @@ def find_or_best(name: str | None) -> Model:
     if model is None or model.name == DRAFT:
         _log.warning(
             "The draft model is used: small, trained on free sounds. The released one is not here; "
-            "`omniaudio models fetch omniaudio` brings it."
+            "`omniaudio models download omniaudio` brings it."
         )
     return model or find(DRAFT)
 

@@ -26,9 +26,12 @@ pytestmark = pytest.mark.skipif(environments.os.name != "posix", reason="environ
 
 PAGES = [environments.REPOSITORY / "README.md", *sorted((environments.REPOSITORY / "docs").glob("*.md"))]
 INSTALLS = re.compile(r"""pip install (?:-c requirements\.lock )?(?:-e )?["']\.\[(?P<extras>[a-z,]+)\]["']""")
-STAYS = {"serve": "listens at", "osc": "listens at", "build": '"stage": "(?!exporting)'}
+STAYS = {"serve": "listens on", "osc": "listens on", "build": '"stage": "(?!exporting)'}
 """Commands that last, and what they say (patterns) when they have all that they need; a build has its graphs then."""
-TO_FIT = {"--start 12 --duration 20 --takes 3": "--start 0.2 --duration 0.3 --takes 2", "--part 3:6": "--part 0.1:0.2"}
+TO_FIT = {
+    "--start 12 --duration 20 --takes 3": "--start 0.2 --duration 0.3 --takes 2",
+    "--range 3:6": "--range 0.1:0.2",
+}
 SECONDS = 120.0
 
 

@@ -22,11 +22,11 @@ def test_a_package_that_cannot_be_imported_costs_its_own_commands_only(
 
 
 def test_a_persons_error_is_one_sentence_on_stderr_and_its_code() -> None:
-    command = [sys.executable, "-m", "omniaudio.cli", "models", "fetch", "omni"]
+    command = [sys.executable, "-m", "omniaudio.cli", "models", "download", "omni"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == ExitCode.NO_MODEL
     assert result.stdout == ""
-    assert result.stderr.strip().splitlines()[-1] == "There is no model 'omni' to fetch: name one of omniaudio."
+    assert result.stderr.strip().splitlines()[-1] == "There is no model 'omni' to download: name one of omniaudio."
     assert "Traceback" not in result.stderr
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omniaudio.analysis.inspect import describe
-from omniaudio.audio.binaural import Listen
+from omniaudio.audio.binaural import BinauralRequest
 from omniaudio.errors import ExitCode, UserError, printable
 from omniaudio.generation.takes import Request
 from omniaudio.paths import check_name, check_readable
@@ -40,7 +40,7 @@ def test_a_name_that_is_not_utf8_is_refused_at_once(tmp_path: Path, name: str) -
         lambda: clip_sha256(path),
         lambda: Request(input=path, output=good),
         lambda: Request(input=good, output=path),
-        lambda: Listen(sound=path, output=good),
+        lambda: BinauralRequest(sound=path, output=good),
     ):
         with pytest.raises(UserError, match="is not UTF-8: rename it") as caught:
             use()
@@ -85,10 +85,10 @@ def test_a_terminal_without_utf8_gets_one_line(tmp_path: Path, name: str, as_jso
     """In the C locale, without Python's own way out of it."""
     environment = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     environment.pop("PYTHONIOENCODING", None)
-    command = [sys.executable, "-m", "omniaudio.cli", "listen", name, "-o", "a.wav", *(["--json"] if as_json else [])]
+    command = [sys.executable, "-m", "omniaudio.cli", "binaural", name, "-o", "a.wav", *(["--json"] if as_json else [])]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert done.returncode == ExitCode.NO_INPUT, done.stderr
     said = done.stdout if as_json else done.stderr
     assert len(said.strip().splitlines()) == 1
     if as_json:
-        json.loads(said)["sentence"].encode()
+        json.loads(said)["message"].encode()

@@ -24,7 +24,7 @@ class RunningBridge:
         self.port = free_port()
         url = find(service.folder).url
         self._log = folder / "bridge.log"
-        self._command = [sys.executable, "-m", "omniaudio.cli", "osc", "--port", str(self.port), "--engine", url]
+        self._command = [sys.executable, "-m", "omniaudio.cli", "osc", "--port", str(self.port), "--service", url]
         self._command += ["--token-file", str(service.folder / "token"), "--ledger", str(folder / "osc.sqlite3")]
         self.scenes = folder / "scenes"
         self._command += ["--scenes", str(self.scenes), *more]

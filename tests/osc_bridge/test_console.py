@@ -16,7 +16,7 @@ COMMAND = [sys.executable, "-m", "omniaudio.cli", "osc", "--child"]
 def child(tmp_path):
     """A bridge without a service, and its port."""
     port = free_port()
-    words = ["--port", str(port), "--ledger", str(tmp_path / "osc.sqlite3"), "--engine-folder", str(tmp_path)]
+    words = ["--port", str(port), "--ledger", str(tmp_path / "osc.sqlite3"), "--service-folder", str(tmp_path)]
     with subprocess.Popen([*COMMAND, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         yield process, port
         process.kill()

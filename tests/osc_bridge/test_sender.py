@@ -101,8 +101,8 @@ def test_a_reader_that_has_the_file_open_is_waited_for(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "name its file"),
-        (["/clip.mp4", "--scene"], "two requests"),
+        ([], "Name a clip"),
+        (["/clip.mp4", "--scene"], "send two requests"),
         (["--cancel"], "--id"),
         (["/clip\udcff.mp4"], "rename the clip"),
     ],

@@ -40,15 +40,15 @@ def omniaudio(*words: str | Path) -> "subprocess.CompletedProcess[str]":
 def test_a_service_without_a_token_needs_none_at_any_client(open_service: Running, clip: Path, tmp_path: Path) -> None:
     assert not (open_service.folder / "token").exists()
     url = find(open_service.folder).url
-    words = ["--engine", url, "--duration", "0.5", "--steps", "2", "--model", "draft", "-o", tmp_path / "a.wav"]
+    words = ["--service", url, "--duration", "0.5", "--steps", "2", "--model", "draft", "-o", tmp_path / "a.wav"]
     made = omniaudio("generate", clip, *words)
     assert made.returncode == 0, made.stderr
     assert (tmp_path / "a.wav").exists()
-    listed = omniaudio("jobs", "list", "--engine", url)
+    listed = omniaudio("jobs", "list", "--service", url)
     assert listed.returncode == 0, listed.stderr
     port, log = free_port(), tmp_path / "bridge.log"
     with log.open("wb") as output:
-        words = ["--port", str(port), "--engine", url, "--ledger", tmp_path / "osc.sqlite3"]
+        words = ["--port", str(port), "--service", url, "--ledger", tmp_path / "osc.sqlite3"]
         bridge = subprocess.Popen([*OMNIAUDIO, "osc", *words], stdout=output, stderr=output)
     options = '{"duration": 0.5, "steps": 2, "model": "draft"}'
     sent = omniaudio("osc-send", clip, "--port", str(port), "--options", options)
@@ -64,7 +64,7 @@ def test_a_service_that_asks_for_its_token_is_told_by_which_option(
     command: tuple[str, ...], service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    refused = omniaudio(*command, "--engine", find(service.folder).url)
+    refused = omniaudio(*command, "--service", find(service.folder).url)
     assert refused.returncode == 1
     (sentence,) = refused.stderr.splitlines()
     assert "--token-file" in sentence
@@ -78,7 +78,7 @@ def test_a_service_that_asks_only_later_is_said_to_the_daw(service: Running, cli
     url, port = find(service.folder).url, free_port()
     service.stop()
     with (tmp_path / "bridge.log").open("wb") as output:
-        words = ["--port", str(port), "--engine", url, "--ledger", tmp_path / "osc.sqlite3"]
+        words = ["--port", str(port), "--service", url, "--ledger", tmp_path / "osc.sqlite3"]
         bridge = subprocess.Popen([*OMNIAUDIO, "osc", *words], stdout=output, stderr=output)
     daw, deadline = Daw(port), time.monotonic() + 60
     while True:

@@ -1,4 +1,4 @@
-"""`omniaudio backends`: what can run a model here."""
+"""`omniaudio backends`: lists the back-ends that can run a model."""
 
 import json
 from typing import Annotated
@@ -12,14 +12,14 @@ from trt_engine.runtime.backends import state
 
 
 def backends(
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON list instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list.")] = False,
 ) -> None:
-    """List the back-ends: which can be used here, on what, and what the others lack."""
+    """List the back-ends: the available ones with their devices, the others with what they need."""
     found = [state(spec) for spec in known_backends().values()]
     if as_json:
         typer.echo(json.dumps([one.model_dump(mode="json") for one in found], indent=1))
         return
-    table = Table("back-end", "available", "version", "device, or what is missing")
+    table = Table("back-end", "available", "version", "device or requirement")
     for one in found:
         table.add_row(
             one.name, "yes" if one.available else "no", ", ".join(one.versions.values()), one.device or one.reason

@@ -1,4 +1,4 @@
-"""`omniaudio build`: a model's graphs and engines."""
+"""`omniaudio build`: exports the graphs of a model and compiles its engines."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -9,9 +9,9 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperCommand
 
+from omniaudio.commands.reporting import interruptible, print_event, reporting_errors, reporting_progress
 from omniaudio.errors import UserError
 from omniaudio.model_zoo import registry
-from trt_engine.commands.events import interruptible, print_event, reporting, told
 from trt_engine.compile.targets import Flavour, Precision, architectures
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Target(StrEnum):
-    """What is built for: a TensorRT, or every back-end that takes graphs."""
+    """What to build for: one TensorRT, or all back-ends that run graphs."""
 
     TENSORRT_RTX = "tensorrt-rtx"
     TENSORRT = "tensorrt"
@@ -27,10 +27,10 @@ class Target(StrEnum):
 
 
 class BuildCommand(TyperCommand):
-    """Takes several values after one --arch, as in `--arch 75 86`."""
+    """Accepts several values after one --arch, as in `--arch 75 86`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Name the option before each of its values."""
+        """Repeat the option before each of its values."""
         return super().parse_args(ctx, list(_named_each(args)))
 
 
@@ -49,38 +49,45 @@ def _named_each(args: Iterable[str]) -> Iterator[str]:
 
 def build(
     *,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The bundle's folder; it may be the model's own.")],
-    model: Annotated[str, typer.Option(help="draft, omniaudio, or a model's folder with its weights.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder of the bundle; it may be the model's own.")
+    ],
+    model: Annotated[str, typer.Option(help="draft, omniaudio, or the folder of a model.")],
     target: Annotated[
-        Target, typer.Option(help="tensorrt-rtx needs no GPU here; tensorrt takes this machine's; cpu makes graphs.")
+        Target,
+        typer.Option(help="tensorrt-rtx: compiles without a GPU; tensorrt: for this machine's GPU; cpu: graphs only."),
     ],
     arch: Annotated[
         list[str] | None,
-        typer.Option(help="Architectures, as 75 80 86 89 120, or native; else all that can compute in the precision."),
+        typer.Option(
+            help="GPU architectures, such as 75 80 86 89 120, or native; default: all that support the precision."
+        ),
     ] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Of matrix products; else fp16.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="The longest clip to be ready for; else 600.")] = None,
-    max_takes: Annotated[int | None, typer.Option(help="The most takes at once; else 4.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Precision of matrix products; default: fp16.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="The longest clip that the engines accept, in seconds; default: 600.")
+    ] = None,
+    max_takes: Annotated[int | None, typer.Option(help="The largest number of takes in one batch; default: 4.")] = None,
     calibrate: Annotated[
         list[Path] | None,
-        typer.Option(help="A panorama by which fp8 of a model that sees pictures is calibrated; may be given again."),
+        typer.Option(help="A panorama to calibrate fp8 with, for models with a vision encoder; repeatable."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print progress and result as lines of JSON.")] = False,
 ) -> None:
-    """Make a bundle of a model: its graphs, and engines for graphics cards. What was finished before is kept."""
-    from trt_engine.bundling.builder import build as build_bundle  # noqa: PLC0415 - other commands start without it
+    """Build a bundle of a model: its graphs, and engines for GPUs. Finished parts are kept and not built again."""
+    from trt_engine.bundling.builder import build as build_bundle  # noqa: PLC0415 - keeps other commands fast
 
-    with told(as_json, "what is finished is kept, run it again"), interruptible():
+    with reporting_errors(as_json, "finished parts are kept; run the command again to continue"), interruptible():
         limits = {"max_seconds": max_seconds, "max_takes": max_takes}
         order = _order(target, arch or [], precision, limits, tuple(calibrate or ()))
-        with reporting(as_json) as report:
+        with reporting_progress(as_json) as report:
             bundle, built = build_bundle(registry.find(model), output, order, report)
         if as_json:
             engines = [one.engine.model_dump(mode="json") | {"seconds": one.seconds} for one in built]
             print_event("done", bundle=str(output), graphs=list(bundle.graphs), engines=engines)
             return
         for stage, graph in bundle.graphs.items():
-            typer.echo(f"{output / graph.file}: {stage}, off by {graph.check.relative_error:.1e} from torch")
+            typer.echo(f"{output / graph.file}: {stage}, relative error {graph.check.relative_error:.1e} against torch")
         for one in built:
             took = "kept" if one.seconds is None else f"{one.seconds:.1f} s"
             typer.echo(f"{output / one.engine.file}: {one.engine.size / 1e6:.1f} MB, {took}")
@@ -93,19 +100,19 @@ def _order(
     limits: dict[str, float | int | None],
     calibration: tuple[Path, ...],
 ) -> "Order | None":
-    """What engines are wanted, checked; None where none are.
+    """Return the engines to build; None for graphs only.
 
     Raises:
-        UserError: what is wanted is impossible.
+        UserError: the options contradict each other or a value is invalid.
     """
-    from trt_engine.bundling.builder import Order  # noqa: PLC0415 - other commands start without it
+    from trt_engine.bundling.builder import Order  # noqa: PLC0415 - keeps other commands fast
     from trt_engine.compile.profiles import Limits  # noqa: PLC0415
 
     given = {name: value for name, value in limits.items() if value is not None}
     if target is Target.CPU:
         if wanted or given or calibration or precision not in {None, Precision.FP32}:
             raise UserError(
-                "--target cpu makes graphs in fp32 for clips of any length: leave out --arch, --precision, "
+                "--target cpu exports fp32 graphs for clips of any length: leave out --arch, --precision, "
                 "--max-seconds, --max-takes and --calibrate."
             )
         return None

@@ -1,20 +1,20 @@
-"""`omniaudio generate`: the sound of one clip."""
+"""`omniaudio generate`: generates spatial audio for one clip."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from omniaudio.commands.reporting import interruptible, print_event, reporting_errors, reporting_progress
+from omniaudio.commands.validation import validated
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation import takes
 from omniaudio.generation.inpainting import Again
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
 from omniaudio.recognition.sources import Sources
-from trt_engine.commands import by_engine
-from trt_engine.commands.engine import Engine, TokenFile, connect
-from trt_engine.commands.events import interruptible, print_event, reporting, told
-from trt_engine.commands.requests import checked
+from trt_engine.commands import by_service
+from trt_engine.commands.which_service import ServiceUrl, TokenFile, connect
 from trt_engine.runtime.backends import AUTO
 from trt_engine.runtime.open import open_pipeline
 
@@ -22,52 +22,71 @@ from trt_engine.runtime.open import open_pipeline
 def generate(
     *,
     clip: Annotated[
-        Path | None, typer.Argument(metavar="INPUT", help="A 360° video, picture or image sequence.")
+        Path | None, typer.Argument(metavar="CLIP", help="A 360° video, still image or image sequence.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="The WAV; else INPUT's name with .ambix.wav, beside it.")
+        Path | None, typer.Option("-o", "--output", help="The WAV to write; default: CLIP.ambix.wav beside the clip.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="draft, omniaudio, or a model's folder; else omniaudio where it is, or draft.")
+        str | None,
+        typer.Option(help="draft, omniaudio, or a model's folder; default: omniaudio if it is installed, else draft."),
     ] = None,
     backend: Annotated[str | None, typer.Option(help="auto, or a name that `omniaudio backends` lists.")] = None,
-    start: Annotated[float | None, typer.Option(help="Seconds into the clip; else 0, or as TAKE was made.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Seconds; else to the clip's end.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed is another sound; else 0.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Of the sampler, from noise; else the model's own.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="By the picture, 1 is none; else the model's own.")] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Where to start in the clip, in seconds; default: 0, or as in the TAKE.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="How much of the clip to use, in seconds; default: all of the rest.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Each seed gives another result; default: 0.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; default: as the model is set up.")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Classifier-free guidance; 1 is none; default: as the model is set up.")
+    ] = None,
     sources: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What sounds, as `info --sources` writes it; else it is recognised."),
+        typer.Option(metavar="FILE", help="The sources, as `inspect --sources` writes them; default: recognised."),
     ] = None,
     variation: Annotated[
-        float | None, typer.Option(help="0 is an exemplar itself, 1 is free generation; else the model's own.")
+        float | None,
+        typer.Option(help="0: an exemplar itself; 1: free generation; default: as the model is set up."),
     ] = None,
-    order: Annotated[int | None, typer.Option(help="Of the ambisonics, 1 to 3; else 1.")] = None,
-    stems: Annotated[bool, typer.Option("--stems", help="OUT.stem-1-dog.wav and so on: each source alone.")] = False,
-    take_count: Annotated[
-        int | None, typer.Option("--takes", help="That many; the second is OUT.take2.wav, and so on.")
-    ] = None,
-    rate: Annotated[int | None, typer.Option(help="Sampling rate in Hz; else the model's own.")] = None,
-    preview: Annotated[bool, typer.Option("--preview/--no-preview", help="OUT.preview.wav, binaural.")] = True,
-    drawn: Annotated[bool, typer.Option("--map/--no-map", help="OUT.map.png, where the sound comes from.")] = True,
-    force: Annotated[bool, typer.Option("--force", help="Also of a picture that does not look like 360°.")] = False,
-    allow_truncated: Annotated[
-        bool, typer.Option("--allow-truncated", help="Of a file that was cut off, take what can be read.")
+    order: Annotated[int | None, typer.Option(help="The ambisonic order, 1 to 3; default: 1.")] = None,
+    stems: Annotated[
+        bool, typer.Option("--stems", help="Also write each source alone, as OUT.stem-1-dog.wav and so on.")
     ] = False,
-    again: Annotated[
-        Path | None, typer.Option(metavar="TAKE", help="Make a --part of this take of INPUT anew; the rest stays.")
+    take_count: Annotated[
+        int | None, typer.Option("--takes", help="The number of takes; the second is OUT.take2.wav, and so on.")
     ] = None,
-    part: Annotated[
-        str | None, typer.Option(metavar="START:END", help="Of the take, in seconds, as 3:6.5; with --again.")
+    rate: Annotated[
+        int | None, typer.Option(help="The sampling rate of the output in Hz; default: the model's.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Progress and result as lines of JSON.")] = False,
-    sidecar: Annotated[Path | None, typer.Option("--from", help="Make this sidecar's take again, to the bit.")] = None,
-    engine: Engine = None,
+    preview: Annotated[
+        bool, typer.Option("--preview/--no-preview", help="Also write OUT.preview.wav, binaural.")
+    ] = True,
+    drawn: Annotated[bool, typer.Option("--map/--no-map", help="Also write OUT.map.png, the direction map.")] = True,
+    force: Annotated[bool, typer.Option("--force", help="Accept a clip that does not look like 360°.")] = False,
+    allow_truncated: Annotated[
+        bool, typer.Option("--allow-truncated", help="Use the readable part of a truncated file.")
+    ] = False,
+    inpaint: Annotated[
+        Path | None,
+        typer.Option(metavar="TAKE", help="Regenerate a --range of this take of the clip; the rest stays as it is."),
+    ] = None,
+    time_range: Annotated[
+        str | None,
+        typer.Option("--range", metavar="START:END", help="The range of --inpaint in seconds of the take, as 3:6.5."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print progress and result as lines of JSON.")] = False,
+    sidecar: Annotated[
+        Path | None,
+        typer.Option("--reproduce", metavar="SIDECAR", help="Generate the take of a sidecar again, bit for bit."),
+    ] = None,
+    service: ServiceUrl = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Make the sound of a 360° clip: an AmbiX WAV, its sidecar, a binaural preview and a map."""
-    wishes: dict[str, Any] = {
+    """Generate spatial audio for a 360° clip: an AmbiX WAV, its sidecar, a binaural preview and a direction map."""
+    values: dict[str, Any] = {
         "start": start,
         "duration": duration,
         "seed": seed,
@@ -78,28 +97,28 @@ def generate(
         "variation": variation,
         "order": order,
     }
-    given = {name: value for name, value in wishes.items() if value is not None}
-    with told(as_json, "nothing was written"), interruptible():
+    given = {name: value for name, value in values.items() if value is not None}
+    with reporting_errors(as_json, "no file was written"), interruptible():
         if sidecar is None:
             if clip is None:
-                raise UserError("Name a 360° video or picture to make the sound of.", ExitCode.NO_INPUT)
-            if again is not None or part is not None:
-                given |= _part_of(again, part, start)
+                raise UserError("Name a 360° video or still image to generate sound for.", ExitCode.NO_INPUT)
+            if inpaint is not None or time_range is not None:
+                given |= _inpainting(inpaint, time_range, start)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav")}
             given |= {"force": force, "allow_truncated": allow_truncated, "stems": stems}
             if sources is not None:
                 given["sources"] = Sources.read(sources)
-            request = checked(takes.Request, **given, preview=preview, map=drawn)
-            if engine is not None:
-                client = connect(engine, token_file)
-                with reporting(as_json) as report:
-                    done = by_engine.generate(client, request, model, backend or AUTO, report)
-                _say_done(done.takes, done.model, done.backend, as_json)
+            request = validated(takes.Request, **given, preview=preview, map=drawn)
+            if service is not None:
+                client = connect(service, token_file)
+                with reporting_progress(as_json) as report:
+                    done = by_service.generate(client, request, model, backend or AUTO, report)
+                _print_result(done.takes, done.model, done.backend, as_json)
                 return
             pipeline = open_pipeline(registry.find_or_best(model), backend or AUTO)
         else:
-            if engine is not None:
-                raise UserError("--from makes a take again on this machine, as its sidecar says: leave out --engine.")
+            if service is not None:
+                raise UserError("--reproduce runs on this machine with the sidecar's options: leave out --service.")
             given |= {
                 name: value
                 for name, value in (("backend", backend), ("sources", sources), ("stems", stems or None))
@@ -107,31 +126,32 @@ def generate(
             }
             if given:
                 named = ", ".join(f"--{name}" for name in given)
-                raise UserError(f"--from makes a take again as it was: leave out {named}.")
-            if part is not None:
-                raise UserError("--from makes the part again that it was: leave out --part.")
+                raise UserError(f"--reproduce takes its options from the sidecar: leave out {named}.")
+            if time_range is not None:
+                raise UserError("--reproduce takes the range from the sidecar: leave out --range.")
             kept = Sidecar.read(sidecar)
-            if again is not None and kept.again is None:
-                raise UserError(f"{sidecar.name} is of a take that was made as a whole: leave out --again.")
+            if inpaint is not None and kept.again is None:
+                raise UserError(f"The take of {sidecar.name} was not inpainted: leave out --inpaint.")
             pipeline = open_pipeline(registry.find(model or kept.model), kept.options.backend)
-            request = takes.repeat(sidecar, pipeline, clip, output, again)
+            request = takes.repeat(sidecar, pipeline, clip, output, inpaint)
             request = request.model_copy(update={"preview": preview, "map": drawn})
-        with reporting(as_json) as report:
+        with reporting_progress(as_json) as report:
             made = takes.generate(request, pipeline, report)
-        _say_done(made, pipeline.name, str(pipeline.backend), as_json)
+        _print_result(made, pipeline.name, str(pipeline.backend), as_json)
 
 
-def _part_of(take: Path | None, part: str | None, start: float | None) -> dict[str, Any]:
-    """What a request says of a part that the command line names, and where in the clip the take begins, as its sidecar
-    says where one lies beside it. Raises UserError."""
-    if take is None or part is None:
-        raise UserError("--again TAKE.wav goes with --part START:END, in seconds of the take: give both.")
+def _inpainting(take: Path | None, time_range: str | None, start: float | None) -> dict[str, Any]:
+    """Return the fields of a request that inpaints a take.
+
+    The take's start in the clip comes from its sidecar, if there is one. Raises UserError."""
+    if take is None or time_range is None:
+        raise UserError("--inpaint TAKE.wav needs --range START:END, in seconds of the take: give both.")
     try:
-        begin, end = map(float, part.split(":"))
+        begin, end = map(float, time_range.split(":"))
         again = Again(sound=take, start=begin, duration=end - begin)
-    except ValueError as error:  # pydantic's too
+    except ValueError as error:  # includes pydantic's ValidationError
         raise UserError(
-            f"--part cannot be {part}: give its start and its end in seconds of the take, as 3:6.5.",
+            f"--range cannot be {time_range}: give its start and end in seconds of the take, as 3:6.5.",
             ExitCode.BAD_RANGE,
         ) from error
     sidecar = take.with_suffix(".json")
@@ -140,7 +160,7 @@ def _part_of(take: Path | None, part: str | None, start: float | None) -> dict[s
     return {"again": again, "start": start or 0.0}
 
 
-def _say_done(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
+def _print_result(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
     if as_json:
         print_event("done", model=model, backend=backend, takes=[take.model_dump(mode="json") for take in made])
         return

@@ -1,4 +1,4 @@
-"""`omniaudio jobs`: what a service has done, does and is to do."""
+"""`omniaudio jobs`: lists and controls the jobs of a service."""
 
 import json
 from dataclasses import asdict
@@ -10,27 +10,27 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from omniaudio.commands.progress_bar import progress_bar
 from omniaudio.errors import ExitCode, UserError
 from omniaudio_client.client import Client
 from omniaudio_client.records import InspectRequest, Job, JobRequest, MediaSource, PathSource, SceneSource
-from trt_engine.commands.bar import progress_bar
-from trt_engine.commands.engine import Engine, TokenFile, as_user_error, connect, user_errors
+from trt_engine.commands.which_service import ServiceUrl, TokenFile, as_user_error, connect, user_errors
 
 ID_LENGTH = 32
 SHOWN = 8
-"""Characters of an id in the table: enough to tell jobs apart."""
-MOST_LISTED = 1000
+"""Characters of an id in the table."""
+MAX_LISTED = 1000
 
-jobs_app = typer.Typer(help="List a service's jobs, follow, cancel or remove them.")
+jobs_app = typer.Typer(help="List, follow, cancel and remove the jobs of a service.")
 
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Its id, or the beginning of it.")]
-JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Their ids, or the beginnings of them.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the beginning of it.")]
+JobIds = Annotated[list[str], typer.Argument(metavar="JOB...", help="Ids of jobs, or the beginnings of them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @jobs_app.callback(invoke_without_command=True)
 def jobs(context: typer.Context) -> None:
-    """List a service's jobs, follow, cancel or remove them."""
+    """List, follow, cancel and remove the jobs of a service."""
     if context.invoked_subcommand is None:
         list_jobs()
 
@@ -38,20 +38,22 @@ def jobs(context: typer.Context) -> None:
 @jobs_app.command("list")
 def list_jobs(
     *,
-    state: Annotated[str | None, typer.Option(help="queued, running, done, failed or cancelled; else all.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="That many, the newest first.")] = 20,
+    state: Annotated[str | None, typer.Option(help="queued, running, done, failed or cancelled; default: all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="The number of jobs to list.")] = 20,
     as_json: AsJson = False,
-    engine: Engine = None,
+    service: ServiceUrl = None,
     token_file: TokenFile = None,
 ) -> None:
-    """List jobs, the newest first."""
-    client = connect(engine, token_file)
+    """List jobs, newest first."""
+    client = connect(service, token_file)
     with user_errors():
         found = client.jobs(state, limit)
     if as_json:
         typer.echo(json.dumps({"jobs": [asdict(job) for job in found]}, default=datetime.isoformat))
         return
-    table = Table("job", "kind", "state", "clip", Column("created", no_wrap=True), Column("took", no_wrap=True), "what")
+    table = Table(
+        "job", "kind", "state", "clip", Column("created", no_wrap=True), Column("took", no_wrap=True), "result"
+    )
     for job in found:
         created = job.created.astimezone().strftime("%Y-%m-%d %H:%M:%S")
         table.add_row(job.id[:SHOWN], job.request.kind, job.state, _clip(job), created, _took(job), _what(job))
@@ -59,17 +61,17 @@ def list_jobs(
 
 
 @jobs_app.command()
-def show(job_id: JobId, as_json: AsJson = False, engine: Engine = None, token_file: TokenFile = None) -> None:
-    """Show a job: what was asked for, and what has become of it."""
-    client = connect(engine, token_file)
+def show(job_id: JobId, as_json: AsJson = False, service: ServiceUrl = None, token_file: TokenFile = None) -> None:
+    """Show a job: its request, state and results."""
+    client = connect(service, token_file)
     with user_errors():
         _show(client.job(_whole_id(client, job_id)), as_json)
 
 
 @jobs_app.command()
-def watch(job_id: JobId, as_json: AsJson = False, engine: Engine = None, token_file: TokenFile = None) -> None:
-    """Follow a job to its end; the exit code is the one that `omniaudio generate` would have. Ctrl-C leaves the job."""
-    client = connect(engine, token_file)
+def watch(job_id: JobId, as_json: AsJson = False, service: ServiceUrl = None, token_file: TokenFile = None) -> None:
+    """Follow a job until it ends; exits with the code of `omniaudio generate`. Ctrl-C leaves the job running."""
+    client = connect(service, token_file)
     with user_errors():
         whole = _whole_id(client, job_id)
         if as_json:
@@ -87,18 +89,18 @@ def watch(job_id: JobId, as_json: AsJson = False, engine: Engine = None, token_f
 
 
 @jobs_app.command()
-def cancel(job_ids: JobIds, engine: Engine = None, token_file: TokenFile = None) -> None:
-    """Cancel jobs. One that has ended stays as it is."""
-    client = connect(engine, token_file)
+def cancel(job_ids: JobIds, service: ServiceUrl = None, token_file: TokenFile = None) -> None:
+    """Cancel jobs; those that have ended are left as they are."""
+    client = connect(service, token_file)
     with user_errors():
         for whole in [_whole_id(client, job_id) for job_id in job_ids]:
             typer.echo(f"{whole}: {client.cancel(whole).state}")
 
 
 @jobs_app.command()
-def remove(job_ids: JobIds, engine: Engine = None, token_file: TokenFile = None) -> None:
-    """Forget jobs that have ended, and delete the service's files of them."""
-    client = connect(engine, token_file)
+def remove(job_ids: JobIds, service: ServiceUrl = None, token_file: TokenFile = None) -> None:
+    """Remove jobs that have ended, and delete their files in the service's folder."""
+    client = connect(service, token_file)
     with user_errors():
         for whole in [_whole_id(client, job_id) for job_id in job_ids]:
             client.remove(whole)
@@ -106,13 +108,13 @@ def remove(job_ids: JobIds, engine: Engine = None, token_file: TokenFile = None)
 
 
 def _whole_id(client: Client, beginning: str) -> str:
-    """The id of the one job that begins so."""
+    """Return the id of the only job whose id begins with `beginning`."""
     if len(beginning) >= ID_LENGTH:
         return beginning
-    found = [job.id for job in client.jobs(limit=MOST_LISTED) if job.id.startswith(beginning)]
+    found = [job.id for job in client.jobs(limit=MAX_LISTED) if job.id.startswith(beginning)]
     if len(found) != 1:
-        how_many = "No job's id begins" if not found else f"{len(found)} jobs' ids begin"
-        raise UserError(f"{how_many} with {beginning!r}: `omniaudio jobs` lists them.", ExitCode.NO_INPUT)
+        how_many = "No job has an id" if not found else f"{len(found)} jobs have an id"
+        raise UserError(f"{how_many} that begins with {beginning!r}: `omniaudio jobs` lists them.", ExitCode.NO_INPUT)
     return found[0]
 
 
@@ -120,16 +122,16 @@ def _show(job: Job, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(job), default=datetime.isoformat), flush=True)
         return
-    asked = {name: value for name, value in asdict(job.request).items() if value is not None}
-    if "sources" in asked:
-        asked["sources"] = len(asked["sources"]["sources"])
+    options = {name: value for name, value in asdict(job.request).items() if value is not None}
+    if "sources" in options:
+        options["sources"] = len(options["sources"]["sources"])
     table = Table.grid("", "", padding=(0, 2))
     table.add_row("job", job.id)
     table.add_row("state", job.state)
     table.add_row("clip", source.path if isinstance(source := _source(job), PathSource) else _clip(job))
-    table.add_row("asked", ", ".join(f"{name} {value}" for name, value in asked.items() if name != "source"))
+    table.add_row("options", ", ".join(f"{name} {value}" for name, value in options.items() if name != "source"))
     table.add_row("took", _took(job))
-    table.add_row("what", _what(job))
+    table.add_row("result", _what(job))
     for take in job.result.takes if job.result is not None else ():
         for file in (take.sound, take.preview, take.map, *take.stems, take.sidecar):
             if file is not None:
@@ -143,7 +145,7 @@ def _show(job: Job, as_json: bool) -> None:
 
 
 def _named(sources: dict[str, Any]) -> list[str]:
-    """The kinds of what was found, the bed last."""
+    """Return the kinds of the sources, the bed last."""
     bed = sources.get("bed")
     return [source["kind"] for source in sources["sources"]] + ([bed["kind"]] if bed else [])
 
@@ -155,11 +157,11 @@ def _clip(job: Job) -> str:
         case MediaSource(media):
             return f"upload {media[:SHOWN]}"
         case SceneSource():
-            return "Blender's scene"
+            return "Blender scene"
 
 
 def _source(job: Job) -> PathSource | MediaSource | SceneSource:
-    """What a job is about."""
+    """Return the main input of a job."""
     return job.request.source if isinstance(job.request, JobRequest | InspectRequest) else job.request.sound
 
 
@@ -172,7 +174,7 @@ def _what(job: Job) -> str:
         return job.error.sentence
     if job.result is not None:
         if job.result.sources is not None:
-            return ", ".join(_named(job.result.sources)) or "nothing sounds"
+            return ", ".join(_named(job.result.sources)) or "no sources"
         made = len(job.result.takes) + len(job.result.files)
         return f"{made} by {job.result.model} on {job.result.backend}" if job.result.model else f"{made}"
     if job.progress is None:

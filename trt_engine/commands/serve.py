@@ -1,4 +1,4 @@
-"""`omniaudio serve`: jobs for Blender, the OSC bridge, the command line and a browser at once."""
+"""`omniaudio serve`: runs the service for Blender, the OSC bridge, the command line and other clients."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,45 +7,51 @@ import typer
 from pydantic import ValidationError
 
 from omniaudio.errors import UserError
-from trt_engine.service.settings import PORT, TOKEN, Settings, default_folder, default_roots
+from omniaudio_client.discovery import default_roots
+from trt_engine.service.settings import PORT, TOKEN, Settings, default_folder
 
 _OPTIONS = {
     "devices": "device",
     "idle_seconds": "idle-minutes",
     "keep_days": "keep-days",
-    "most_seconds": "most-minutes",
+    "most_seconds": "max-minutes",
     "linger_seconds": "linger",
 }
-"""Settings that their options name otherwise."""
+"""Settings whose options have another name."""
 
 
 def serve(
     *,
-    host: Annotated[str, typer.Option(help="The address to listen at; beyond this machine only if told so.")] = (
+    host: Annotated[str, typer.Option(help="The address to listen on; the default accepts this machine only.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = PORT,
-    folder: Annotated[Path | None, typer.Option(help="For jobs, results and uploads; else the user's own.")] = None,
+    port: Annotated[int, typer.Option(help="The TCP port; 0 picks a free one.")] = PORT,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where jobs, results and uploads are kept; default: the user's data folder.")
+    ] = None,
     allow_root: Annotated[
-        list[Path] | None, typer.Option(help="Read clips only in this folder, and others named so; else home and here.")
+        list[Path] | None,
+        typer.Option(help="Read clips only below this folder; repeatable; default: home and the current folder."),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(help="A further name by which clients reach it, like a proxy's.")
+        list[str] | None, typer.Option(help="Another host name that clients use, such as a proxy's; repeatable.")
     ] = None,
     token: Annotated[
-        bool, typer.Option("--token/--no-token", help="Ask clients for the token; must be where others reach it.")
+        bool, typer.Option("--token/--no-token", help="Require the token; mandatory beyond this machine.")
     ] = True,
-    device: Annotated[list[str] | None, typer.Option(help="cpu, cuda:0 and so on, one worker each; else cpu.")] = None,
-    idle_minutes: Annotated[float, typer.Option(help="A worker without a job for so long gives its memory back.")] = 10,
-    keep_days: Annotated[float, typer.Option(help="Jobs and uploads are deleted after so long.")] = 30,
-    most_minutes: Annotated[float, typer.Option(help="Of sound that one job generates.")] = 60,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu, cuda:0 and so on; one worker each; repeatable; default: cpu.")
+    ] = None,
+    idle_minutes: Annotated[float, typer.Option(help="An idle worker releases its memory after this time.")] = 10,
+    keep_days: Annotated[float, typer.Option(help="Jobs and uploads are deleted after this time.")] = 30,
+    max_minutes: Annotated[float, typer.Option(help="The longest sound that one job may generate.")] = 60,
     linger: Annotated[
         float | None,
-        typer.Option(help="End when for so many seconds no job waits or runs and no Blender is connected."),
+        typer.Option(help="Exit after this many seconds without a job or a connected Blender; default: never."),
     ] = None,
 ) -> None:
-    """Keep a service running that makes sound for others, until Ctrl-C."""
-    from trt_engine.service.api.server import Service  # noqa: PLC0415 - takes a while, and the other commands need none
+    """Run the service that generates sound for other programs, until Ctrl-C."""
+    from trt_engine.service.api.server import Service  # noqa: PLC0415 - keeps other commands fast
 
     try:
         settings = Settings(
@@ -58,7 +64,7 @@ def serve(
             devices=tuple(device) if device else ("cpu",),
             idle_seconds=60 * idle_minutes,
             keep_days=keep_days,
-            most_seconds=60 * most_minutes,
+            most_seconds=60 * max_minutes,
             linger_seconds=linger,
         )
     except ValidationError as error:
@@ -66,6 +72,6 @@ def serve(
         name = str(fault["loc"][0])
         raise UserError(f"Correct --{_OPTIONS.get(name, name)}: {fault['msg'].lower()}.") from error
     service = Service(settings)
-    typer.echo(f"OmniAudio listens at {service.url}")
-    typer.echo(f"The token lies in {settings.folder / TOKEN}" if token else "No token is asked for.")
+    typer.echo(f"OmniAudio listens on {service.url}")
+    typer.echo(f"Token file: {settings.folder / TOKEN}" if token else "No token is required.")
     service.run()

@@ -181,7 +181,9 @@ class TurnRequest(_Record):
     """A sound that is wanted in the world's axes, which a turning camera took in its own."""
 
     sound: Source = Field(description="AmbiX, unless it declares another convention, as .amb does")
-    orientations: Source = Field(description="a JSON file as `omniaudio turn` reads it: how the camera was turned when")
+    orientations: Source = Field(
+        description="a JSON file as `omniaudio rotate` reads it: how the camera was turned when"
+    )
     request_id: RequestId | None = None
     name: Stem | None = None
     preview: bool = True
@@ -378,7 +380,7 @@ class Model(_Record):
     """A model, and what it does where a request leaves it to the model."""
 
     name: str
-    ready: bool = Field(description="it is here; else `omniaudio models fetch NAME` brings it")
+    ready: bool = Field(description="it is here; else `omniaudio models download NAME` brings it")
     native_seconds: float = Field(description="as much it makes at once; longer clips are made in overlapping windows")
     rate: int = Field(description="Hz")
     steps: int

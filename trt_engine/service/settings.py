@@ -6,6 +6,8 @@ from typing import Annotated
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from omniaudio_client.discovery import default_roots
+
 PORT = 4360
 
 DATABASE, LOCK, TOKEN, ADDRESS, LOG = "jobs.sqlite3", "lock", "token", "service.json", "service.log"
@@ -22,12 +24,6 @@ Device = Annotated[str, Field(pattern=r"^(cpu|cuda:[0-9]{1,3})$")]
 def default_folder() -> Path:
     """Where a user's service keeps its files."""
     return platformdirs.user_data_path("omniaudio", appauthor=False) / "service"
-
-
-def default_roots() -> tuple[Path, ...]:
-    """The user's home and the current folder; this one not where it is the whole file system, as a daemon's is."""
-    here = Path.cwd()
-    return (Path.home(), here) if here != here.parent else (Path.home(),)
 
 
 class Settings(BaseModel):

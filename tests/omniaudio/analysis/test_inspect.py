@@ -186,10 +186,10 @@ def test_real_360_footage(shared: Path) -> None:
 
 def test_the_command_prints_text_and_json(tmp_path: Path) -> None:
     path = stored(tmp_path / "a.wav", scene())
-    told = CliRunner().invoke(application(), ["info", str(path)])
+    told = CliRunner().invoke(application(), ["inspect", str(path)])
     assert told.exit_code == 0
     assert "AmbiX (W Y Z X, SN3D)" in told.output
-    as_json = CliRunner().invoke(application(), ["info", "--json", str(path)])
+    as_json = CliRunner().invoke(application(), ["inspect", "--json", str(path)])
     assert SoundReport.model_validate_json(as_json.output) == describe(path)
 
 

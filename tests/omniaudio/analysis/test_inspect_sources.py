@@ -1,4 +1,4 @@
-"""`omniaudio info CLIP --sources FILE`, with the shipped networks."""
+"""`omniaudio inspect CLIP --sources FILE`, with the shipped networks."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def _still(folder: Path) -> Path:
 
 def test_sources_are_printed_and_written(tmp_path: Path) -> None:
     target = tmp_path / "sources.json"
-    result = CliRunner().invoke(cli.application(), ["info", str(_still(tmp_path)), "--sources", str(target)])
+    result = CliRunner().invoke(cli.application(), ["inspect", str(_still(tmp_path)), "--sources", str(target)])
     assert result.exit_code == 0, result.output
     found = Sources.read(target)
     assert found.sources == ()  # a plain grey panorama
@@ -29,7 +29,7 @@ def test_sources_are_printed_and_written(tmp_path: Path) -> None:
 
 
 def test_a_bad_target_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
-    result = CliRunner().invoke(cli.application(), ["info", str(tmp_path / "clip.mp4"), "--sources", "sources.txt"])
+    result = CliRunner().invoke(cli.application(), ["inspect", str(tmp_path / "clip.mp4"), "--sources", "sources.txt"])
     assert isinstance(result.exception, UserError)
     assert "sources.json" in str(result.exception)
 
@@ -37,7 +37,7 @@ def test_a_bad_target_is_refused_before_anything_is_looked_at(tmp_path: Path) ->
 def test_a_photograph_is_refused(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(np.full((100, 150, 3), 120, np.uint8)).save(photo)
-    arguments = ["info", str(photo), "--sources", str(tmp_path / "sources.json")]
+    arguments = ["inspect", str(photo), "--sources", str(tmp_path / "sources.json")]
     result = CliRunner().invoke(cli.application(), arguments)
     assert isinstance(result.exception, UserError)
     assert "not a 360° panorama" in str(result.exception)
@@ -47,5 +47,5 @@ def test_a_photograph_is_refused(tmp_path: Path) -> None:
 def test_a_written_list_is_the_same_again(tmp_path: Path) -> None:
     still, targets = _still(tmp_path), [tmp_path / f"{name}.json" for name in "ab"]
     for target in targets:
-        CliRunner().invoke(cli.application(), ["info", str(still), "--sources", str(target)])
+        CliRunner().invoke(cli.application(), ["inspect", str(still), "--sources", str(target)])
     assert targets[0].read_bytes() == targets[1].read_bytes()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, correlate, correlation_lags, sosfilt
 
 from omniaudio.audio.ambisonics import encode, rotate, rotation_matrix
-from omniaudio.audio.binaural import BinauralRenderer, Listen, binaural, listen
+from omniaudio.audio.binaural import BinauralRenderer, BinauralRequest, binaural, write_binaural
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 
@@ -99,7 +99,7 @@ def test_a_head_that_faces_a_source_hears_it_in_front(
     tmp_path: Path, turned: dict[str, float], azimuth: float, elevation: float
 ) -> None:
     soundfile.write(tmp_path / "foa.wav", encode(0.05 * noise(), *np.radians([azimuth, elevation])).T, 48000, "FLOAT")
-    path = listen(Listen(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", **turned), quiet)
+    path = write_binaural(BinauralRequest(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", **turned), quiet)
     heard, rate = soundfile.read(path, dtype="float32", always_2d=True)
     assert (rate, heard.shape) == (48000, (48000, 2))
     np.testing.assert_allclose(heard.T, binaural(encode(0.05 * noise(), 0, 0), 48000), atol=1e-6)
@@ -108,7 +108,7 @@ def test_a_head_that_faces_a_source_hears_it_in_front(
 def test_a_head_on_its_side_hears_above_what_is_beside_it(tmp_path: Path) -> None:
     """Rolled by 90°, the left ear is on top."""
     soundfile.write(tmp_path / "foa.wav", encode(0.05 * noise(), 0, pi / 2).T, 48000, "FLOAT")
-    path = listen(Listen(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", roll=90), quiet)
+    path = write_binaural(BinauralRequest(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", roll=90), quiet)
     heard = soundfile.read(path, dtype="float32", always_2d=True)[0].T
     np.testing.assert_allclose(heard, binaural(encode(0.05 * noise(), pi / 2, 0), 48000), atol=1e-6)
 
@@ -130,6 +130,6 @@ def test_what_is_no_ambisonic_sound(tmp_path: Path, content: NDArray[np.float64]
     elif content is not None:
         soundfile.write(path, content, 48000, "FLOAT")
     with pytest.raises(UserError, match=sentence) as caught:
-        listen(Listen(sound=path, output=tmp_path / "ears.wav"), quiet)
+        write_binaural(BinauralRequest(sound=path, output=tmp_path / "ears.wav"), quiet)
     assert caught.value.code is ExitCode.NO_INPUT
     assert not (tmp_path / "ears.wav").exists()

@@ -12,13 +12,13 @@ import soundfile
 from PIL import Image
 
 from omniaudio.audio.ambisonics import Convention, Sound, convert, encode
-from omniaudio.audio.binaural import Listen, listen
+from omniaudio.audio.binaural import BinauralRequest, write_binaural
 from omniaudio.audio.convention import converted_from, declared, tell
 from omniaudio.audio.reader import open_sound
-from omniaudio.audio.rotation import Orientation, Turn, turn
+from omniaudio.audio.rotation import Orientation, RotationRequest, rotate_to_world
 from omniaudio.errors import UserError
-from omniaudio.export360.direction_map_video import MapMovie, draw_movie
-from omniaudio.export360.spatial_video import Deliver, deliver
+from omniaudio.export360.direction_map_video import DirectionMapVideoRequest, write_direction_map_video
+from omniaudio.export360.spatial_video import ExportRequest, export_spatial_video
 from omniaudio.generation.inpainting import Again, open_part
 from omniaudio.progress import Report
 from support.wav_headers import B_FORMAT_FLOAT, B_FORMAT_PCM, chunk, form, pcm16, riff, wav
@@ -111,7 +111,7 @@ def test_what_declares_furse_malham_is_read_as_ambix(b_format: Path) -> None:
 def test_a_head_hears_a_source_where_it_is(b_format: Path, tmp_path: Path) -> None:
     (tmp_path / "ambix.wav").write_bytes(wav(left()))
     heard = [
-        level_difference(listen(Listen(sound=path, output=tmp_path / f"ears{number}.wav"), quiet))
+        level_difference(write_binaural(BinauralRequest(sound=path, output=tmp_path / f"ears{number}.wav"), quiet))
         for number, path in enumerate((b_format, tmp_path / "ambix.wav"))
     ]
     assert heard[1] > 8
@@ -123,13 +123,15 @@ def test_every_tool_converts(tmp_path: Path) -> None:
     path.write_bytes(wav(furse_malham(), guid=B_FORMAT_PCM))
     still = tmp_path / "still.png"
     Image.fromarray(np.full((64, 128, 3), 90, np.uint8)).save(still)
-    film = deliver(Deliver(picture=still, sound=path, output=tmp_path / "film.mov", force=True), quiet).path
+    film = export_spatial_video(
+        ExportRequest(clip=still, sound=path, output=tmp_path / "film.mov", force=True), quiet
+    ).path
     with av.open(str(film)) as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
     delivered = np.concatenate(frames, axis=1).reshape(-1, 4).T / 2**31
     np.testing.assert_allclose(delivered, left(), atol=1e-4)
     straight = (Orientation(seconds=0, w=1, x=0, y=0, z=0),)
-    turned = turn(Turn(sound=path, output=tmp_path / "world.wav", orientations=straight), quiet)
+    turned = rotate_to_world(RotationRequest(sound=path, output=tmp_path / "world.wav", orientations=straight), quiet)
     np.testing.assert_allclose(soundfile.read(turned.sound)[0].T, left(), atol=1e-4)
     assert declared(turned.sound) == (Convention.AMBIX, "world.json says so")
     part = open_part(Again(sound=path, start=0, duration=0.4))
@@ -142,7 +144,9 @@ def test_a_map_shows_it_where_it_is(tmp_path: Path) -> None:
     still = tmp_path / "still.png"
     Image.fromarray(np.full((64, 128, 3), 90, np.uint8)).save(still)
     movies = [
-        draw_movie(MapMovie(sound=sound, picture=still, output=tmp_path / f"{sound.stem}.mp4"), quiet)
+        write_direction_map_video(
+            DirectionMapVideoRequest(sound=sound, clip=still, output=tmp_path / f"{sound.stem}.mp4"), quiet
+        )
         for sound in (tmp_path / "a.amb", tmp_path / "ambix.wav")
     ]
     pictures = []

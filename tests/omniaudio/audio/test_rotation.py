@@ -16,13 +16,13 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from omniaudio.audio.ambisonics import XYZ, Sound, W, encode, rotation_matrix
 from omniaudio.audio.rotation import (
-    MOST_BYTES,
+    MAX_BYTES,
     Orientation,
-    Turn,
-    Turning,
-    TurnSidecar,
+    RotationRequest,
+    RotationSidecar,
+    SoundRotator,
     read_orientations,
-    turn,
+    rotate_to_world,
 )
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
@@ -65,7 +65,7 @@ def test_a_source_that_is_fixed_in_the_world_becomes_still(path: list[np.ndarray
     signal = np.sin(2 * np.pi * 440 * times)
     recorded = np.zeros((4, samples), np.float32)
     recorded[W], recorded[XYZ, :] = signal, (signal[:, None] * seen).T
-    turned = Turning(taken, RATE).process(recorded)
+    turned = SoundRotator(taken, RATE).process(recorded)
     np.testing.assert_array_equal(turned[W], recorded[W])
     np.testing.assert_allclose(turned[XYZ, :], np.outer(still, signal), atol=2e-6)
 
@@ -75,16 +75,18 @@ def test_a_source_that_is_fixed_in_the_world_becomes_still(path: list[np.ndarray
 def test_turned_there_and_back_is_as_before(path: list[np.ndarray]) -> None:
     sound, there = noise(RATE // 4), orientations(path)
     back = orientations([q * (1, -1, -1, -1) for q in path])
-    np.testing.assert_allclose(Turning(back, RATE).process(Turning(there, RATE).process(sound)), sound, atol=2e-7)
+    np.testing.assert_allclose(
+        SoundRotator(back, RATE).process(SoundRotator(there, RATE).process(sound)), sound, atol=2e-7
+    )
 
 
 @given(paths, st.integers(100, 3000))
 @settings(max_examples=20, deadline=None)
 def test_blocks_do_not_show(path: list[np.ndarray], size: int) -> None:
     sound, taken = noise(3_000), orientations(path)
-    turning = Turning(taken, RATE)
+    turning = SoundRotator(taken, RATE)
     blocks = [turning.process(sound[:, start : start + size]) for start in range(0, 3_000, size)]
-    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), Turning(taken, RATE).process(sound))
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), SoundRotator(taken, RATE).process(sound))
 
 
 def test_no_clicks() -> None:
@@ -96,7 +98,7 @@ def test_no_clicks() -> None:
     )
     times = np.arange(RATE // 2) / RATE
     frequency, level = 100.0, 0.5
-    turned = Turning(path, RATE).process(encode(level * np.cos(2 * np.pi * frequency * times), 0.3, 0.1))
+    turned = SoundRotator(path, RATE).process(encode(level * np.cos(2 * np.pi * frequency * times), 0.3, 0.1))
     fastest = max(radians(min(abs(b - a), 360 - abs(b - a))) * FPS for a, b in pairwise(angles))
     assert np.abs(np.diff(turned, axis=1)).max() < 1.01 * level * (2 * np.pi * frequency + fastest) / RATE
 
@@ -106,7 +108,7 @@ def test_what_is_before_the_camera_comes_from_where_it_points(yaw: float, pitch:
     matrix = rotation_matrix(*np.radians([yaw, pitch, roll]))
     w, x, y, z = Rotation.from_matrix(matrix).as_quat(scalar_first=True)
     path = (Orientation(seconds=0, w=w, x=x, y=y, z=z),)
-    turned = Turning(path, RATE).process(encode(np.ones(10, np.float32), 0.0, 0.0))
+    turned = SoundRotator(path, RATE).process(encode(np.ones(10, np.float32), 0.0, 0.0))
     np.testing.assert_allclose(turned, encode(np.ones(10, np.float32), np.radians(yaw), np.radians(pitch)), atol=1e-6)
 
 
@@ -115,8 +117,8 @@ def test_files(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "camera.wav", sound.T, RATE, subtype="PCM_24")
     quarter = orientations([np.array([1, 0, 0, 1.0])])
     reports: list[Report] = []
-    request = Turn(sound=tmp_path / "camera.wav", output=tmp_path / "world.wav", orientations=quarter)
-    made = turn(request, reports.append)
+    request = RotationRequest(sound=tmp_path / "camera.wav", output=tmp_path / "world.wav", orientations=quarter)
+    made = rotate_to_world(request, reports.append)
     assert (made.rate, made.samples) == (RATE, RATE)
     turned, rate = soundfile.read(made.sound, always_2d=True)
     w, y, z, x = soundfile.read(tmp_path / "camera.wav")[0].T
@@ -124,7 +126,7 @@ def test_files(tmp_path: Path) -> None:
     np.testing.assert_allclose(turned.T / gain, [w, x, z, -y], atol=2**-22)
     assert rate == RATE
     assert soundfile.info(made.preview).frames == RATE
-    sidecar = TurnSidecar.model_validate_json(made.sidecar.read_bytes())
+    sidecar = RotationSidecar.model_validate_json(made.sidecar.read_bytes())
     assert (sidecar.input, sidecar.orientations) == ("camera.wav", quarter)
     assert reports[-1].fraction == 1
     assert [file.name for file in sorted(tmp_path.iterdir())] == [
@@ -140,9 +142,9 @@ def test_a_turn_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     path = orientations([np.array([1.0, 0, 0, 0])])
-    request = Turn(sound=tmp_path / "camera.wav", output=tmp_path / "world.wav", orientations=path)
+    request = RotationRequest(sound=tmp_path / "camera.wav", output=tmp_path / "world.wav", orientations=path)
     with pytest.raises(KeyboardInterrupt):
-        turn(request, cancel)
+        rotate_to_world(request, cancel)
     assert [file.name for file in tmp_path.iterdir()] == ["camera.wav"]
 
 
@@ -157,7 +159,7 @@ def test_a_turn_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 )
 def test_orientations_that_are_none(fault: list[dict[str, float]]) -> None:
     with pytest.raises(ValidationError):
-        Turn.model_validate({"sound": "a.wav", "output": "b.wav", "orientations": fault})
+        RotationRequest.model_validate({"sound": "a.wav", "output": "b.wav", "orientations": fault})
 
 
 def test_orientations_from_a_file(tmp_path: Path) -> None:
@@ -186,6 +188,6 @@ def test_orientations_without_a_course_are_one_sentence(tmp_path: Path) -> None:
 
 def test_a_file_too_large_for_orientations_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "path.json").open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(UserError, match="larger than"):
         read_orientations(tmp_path / "path.json")

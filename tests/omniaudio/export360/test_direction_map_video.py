@@ -11,7 +11,12 @@ from PIL import Image
 
 from omniaudio.audio.ambisonics import encode, unit_vector
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.export360.direction_map_video import HEIGHT, MapMovie, draw_movie, loudness_around
+from omniaudio.export360.direction_map_video import (
+    HEIGHT,
+    DirectionMapVideoRequest,
+    loudness_around,
+    write_direction_map_video,
+)
 from omniaudio.progress import Report
 from omniaudio.video.panorama import to_uv
 from support.videos import write_film
@@ -37,8 +42,10 @@ def quiet(report: Report) -> None:
 
 def film(tmp_path: Path, foa: NDArray[np.float32], picture: Path, start: float = 0.0) -> list[Shown]:
     soundfile.write(tmp_path / "foa.wav", foa.T, RATE, subtype="PCM_24")
-    request = MapMovie(sound=tmp_path / "foa.wav", picture=picture, output=tmp_path / "map.mp4", picture_start=start)
-    with av.open(str(draw_movie(request, quiet))) as made:
+    request = DirectionMapVideoRequest(
+        sound=tmp_path / "foa.wav", clip=picture, output=tmp_path / "map.mp4", clip_start=start
+    )
+    with av.open(str(write_direction_map_video(request, quiet))) as made:
         frames = list(made.decode(video=0))
     return [(float(frame.time or 0), frame.to_ndarray(format="rgb24").astype(int)) for frame in frames]
 
@@ -104,9 +111,9 @@ def test_loudness_is_forgotten_at_6_db_a_second() -> None:
 
 def test_refused_and_cancelled(tmp_path: Path, grey: Path) -> None:
     soundfile.write(tmp_path / "foa.wav", encode(noise(1), 0, 0).T, RATE)
-    request = MapMovie(sound=tmp_path / "foa.wav", picture=grey, output=tmp_path / "map.mov")
+    request = DirectionMapVideoRequest(sound=tmp_path / "foa.wav", clip=grey, output=tmp_path / "map.mov")
     with pytest.raises(UserError) as caught:
-        draw_movie(request, quiet)
+        write_direction_map_video(request, quiet)
     assert caught.value.code is ExitCode.NOT_WRITABLE
 
     def cancel(report: Report) -> None:
@@ -114,5 +121,5 @@ def test_refused_and_cancelled(tmp_path: Path, grey: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        draw_movie(request.model_copy(update={"output": tmp_path / "map.mp4"}), cancel)
+        write_direction_map_video(request.model_copy(update={"output": tmp_path / "map.mp4"}), cancel)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["foa.wav", "grey.png"]

@@ -18,7 +18,7 @@ from PIL import Image
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.export360 import video_track
 from omniaudio.export360.audio_track import Codec
-from omniaudio.export360.spatial_video import Deliver, Delivered, deliver
+from omniaudio.export360.spatial_video import ExportedVideo, ExportRequest, export_spatial_video
 from omniaudio.progress import Report
 from omniaudio.video import h264
 from omniaudio.video.clip import Clip
@@ -28,15 +28,15 @@ from support.mp4_boxes import posed_sv3d, put_boxes
 from support.videos import RATE, cut_off, number_of, numbered, write_film, write_noise, write_sound, write_video
 
 SUFFIX = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
-Deliverer = Callable[..., Delivered]
+Deliverer = Callable[..., ExportedVideo]
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Deliverer:
-    def run(picture: Path, codec: Codec = Codec.PCM, **options: object) -> Delivered:
+    def run(picture: Path, codec: Codec = Codec.PCM, **options: object) -> ExportedVideo:
         output = tmp_path / f"out{SUFFIX[codec]}"
-        asked = {"picture": picture, "sound": tmp_path / "foa.wav", "output": output, "codec": codec, "force": True}
-        return deliver(Deliver.model_validate(asked | options), lambda report: None)
+        asked = {"clip": picture, "sound": tmp_path / "foa.wav", "output": output, "codec": codec, "force": True}
+        return export_spatial_video(ExportRequest.model_validate(asked | options), lambda report: None)
 
     return run
 
@@ -261,7 +261,7 @@ def test_the_film_begins_where_the_sound_does(
 ) -> None:
     """By copying where a key frame lies there: every tenth picture is one."""
     write_sound(tmp_path / "foa.wav", 0.5)
-    made = run(clip, picture_start=start)
+    made = run(clip, clip_start=start)
     assert made.copied is copied
     first = round(start * 10)
     times, numbers = zip(*shown(made.path), strict=True)
@@ -276,7 +276,7 @@ def test_the_last_picture_stays_to_the_end_of_the_sound(
     clip: Path, tmp_path: Path, run: Deliverer, copied: bool
 ) -> None:
     write_sound(tmp_path / "foa.wav", 4.567)
-    made = run(clip, picture_start=0.0 if copied else 0.1)
+    made = run(clip, clip_start=0.0 if copied else 0.1)
     assert made.copied is copied
     of = tracks(made.path)
     for kind in ("video", "audio"):
@@ -311,8 +311,10 @@ def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: 
     Image.fromarray(numbered(7, 16384, 8192)).save(tmp_path / "still.jpg")
     write_sound(tmp_path / "foa.wav", 0.6)
     program = (
-        "import re, sys; from pathlib import Path; from omniaudio.export360.spatial_video import Deliver, deliver; "
-        "made = deliver(Deliver(picture=sys.argv[1], sound=sys.argv[2], output=sys.argv[3], force=True), print); "
+        "import re, sys; from pathlib import Path; from omniaudio.export360 import spatial_video; "
+        "files = dict(zip(('clip', 'sound', 'output'), sys.argv[1:])); "
+        "request = spatial_video.ExportRequest(**files, force=True); "
+        "made = spatial_video.export_spatial_video(request, print); "
         "print(made.model_dump_json()); "
         # Not ru_maxrss, which counts the peak of the process that started this one, too.
         "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"
@@ -320,7 +322,7 @@ def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: 
     files = (tmp_path / name for name in ("still.jpg", "foa.wav", "out.mov"))
     done = subprocess.run([sys.executable, "-c", program, *files], check=True, capture_output=True, text=True)
     *_, told, kilobytes = done.stdout.splitlines()
-    made = Delivered.model_validate_json(told)
+    made = ExportedVideo.model_validate_json(told)
     assert (made.width, made.height, made.scaled_from) == (8192, 4096, (16384, 8192))
     assert int(kilobytes) < 1.8e6
     with av.open(str(made.path)) as film:
@@ -365,7 +367,7 @@ def test_pictures_in_rgb_are_said_to_be_what_they_became(tmp_path: Path, run: De
 def test_a_film_in_which_nothing_can_be_searched_is_encoded(tmp_path: Path, run: Deliverer) -> None:
     write_film(tmp_path / "clip.h264", 20, rate=25)  # A raw stream is taken for 25 a second.
     write_sound(tmp_path / "foa.wav", 0.3)
-    made = run(tmp_path / "clip.h264", picture_start=0.4)
+    made = run(tmp_path / "clip.h264", clip_start=0.4)
     assert not made.copied
     assert shown(made.path)[0] == (0, 10)
 
@@ -396,7 +398,7 @@ def test_of_a_long_sequence_only_what_is_shown_is_read(tmp_path: Path, run: Deli
         Image.fromarray(numbered(number)).save(tmp_path / "frames" / f"{number:04}.png")
     (tmp_path / "frames" / "0010.png").write_bytes(b"nothing that can be read")
     write_sound(tmp_path / "foa.wav", 3 / 24)
-    assert shown(run(tmp_path / "frames", picture_start=20 / 24).path) == [(round(i / 24, 3), 20 + i) for i in range(3)]
+    assert shown(run(tmp_path / "frames", clip_start=20 / 24).path) == [(round(i / 24, 3), 20 + i) for i in range(3)]
 
 
 # --- The boxes -------------------------------------------------------------------------------------------------------
@@ -465,14 +467,14 @@ def test_a_file_that_was_cut_off_is_refused_unless_allowed(tmp_path: Path, run: 
     assert caught.value.code is ExitCode.TRUNCATED
     assert run(clip, allow_truncated=True).seconds == 5
     write_sound(tmp_path / "foa.wav", 1)
-    assert run(clip, picture_start=1.0).seconds == 1
+    assert run(clip, clip_start=1.0).seconds == 1
 
 
 def test_impossible_requests(clip: Path, tmp_path: Path, run: Deliverer) -> None:
     write_sound(tmp_path / "foa.wav", 0.2)
     soundfile.write(tmp_path / "stereo.wav", np.zeros((100, 2)), RATE)
     for options, code in (
-        ({"picture_start": 3.5}, ExitCode.BAD_RANGE),
+        ({"clip_start": 3.5}, ExitCode.BAD_RANGE),
         ({"sound": tmp_path / "none.wav"}, ExitCode.NO_INPUT),
         ({"sound": tmp_path / "stereo.wav"}, ExitCode.NO_INPUT),
         ({"sound": clip}, ExitCode.NO_INPUT),
@@ -494,9 +496,9 @@ def test_a_delivery_that_is_cancelled_leaves_nothing(clip: Path, tmp_path: Path)
         if report.fraction > 0.5:
             raise KeyboardInterrupt
 
-    request = Deliver(picture=clip, sound=tmp_path / "foa.wav", output=tmp_path / "out.mov", force=True)
+    request = ExportRequest(clip=clip, sound=tmp_path / "foa.wav", output=tmp_path / "out.mov", force=True)
     with pytest.raises(KeyboardInterrupt):
-        deliver(request, cancel)
+        export_spatial_video(request, cancel)
     assert (tmp_path / "out.mov").read_text() == "as it was"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "foa.wav", "out.mov"]
 

@@ -50,5 +50,5 @@ def test_weights_that_lack_a_tensor_are_refused(clip: tuple[Path, torch.nn.Modul
 
 
 def test_missing_files_are_answered_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="omniaudio models fetch"):
+    with pytest.raises(UserError, match="omniaudio models download"):
         load_metaclip(tmp_path / "nothing")

@@ -66,7 +66,7 @@ def _ask(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 def _fetch(*options: str, answer: str = "", name: str = "omniaudio") -> Result:
-    return CliRunner().invoke(application(), ["models", "fetch", name, *options], input=answer)
+    return CliRunner().invoke(application(), ["models", "download", name, *options], input=answer)
 
 
 def _refusal(result: Result) -> str:
@@ -86,7 +86,7 @@ def test_fetching_shows_licences_resumes_and_verifies(hub: Hub, user_folder: Pat
     hub.cut["pytorch_model.bin"] = 11 * MEBIBYTE
     result = _fetch(answer="y\n")
     assert result.exit_code == 0, result.exception
-    assert result.output.index("CC-BY-NC-4.0") < result.output.index("Do you agree") < result.output.index("complete")
+    assert result.output.index("CC-BY-NC-4.0") < result.output.index("Accept these") < result.output.index("complete")
     assert "Apache-2.0" in result.output
     # The client keeps what came in whole pieces of 10 MiB.
     assert [asked for asked in hub.ranges if asked] == [f"bytes={10 * MEBIBYTE}-"]
@@ -126,7 +126,7 @@ def test_without_torch_the_files_are_compared_with_the_hub_alone(
         monkeypatch.setitem(sys.modules, name, None)
     result = _fetch("--yes")
     assert result.exit_code == 0, result.exception
-    assert "its files are what the Hub lists" in result.output
+    assert "its files match the Hub's list" in result.output
     assert "pip install '.[cpu,released,torch]'" in result.output
     assert registry.find("omniaudio").ready
 
@@ -135,12 +135,12 @@ def test_without_torch_the_files_are_compared_with_the_hub_alone(
 @pytest.mark.skipif(os.name != "posix", reason="environments are made of links")
 def test_a_plain_install_fetches(hub: Hub, tmp_path: Path) -> None:
     variables = environments.variables(environments.make(tmp_path / "environment", ()), tmp_path / "home")
-    words = ["omniaudio", "models", "fetch", "omniaudio", "--yes"]
+    words = ["omniaudio", "models", "download", "omniaudio", "--yes"]
     done = subprocess.run(
         words, env={**variables, "HF_ENDPOINT": constants.ENDPOINT}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "its files are what the Hub lists" in done.stdout
+    assert "its files match the Hub's list" in done.stdout
     folder = tmp_path / "home" / "DATA" / "omniaudio" / "models"
     for (_, name), content in hub.files.items():
         (found,) = folder.glob(f"*/{name}")
@@ -174,4 +174,4 @@ def test_without_a_network_one_sentence_says_how_to_do_by_hand(
 
 
 def test_a_model_that_is_not_on_the_hub_is_said(user_folder: Path) -> None:
-    assert "no model 'draft' to fetch" in _refusal(_fetch(name="draft"))
+    assert "no model 'draft' to download" in _refusal(_fetch(name="draft"))

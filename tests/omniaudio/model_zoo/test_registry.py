@@ -22,9 +22,9 @@ def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_released_model_is_listed_with_size_and_licences_before_it_is_here(user_folder: Path) -> None:
     result = CliRunner().invoke(application(), ["models"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
-    for said in ("omniaudio", "not here", "8.8 GB", "Apache-2.0", "CC-BY-NC-4.0", "non-commercial"):
+    for said in ("omniaudio", "not installed", "8.8 GB", "Apache-2.0", "CC-BY-NC-4.0", "non-commercial"):
         assert said in result.output
-    with pytest.raises(UserError, match="omniaudio models fetch omniaudio") as caught:
+    with pytest.raises(UserError, match="omniaudio models download omniaudio") as caught:
         registry.find("omniaudio")
     assert caught.value.code == ExitCode.NO_MODEL
 

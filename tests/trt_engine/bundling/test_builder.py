@@ -290,7 +290,7 @@ def test_the_impossible_is_refused_before_any_work(
     arguments = ["build", "--model", str(model.folder), "-o", str(tmp_path / "bundle"), "--json", *options.split()]
     outcome = CliRunner().invoke(application(), arguments)
     assert outcome.exit_code == ExitCode.FAILED
-    assert re.search(sentence, json.loads(outcome.stdout)["sentence"])
+    assert re.search(sentence, json.loads(outcome.stdout)["message"])
     assert not (tmp_path / "bundle").exists()
 
 
@@ -301,7 +301,7 @@ def test_pictures_are_for_fp8_of_a_model_that_sees_them(tmp_path: Path, options:
     (tmp_path / "model" / "model.safetensors").touch()
     arguments = ["build", "--model", str(tmp_path / "model"), "-o", str(tmp_path / "bundle"), "--json"]
     outcome = CliRunner().invoke(application(), [*arguments, "--target", "tensorrt-rtx", *options.split()])
-    assert "--calibrate is for --precision fp8" in json.loads(outcome.stdout)["sentence"]
+    assert "--calibrate is for --precision fp8" in json.loads(outcome.stdout)["message"]
 
 
 @pytest.fixture
@@ -318,7 +318,7 @@ def refused(folder: Path) -> str:
     outcome = CliRunner().invoke(application(), arguments)
     assert outcome.exit_code == ExitCode.NO_MODEL, outcome.output
     assert not list((folder.parent / "bundle").glob("m*"))
-    return str(json.loads(outcome.stdout.splitlines()[-1])["sentence"])
+    return str(json.loads(outcome.stdout.splitlines()[-1])["message"])
 
 
 def test_missing_extra_and_misshapen_tensors_are_all_named(without_graphs: Path) -> None:

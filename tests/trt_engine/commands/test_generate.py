@@ -123,7 +123,7 @@ def test_a_sidecar_repeats_its_take_to_the_bit(
     for name in ("out", "out.take2"):
         again = tmp_path / "again"
         again.mkdir()
-        outcome = generate("--from", tmp_path / f"{name}.json", "-o", again / "out.wav")
+        outcome = generate("--reproduce", tmp_path / f"{name}.json", "-o", again / "out.wav")
         assert outcome.code == 0, outcome.err
         for ending in (".wav", ".preview.wav", ".map.png"):
             assert (again / f"out{ending}").read_bytes() == (tmp_path / f"{name}{ending}").read_bytes()
@@ -136,17 +136,17 @@ def test_a_sidecar_refuses_another_input_and_other_options(generate, clip: Path,
     assert generate(moved, "-o", tmp_path / "out.wav", "--duration", "1", "--no-map").code == 0
     with moved.open("ab") as file:
         file.write(b"\0")
-    outcome = generate("--from", tmp_path / "out.json")
+    outcome = generate("--reproduce", tmp_path / "out.json")
     assert outcome.code == ExitCode.NO_INPUT
     assert "hash differs" in outcome.err
-    elsewhere = generate("--from", tmp_path / "out.json", clip, "-o", tmp_path / "again.wav")
+    elsewhere = generate("--reproduce", tmp_path / "out.json", clip, "-o", tmp_path / "again.wav")
     assert elsewhere.code == 0, elsewhere.err
     assert (tmp_path / "again.wav").read_bytes() == (tmp_path / "out.wav").read_bytes()
-    outcome = generate("--from", tmp_path / "out.json", "--seed", "3")
+    outcome = generate("--reproduce", tmp_path / "out.json", "--seed", "3")
     assert outcome.code == ExitCode.FAILED
     assert "--seed" in outcome.err
     moved.unlink()
-    outcome = generate("--from", tmp_path / "out.json")
+    outcome = generate("--reproduce", tmp_path / "out.json")
     assert outcome.code == ExitCode.NO_INPUT
     assert "moved.mp4" in outcome.err
 
@@ -166,7 +166,7 @@ def test_json_events(generate, clip: Path, tmp_path: Path) -> None:
     (event,) = outcome.events
     assert outcome.code == event["code"] == ExitCode.NO_INPUT
     assert event["event"] == "error"
-    assert "none.mp4" in event["sentence"]
+    assert "none.mp4" in event["message"]
 
 
 @pytest.fixture
@@ -215,8 +215,8 @@ def test_a_name_that_is_not_utf8_is_refused_before_the_work(generate, clip: Path
     for arguments in ((latin,), (clip, "-o", tmp_path / "out\udcff.wav"), (clip, "-o", tmp_path / "f\udcff" / "a.wav")):
         outcome = generate(*arguments, "--json")
         (event,) = outcome.events
-        assert "is not UTF-8: rename it" in str(event["sentence"])
-        assert r"\xff" in str(event["sentence"])
+        assert "is not UTF-8: rename it" in str(event["message"])
+        assert r"\xff" in str(event["message"])
     assert files(tmp_path) == ["bad\udcff.mp4"]
 
 
@@ -248,7 +248,7 @@ def test_a_clip_that_was_cut_off(generate, tmp_path: Path) -> None:
         (("--start", "99"), ExitCode.BAD_RANGE, "5.00 s long"),
         (("--start", "4", "--duration", "2"), ExitCode.BAD_RANGE, "1.00 s at most"),
         (("--model", "nonsense"), ExitCode.NO_MODEL, "nonsense"),
-        (("--model", "omniaudio"), ExitCode.NO_MODEL, "omniaudio models fetch omniaudio"),
+        (("--model", "omniaudio"), ExitCode.NO_MODEL, "omniaudio models download omniaudio"),
         (("--backend", "nonsense"), ExitCode.NO_BACKEND, "nonsense"),
         (("--rate", "1"), ExitCode.FAILED, "--rate"),
         (("--steps", "0"), ExitCode.FAILED, "--steps"),

@@ -1,4 +1,4 @@
-"""`omniaudio generate --again`: a part of a take made anew, with the model, of real pictures."""
+"""`omniaudio generate --inpaint`: a part of a take made anew, with the model, of real pictures."""
 
 import json
 import shutil
@@ -82,7 +82,7 @@ def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
     if backend == "torch":
         pytest.importorskip("torch")
     out = tmp_path / "out.wav"
-    words = (VENICE, "-o", out, "--again", take, "--part", "4:7", "--seed", "5", "--backend", backend, "--json")
+    words = (VENICE, "-o", out, "--inpaint", take, "--range", "4:7", "--seed", "5", "--backend", backend, "--json")
     outcome = run(*words)
     assert outcome.code == 0, outcome.err
     assert_made_again(take, out, 4.0, 7.0)
@@ -98,7 +98,7 @@ def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
     first = out.read_bytes()
     assert run(*words[:2], tmp_path / "twice.wav", *words[3:]).code == 0
     assert (tmp_path / "twice.wav").read_bytes() == first
-    repeated = run("--from", tmp_path / "out.json", "-o", tmp_path / "repeated.wav")
+    repeated = run("--reproduce", tmp_path / "out.json", "-o", tmp_path / "repeated.wav")
     assert repeated.code == 0, repeated.err
     assert (tmp_path / "repeated.wav").read_bytes() == first
 
@@ -108,15 +108,15 @@ def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
 def test_a_part_may_lie_anywhere_and_has_takes(run: Run, take: Path, tmp_path: Path, start: float, end: float) -> None:
     out = tmp_path / "out.wav"
     outcome = run(
-        VENICE, "-o", out, "--again", take, "--part", f"{start}:{end}", "--takes", "2", "--seed", "3", "--steps", "6",
-        "--no-preview",
+        VENICE, "-o", out, "--inpaint", take, "--range", f"{start}:{end}", "--takes", "2", "--seed", "3",
+        "--steps", "6", "--no-preview",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     variants = out, tmp_path / "out.take2.wav"
     for variant in variants:
         assert_made_again(take, variant, start, end)
     assert variants[0].read_bytes() != variants[1].read_bytes()
-    repeated = run("--from", tmp_path / "out.take2.json", "-o", tmp_path / "repeated.wav", "--no-preview")
+    repeated = run("--reproduce", tmp_path / "out.take2.json", "-o", tmp_path / "repeated.wav", "--no-preview")
     assert repeated.code == 0, repeated.err
     assert (tmp_path / "repeated.wav").read_bytes() == variants[1].read_bytes()
 
@@ -126,7 +126,7 @@ def test_footage_by_the_start_that_the_take_was_made_with(run: Run, shared: Path
     """The command finds it in the sidecar beside the take; without one it is asked for."""
     clip, whole = shared / "media" / "ricoh_360_mono.mp4", tmp_path / "whole.wav"
     assert run(clip, "-o", whole, "--start", "20", "--duration", "8", "--steps", "6", "--no-preview").code == 0
-    words = (clip, "--part", "2:5", "--steps", "6", "--no-preview", "--again")
+    words = (clip, "--range", "2:5", "--steps", "6", "--no-preview", "--inpaint")
     assert run(*words, whole, "-o", tmp_path / "part.wav").code == 0
     assert_made_again(whole, tmp_path / "part.wav", 2.0, 5.0)
     assert json.loads((tmp_path / "part.json").read_text())["options"]["start"] == 20
@@ -144,17 +144,17 @@ def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: 
     kept = Sidecar.read(take.with_suffix(".json"))
     assert kept.gain_db == 0, "else its own would count as well"
     kept.model_copy(update={"gain_db": gain_db}).write(lowered.with_suffix(".json"))
-    words = ("--part", "4:7", "--seed", "5", "--steps", "6", "--no-preview")
+    words = ("--range", "4:7", "--seed", "5", "--steps", "6", "--no-preview")
     levels = {}
     for name, source in (("as_made", take), ("turned_down", lowered)):
-        assert run(VENICE, "-o", tmp_path / f"{name}.wav", "--again", source, *words).code == 0
+        assert run(VENICE, "-o", tmp_path / f"{name}.wav", "--inpaint", source, *words).code == 0
         assert_made_again(source, tmp_path / f"{name}.wav", 4.0, 7.0)
         levels[name] = level(integers(tmp_path / f"{name}.wav")[0][:, round(4.1 * rate) : round(6.9 * rate)])
     assert levels["turned_down"] - levels["as_made"] == pytest.approx(gain_db, abs=0.5)
 
     # It repeats by what its own sidecar says, also where the take's lies elsewhere.
     lowered.with_suffix(".json").rename(tmp_path / "elsewhere.json")
-    assert run("--from", tmp_path / "turned_down.json", "-o", tmp_path / "twice.wav", "--no-preview").code == 0
+    assert run("--reproduce", tmp_path / "turned_down.json", "-o", tmp_path / "twice.wav", "--no-preview").code == 0
     assert (tmp_path / "twice.wav").read_bytes() == (tmp_path / "turned_down.wav").read_bytes()
 
 
@@ -187,15 +187,15 @@ def test_only_what_is_near_is_looked_at_and_sampled(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--part", "1:2"], "give both"),
-        (["--again", "TAKE"], "give both"),
-        (["--again", "TAKE", "--part", "1-2"], "--part cannot be 1-2"),
-        (["--again", "TAKE", "--part", "2:1"], "--part cannot be 2:1"),
-        (["--again", "TAKE", "--part", "9:11"], "does not lie in venice.wav, which has 10 s"),
-        (["--again", "TAKE", "--part", "1:1.1"], "too short"),
-        (["--again", "TAKE", "--part", "1:2", "--rate", "44100"], "leave out --rate"),
-        (["--again", "TAKE", "--part", "1:2", "--duration", "9"], "the 9 s of the clip's part"),
-        (["--again", "missing.wav", "--part", "1:2"], "There is no file missing.wav"),
+        (["--range", "1:2"], "give both"),
+        (["--inpaint", "TAKE"], "give both"),
+        (["--inpaint", "TAKE", "--range", "1-2"], "--range cannot be 1-2"),
+        (["--inpaint", "TAKE", "--range", "2:1"], "--range cannot be 2:1"),
+        (["--inpaint", "TAKE", "--range", "9:11"], "does not lie in venice.wav, which has 10 s"),
+        (["--inpaint", "TAKE", "--range", "1:1.1"], "too short"),
+        (["--inpaint", "TAKE", "--range", "1:2", "--rate", "44100"], "leave out --rate"),
+        (["--inpaint", "TAKE", "--range", "1:2", "--duration", "9"], "the 9 s of the clip's part"),
+        (["--inpaint", "missing.wav", "--range", "1:2"], "There is no file missing.wav"),
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_no_file(
@@ -212,7 +212,7 @@ def test_a_take_is_never_written_over(run: Run, take: Path, tmp_path: Path) -> N
     own = shutil.copy(take, tmp_path / "out.take2.wav")
     before = own.read_bytes()
     for output, more in ((own, ()), (tmp_path / "out.wav", ("--takes", "2"))):
-        outcome = run(VENICE, "-o", output, "--again", own, "--part", "1:2", *more)
+        outcome = run(VENICE, "-o", output, "--inpaint", own, "--range", "1:2", *more)
         assert outcome.code == ExitCode.NOT_WRITABLE
         assert "is the input itself" in outcome.err
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
@@ -221,14 +221,14 @@ def test_a_take_is_never_written_over(run: Run, take: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_from_wants_the_same_take(run: Run, take: Path, tmp_path: Path) -> None:
     own = shutil.copy(take, tmp_path / "take.wav")
-    words = ("--part", "1:2", "--steps", "2", "--no-preview")
-    assert run(VENICE, "-o", tmp_path / "out.wav", "--again", own, *words).code == 0
+    words = ("--range", "1:2", "--steps", "2", "--no-preview")
+    assert run(VENICE, "-o", tmp_path / "out.wav", "--inpaint", own, *words).code == 0
     moved = own.rename(tmp_path / "moved.wav")
     sidecar = tmp_path / "out.json"
-    outcome = run("--from", sidecar, "-o", tmp_path / "twice.wav", "--no-preview")
-    assert (outcome.code, "--again" in outcome.err) == (ExitCode.NO_INPUT, True)
-    assert run("--from", sidecar, "--again", moved, "-o", tmp_path / "twice.wav", "--no-preview").code == 0
+    outcome = run("--reproduce", sidecar, "-o", tmp_path / "twice.wav", "--no-preview")
+    assert (outcome.code, "--inpaint" in outcome.err) == (ExitCode.NO_INPUT, True)
+    assert run("--reproduce", sidecar, "--inpaint", moved, "-o", tmp_path / "twice.wav", "--no-preview").code == 0
     assert (tmp_path / "twice.wav").read_bytes() == (tmp_path / "out.wav").read_bytes()
     moved.write_bytes(moved.read_bytes()[:-12] + bytes(12))
-    outcome = run("--from", sidecar, "--again", moved, "-o", tmp_path / "third.wav")
+    outcome = run("--reproduce", sidecar, "--inpaint", moved, "-o", tmp_path / "third.wav")
     assert (outcome.code, "its hash differs" in outcome.err) == (ExitCode.NO_INPUT, True)

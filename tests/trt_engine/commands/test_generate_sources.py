@@ -35,7 +35,7 @@ def test_what_was_detected_and_changed_is_generated(
     run: Run, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, out = tmp_path / "sources.json", tmp_path / "out.wav"
-    assert omniaudio(monkeypatch, capsys, "info", panorama, "--sources", file).code == 0
+    assert omniaudio(monkeypatch, capsys, "inspect", panorama, "--sources", file).code == 0
     found = json.loads(file.read_text("utf-8"))
     file.write_text(json.dumps(found | {"sources": [DOG], "bed": {"kind": "rain", "gain": -6}}), "utf-8")
     outcome = run(panorama, "-o", out, "--sources", file, "--stems", "--order", "2", "--model", "draft")
@@ -81,7 +81,7 @@ def test_a_model_of_everything_at_once_refuses_sources(
 def test_a_sidecar_keeps_its_own_sources(run: Run, panorama: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "out.wav", listed(tmp_path, DOG)
     assert run(panorama, "-o", out, "--sources", file, "--model", "draft").code == 0
-    outcome = run("--from", tmp_path / "out.json", "--sources", file)
+    outcome = run("--reproduce", tmp_path / "out.json", "--sources", file)
     assert outcome.code != 0
     assert "leave out" in outcome.err
     assert "--sources" in outcome.err

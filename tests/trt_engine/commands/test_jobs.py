@@ -52,7 +52,7 @@ def failed(client: Client, tmp_path: Path) -> Job:
 
 def test_the_list(jobs: Callable[..., Outcome], client: Client, done: Job, failed: Job) -> None:
     by_name = f"http://localhost:{client.port}"
-    for arguments in ((), ("list",), ("list", "--engine", client.url), ("list", "--engine", by_name)):
+    for arguments in ((), ("list",), ("list", "--service", client.url), ("list", "--service", by_name)):
         code, out, err = jobs(*arguments)
         assert code == 0, err
         newest, before = (line for line in out.splitlines() if done.id[:8] in line or failed.id[:8] in line)
@@ -81,7 +81,7 @@ def test_one_job(jobs: Callable[..., Outcome], done: Job, failed: Job) -> None:
     code, _, err = jobs("show", "zz")
     assert (code, "omniaudio jobs" in err) == (ExitCode.NO_INPUT, True)
     code, _, err = jobs("show", "")
-    assert (code, "jobs' ids begin" in err) == (ExitCode.NO_INPUT, True)
+    assert (code, "jobs have an id" in err) == (ExitCode.NO_INPUT, True)
 
 
 def test_a_recognition(jobs: Callable[..., Outcome], client: Client, panorama: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_recognition(jobs: Callable[..., Outcome], client: Client, panorama: P
     bed = job.result.sources["bed"]["kind"]
     code, out, _ = jobs("show", job.id)
     assert code == 0
-    assert f"source  {bed}" in out
+    assert f"source   {bed}" in out
     code, out, _ = jobs("list", "--limit", "1")
     assert (code, "inspect" in out, bed in out) == (0, True, True)
 

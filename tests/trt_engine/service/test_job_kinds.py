@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 from omniaudio.audio.ambisonics import Convention, convert
-from omniaudio.audio.binaural import Listen, listen
-from omniaudio.audio.rotation import Turn, read_orientations, turn
+from omniaudio.audio.binaural import BinauralRequest, write_binaural
+from omniaudio.audio.rotation import RotationRequest, read_orientations, rotate_to_world
 from omniaudio.export360.audio_track import Codec
-from omniaudio.export360.spatial_video import Deliver, deliver
+from omniaudio.export360.spatial_video import ExportRequest, export_spatial_video
 from omniaudio.model_zoo import registry
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
@@ -80,7 +80,7 @@ def test_listening(client: Client, sound: Path, tmp_path: Path) -> None:
     (file,) = job.result.files
     assert file.name == "left.headphones.wav"
     client.download(job.id, file, tmp_path / "heard.wav")
-    listen(Listen(sound=sound, output=tmp_path / "own.wav", yaw=90, pitch=10, roll=-5), lambda _: None)
+    write_binaural(BinauralRequest(sound=sound, output=tmp_path / "own.wav", yaw=90, pitch=10, roll=-5), lambda _: None)
     assert (tmp_path / "heard.wav").read_bytes() == (tmp_path / "own.wav").read_bytes()
 
 
@@ -108,7 +108,7 @@ def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp
     assert [file.name for file in (take.sound, take.sidecar) if file] == ["turned.wav", "turned.json"]
     client.download(job.id, take.sound, tmp_path / "turned.wav")
     course = read_orientations(orientations)
-    turn(Turn(sound=sound, output=tmp_path / "own.wav", orientations=course), lambda _: None)
+    rotate_to_world(RotationRequest(sound=sound, output=tmp_path / "own.wav", orientations=course), lambda _: None)
     assert (tmp_path / "turned.wav").read_bytes() == (tmp_path / "own.wav").read_bytes()
     for source in sources:
         client.remove_upload(source.media)
@@ -125,7 +125,9 @@ def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path,
     assert file.name == f"panorama.spatial{suffix}"
     target = tmp_path / file.name
     client.download(job.id, file, target)
-    own = deliver(Deliver(picture=panorama, sound=sound, output=tmp_path / f"own{suffix}", codec=codec), lambda _: None)
+    own = export_spatial_video(
+        ExportRequest(clip=panorama, sound=sound, output=tmp_path / f"own{suffix}", codec=codec), lambda _: None
+    )
     assert target.stat().st_size == own.path.stat().st_size == file.size
 
 

@@ -67,8 +67,8 @@ def test_from_start_to_end(tmp_path: Path, number: signal.Signals) -> None:
         told, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert told.splitlines() == [
-        f"OmniAudio listens at {address['url']}",
-        f"The token lies in {tmp_path / TOKEN}",
+        f"OmniAudio listens on {address['url']}",
+        f"Token file: {tmp_path / TOKEN}",
     ]
     assert not (tmp_path / ADDRESS).exists()
 
@@ -140,9 +140,9 @@ def test_a_service_that_nobody_comes_to_ends(tmp_path: Path) -> None:
         ({"device": ["cpu", "cpu"]}, "a device is named once"),
         ({"idle_minutes": 0}, "Correct --idle-minutes: input should be greater than 0"),
         ({"linger": 0}, "Correct --linger: input should be greater than 0"),
-        ({"most_minutes": -1}, "Correct --most-minutes: "),
+        ({"max_minutes": -1}, "Correct --max-minutes: "),
         ({"idle_minutes": float("inf")}, "Correct --idle-minutes: input should be a finite number"),
-        ({"most_minutes": float("inf")}, "Correct --most-minutes: input should be a finite number"),
+        ({"max_minutes": float("inf")}, "Correct --max-minutes: input should be a finite number"),
         ({"keep_days": float("nan")}, "Correct --keep-days: "),
         ({"keep_days": 1e6}, "Correct --keep-days: input should be less than or equal to 36500"),
         ({"allow_root": [Path("missing")]}, "There is no folder missing: name another one with --allow-root"),

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from omniaudio.audio.binaural import Listen, listen
+from omniaudio.audio.binaural import BinauralRequest, write_binaural
 from omniaudio.audio.convention import converted_from
-from omniaudio.audio.rotation import Turn, Turned, read_orientations, turn
+from omniaudio.audio.rotation import RotatedSound, RotationRequest, read_orientations, rotate_to_world
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.export360.audio_track import Codec
-from omniaudio.export360.direction_map_video import MapMovie, draw_movie
-from omniaudio.export360.spatial_video import Deliver, deliver
+from omniaudio.export360.direction_map_video import DirectionMapVideoRequest, write_direction_map_video
+from omniaudio.export360.spatial_video import ExportRequest, export_spatial_video
 from omniaudio.generation import takes
 from omniaudio.generation.inpainting import Again
 from omniaudio.generation.pipeline import LOOKING, Stages
@@ -105,27 +105,30 @@ def _made(run: Run, models: Models, report: Reporting) -> Result:
         case InspectRequest() as wanted:
             return Result(model=None, backend=None, sources=_recognised(run, wanted, models.networks(), report))
         case TurnRequest() as wanted:
-            turned = turn(_turning(run, wanted), report)
+            turned = rotate_to_world(_turning(run, wanted), report)
             return Result(model=None, backend=None, takes=(_result(run, turned),))
         case ListenRequest() as wanted:
             output = run.attempt / f"{stem(run, wanted)}.wav"
             angles = {"yaw": wanted.yaw, "pitch": wanted.pitch, "roll": wanted.roll}
-            made = listen(Listen(sound=run.files["sound"], output=output, **angles), report)
+            made = write_binaural(BinauralRequest(sound=run.files["sound"], output=output, **angles), report)
         case MapRequest() as wanted:
             output = run.attempt / f"{stem(run, wanted)}.mp4"
-            movie = MapMovie(**run.files, output=output, picture_start=wanted.picture_start)
-            made = draw_movie(movie, report)
+            movie = DirectionMapVideoRequest(
+                clip=run.files["picture"], sound=run.files["sound"], output=output, clip_start=wanted.picture_start
+            )
+            made = write_direction_map_video(movie, report)
         case DeliverRequest() as wanted:
-            delivery = Deliver(
-                **run.files,
+            delivery = ExportRequest(
+                clip=run.files["picture"],
+                sound=run.files["sound"],
                 output=run.attempt / f"{stem(run, wanted)}{_SUFFIXES[wanted.codec]}",
                 codec=wanted.codec,
-                picture_start=wanted.picture_start,
+                clip_start=wanted.picture_start,
                 stereo=wanted.stereo,
                 force=wanted.force,
                 allow_truncated=wanted.allow_truncated,
             )
-            made = deliver(delivery, report).path
+            made = export_spatial_video(delivery, report).path
     return Result(model=None, backend=None, files=(_at_the_end(run, made),))
 
 
@@ -176,10 +179,10 @@ def _recognised(run: Run, wanted: InspectRequest, networks: Networks, report: Re
     return recognise(clip, networks, start=start, duration=duration, checked=wanted.force, report=looked)
 
 
-def _turning(run: Run, wanted: TurnRequest) -> Turn:
+def _turning(run: Run, wanted: TurnRequest) -> RotationRequest:
     orientations = read_orientations(run.files["orientations"])
     output = run.attempt / f"{stem(run, wanted)}.wav"
-    return Turn(sound=run.files["sound"], output=output, orientations=orientations, preview=wanted.preview)
+    return RotationRequest(sound=run.files["sound"], output=output, orientations=orientations, preview=wanted.preview)
 
 
 def stem(run: Run, wanted: FileRequest) -> str:
@@ -230,7 +233,7 @@ def _check_length(run: Run, wanted: JobRequest) -> None:
         )
 
 
-def _result(run: Run, made: takes.Take | Turned) -> TakeResult:
+def _result(run: Run, made: takes.Take | RotatedSound) -> TakeResult:
     generated = made if isinstance(made, takes.Take) else None
     drawn = None if generated is None else generated.map
     stems = () if generated is None else generated.stems

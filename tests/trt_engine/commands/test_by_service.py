@@ -1,4 +1,4 @@
-"""`omniaudio generate --engine`: as without it, by a real service."""
+"""`omniaudio generate --service`: as without it, by a real service."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture
 def by_engine(engine: Running) -> tuple[str | Path, ...]:
     """The options that lead to the service."""
-    return ("--engine", find(engine.folder).url, "--token-file", engine.folder / "token")
+    return ("--service", find(engine.folder).url, "--token-file", engine.folder / "token")
 
 
 def files(folder: Path) -> list[str]:
@@ -120,7 +120,7 @@ def test_a_part_that_is_made_again_is_the_same(
     here, there = tmp_path / "here", tmp_path / "there"
     for folder, more in ((here, ()), (there, by_engine)):
         folder.mkdir()
-        outcome = run(out_of_reach, *quick, "--again", take, "--part", "1:2", "-o", folder / "part.wav", *more)
+        outcome = run(out_of_reach, *quick, "--inpaint", take, "--range", "1:2", "-o", folder / "part.wav", *more)
         assert outcome.code == 0, outcome.err
     assert (here / "part.wav").read_bytes() == (there / "part.wav").read_bytes()
     mine, its = (json.loads((folder / "part.json").read_text()) for folder in (here, there))
@@ -168,7 +168,7 @@ def test_the_token_comes_from_the_environment(
     wanted = (panorama, *QUICK, "-o", tmp_path / "a.wav", "--no-map", "--no-preview")
     client = find(engine.folder)
     monkeypatch.setenv("OMNIAUDIO_TOKEN", (engine.folder / "token").read_text() + "\n")
-    outcome = run(*wanted, "--engine", client.url)
+    outcome = run(*wanted, "--service", client.url)
     assert outcome.code == 0, outcome.err
     assert files(tmp_path) == ["a.json", "a.wav"]
     assert "by draft on" in outcome.out
@@ -179,12 +179,12 @@ def test_a_repeat_of_what_the_service_made(
     run: Run, by_engine: tuple[str | Path, ...], panorama: Path, tmp_path: Path
 ) -> None:
     assert run(panorama, *QUICK, "-o", tmp_path / "a.wav", *by_engine).code == 0
-    outcome = run("--from", tmp_path / "a.json", "-o", tmp_path / "b.wav")
+    outcome = run("--reproduce", tmp_path / "a.json", "-o", tmp_path / "b.wav")
     assert outcome.code == 0, outcome.err
     assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "a.wav").read_bytes()
-    refused = run("--from", tmp_path / "a.json", *by_engine)
+    refused = run("--reproduce", tmp_path / "a.json", *by_engine)
     assert refused.code == ExitCode.FAILED
-    assert "--engine" in refused.err
+    assert "--service" in refused.err
 
 
 def test_what_cannot_be_is_refused_before_the_service_works(
@@ -221,15 +221,15 @@ def test_what_the_service_fails_with(
         outcome = run(*wanted, *arguments, "--json", *by_engine)
         event = json.loads(outcome.out.splitlines()[-1])
         assert (outcome.code, event["event"], event["code"]) == (code, "error", code)
-        assert "nonsense" in event["sentence"]
+        assert "nonsense" in event["message"]
     assert files(tmp_path) == []
 
 
 def test_no_service_and_no_token(run: Run, by_engine: tuple[str | Path, ...], panorama: Path, tmp_path: Path) -> None:
     wanted = (panorama, "-o", tmp_path / "a.wav", *QUICK)
     for arguments, words in (
-        (("--engine", "http://127.0.0.1:1"), "omniaudio serve"),
-        (("--engine", "nonsense"), "no address"),
+        (("--service", "http://127.0.0.1:1"), "omniaudio serve"),
+        (("--service", "nonsense"), "no address"),
         (by_engine[:2], "token"),
         ((*by_engine[:2], "--token-file", tmp_path / "none"), "token"),
     ):
@@ -256,7 +256,7 @@ def test_an_interruption_cancels_the_job(
         process.send_signal(number)
         out, _ = process.communicate(timeout=30)
     assert process.returncode == ExitCode.CANCELLED
-    assert json.loads(out.splitlines()[-1])["sentence"] == "Cancelled."
+    assert json.loads(out.splitlines()[-1])["message"] == "Cancelled."
     assert client.jobs(limit=1)[0].state == "cancelled"
     assert files(tmp_path) == []
     assert _idle_within(client, 20)

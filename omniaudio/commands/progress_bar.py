@@ -1,4 +1,4 @@
-"""The progress bar of the commands that wait for a generation."""
+"""The progress bar of long-running commands."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 
 class Step(Protocol):
-    """How far a generation is: `fraction` of the whole, 0 to 1."""
+    """Progress of a job: `fraction` is 0 to 1; `seconds_left` is None while unknown."""
 
     @property
     def stage(self) -> str: ...
@@ -21,7 +21,7 @@ class Step(Protocol):
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[Step], None]]:
-    """Shows each step that it is told, on standard error where that is a terminal; vanishes at the end."""
+    """Yield a callback that shows progress on standard error if that is a terminal. The bar vanishes at the end."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[left]}"))
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

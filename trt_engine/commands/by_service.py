@@ -1,4 +1,4 @@
-"""`omniaudio generate --engine`: a request carried out by a service, with the same files at the same places as here."""
+"""`omniaudio generate --service`: generates with a service, and writes the same files as without one."""
 
 import os
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from omniaudio.video.stills import is_sequence
 from omniaudio_client.client import Client
 from omniaudio_client.http import EngineError
 from omniaudio_client.records import Again, Job, JobRequest, MediaSource, PathSource, Progress, ResultFile, TakeResult
-from trt_engine.commands.engine import as_user_error, user_errors
+from trt_engine.commands.which_service import as_user_error, user_errors
 
 ASSUMED_RATE = 48_000
-"""Hz, to see whether there is room for the sound, where the service's model will choose the rate."""
+"""Hz; used to check the free disk space if the service's model chooses the rate."""
 UPLOAD_SHARE = 0.3
-"""Of the work, if the files are uploaded first."""
+"""The share of an upload in the progress of a job."""
 
 Reporting = Callable[[Progress], None]
 
 
 class Generated(NamedTuple):
-    """The takes that were delivered, and what made them."""
+    """The takes, and the model and back-end that generated them."""
 
     model: str
     backend: str
@@ -37,26 +37,26 @@ class Generated(NamedTuple):
 
 
 def generate(client: Client, request: takes.Request, model: str | None, backend: str, report: Reporting) -> Generated:
-    """Let a service make the sound of a clip, and deliver it here.
+    """Generate the sound of a clip with a service, and write it here.
 
-    By the clip's path where the service is on this machine and may read it, else by upload. An interruption cancels the
-    job.
+    A service on this machine reads the clip by its path if it may; otherwise the clip is uploaded. An interruption
+    cancels the job.
 
     Args:
         client: the service.
-        request: what is wanted.
-        model: a name that the service knows; its best one where None.
-        backend: of the service.
-        report: told of every step.
+        request: the clip, the output and the options.
+        model: a name that the service knows; None: its best model.
+        backend: a back-end of the service, or `auto`.
+        report: called after each step.
 
     Returns:
-        The files that were delivered, and what the service says of them.
+        The takes, with the model and the back-end that the service used.
 
     Raises:
-        UserError: as `takes.generate`; and the service refuses, fails, or stays away.
+        UserError: as `takes.generate`; also if the service refuses the job, fails, or cannot be reached.
     """
     if model is not None and Path(model).name != model:
-        raise UserError(f"A service knows its models by name: name one of them, not {model}.", ExitCode.NO_MODEL)
+        raise UserError(f"--service takes the name of a model, not a folder such as {model}.", ExitCode.NO_MODEL)
     takes.check(request, request.rate or ASSUMED_RATE)
     part = request.again
     wanted = JobRequest(
@@ -90,19 +90,19 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         sound_sha256 = None if part is None else file_sha256(part.sound)
         numbered = zip(takes.paths(request), job.result.takes, strict=True)
         fetch = partial(client.download, job.id)
-        made = [_delivered(take, path, request, (input_sha256, sound_sha256), fetch) for (_, path), take in numbered]
+        made = [_downloaded(take, path, request, (input_sha256, sound_sha256), fetch) for (_, path), take in numbered]
     assert job.result.model is not None
     assert job.result.backend is not None
     return Generated(job.result.model, job.result.backend, made)
 
 
 def _asked(part: inpainting.Again) -> Again:
-    """What a service is told of a part; its take's sidecar is read here, since it is not sent."""
+    """Return the inpainting for a service. Reads the sidecar of the take here, because it is not uploaded."""
     return Again(_by_its_path(part.sound), part.start, part.duration, inpainting.open_part(part).gain_db)
 
 
 def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | None:
-    """The job when it has ended; None where the service cannot read the clip but can be sent it."""
+    """Return the ended job; None if the service cannot read the clip by its path but the clip can be uploaded."""
     assert isinstance(wanted.source, PathSource)
     can_be_sent = not is_sequence(Path(wanted.source.path))
     if can_be_sent and not client.local:
@@ -142,7 +142,7 @@ def _by_upload(client: Client, wanted: JobRequest, report: Reporting) -> Job:
 
 
 def _remove(client: Client, upload: MediaSource) -> None:
-    """Nobody else knows of it. Where that fails, the service deletes it by itself in time."""
+    """Delete an upload, which no other job uses. If that fails, the service deletes it later."""
     with suppress(EngineError):
         client.remove_upload(upload.media)
 
@@ -152,7 +152,7 @@ def _by_its_path(file: Path) -> PathSource:
 
 
 def _carried_out(client: Client, wanted: JobRequest, report: Reporting) -> Job:
-    """The job of a request when it has ended; a refusal is an EngineError, a failure is in the job."""
+    """Return the ended job of a request. A refusal raises EngineError; a failure is in the job."""
     try:
         job = client.create(wanted)
         for state in client.events(job.id):
@@ -160,27 +160,27 @@ def _carried_out(client: Client, wanted: JobRequest, report: Reporting) -> Job:
             if job.progress is not None:
                 report(job.progress)
     except KeyboardInterrupt:
-        # Asked for again it is the same job, also where the interruption came before its answer.
+        # The same request id gives the same job, even if the interruption came before the answer.
         with suppress(EngineError):
             client.cancel(client.create(wanted).id)
         raise
     return job
 
 
-def _delivered(
+def _downloaded(
     take: TakeResult,
     path: Path,
     request: takes.Request,
     sha256: tuple[str, str | None],
     fetch: Callable[[ResultFile, Path], None],
 ) -> takes.Take:
-    """A take's files, fetched to where they belong, together or not at all.
+    """Download the files of a take to their places, all or none.
 
-    `sha256` are the clip's, and that of the take of which a part was made again."""
+    `sha256` are the hashes of the clip and of the inpainted take."""
     sidecar, preview, drawn = (path.with_suffix(ending) for ending in (".json", ".preview.wav", ".map.png"))
     assert take.seed is not None
     files = [(take.sound, path), (take.sidecar, sidecar), (take.preview, preview), (take.map, drawn)]
-    # After the take's own name there, comes what is said of the stem.
+    # After the take's name comes the suffix of the stem.
     its_name = Path(take.sound.name).stem
     stems = [(file, path.with_name(path.stem + file.name.removeprefix(its_name))) for file in take.stems]
     files += stems
@@ -198,8 +198,8 @@ def _delivered(
         for source, its, ours in read:
             if its != ours:
                 raise UserError(
-                    f"The service read another file than {source} is now: generate again, and give the address of a "
-                    f"service on this machine if it runs on another one.",
+                    f"{source} differs from the file that the service read: generate again; if the service runs on "
+                    f"another machine, use its address there, not a forwarded one.",
                     ExitCode.NO_INPUT,
                 )
         kept.model_copy(update=changed).write(folder / sidecar.name)

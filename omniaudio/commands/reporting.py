@@ -1,4 +1,4 @@
-"""What the long commands say of their course: a bar or lines of JSON, and how they end where they do not finish."""
+"""How long-running commands report: a progress bar or lines of JSON, and one message if they fail or are cancelled."""
 
 import json
 import signal
@@ -10,31 +10,33 @@ from typing import Any
 
 import typer
 
+from omniaudio.commands.progress_bar import Step, progress_bar
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.commands.bar import Step, progress_bar
 
 
 @contextmanager
-def told(as_json: bool, kept: str) -> Iterator[None]:
-    """With `--json` an error and a cancellation are events too; the exit code is the same. `kept` says what is left."""
+def reporting_errors(as_json: bool, remains: str) -> Iterator[None]:
+    """Report an error or a cancellation; with `as_json`, as an event. The exit code is the same.
+
+    `remains` tells the user what a cancelled command leaves behind, such as "no file was written"."""
     try:
         yield
     except UserError as error:
         if not as_json:
             raise
-        print_event("error", sentence=error.sentence, code=int(error.code))
+        print_event("error", message=error.sentence, code=int(error.code))
         raise typer.Exit(error.code) from error
     except KeyboardInterrupt:
         if as_json:
-            print_event("error", sentence="Cancelled.", code=int(ExitCode.CANCELLED))
+            print_event("error", message="Cancelled.", code=int(ExitCode.CANCELLED))
         else:
-            print(f"Cancelled: {kept}.", file=sys.stderr)
+            print(f"Cancelled: {remains}.", file=sys.stderr)
         raise typer.Exit(ExitCode.CANCELLED) from None
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
+    """Make SIGTERM cancel the command as Ctrl-C does."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -47,13 +49,20 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def reporting(as_json: bool) -> Iterator[Callable[[Step], None]]:
-    """What every step is to be told to."""
+def reporting_progress(as_json: bool) -> Iterator[Callable[[Step], None]]:
+    """Yield a callback for progress, which shows a bar or prints events."""
     if as_json:
         yield _print_step
     else:
         with progress_bar() as show:
             yield show
+
+
+@contextmanager
+def running(as_json: bool) -> Iterator[Callable[[Step], None]]:
+    """Run the body of a command that writes one file or none; yields a callback for progress."""
+    with reporting_errors(as_json, "no file was written"), interruptible(), reporting_progress(as_json) as report:
+        yield report
 
 
 def _print_step(step: Step) -> None:
@@ -62,5 +71,5 @@ def _print_step(step: Step) -> None:
 
 
 def print_event(event: str, **values: Any) -> None:
-    """One line of JSON."""
+    """Print an event as one line of JSON."""
     print(json.dumps({"event": event, **values}), flush=True)

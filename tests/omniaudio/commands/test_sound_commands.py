@@ -1,4 +1,4 @@
-"""The commands listen, turn, map and deliver."""
+"""The commands binaural, rotate, map and export."""
 
 import json
 from collections.abc import Callable
@@ -36,12 +36,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("words", "made"),
     [
-        (["listen", "foa.wav", "-o", "ears.wav", "--yaw", 30], {"ears.wav"}),
-        (["turn", "foa.wav", "camera.json", "-o", "w.wav"], {"w.wav", "w.preview.wav", "w.json"}),
-        (["turn", "foa.wav", "camera.json", "-o", "w.wav", "--no-preview"], {"w.wav", "w.json"}),
+        (["binaural", "foa.wav", "-o", "ears.wav", "--yaw", 30], {"ears.wav"}),
+        (["rotate", "foa.wav", "camera.json", "-o", "w.wav"], {"w.wav", "w.preview.wav", "w.json"}),
+        (["rotate", "foa.wav", "camera.json", "-o", "w.wav", "--no-preview"], {"w.wav", "w.json"}),
         (["map", "still.png", "foa.wav", "-o", "map.mp4"], {"map.mp4"}),
-        (["deliver", "still.png", "foa.wav", "-o", "film.mov"], {"film.mov"}),
-        (["deliver", "still.png", "foa.wav", "-o", "film.mp4", "--codec", "opus"], {"film.mp4"}),
+        (["export", "still.png", "foa.wav", "-o", "film.mov"], {"film.mov"}),
+        (["export", "still.png", "foa.wav", "-o", "film.mp4", "--codec", "opus"], {"film.mp4"}),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -62,20 +62,20 @@ def test_files_are_made(files: Path, run: Command, words: list[object], made: se
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["listen", "none.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "There is no file none.wav"),
-        (["listen", "slow.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "50 samples a second"),
-        (["listen", "foa.wav", "-o", "foa.wav"], ExitCode.NOT_WRITABLE, "is the input itself"),
-        (["listen", "foa.wav", "-o", "e.wav", "--yaw", "nan"], ExitCode.FAILED, "--yaw cannot be nan"),
-        (["turn", "foa.wav", "foa.wav", "-o", "w.wav"], ExitCode.NO_INPUT, "holds no orientations"),
+        (["binaural", "none.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "There is no file none.wav"),
+        (["binaural", "slow.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "50 samples a second"),
+        (["binaural", "foa.wav", "-o", "foa.wav"], ExitCode.NOT_WRITABLE, "is the input itself"),
+        (["binaural", "foa.wav", "-o", "e.wav", "--yaw", "nan"], ExitCode.FAILED, "--yaw cannot be nan"),
+        (["rotate", "foa.wav", "foa.wav", "-o", "w.wav"], ExitCode.NO_INPUT, "holds no orientations"),
         (
-            ["turn", "foa.wav", "camera.json", "-o", "camera.wav"],
+            ["rotate", "foa.wav", "camera.json", "-o", "camera.wav"],
             ExitCode.NOT_WRITABLE,
             "camera.json is the input itself",
         ),
-        (["listen", "foa.wav", "-o", f"{'a' * 300}.wav"], ExitCode.NOT_WRITABLE, "too long"),
-        (["deliver", "still.png", "foa.wav", "-o", "film.mp4"], ExitCode.NOT_WRITABLE, "name film.mov"),
-        (["deliver", "still.png", "foa.wav", "-o", "f.mov", "--stereo", "x"], ExitCode.FAILED, "--stereo cannot be x"),
-        (["map", "still.png", "foa.wav", "-o", "m.mp4", "--picture-start", -1], ExitCode.FAILED, "--picture-start"),
+        (["binaural", "foa.wav", "-o", f"{'a' * 300}.wav"], ExitCode.NOT_WRITABLE, "too long"),
+        (["export", "still.png", "foa.wav", "-o", "film.mp4"], ExitCode.NOT_WRITABLE, "name film.mov"),
+        (["export", "still.png", "foa.wav", "-o", "f.mov", "--stereo", "x"], ExitCode.FAILED, "--stereo cannot be x"),
+        (["map", "still.png", "foa.wav", "-o", "m.mp4", "--clip-start", -1], ExitCode.FAILED, "--clip-start"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(
