@@ -31,7 +31,7 @@ def osc_send(
         Path | None, typer.Option(metavar="FILE", help="The sources to generate: a .json file on the bridge's machine.")
     ] = None,
     variation: Annotated[
-        float | None, typer.Option(help="0: an exemplar itself; 1: free generation; default: as the model is set up.")
+        float | None, typer.Option(help="0: an exemplar itself; 1: free generation; default: the model's.")
     ] = None,
     order: Annotated[int | None, typer.Option(help="The ambisonic order, 1 to 3; default: 1.")] = None,
     stems: Annotated[bool, typer.Option("--stems", help="Also write each source as a stem.")] = False,

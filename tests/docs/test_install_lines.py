@@ -13,14 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import av
-import numpy as np
 import pytest
-from PIL import Image
 
 from omniaudio.errors import ExitCode
 from support import environments
-from support.panoramas import write_panorama
+from support.panorama_clip import write_clip
 
 pytestmark = pytest.mark.skipif(environments.os.name != "posix", reason="environments are made of links")
 
@@ -76,13 +73,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[tuple[str, .
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where the commands are given, with the clip that they name."""
-    picture = np.asarray(Image.open(write_panorama(tmp_path / "panorama.png")))
-    with av.open(tmp_path / "clip.mp4", "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
-        stream.height, stream.width = picture.shape[:2]
-        for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
-        container.mux(stream.encode())
+    write_clip(tmp_path / "clip.mp4", frames=5)
     return tmp_path
 
 

@@ -39,9 +39,9 @@ def generate(
         float | None, typer.Option(help="How much of the clip to use, in seconds; default: all of the rest.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Each seed gives another result; default: 0.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps; default: as the model is set up.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Sampling steps; default: the model's.")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Classifier-free guidance; 1 is none; default: as the model is set up.")
+        float | None, typer.Option(help="Classifier-free guidance; 1 is none; default: the model's.")
     ] = None,
     sources: Annotated[
         Path | None,
@@ -49,7 +49,7 @@ def generate(
     ] = None,
     variation: Annotated[
         float | None,
-        typer.Option(help="0: an exemplar itself; 1: free generation; default: as the model is set up."),
+        typer.Option(help="0: an exemplar itself; 1: free generation; default: the model's."),
     ] = None,
     order: Annotated[int | None, typer.Option(help="The ambisonic order, 1 to 3; default: 1.")] = None,
     stems: Annotated[
