@@ -5,7 +5,7 @@ import pytest
 from osc_bridge.ledger import Entry
 from osc_bridge.messages import Options, RefusedError
 from osc_bridge.service_engine import LONGEST_STEM, ServiceEngine, _stem
-from trt_engine.service.models import JobRequest
+from trt_engine.service.kinds.generate import GenerateRequest
 
 
 def entry(video, request_id="take-1"):
@@ -31,7 +31,7 @@ def entry(video, request_id="take-1"):
 @pytest.mark.parametrize("request_id", ["1", "a" * 64, "::", "reaper-4F2A"])
 def test_the_service_and_file_systems_take_every_clips_name(name, request_id):
     stem = _stem(entry(f"/clips/{name}.mp4", request_id))
-    assert JobRequest(source={"path": "/clips/a.mp4"}, name=stem).name == stem
+    assert GenerateRequest(source={"path": "/clips/a.mp4"}, name=stem).name == stem
     assert len(stem.encode()) <= LONGEST_STEM
     assert stem.endswith(".ambix")
 

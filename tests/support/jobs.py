@@ -10,18 +10,20 @@ from typing import Any
 import psutil
 import pytest
 
+from trt_engine.service.jobs.job import Job, JobState
 from trt_engine.service.jobs.supervisor import Supervisor
-from trt_engine.service.models import Job, JobRequest, JobState, PathSource
+from trt_engine.service.kinds.generate import GenerateRequest
+from trt_engine.service.kinds.request import PathSource
 from trt_engine.service.settings import Settings
 
 
-def request(source: Path, **wishes: Any) -> JobRequest:
+def request(source: Path, **wishes: Any) -> GenerateRequest:
     """Half a second of sound in two steps, without pictures and preview."""
     quick = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map": False}
-    return JobRequest(source=PathSource(path=str(source)), **{**quick, **wishes})
+    return GenerateRequest(source=PathSource(path=str(source)), **{**quick, **wishes})
 
 
-def long(source: Path, **wishes: Any) -> JobRequest:
+def long(source: Path, **wishes: Any) -> GenerateRequest:
     """Half a minute of sampling if it is let."""
     return request(source, **{"steps": 1000, **wishes})
 

@@ -1,9 +1,41 @@
 """What a client did or met: the API answers with it, a job that failed keeps it."""
 
 import re
+from enum import StrEnum
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.service.models import Error, ErrorCode
+from trt_engine.service.records import Record
+
+
+class ErrorCode(StrEnum):
+    """What a client may want to tell apart; people read the message."""
+
+    INVALID = "invalid"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    SOURCE = "source"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    NO_BLENDER = "no_blender"
+    REFUSED = "refused"
+    QUEUE_FULL = "queue_full"
+    TOO_LARGE = "too_large"
+    NOT_360 = "not_360"
+    TRUNCATED = "truncated"
+    NO_MODEL = "no_model"
+    NO_BACKEND = "no_backend"
+    NO_ROOM = "no_room"
+    CRASHED = "crashed"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+
+class Error(Record):
+    """What went wrong: one message that says what to do."""
+
+    code: ErrorCode
+    message: str
+
 
 _CODES = {
     ExitCode.FAILED: ErrorCode.INVALID,

@@ -3,8 +3,7 @@
 import pytest
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.service.errors import as_error
-from trt_engine.service.models import Error, ErrorCode
+from trt_engine.service.errors import Error, ErrorCode, as_error
 
 
 @pytest.mark.parametrize(

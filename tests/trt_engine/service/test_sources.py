@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omniaudio.errors import UserError
-from trt_engine.service.errors import ServiceError
-from trt_engine.service.jobs.clips import Sources
-from trt_engine.service.models import ErrorCode, Media, MediaSource, PathSource
+from trt_engine.service.errors import ErrorCode, ServiceError
+from trt_engine.service.jobs.clips import Media, Sources
+from trt_engine.service.kinds.request import MediaSource, PathSource
 from trt_engine.service.settings import MEDIA, Settings, default_roots
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and pipes as POSIX has them")

@@ -12,20 +12,14 @@ import pytest
 
 from omniaudio.errors import UserError
 from support.jobs import fill, request, small_disk
-from trt_engine.service.errors import ServiceError
+from trt_engine.service.errors import Error, ErrorCode, ServiceError
 from trt_engine.service.jobs import store as store_module
+from trt_engine.service.jobs.job import JobState, Picture
 from trt_engine.service.jobs.store import SCHEMA, Lane, Store
-from trt_engine.service.models import (
-    Error,
-    ErrorCode,
-    JobRequest,
-    JobState,
-    ListenRequest,
-    PathSource,
-    Picture,
-    Result,
-    SceneSource,
-)
+from trt_engine.service.kinds.binaural import BinauralRequest
+from trt_engine.service.kinds.generate import GenerateRequest
+from trt_engine.service.kinds.request import PathSource, SceneSource
+from trt_engine.service.kinds.result import Result
 from trt_engine.service.settings import DATABASE
 
 CLIP = Path("/clips/clip.mp4")
@@ -183,7 +177,7 @@ def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_each_lane_has_its_jobs(store: Store) -> None:
-    sound, _ = store.create(ListenRequest(sound=PathSource(path="/a.wav"), kind="listen"), {"sound": Path("/a.wav")})
+    sound, _ = store.create(BinauralRequest(sound=PathSource(path="/a.wav"), kind="listen"), {"sound": Path("/a.wav")})
     wanted = request(CLIP).model_copy(update={"source": SceneSource(frame_start=1, frame_end=None)})
     scene, _ = store.create(wanted, {}, "blender")
     clip, _ = store.create(request(CLIP), FILES)
@@ -198,7 +192,7 @@ def test_each_lane_has_its_jobs(store: Store) -> None:
     assert store.picture(scene.id) == picture
     taken = store.take(Lane.MODEL)
     assert taken is not None
-    assert isinstance(taken.request, JobRequest)
+    assert isinstance(taken.request, GenerateRequest)
     assert (taken.request.source, taken.request.start, taken.request.duration) == (picture.source, 1, 2)
     assert (taken.files, taken.rendered) == ({"source": Path("/p.mp4")}, True)
     assert store.job(scene.id).request == wanted, "what was asked for stays"

@@ -16,12 +16,13 @@ from omniaudio import cli
 from omniaudio.errors import UserError
 from omniaudio.model_zoo import registry
 from support.jobs import ended, fill, long, request, sampling, small_disk, supervised, worker_processes
-from trt_engine.service.errors import ServiceError
+from trt_engine.service.errors import ErrorCode, ServiceError
 from trt_engine.service.jobs import folders
+from trt_engine.service.jobs.device import WorkerState
 from trt_engine.service.jobs.folders import Folders
+from trt_engine.service.jobs.job import JobState
 from trt_engine.service.jobs.store import Store
 from trt_engine.service.jobs.supervisor import Supervisor
-from trt_engine.service.models import ErrorCode, JobState, WorkerState
 from trt_engine.service.settings import Settings
 
 

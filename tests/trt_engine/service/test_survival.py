@@ -17,9 +17,12 @@ import pytest
 import soundfile
 
 from omniaudio_client.discovery import find
-from omniaudio_client.records import JobRequest, PathSource
+from omniaudio_client.records import GenerateRequest, PathSource
 from support.jobs import ended, long, request, sampling, supervised, worker_processes
-from trt_engine.service.models import ErrorCode, JobState, Result, WorkerState
+from trt_engine.service.errors import ErrorCode
+from trt_engine.service.jobs.device import WorkerState
+from trt_engine.service.jobs.job import JobState
+from trt_engine.service.kinds.result import Result
 from trt_engine.service.settings import ADDRESS, DATABASE
 from trt_engine.service.worker.sealing import RESULT_FILE
 
@@ -152,7 +155,7 @@ def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: P
         for number in range(10):
             wanted = request(still, steps=10, seed=number, request_id=str(number)).model_dump(exclude_none=True)
             wanted["source"] = PathSource(**wanted["source"])
-            engine.create(JobRequest(**wanted))
+            engine.create(GenerateRequest(**wanted))
         while sum(row["state"] == "done" for row in rows(tmp_path)) < 3:
             assert process.poll() is None
             time.sleep(0.02)

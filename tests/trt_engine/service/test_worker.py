@@ -20,7 +20,10 @@ from PIL import Image
 
 from omniaudio.model_zoo import registry
 from support.jobs import fill, long, request, small_disk
-from trt_engine.service.models import ErrorCode, JobRequest, Result
+from trt_engine.service.errors import ErrorCode
+from trt_engine.service.kinds.attempt import STEM_BYTES, Attempt
+from trt_engine.service.kinds.generate import GenerateRequest
+from trt_engine.service.kinds.result import Result
 from trt_engine.service.worker.messages import (
     EVENTS,
     Cancel,
@@ -32,8 +35,8 @@ from trt_engine.service.worker.messages import (
     Run,
     line,
 )
+from trt_engine.service.worker.models import LoadedModels
 from trt_engine.service.worker.sealing import RESULT_FILE
-from trt_engine.service.worker.work import STEM_BYTES, stem
 
 
 class Talk:
@@ -46,7 +49,9 @@ class Talk:
         self.stdin: IO[bytes] = process.stdin
         self.stdout: IO[bytes] = process.stdout
 
-    def run(self, wanted: JobRequest, source: Path, attempt: Path | None = None, most_seconds: float = 3600) -> Run:
+    def run(
+        self, wanted: GenerateRequest, source: Path, attempt: Path | None = None, most_seconds: float = 3600
+    ) -> Run:
         """Ask for a job, in a new folder unless one is named."""
         job = uuid4().hex
         attempt = attempt or self.folder / "attempts" / job
@@ -81,7 +86,7 @@ class Talk:
             pass
         return event
 
-    def failure(self, wanted: JobRequest, source: Path, most_seconds: float = 3600) -> Failed:
+    def failure(self, wanted: GenerateRequest, source: Path, most_seconds: float = 3600) -> Failed:
         run = self.run(wanted, source, most_seconds=most_seconds)
         failed = self.outcome()
         assert isinstance(failed, Failed)
@@ -359,6 +364,5 @@ def test_what_it_cannot_understand_ends_it(talk: Talk) -> None:
 )
 def test_names(tmp_path: Path, name: str | None, source: str, expected: str) -> None:
     path = tmp_path / source
-    wanted = request(path, name=name)
-    run = Run(job="x", request=wanted, files={"source": path}, attempt=path, results=path, most_seconds=1)
-    assert stem(run, wanted) == expected
+    attempt = Attempt({"source": path}, tmp_path, tmp_path, 1.0, LoadedModels(print), print)
+    assert attempt.output(name, "source", ".ambix", ".wav") == tmp_path / f"{expected}.wav"

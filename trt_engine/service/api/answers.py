@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trt_engine.service.errors import ServiceError
-from trt_engine.service.models import KINDS, Error, ErrorAnswer, ErrorCode
+from trt_engine.service.api.records import ErrorAnswer
+from trt_engine.service.errors import Error, ErrorCode, ServiceError
+from trt_engine.service.kinds.registry import KINDS
 
 Responses = dict[int | str, dict[str, Any]]
 """Answers of a route beside its main one, as FastAPI takes them."""

@@ -5,7 +5,7 @@ import logging
 from omniaudio.config import load_config
 from omniaudio.errors import UserError
 from omniaudio.model_zoo import registry
-from trt_engine.service.models import Model, ModelList
+from trt_engine.service.api.records import Model, ModelList
 
 _log = logging.getLogger(__name__)
 

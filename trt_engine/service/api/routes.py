@@ -17,25 +17,14 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from trt_engine.service.api import answers, scenes
 from trt_engine.service.api.answers import Responses, documented
 from trt_engine.service.api.catalogue import model_list
+from trt_engine.service.api.records import API_VERSION, ErrorAnswer, Health, JobList, ModelList, WorkerList
 from trt_engine.service.api.shared import EVENTS, PREFIX, Here, JobPath, Shared, event, until
-from trt_engine.service.errors import ServiceError
+from trt_engine.service.errors import ErrorCode, ServiceError
+from trt_engine.service.jobs.clips import Media
+from trt_engine.service.jobs.job import Job, JobState
 from trt_engine.service.jobs.supervisor import Supervisor
-from trt_engine.service.models import (
-    API_VERSION,
-    AnyRequest,
-    ErrorAnswer,
-    ErrorCode,
-    Health,
-    Job,
-    JobList,
-    JobRequest,
-    JobState,
-    Media,
-    MediaId,
-    ModelList,
-    WorkerList,
-    sources,
-)
+from trt_engine.service.kinds.registry import AnyRequest
+from trt_engine.service.kinds.request import MediaId
 from trt_engine.service.settings import Settings
 
 MOST_LISTED = 1000
@@ -135,9 +124,9 @@ async def create_job(request: AnyRequest, response: Response, here: Here) -> Job
         response.status_code = 200
         return known
     most = here.settings.most_seconds
-    if isinstance(request, JobRequest) and request.duration is not None and request.duration > most:
+    if request.seconds is not None and request.seconds > most:
         raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: ask for parts of it.")
-    named = sources(request)
+    named = request.inputs()
     files = {field: await asyncio.to_thread(here.sources.find, source) for field, source in named.items()}
     job, new = here.supervisor.submit(request, files)
     if not new:

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from trt_engine.service.api.answers import Responses, documented
+from trt_engine.service.api.records import BlenderList, Refusal
 from trt_engine.service.api.shared import EVENTS, Here, JobPath, event, until
-from trt_engine.service.models import BlenderList, Job, Picture, Progress, Refusal
+from trt_engine.service.jobs.job import Job, Picture
+from trt_engine.service.records import Progress
 
 router = APIRouter()
 
@@ -36,7 +38,7 @@ async def _requests(
 @router.get("/blenders")
 async def list_blenders(here: Here) -> BlenderList:
     """List the Blenders that are connected."""
-    return here.supervisor.blenders()
+    return BlenderList(blenders=here.supervisor.blenders())
 
 
 @router.get(
@@ -68,4 +70,4 @@ async def give_picture(job_id: JobPath, picture: Picture, here: Here) -> Job:
 @router.post("/jobs/{job_id}/refuse", responses=documented(400, 404, 409, 422, 507))
 async def refuse(job_id: JobPath, refusal: Refusal, here: Here) -> Job:
     """Say why a Blender does not render for a job, which fails with the sentence."""
-    return here.supervisor.refuse(job_id, refusal.sentence)
+    return here.supervisor.refuse(job_id, refusal.message)

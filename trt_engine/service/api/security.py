@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.service.api.answers import answer
-from trt_engine.service.models import API_VERSION, ErrorCode
+from trt_engine.service.api.records import API_VERSION
+from trt_engine.service.errors import ErrorCode
 from trt_engine.service.settings import TOKEN
 
 HEALTH = f"/v{API_VERSION}/health"

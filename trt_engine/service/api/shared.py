@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Request
 from fastapi.sse import ServerSentEvent
 
+from trt_engine.service.api.records import API_VERSION
 from trt_engine.service.jobs.clips import Sources
+from trt_engine.service.jobs.job import Job, JobId
 from trt_engine.service.jobs.supervisor import Supervisor
-from trt_engine.service.models import API_VERSION, Job, JobId
 from trt_engine.service.settings import Settings
 
 PREFIX = f"/v{API_VERSION}"

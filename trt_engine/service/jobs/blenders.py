@@ -10,10 +10,11 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from trt_engine.service.errors import ServiceError
+from trt_engine.service.errors import Error, ErrorCode, ServiceError
+from trt_engine.service.jobs.job import Job
 from trt_engine.service.jobs.live import Live
 from trt_engine.service.jobs.store import Store
-from trt_engine.service.models import Blender, BlenderList, Error, ErrorCode, Job, Progress
+from trt_engine.service.records import Progress, Record
 
 AWAY_SECONDS = 15.0
 """A Blender asks again every five seconds when its stream breaks off."""
@@ -23,6 +24,13 @@ WAITING = Progress(stage="waiting for Blender", fraction=0.0, seconds_left=None)
 RENDERED = Progress(stage="waiting", fraction=RENDERING_SHARE, seconds_left=None)
 
 _log = logging.getLogger(__name__)
+
+
+class Blender(Record):
+    """A Blender that is connected: the id that it has made up, and what is open in it."""
+
+    id: str
+    name: str
 
 
 @dataclass
@@ -63,9 +71,9 @@ class Blenders:
         for one in self._connected.values():
             one.wake.set()
 
-    def connected(self) -> BlenderList:
-        """Those that are connected."""
-        return BlenderList(blenders=tuple(Blender(id=id_, name=one.name) for id_, one in self._connected.items()))
+    def connected(self) -> tuple[Blender, ...]:
+        """Those that are connected, who came last as the last one."""
+        return tuple(Blender(id=id_, name=one.name) for id_, one in self._connected.items())
 
     def choose(self) -> str:
         """The id of the one that is to render the next job: one with the fewest, and of these the last that came.

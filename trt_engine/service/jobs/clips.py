@@ -19,8 +19,9 @@ import anyio
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.paths import check_name
 from omniaudio.video.stills import is_sequence, sequence_files
-from trt_engine.service.errors import ServiceError
-from trt_engine.service.models import ErrorCode, Media, MediaSource, PathSource
+from trt_engine.service.errors import ErrorCode, ServiceError
+from trt_engine.service.kinds.request import MediaId, MediaSource, PathSource
+from trt_engine.service.records import Record
 from trt_engine.service.settings import MEDIA, Settings
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|#%]")
@@ -29,6 +30,14 @@ _MOST_NAME_BYTES = 120
 _DAY = 24 * 3600
 _PARTIAL = "."
 """Begins the name of an upload's folder while it is being received, or deleted."""
+
+
+class Media(Record):
+    """An uploaded clip."""
+
+    id: MediaId
+    name: str
+    size: int
 
 
 class Sources:

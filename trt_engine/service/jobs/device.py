@@ -4,16 +4,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from trt_engine.service.errors import ServiceError
+from trt_engine.service.errors import Error, ErrorCode, ServiceError
 from trt_engine.service.jobs.blenders import after_rendering
 from trt_engine.service.jobs.child import Child
 from trt_engine.service.jobs.folders import Folders, delete
 from trt_engine.service.jobs.live import STARTING, Live
-from trt_engine.service.jobs.store import Lane, Store, Taken
-from trt_engine.service.models import Error, ErrorCode, Worker, WorkerState
+from trt_engine.service.jobs.store import Store, Taken
+from trt_engine.service.kinds.request import Lane
+from trt_engine.service.records import Record
 from trt_engine.service.settings import WORKERS, Settings
 from trt_engine.service.worker.messages import Cancel, Done, Failed, Loaded, Progressed, Run
 
@@ -27,6 +29,23 @@ STUCK_SECONDS = 120.0
 """A worker that a cancellation does not reach within so long is killed: a step takes less on any machine."""
 
 _log = logging.getLogger(__name__)
+
+
+class WorkerState(StrEnum):
+    """What a device's worker process does."""
+
+    STOPPED = "stopped"
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+class Worker(Record):
+    """A device and its worker process, `sound` being the one of jobs without a model; `loaded` are the models that are
+    ready in it."""
+
+    device: str
+    state: WorkerState
+    loaded: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,13 @@ import shutil
 from pathlib import Path
 from uuid import uuid4
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from trt_engine.service.models import Result
+from trt_engine.service.kinds.registry import AnyResult
 from trt_engine.service.settings import ATTEMPTS, RESULTS
 from trt_engine.service.worker.sealing import RESULT_FILE, flush
+
+_RESULTS: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 
 
 class Folders:
@@ -36,10 +38,10 @@ class Folders:
         attempt.rename(self.results(job_id))
         flush(self._results)
 
-    def result(self, job_id: str) -> Result | None:
+    def result(self, job_id: str) -> AnyResult | None:
         """What lies in a job's folder; None where it is missing, or was written by another version. Raises OSError."""
         try:
-            return Result.model_validate_json((self.results(job_id) / RESULT_FILE).read_bytes())
+            return _RESULTS.validate_json((self.results(job_id) / RESULT_FILE).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 

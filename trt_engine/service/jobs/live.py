@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from trt_engine.service.errors import ServiceError
+from trt_engine.service.jobs.job import Job, JobState
 from trt_engine.service.jobs.store import Store
-from trt_engine.service.models import Job, JobState, Progress
+from trt_engine.service.records import Progress
 
 WAITING = Progress(stage="waiting", fraction=0.0, seconds_left=None)
 STARTING = Progress(stage="starting", fraction=0.0, seconds_left=None)

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -19,18 +18,11 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.service.errors import ServiceError
-from trt_engine.service.models import (
-    AnyRequest,
-    Error,
-    ErrorCode,
-    Job,
-    JobRequest,
-    JobState,
-    Picture,
-    Result,
-    SceneSource,
-)
+from trt_engine.service.errors import Error, ErrorCode, ServiceError
+from trt_engine.service.jobs.job import Job, JobState, Picture
+from trt_engine.service.kinds.registry import AnyRequest, AnyResult
+from trt_engine.service.kinds.request import Lane
+from trt_engine.service.kinds.result import Result
 from trt_engine.service.settings import DATABASE, LOCK
 
 _VERSIONS = (
@@ -67,14 +59,7 @@ SCHEMA = len(_VERSIONS)
 """The version of the tables, kept in `user_version`."""
 _LIVE = (JobState.QUEUED, JobState.RUNNING)
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
-
-
-class Lane(StrEnum):
-    """Who is to carry a job out next."""
-
-    MODEL = "model"
-    SOUND = "sound"
-    BLENDER = "blender"
+_RESULTS: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 
 
 class Taken(NamedTuple):
@@ -208,7 +193,7 @@ class Store:
                     request.request_id,
                     request.model_dump_json(),
                     paths,
-                    _lane(request),
+                    request.lane,
                     blender,
                     JobState.QUEUED,
                     _now(),
@@ -361,12 +346,6 @@ class Store:
             database.execute("DELETE FROM jobs WHERE id = ? AND state NOT IN (?, ?)", (job_id, *_LIVE))
 
 
-def _lane(request: AnyRequest) -> Lane:
-    if not isinstance(request, JobRequest):
-        return Lane.SOUND
-    return Lane.BLENDER if isinstance(request.source, SceneSource) else Lane.MODEL
-
-
 def _paths(files: Mapping[str, Path]) -> str:
     """As JSON. Raises ServiceError (SOURCE) for a name that is no text."""
     for path in files.values():
@@ -396,6 +375,6 @@ def _job(row: sqlite3.Row) -> Job:
         created=datetime.fromisoformat(row["created"]),
         started=row["started"] and datetime.fromisoformat(row["started"]),
         ended=row["ended"] and datetime.fromisoformat(row["ended"]),
-        result=row["result"] and Result.model_validate_json(row["result"]),
+        result=row["result"] and _RESULTS.validate_json(row["result"]),
         error=row["error"] and Error.model_validate_json(row["error"]),
     )

@@ -23,25 +23,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from omniaudio.errors import ExitCode, UserError
-from trt_engine.service.errors import ServiceError
-from trt_engine.service.jobs.blenders import Blenders
-from trt_engine.service.jobs.device import Device, Work, adopt
+from trt_engine.service.errors import Error, ErrorCode, ServiceError
+from trt_engine.service.jobs.blenders import Blender, Blenders
+from trt_engine.service.jobs.device import Device, Work, Worker, adopt
 from trt_engine.service.jobs.folders import Folders
+from trt_engine.service.jobs.job import Job, JobState, Picture
 from trt_engine.service.jobs.live import Live
-from trt_engine.service.jobs.store import Lane, Store
-from trt_engine.service.models import (
-    AnyRequest,
-    BlenderList,
-    Error,
-    ErrorCode,
-    Job,
-    JobRequest,
-    JobState,
-    Picture,
-    Progress,
-    SceneSource,
-    Worker,
-)
+from trt_engine.service.jobs.store import Store
+from trt_engine.service.kinds.registry import AnyRequest
+from trt_engine.service.kinds.request import Lane
+from trt_engine.service.records import Progress
 from trt_engine.service.settings import WORKERS, Settings
 
 SOUND = "sound"
@@ -126,8 +117,7 @@ class Supervisor:
         """
         if (known := self.known(request)) is not None:
             return known, False
-        scene = isinstance(request, JobRequest) and isinstance(request.source, SceneSource)
-        blender = self._blenders.choose() if scene else None
+        blender = self._blenders.choose() if request.lane is Lane.BLENDER else None
         job, _ = self._store.create(request, files, blender)
         if blender is None:
             self._wake()
@@ -196,8 +186,8 @@ class Supervisor:
 
     # --- Scenes -------------------------------------------------------------------------------------------------
 
-    def blenders(self) -> BlenderList:
-        """Those that are connected."""
+    def blenders(self) -> tuple[Blender, ...]:
+        """Those that are connected, who came last as the last one."""
         return self._blenders.connected()
 
     def blender_requests(self, blender: str, name: str, renders: bool) -> AsyncIterator[Job]:

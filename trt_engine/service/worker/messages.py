@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from trt_engine.service.models import AnyRequest, Error, Progress
+from trt_engine.service.errors import Error
+from trt_engine.service.kinds.registry import AnyRequest
+from trt_engine.service.records import Progress
 
 
 class _Message(BaseModel):

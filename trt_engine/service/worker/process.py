@@ -30,12 +30,13 @@ from filelock import FileLock
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
 from omniaudio.video.stills import is_sequence
-from trt_engine.service.errors import as_error
-from trt_engine.service.models import Error, ErrorCode, Progress
+from trt_engine.service.errors import Error, ErrorCode, as_error
+from trt_engine.service.kinds.attempt import Attempt
+from trt_engine.service.records import Progress
 from trt_engine.service.worker import gpu
 from trt_engine.service.worker.messages import COMMANDS, Cancel, Done, Failed, Loaded, Progressed, Run, line
+from trt_engine.service.worker.models import LoadedModels
 from trt_engine.service.worker.sealing import seal
-from trt_engine.service.worker.work import Models, carry_out
 
 OPENING = "opening"
 """The stage before the generator's own: the model is made ready."""
@@ -59,7 +60,7 @@ class Worker:
         self._events = events
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
-        self._models = Models(lambda names: self._send(Loaded(job=self._job, models=names)))
+        self._models = LoadedModels(lambda names: self._send(Loaded(job=self._job, models=names)))
         self._job = ""
         self._stage = OPENING
 
@@ -137,7 +138,15 @@ class Worker:
 
         self._check(run)
         self._send(Progressed(job=run.job, progress=Progress(stage=OPENING, fraction=0.0, seconds_left=None)))
-        seal(run.attempt, carry_out(run, self._models, report))
+        attempt = Attempt(
+            files=run.files,
+            folder=run.attempt,
+            results=run.results,
+            max_seconds=run.most_seconds,
+            models=self._models,
+            report=report,
+        )
+        seal(run.attempt, run.request.run(attempt))
 
     def _check(self, run: Run) -> None:
         if run.job in self._cancelled:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from trt_engine.service.models import Result
+from trt_engine.service.kinds.result import Result
 
 RESULT_FILE = ".result.json"
 """Written last into a job's folder, so that where it lies the folder is whole. No file of a take begins with a dot."""
