@@ -4,7 +4,7 @@ Every error is an `EngineError` with one sentence that says what to do. A client
 and to no other. `discovery.find` gives the client of the service that runs on this machine. Standard library only.
 
 >>> client = find()
->>> job = client.create(JobRequest(PathSource("/home/me/forest.mp4"), duration=10.0))
+>>> job = client.create(GenerateRequest(PathSource("/home/me/forest.mp4"), duration=10.0))
 >>> job = client.wait(job.id)
 >>> if job.result is not None:
 ...     client.download(job.id, job.result.takes[0].sound, Path("forest.wav"))

@@ -1,4 +1,4 @@
-"""What the service is asked and what it answers: frozen records, by the names of `trt_engine/service/models.py`.
+"""What the service is asked and what it answers: frozen records, by the names of the service's own schema.
 
 What a newer service adds to a record is left out. Standard library only.
 """
@@ -46,10 +46,10 @@ class SceneSource:
 
 
 @dataclass(frozen=True)
-class Again:
-    """A take whose part is made anew, in seconds of `sound`, while everything outside stays as it is.
+class Inpainting:
+    """A part of a take that is made anew, in seconds of `sound`, while everything outside stays as it is.
 
-    `gain_db` is what the true-peak guard took of the take, as its sidecar says. Where it is None the service reads the
+    `gain_db` is the true-peak gain reduction of the take, as its sidecar says. Where it is None the service reads the
     sidecar beside a path; beside an upload there is none."""
 
     sound: PathSource | MediaSource
@@ -59,7 +59,7 @@ class Again:
 
 
 @dataclass(frozen=True)
-class JobRequest:
+class GenerateRequest:
     """A generation that is wanted; times in seconds. Where a value is None, the model's or the clip's own is taken.
 
     `sources` says what sounds, in the form of `sources.json`; where it is None that is recognised. `variation` is 0 for
@@ -82,7 +82,7 @@ class JobRequest:
     map: bool = True
     force: bool = False
     allow_truncated: bool = False
-    again: Again | None = None
+    inpainting: Inpainting | None = None
     sources: dict[str, Any] | None = None
     variation: float | None = None
     order: int = 1
@@ -105,9 +105,9 @@ class InspectRequest:
 
 
 @dataclass(frozen=True)
-class ListenRequest:
-    """A binaural preview that is wanted: an AmbiX sound as a head hears it that is turned so, in degrees: to the left,
-    nose up, left ear up."""
+class BinauralRequest:
+    """A binaural rendering that is wanted of an AmbiX sound, with the head's rotation in degrees: to the left, nose up,
+    left ear up."""
 
     sound: PathSource | MediaSource
     request_id: str | None = None
@@ -115,11 +115,11 @@ class ListenRequest:
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
-    kind: Literal["listen"] = "listen"
+    kind: Literal["binaural"] = "binaural"
 
 
 @dataclass(frozen=True)
-class TurnRequest:
+class RotateRequest:
     """A sound that is wanted in the world's axes, which a turning camera took in its own; `orientations` is a JSON file
     as `omniaudio rotate` reads it: how the camera was turned when."""
 
@@ -128,12 +128,12 @@ class TurnRequest:
     request_id: str | None = None
     name: str | None = None
     preview: bool = True
-    kind: Literal["turn"] = "turn"
+    kind: Literal["rotate"] = "rotate"
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """A movie that is wanted: where a sound comes from, drawn over its panorama. The sound begins at `picture_start`
+    """A direction map that is wanted as a video: where a sound comes from, drawn over its panorama. The sound begins at `picture_start`
     seconds of the picture."""
 
     sound: PathSource | MediaSource
@@ -145,7 +145,7 @@ class MapRequest:
 
 
 @dataclass(frozen=True)
-class DeliverRequest:
+class ExportRequest:
     """A 360° video with spatial audio that is wanted: `codec` is pcm, opus or aac; `stereo` is mono, top-bottom or
     side-by-side, or the picture's own."""
 
@@ -158,11 +158,18 @@ class DeliverRequest:
     stereo: str | None = None
     force: bool = False
     allow_truncated: bool = False
-    kind: Literal["deliver"] = "deliver"
+    kind: Literal["export"] = "export"
 
 
-AnyRequest = JobRequest | InspectRequest | ListenRequest | TurnRequest | MapRequest | DeliverRequest
-"""A job that is wanted, of any kind."""
+@dataclass(frozen=True)
+class OtherRequest:
+    """A request of a kind that this client does not know, as a job of it is listed."""
+
+    kind: str
+
+
+AnyRequest = GenerateRequest | InspectRequest | BinauralRequest | RotateRequest | MapRequest | ExportRequest
+"""A job that is wanted, of any kind that this client knows."""
 
 
 @dataclass(frozen=True)
@@ -222,7 +229,7 @@ class Job:
 
     id: str
     state: str
-    request: AnyRequest
+    request: AnyRequest | OtherRequest
     created: datetime
     started: datetime | None = None
     ended: datetime | None = None

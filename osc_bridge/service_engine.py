@@ -18,7 +18,15 @@ from omniaudio.recognition.sources import Source, Sources
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import TOKEN_WANTED, UNAUTHORIZED, default_roots
 from omniaudio_client.http import EngineError
-from omniaudio_client.records import InspectRequest, Job, JobRequest, PathSource, ResultFile, SceneSource, TakeResult
+from omniaudio_client.records import (
+    GenerateRequest,
+    InspectRequest,
+    Job,
+    PathSource,
+    ResultFile,
+    SceneSource,
+    TakeResult,
+)
 from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
 from osc_bridge.ledger import KEPT_ENDED, Entry
 from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
@@ -73,7 +81,7 @@ class ServiceEngine:
             wish["force"] = True  # Blender knows what it renders
         else:
             source = PathSource(str(self._clip(entry.video)))
-        request = JobRequest(source, request_id=name, name=_stem(entry), **wish, map=False)
+        request = GenerateRequest(source, request_id=name, name=_stem(entry), **wish, map=False)
         return self._ask(lambda client: client.create(request)).id
 
     def look(self, jobs: list[str]) -> list[JobView]:
@@ -114,7 +122,7 @@ class ServiceEngine:
         return Inspected(sources, found.bed.kind if found.bed else "", str(path))
 
     def _deliver(self, job: Job, take: TakeResult, folder: Path) -> Take:
-        assert isinstance(job.request, JobRequest)
+        assert isinstance(job.request, GenerateRequest)
         files = [file for file in (*take.stems, take.preview, take.sidecar, take.sound) if file is not None]
         for file in files:
             self._ask(partial(_fetch, job=job.id, file=file, folder=folder))

@@ -51,9 +51,9 @@ class Provenance:
     camera_preview: str = ""
     world_sound: str = ""
     world_preview: str = ""
-    again_sound: str = ""  # the take of which a part was made anew ...
-    again_start: float = 0.0  # ... from this second of it on
-    again_duration: float = 0.0
+    inpainting_sound: str = ""  # the take of which a part was made anew ...
+    inpainting_start: float = 0.0  # ... from this second of it on
+    inpainting_duration: float = 0.0
     head_yaw: float = 0.0  # degrees to the left, of the head that the preview is made for
     used: bool = False  # of a master: this take is the one to be heard and delivered
     version: int = VERSION

@@ -95,7 +95,7 @@ class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # n
         part = Part(camera_sound(take).ambix, start, duration, take.provenance.gain_db)
         order = _order_of(context, take)
         seed = new_seed() if self.seed < 0 else self.seed
-        order = replace(order, again=part, wish=replace(order.wish, seed=seed, takes=scene.omniaudio.takes))
+        order = replace(order, inpainting=part, wish=replace(order.wish, seed=seed, takes=scene.omniaudio.takes))
         title = f"{order.title}, frames {place.start} to {place.end - 1}"
         return _work(title, order)
 
@@ -222,10 +222,10 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
     scene = sequencer_scene(context)
     kept = take.provenance
     picture = kept_file(kept.picture, f"The picture that {take.master} was made for")
-    again = None
-    if kept.again_sound:
-        sound = kept_file(kept.again_sound, f"The take of which {take.master} is a new part")
-        again = Part(sound, kept.again_start, kept.again_duration, kept.gain_db)
+    inpainting = None
+    if kept.inpainting_sound:
+        sound = kept_file(kept.inpainting_sound, f"The take of which {take.master} is a new part")
+        inpainting = Part(sound, kept.inpainting_start, kept.inpainting_duration, kept.gain_db)
     strip = _picture_strip(scene, take)
     group = scene.sequence_editor.strips_all[take.master].parent_meta()
     return Order(
@@ -256,7 +256,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
         camera=kept.camera,
         under=None if strip is None else PictureStrip(strip.name, content_of(strip).start),
         group=kept.group,
-        again=again,
+        inpainting=inpainting,
     )
 
 

@@ -48,7 +48,7 @@ class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's 
             text = f"{take.provenance.number}: seed {take.provenance.seed}"
             if take.provenance.takes > 1:
                 text += f", take {take.provenance.take}"
-            if take.provenance.again_sound:
+            if take.provenance.inpainting_sound:
                 text += ", part made again"
             button = column.operator(
                 "omniaudio.use_take", text=text, icon="RADIOBUT_ON" if take.used else "RADIOBUT_OFF"

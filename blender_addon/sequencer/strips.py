@@ -111,7 +111,7 @@ def _insert_take(
         made_by,
         seed=take.seed,
         take=take.take,
-        gain_db=made_by.gain_db if made_by.again_sound else take.gain_db,
+        gain_db=made_by.gain_db if made_by.inpainting_sound else take.gain_db,
         sidecar=blend_path(take.sidecar) if take.sidecar else "",
         sound_map=blend_path(take.sound_map) if take.sound_map else "",
     )

@@ -141,8 +141,8 @@ class ResultFolder:
         kept = json.loads(sidecar.read_bytes())
         origin = next(self._files[field] for field in ("source", "picture", "sound") if field in self._files)
         kept["input"] = _relative(origin, self._folder)
-        if kept.get("again") is not None:
-            kept["again"]["sound"] = _relative(self._files["again.sound"], self._folder)
+        if kept.get("inpainting") is not None:
+            kept["inpainting"]["sound"] = _relative(self._files["inpainting.sound"], self._folder)
         text = json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
         sidecar.write_text(text, encoding="utf-8", errors="replace")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.records import PathSource, TurnRequest
+from omniaudio_client.records import PathSource, RotateRequest
 
 from ..core import frames
 from ..core.errors import UserError
@@ -57,7 +57,7 @@ def turned_to_world(
         file.write_text(json.dumps([orientation._asdict() for orientation in orientations]), "utf-8")
         for sound in sounds:
             made = yield from made_by_engine(
-                TurnRequest(PathSource(str(sound.ambix)), PathSource(str(file)), preview=sound.preview is not None),
+                RotateRequest(PathSource(str(sound.ambix)), PathSource(str(file)), preview=sound.preview is not None),
                 {"sound": sound.ambix, "orientations": file},
                 folder,
                 f"{sound.ambix.stem}_world",

@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omniaudio_client.records import DeliverRequest, PathSource
+from omniaudio_client.records import ExportRequest, PathSource
 
 from ..core.errors import CancelledError, UserError
 from ..core.frames import FileSpan
@@ -60,7 +60,7 @@ def _with_picture(delivery: Delivery, folder: Path, blocking: bool, cancelled: C
 
 
 def _written(delivery: Delivery, picture: Path, cancelled: Cancelled) -> Steps:
-    request = DeliverRequest(
+    request = ExportRequest(
         PathSource(str(delivery.sound)),
         PathSource(str(picture)),
         picture_start=delivery.start,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.records import Again, JobRequest, PathSource
+from omniaudio_client.records import GenerateRequest, Inpainting, PathSource
 
 from ..core import frames
 from ..core.errors import CancelledError, UserError
@@ -51,16 +51,16 @@ class Order:
     group: str = ""  # of the takes that these go to; empty for new ones
     active: str = ""  # the active strip when this was asked for
     clip: Clip | None = None  # what a list of what sounds would be of; None where none is wanted
-    again: Part | None = None
+    inpainting: Part | None = None
 
-    def request(self) -> JobRequest:
+    def request(self) -> GenerateRequest:
         """What the engine is asked for."""
         wish = self.wish
-        again = None
-        if self.again is not None:
-            part = self.again
-            again = Again(PathSource(str(part.sound)), part.start, part.duration, part.gain_db)
-        return JobRequest(
+        inpainting = None
+        if self.inpainting is not None:
+            part = self.inpainting
+            inpainting = Inpainting(PathSource(str(part.sound)), part.start, part.duration, part.gain_db)
+        return GenerateRequest(
             source=PathSource(str(self.picture)),
             name=bpy.path.clean_name(self.stem),  # what is made here is called by the stem itself
             model=wish.model or None,
@@ -75,16 +75,16 @@ class Order:
             map=wish.map,
             force=wish.force,
             allow_truncated=wish.allow_truncated,
-            again=again,
+            inpainting=inpainting,
             sources=json.loads(wish.sources) if wish.sources else None,
             variation=wish.variation,
-            stems=wish.stems and again is None,  # the engine has none of a part
+            stems=wish.stems and inpainting is None,  # the engine has none of a part
         )
 
     def files(self) -> dict[str, Path]:
         """The files that the request names, by its fields."""
-        again = {} if self.again is None else {"again.sound": self.again.sound}
-        return {"source": self.picture, **again}
+        inpainting = {} if self.inpainting is None else {"inpainting.sound": self.inpainting.sound}
+        return {"source": self.picture, **inpainting}
 
     def provenance(self, made: Made) -> Provenance:
         """What the strips keep, but for what each take has of its own."""
@@ -109,15 +109,15 @@ class Order:
             variation=wish.variation,
             stems=wish.stems,
         )
-        if self.again is None:
+        if self.inpainting is None:
             return kept
-        part = self.again
+        part = self.inpainting
         return replace(
             kept,
             gain_db=part.gain_db,
-            again_sound=blend_path(part.sound),
-            again_start=part.start,
-            again_duration=part.duration,
+            inpainting_sound=blend_path(part.sound),
+            inpainting_start=part.start,
+            inpainting_duration=part.duration,
         )
 
 

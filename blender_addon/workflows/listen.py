@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from omniaudio_client.records import ListenRequest, PathSource
+from omniaudio_client.records import BinauralRequest, PathSource
 
 from ..core.work import Cancelled, Outcome, Steps
 from ..sequencer.takes import TakeStrips, replace_sound, takes_of
@@ -16,7 +16,7 @@ def listen(scene: str, take: TakeStrips, yaw: float, cancelled: Cancelled) -> St
     Raises UserError and CancelledError.
     """
     folder = usable_folder(take.ambix.parent)
-    request = ListenRequest(PathSource(str(take.ambix)), yaw=yaw)
+    request = BinauralRequest(PathSource(str(take.ambix)), yaw=yaw)
     stem = f"{take.ambix.stem}_yaw{yaw:+.0f}"
     made = yield from made_by_engine(request, {"sound": take.ambix}, folder, stem, cancelled)
     yield from blender_is_free(cancelled)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 
-from omniaudio_client.records import Job, JobRequest, SceneSource
+from omniaudio_client.records import GenerateRequest, Job, SceneSource
 
 from ..core import frames
 from ..core.errors import UserError
@@ -38,7 +38,7 @@ def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -
     """What the job asks for, of the scene as it is now: how it is rendered, where files go and what the sound follows
     say its settings. Raises UserError where it cannot be rendered."""
     request = job.request
-    assert isinstance(request, JobRequest)
+    assert isinstance(request, GenerateRequest)
     assert isinstance(request.source, SceneSource)
     if request.order != 1:
         raise UserError("Blender's sequencer takes ambisonics of first order: ask for order 1.")

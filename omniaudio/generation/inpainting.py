@@ -44,7 +44,7 @@ _GUARD_ROUNDS = 6
 """Of lowering the new sound until a cross-fade's true peak is below the ceiling: each comes nearer."""
 
 
-class Again(BaseModel):
+class Inpainting(BaseModel):
     """A part of a take that is made anew, in seconds of its sound."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -109,37 +109,37 @@ class Crop(NamedTuple):
         return self.first + math.floor(frame * self.frame_samples)
 
 
-def open_part(again: Again) -> Part:
+def open_part(inpainting: Inpainting) -> Part:
     """The part in the take's samples.
 
     Raises:
         UserError: the file is no ambisonic sound, the part does not lie in it or is too short.
     """
-    sound = open_sound(again.sound)
-    end = again.start + again.duration
+    sound = open_sound(inpainting.sound)
+    end = inpainting.start + inpainting.duration
     if end > sound.seconds + 0.5 / sound.rate:
         raise UserError(
-            f"The part from {again.start:g} s to {end:g} s does not lie in {again.sound.name}, which has "
+            f"The part from {inpainting.start:g} s to {end:g} s does not lie in {inpainting.sound.name}, which has "
             f"{sound.seconds:g} s: choose one that does.",
             ExitCode.BAD_RANGE,
         )
-    if again.duration < SHORTEST_SECONDS:
+    if inpainting.duration < SHORTEST_SECONDS:
         raise UserError(
-            f"A part of {again.duration:g} s is too short to be made anew: choose {SHORTEST_SECONDS:g} s or more.",
+            f"A part of {inpainting.duration:g} s is too short to be made anew: choose {SHORTEST_SECONDS:g} s or more.",
             ExitCode.BAD_RANGE,
         )
-    gain_db = _taken(again.sound) if again.gain_db is None else again.gain_db
-    return Part(sound, round(again.start * sound.rate), min(round(end * sound.rate), sound.samples), gain_db)
+    gain_db = _taken(inpainting.sound) if inpainting.gain_db is None else inpainting.gain_db
+    return Part(sound, round(inpainting.start * sound.rate), min(round(end * sound.rate), sound.samples), gain_db)
 
 
 def _taken(sound: Path) -> float:
     """What the guard took of a take in dB, as the sidecar beside it says; 0 where there is none.
 
-    What it took of a part alone, which was made again, does not count: the rest is as the take before was."""
+    What it took of a part alone, which was inpainted, does not count: the rest is as the take before was."""
     sidecar = Sidecar.beside(sound)
     if sidecar is None:
         return 0.0
-    return max(LOWEST_GAIN_DB, sidecar.gain_db if sidecar.again is None else sidecar.again.gain_db)
+    return max(LOWEST_GAIN_DB, sidecar.gain_db if sidecar.inpainting is None else sidecar.inpainting.gain_db)
 
 
 def crop(part: Part, config: ModelConfig) -> Crop:

@@ -72,7 +72,7 @@ class DerivesFrom(BaseModel):
         return f"“{self.source.rpartition(' ')[2]}” by {self.author} ({self.licence}){where}"
 
 
-class MadeAgain(BaseModel):
+class Inpainted(BaseModel):
     """The take that a part was made anew of, and where it lies, in seconds of the take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -101,7 +101,7 @@ class Sidecar(BaseModel):
     options: Options
     input: RelativePath
     input_sha256: Short
-    again: MadeAgain | None = Field(default=None, description="where only a part of another take was made")
+    inpainting: Inpainted | None = Field(default=None, description="where only a part of another take was made")
     gain_db: float = Field(
         le=0, allow_inf_nan=False, description="what the true-peak guard took: of the whole, or of the part made again"
     )
@@ -116,7 +116,7 @@ class Sidecar(BaseModel):
         if self.take > self.options.takes:
             raise ValueError(f"take {self.take} is none of the {self.options.takes} of options.takes")
         rate = self.options.rate
-        if self.again is None and not LOWEST_OUTPUT_RATE <= rate <= HIGHEST_OUTPUT_RATE:
+        if self.inpainting is None and not LOWEST_OUTPUT_RATE <= rate <= HIGHEST_OUTPUT_RATE:
             limits = f"{LOWEST_OUTPUT_RATE} to {HIGHEST_OUTPUT_RATE} Hz"
             raise ValueError(f"options.rate is {limits} unless a part was made again, not {rate}")
         return self

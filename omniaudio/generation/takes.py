@@ -16,11 +16,11 @@ from omniaudio.audio.loudness import decibels
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, relative, replacing, together
 from omniaudio.generation.by_source import SourceTakes
-from omniaudio.generation.inpainting import Again, Crop, crop, open_part, without_context
+from omniaudio.generation.inpainting import Crop, Inpainting, crop, open_part, without_context
 from omniaudio.generation.joint import JointTakes
 from omniaudio.generation.pipeline import Settings, Stages
 from omniaudio.generation.placing import channels
-from omniaudio.generation.sidecar import MadeAgain, Options, Sidecar
+from omniaudio.generation.sidecar import Inpainted, Options, Sidecar
 from omniaudio.generation.stems import kinds_of
 from omniaudio.generation.take_files import derived_from, named_paths, write_sound, write_stems
 from omniaudio.generation.take_sound import Wanted
@@ -68,7 +68,9 @@ class Request(BaseModel):
     variation: Variation | None = None
     order: Order = 1
     stems: bool = Field(default=False, description="each source's own sound as well, placed as in the whole")
-    again: Again | None = Field(default=None, description="make this part anew of a take of `start` and `duration`")
+    inpainting: Inpainting | None = Field(
+        default=None, description="make this part anew of a take of `start` and `duration`"
+    )
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
     allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
 
@@ -76,8 +78,8 @@ class Request(BaseModel):
     def _has_the_take(self) -> Self:
         if self.only_take is not None and self.only_take > self.takes:
             raise ValueError(f"only_take is one of the {self.takes} takes, not {self.only_take}")
-        if self.again is not None and (self.stems or self.order != 1):
-            raise ValueError("a part that is made again has no stems, and the order of its take, which is 1")
+        if self.inpainting is not None and (self.stems or self.order != 1):
+            raise ValueError("inpainting has no stems, and the order of its take, which is 1")
         return self
 
 
@@ -129,7 +131,7 @@ def generate(
         order=wanted.order,
     )
     input_sha256 = wanted.clip.sha256
-    sound_sha256 = "" if request.again is None else file_sha256(request.again.sound)
+    sound_sha256 = "" if request.inpainting is None else file_sha256(request.inpainting.sound)
     making: JointTakes | SourceTakes
     if kinds_of(stages.config):
         making = SourceTakes(stages, wanted, report, networks)
@@ -159,7 +161,7 @@ def generate(
                     options=options,
                     input=relative(request.input, path.parent),
                     input_sha256=input_sha256,
-                    again=_made_again(request.again, wanted.cut, path.parent, sound_sha256),
+                    inpainting=_inpainted(request.inpainting, wanted.cut, path.parent, sound_sha256),
                     gain_db=gain_db,
                     true_peak_dbtp=writer.true_peak_dbtp,
                     sources=making.sources,
@@ -196,7 +198,7 @@ def _wanted(request: Request, stages: Stages) -> Wanted:
             f"and order, or choose the model draft.",
             ExitCode.BAD_RANGE,
         )
-    part = None if request.again is None else open_part(request.again)
+    part = None if request.inpainting is None else open_part(request.inpainting)
     rate = part.sound.rate if part is not None else request.rate or stages.config.sample_rate
     clip, start, seconds = check(request, rate)
     cut = None
@@ -209,7 +211,7 @@ def _wanted(request: Request, stages: Stages) -> Wanted:
         rate=rate,
         chosen=_settings(request, stages),
         order=request.order,
-        sources=request.sources or (None if request.again is None else _sources_of(request.again.sound)),
+        sources=request.sources or (None if request.inpainting is None else _sources_of(request.inpainting.sound)),
         cut=cut,
     )
 
@@ -220,15 +222,15 @@ def _sources_of(sound: Path) -> Sources | None:
     return None if sidecar is None else sidecar.sources
 
 
-def _made_again(again: Again | None, cut: Crop | None, folder: Path, sha256: str) -> MadeAgain | None:
+def _inpainted(inpainting: Inpainting | None, cut: Crop | None, folder: Path, sha256: str) -> Inpainted | None:
     """For a sidecar in a folder."""
-    if again is None or cut is None:
+    if inpainting is None or cut is None:
         return None
-    return MadeAgain(
-        sound=relative(again.sound, folder),
+    return Inpainted(
+        sound=relative(inpainting.sound, folder),
         sound_sha256=sha256,
-        start=again.start,
-        duration=again.duration,
+        start=inpainting.start,
+        duration=inpainting.duration,
         gain_db=cut.part.gain_db,
     )
 
@@ -267,15 +269,15 @@ def repeat(
             f"name the folder of the right one with --model.",
             ExitCode.NO_MODEL,
         )
-    again = None if sidecar.again is None else _same_part(sidecar.again, sidecar_path, sound)
+    inpainting = None if sidecar.inpainting is None else _same_part(sidecar.inpainting, sidecar_path, sound)
     here = {**installed_versions(), **stages.versions}
     for library, version in sidecar.versions.items():
         if library in here and here[library] != version:
             _log.warning("The take was made with %s %s, here is %s: it may differ.", library, version, here[library])
-    return as_request(sidecar, clip, output or sidecar_path.with_suffix(".wav"), again)
+    return as_request(sidecar, clip, output or sidecar_path.with_suffix(".wav"), inpainting)
 
 
-def as_request(sidecar: Sidecar, clip: Path, output: Path, again: Again | None) -> Request:
+def as_request(sidecar: Sidecar, clip: Path, output: Path, inpainting: Inpainting | None) -> Request:
     """What a sidecar says as a request, of its input, target and part where they lie now. Each sidecar that can be read
     gives one."""
     options = sidecar.options
@@ -289,16 +291,16 @@ def as_request(sidecar: Sidecar, clip: Path, output: Path, again: Again | None) 
         only_take=sidecar.take,
         steps=options.steps,
         guidance=options.guidance,
-        rate=options.rate if again is None else None,  # which is the take's own
+        rate=options.rate if inpainting is None else None,  # which is the take's own
         sources=sidecar.sources,
         variation=options.variation,
         order=options.order,
-        again=again,
+        inpainting=inpainting,
         force=True,
     )
 
 
-def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again:
+def _same_part(made: Inpainted, sidecar_path: Path, moved: Path | None) -> Inpainting:
     """What a sidecar says of a part, of the sound that it names. Raises UserError where that is another one."""
     sound = check_name(moved or Path(os.path.normpath(sidecar_path.parent / made.sound)))
     if not sound.is_file():
@@ -309,7 +311,7 @@ def _same_part(made: MadeAgain, sidecar_path: Path, moved: Path | None) -> Again
             f"with --inpaint.",
             ExitCode.NO_INPUT,
         )
-    return Again(sound=sound, start=made.start, duration=made.duration, gain_db=made.gain_db)
+    return Inpainting(sound=sound, start=made.start, duration=made.duration, gain_db=made.gain_db)
 
 
 def check(request: Request, rate: int) -> tuple[Clip, float, float]:
@@ -326,7 +328,7 @@ def check(request: Request, rate: int) -> tuple[Clip, float, float]:
         UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written.
     """
     clip = Clip(request.input)
-    duration = request.duration if request.again is None else _length_of_take(request, request.again)
+    duration = request.duration if request.inpainting is None else _length_of_take(request, request.inpainting)
     start, seconds = wanted_range(clip.info, request.start, duration, request.allow_truncated)
     samples = round(seconds * rate)
     if samples < 1:
@@ -344,7 +346,7 @@ def check_target(request: Request, samples: int) -> None:
         UserError: no such folder, not writable, full, not a `.wav`, or the input itself.
     """
     folder = request.output.parent
-    read = [request.input] if request.again is None else [request.input, request.again.sound]
+    read = [request.input] if request.inpainting is None else [request.input, request.inpainting.sound]
     for _, path in paths(request):
         check_output(path, ".wav", *read)
     needed, free = samples * _bytes_per_sample(request) * request.takes, shutil.disk_usage(folder).free
@@ -363,9 +365,9 @@ def _bytes_per_sample(request: Request) -> int:
     return written * (3 + 4) + stems * 4 + (stems * channels(request.order) * 3 if request.stems else 0)
 
 
-def _length_of_take(request: Request, again: Again) -> float:
+def _length_of_take(request: Request, inpainting: Inpainting) -> float:
     """Seconds of the take of which a part is made again. Raises UserError where the request wants another sound."""
-    sound = open_part(again).sound
+    sound = open_part(inpainting).sound
     if request.rate not in (None, sound.rate):
         raise UserError(
             f"{sound.path.name} has {sound.rate} Hz, and so has what is made of it: leave out --rate.",

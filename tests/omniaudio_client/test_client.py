@@ -19,10 +19,14 @@ import omniaudio_client
 from omniaudio_client import discovery, records
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import default_folder, find
-from omniaudio_client.records import JobRequest, MediaSource, PathSource
+from omniaudio_client.records import GenerateRequest, MediaSource, PathSource
 from support.client_errors import broken
 from support.running_service import Running
-from trt_engine.service import models, settings
+from trt_engine.service import settings
+from trt_engine.service.api.records import Health
+from trt_engine.service.kinds import generate, request
+from trt_engine.service.kinds.registry import REQUESTS
+from trt_engine.service.records import Record
 
 PACKAGE = Path(str(omniaudio_client.__file__)).parent
 
@@ -37,23 +41,38 @@ def test_it_imports_the_standard_library_alone() -> None:
         assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names, file
 
 
+def services_records() -> dict[str, type[Record]]:
+    found: dict[str, type[Record]] = {}
+    bases = [Record]
+    while bases:
+        derived = bases.pop().__subclasses__()
+        found |= {record.__name__: record for record in derived}
+        bases += derived
+    return found
+
+
 @pytest.mark.parametrize(
     "name",
-    [name for name, value in vars(records).items() if dataclasses.is_dataclass(value)],
+    [
+        name
+        for name, value in vars(records).items()
+        if dataclasses.is_dataclass(value) and value is not records.OtherRequest
+    ],
 )
 def test_its_records_are_the_services(name: str) -> None:
-    fields = [field.name for field in dataclasses.fields(getattr(records, name))]
-    assert fields == list(getattr(models, name).model_fields)
+    fields = {field.name for field in dataclasses.fields(getattr(records, name))}
+    theirs = [kind.result for kind in REQUESTS] if name == "Result" else [services_records()[name]]
+    assert fields == {field for record in theirs for field in record.model_fields}
 
 
 def test_its_constants_are_the_services() -> None:
-    health = models.Health(version="")
+    health = Health(version="")
     assert (health.api, health.service) == (records.API_VERSION, records.SERVICE)
     assert (settings.ADDRESS, settings.TOKEN) == (discovery.ADDRESS, discovery.TOKEN)
 
 
 def test_its_requests_defaults_are_the_services() -> None:
-    ours, theirs = JobRequest(PathSource("/a")), models.JobRequest(source=models.PathSource(path="/a"))
+    ours, theirs = GenerateRequest(PathSource("/a")), generate.GenerateRequest(source=request.PathSource(path="/a"))
     assert dataclasses.asdict(ours) == theirs.model_dump()
 
 
@@ -97,7 +116,7 @@ QUICK = {"model": "draft", "duration": 0.5, "steps": 2}
 def test_a_job_from_its_creation_to_its_removal(engine: Running, panorama: Path, tmp_path: Path) -> None:
     client = find(engine.folder)
     assert client.health().service == "omniaudio"
-    request = JobRequest(PathSource(str(panorama)), request_id=f"test-{tmp_path.name}", takes=2, **QUICK)
+    request = GenerateRequest(PathSource(str(panorama)), request_id=f"test-{tmp_path.name}", takes=2, **QUICK)
     job = client.create(request)
     assert client.create(request).id == job.id
     assert "another" in broken("conflict", lambda: client.create(dataclasses.replace(request, seed=1)))
@@ -120,9 +139,9 @@ def test_a_job_from_its_creation_to_its_removal(engine: Running, panorama: Path,
 
 def test_what_the_service_refuses_is_said_in_its_words(engine: Running, tmp_path: Path) -> None:
     client = find(engine.folder)
-    broken("source", lambda: client.create(JobRequest(PathSource(str(tmp_path / "none.mp4")))))
-    broken("not_found", lambda: client.create(JobRequest(MediaSource("0" * 32))))
-    assert "takes" in broken("invalid", lambda: client.create(JobRequest(PathSource("/a"), takes=99)))
+    broken("source", lambda: client.create(GenerateRequest(PathSource(str(tmp_path / "none.mp4")))))
+    broken("not_found", lambda: client.create(GenerateRequest(MediaSource("0" * 32))))
+    assert "takes" in broken("invalid", lambda: client.create(GenerateRequest(PathSource("/a"), takes=99)))
     assert "token" in broken("unauthorized", Client(client.url, "wrong").jobs)
     assert "token" in broken("unauthorized", Client(client.url).jobs)
     (tmp_path / "empty.mp4").touch()
@@ -133,11 +152,11 @@ def test_a_failed_and_a_cancelled_job(engine: Running, panorama: Path, tmp_path:
     client = find(engine.folder)
     (tmp_path / "text.mp4").write_text("no video")
     media = client.upload(tmp_path / "text.mp4")
-    failed = client.wait(client.create(JobRequest(MediaSource(media.id))).id)
+    failed = client.wait(client.create(GenerateRequest(MediaSource(media.id))).id)
     assert failed.state == "failed"
     assert failed.error is not None
     assert "text.mp4" in failed.error.sentence
-    job = client.create(JobRequest(PathSource(str(panorama)), duration=20, steps=500))
+    job = client.create(GenerateRequest(PathSource(str(panorama)), duration=20, steps=500))
     assert next(client.events(job.id)).state in ("queued", "running")
     client.cancel(job.id)
     assert client.wait(job.id).state == "cancelled"
@@ -149,7 +168,7 @@ def test_a_restart_while_waiting_loses_nothing(tmp_path: Path, panorama: Path, e
     service = Running(tmp_path / "service", panorama.parent)
     client = service.start()
     try:
-        job = client.create(JobRequest(PathSource(str(panorama)), model="draft", duration=10))
+        job = client.create(GenerateRequest(PathSource(str(panorama)), model="draft", duration=10))
         states = []
         for state in client.events(job.id):
             states.append(state.state)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from omniaudio_client.client import Client
-from omniaudio_client.records import JobRequest, PathSource, Progress, ResultFile
+from omniaudio_client.records import GenerateRequest, PathSource, Progress, ResultFile
 from support.client_errors import broken
 
 JOB = {
@@ -90,7 +90,7 @@ def edge() -> Iterator[Edge]:
 def test_what_a_newer_service_adds_is_left_out(edge: Edge) -> None:
     edge.answer = lambda handler: handler.say(200, JOB | {"new": 1, "progress": JOB["progress"] | {"new": [2]}})
     job = Client(edge.url).job("0" * 32)
-    assert job.request == JobRequest(PathSource("/clip.mp4"), seed=7)
+    assert job.request == GenerateRequest(PathSource("/clip.mp4"), seed=7)
     assert job.progress == Progress("sampling", 1.0, None)
     assert job.created.utcoffset() is not None
 
@@ -188,7 +188,7 @@ def hang_up(handler: Handler) -> None:
 
 def test_creating_again_after_a_lost_answer_is_the_same_request(edge: Edge) -> None:
     edge.one_after_the_other(hang_up, lambda handler: handler.say(503, b"starting"), lambda h: h.say(201, JOB))
-    Client(edge.url).create(JobRequest(PathSource("/clip.mp4")))
+    Client(edge.url).create(GenerateRequest(PathSource("/clip.mp4")))
     first, *others = [json.loads(body)["request_id"] for *_, body in edge.asked]
     assert others == [first, first]
     assert len(first) >= 32

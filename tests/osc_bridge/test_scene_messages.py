@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from omniaudio_client.discovery import find
-from omniaudio_client.records import JobRequest, PathSource, Progress, SceneSource
+from omniaudio_client.records import GenerateRequest, PathSource, Progress, SceneSource
 from support.connected_blender import Following
 from support.daw import SECONDS
 
@@ -56,7 +56,7 @@ def test_it_is_rendered_generated_and_lies_where_the_bridge_puts_scenes(daw, bri
     job = daw.hear("accepted").arguments[1]
     asked = blender.asked()
     assert asked.id == job
-    assert isinstance(asked.request, JobRequest)
+    assert isinstance(asked.request, GenerateRequest)
     assert asked.request.source == SceneSource(3, 26, "Dock")
     assert (asked.request.seed, asked.request.takes, asked.request.steps) == (5, 2, 2)
     blender.client.rendering(job, Progress("rendering in Blender", 0.5))

@@ -17,7 +17,16 @@ from omniaudio.video.clip import clip_sha256
 from omniaudio.video.stills import is_sequence
 from omniaudio_client.client import Client
 from omniaudio_client.http import EngineError
-from omniaudio_client.records import Again, Job, JobRequest, MediaSource, PathSource, Progress, ResultFile, TakeResult
+from omniaudio_client.records import (
+    GenerateRequest,
+    Inpainting,
+    Job,
+    MediaSource,
+    PathSource,
+    Progress,
+    ResultFile,
+    TakeResult,
+)
 from trt_engine.commands.which_service import as_user_error, user_errors
 
 ASSUMED_RATE = 48_000
@@ -58,8 +67,8 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
     if model is not None and Path(model).name != model:
         raise UserError(f"--service takes the name of a model, not a folder such as {model}.", ExitCode.NO_MODEL)
     takes.check(request, request.rate or ASSUMED_RATE)
-    part = request.again
-    wanted = JobRequest(
+    part = request.inpainting
+    wanted = GenerateRequest(
         source=_by_its_path(request.input),
         request_id=uuid4().hex,
         model=model,
@@ -75,7 +84,7 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         map=request.map,
         force=request.force,
         allow_truncated=request.allow_truncated,
-        again=None if part is None else _asked(part),
+        inpainting=None if part is None else _asked(part),
         sources=None if request.sources is None else request.sources.model_dump(mode="json"),
         variation=request.variation,
         order=request.order,
@@ -96,12 +105,12 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
     return Generated(job.result.model, job.result.backend, made)
 
 
-def _asked(part: inpainting.Again) -> Again:
+def _asked(part: inpainting.Inpainting) -> Inpainting:
     """Return the inpainting for a service. Reads the sidecar of the take here, because it is not uploaded."""
-    return Again(_by_its_path(part.sound), part.start, part.duration, inpainting.open_part(part).gain_db)
+    return Inpainting(_by_its_path(part.sound), part.start, part.duration, inpainting.open_part(part).gain_db)
 
 
-def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | None:
+def _by_path(client: Client, wanted: GenerateRequest, report: Reporting) -> Job | None:
     """Return the ended job; None if the service cannot read the clip by its path but the clip can be uploaded."""
     assert isinstance(wanted.source, PathSource)
     can_be_sent = not is_sequence(Path(wanted.source.path))
@@ -115,8 +124,8 @@ def _by_path(client: Client, wanted: JobRequest, report: Reporting) -> Job | Non
         return None
 
 
-def _by_upload(client: Client, wanted: JobRequest, report: Reporting) -> Job:
-    part = wanted.again
+def _by_upload(client: Client, wanted: GenerateRequest, report: Reporting) -> Job:
+    part = wanted.inpainting
     files = [source.path for source in (wanted.source, part and part.sound) if isinstance(source, PathSource)]
     whole, before = sum(map(os.path.getsize, files)), 0
     with ExitStack() as uploads:
@@ -134,7 +143,7 @@ def _by_upload(client: Client, wanted: JobRequest, report: Reporting) -> Job:
             replace(
                 wanted,
                 source=media[0],
-                again=None if part is None else replace(part, sound=media[1]),
+                inpainting=None if part is None else replace(part, sound=media[1]),
                 request_id=uuid4().hex,
             ),
             lambda step: report(replace(step, fraction=UPLOAD_SHARE + (1 - UPLOAD_SHARE) * step.fraction)),
@@ -151,7 +160,7 @@ def _by_its_path(file: Path) -> PathSource:
     return PathSource(os.path.abspath(file))
 
 
-def _carried_out(client: Client, wanted: JobRequest, report: Reporting) -> Job:
+def _carried_out(client: Client, wanted: GenerateRequest, report: Reporting) -> Job:
     """Return the ended job of a request. A refusal raises EngineError; a failure is in the job."""
     try:
         job = client.create(wanted)
@@ -191,10 +200,10 @@ def _downloaded(
         kept = Sidecar.read(folder / sidecar.name)
         read: list[tuple[Path, str, str | None]] = [(request.input, kept.input_sha256, sha256[0])]
         changed: dict[str, object] = {"input": relative(request.input, path.parent)}
-        if request.again is not None and kept.again is not None:
-            read.append((request.again.sound, kept.again.sound_sha256, sha256[1]))
-            sound = relative(request.again.sound, path.parent)
-            changed["again"] = kept.again.model_copy(update={"sound": sound})
+        if request.inpainting is not None and kept.inpainting is not None:
+            read.append((request.inpainting.sound, kept.inpainting.sound_sha256, sha256[1]))
+            sound = relative(request.inpainting.sound, path.parent)
+            changed["inpainting"] = kept.inpainting.model_copy(update={"sound": sound})
         for source, its, ours in read:
             if its != ours:
                 raise UserError(

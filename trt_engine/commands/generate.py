@@ -9,7 +9,7 @@ from omniaudio.commands.reporting import interruptible, print_event, reporting_e
 from omniaudio.commands.validation import validated
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation import takes
-from omniaudio.generation.inpainting import Again
+from omniaudio.generation.inpainting import Inpainting
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
 from omniaudio.recognition.sources import Sources
@@ -130,7 +130,7 @@ def generate(
             if time_range is not None:
                 raise UserError("--reproduce takes the range from the sidecar: leave out --range.")
             kept = Sidecar.read(sidecar)
-            if inpaint is not None and kept.again is None:
+            if inpaint is not None and kept.inpainting is None:
                 raise UserError(f"The take of {sidecar.name} was not inpainted: leave out --inpaint.")
             pipeline = open_pipeline(registry.find(model or kept.model), kept.options.backend)
             request = takes.repeat(sidecar, pipeline, clip, output, inpaint)
@@ -148,7 +148,7 @@ def _inpainting(take: Path | None, time_range: str | None, start: float | None) 
         raise UserError("--inpaint TAKE.wav needs --range START:END, in seconds of the take: give both.")
     try:
         begin, end = map(float, time_range.split(":"))
-        again = Again(sound=take, start=begin, duration=end - begin)
+        inpainting = Inpainting(sound=take, start=begin, duration=end - begin)
     except ValueError as error:  # includes pydantic's ValidationError
         raise UserError(
             f"--range cannot be {time_range}: give its start and end in seconds of the take, as 3:6.5.",
@@ -157,7 +157,7 @@ def _inpainting(take: Path | None, time_range: str | None, start: float | None) 
     sidecar = take.with_suffix(".json")
     if start is None and sidecar.is_file():
         start = Sidecar.read(sidecar).options.start
-    return {"again": again, "start": start or 0.0}
+    return {"inpainting": inpainting, "start": start or 0.0}
 
 
 def _print_result(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from omniaudio.commands.progress_bar import progress_bar
 from omniaudio.errors import ExitCode, UserError
 from omniaudio_client.client import Client
-from omniaudio_client.records import InspectRequest, Job, JobRequest, MediaSource, PathSource, SceneSource
+from omniaudio_client.records import GenerateRequest, InspectRequest, Job, MediaSource, PathSource, SceneSource
 from trt_engine.commands.which_service import ServiceUrl, TokenFile, as_user_error, connect, user_errors
 
 ID_LENGTH = 32
@@ -162,7 +162,7 @@ def _clip(job: Job) -> str:
 
 def _source(job: Job) -> PathSource | MediaSource | SceneSource:
     """Return the main input of a job."""
-    return job.request.source if isinstance(job.request, JobRequest | InspectRequest) else job.request.sound
+    return job.request.source if isinstance(job.request, GenerateRequest | InspectRequest) else job.request.sound
 
 
 def _took(job: Job) -> str:

@@ -36,7 +36,7 @@ def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     def request(start: int | None = None, end: int | None = None, camera: str | None = None, **wish: object) -> object:
         connected(client)
-        job = client.create(own.JobRequest(own.SceneSource(start, end, camera), model="draft", steps=2, **wish))
+        job = client.create(own.GenerateRequest(own.SceneSource(start, end, camera), model="draft", steps=2, **wish))
         until(requests.waiting)
         return job
 
@@ -169,4 +169,4 @@ def test_without_a_window_it_is_not_asked(client: object, module: Modules) -> No
     """Nothing would take the request up."""
     own = module("omniaudio_client.records")
     with pytest.raises(module("omniaudio_client.http").EngineError, match="No Blender is connected"):
-        client.create(own.JobRequest(own.SceneSource()))
+        client.create(own.GenerateRequest(own.SceneSource()))

@@ -110,7 +110,7 @@ def test_a_part_is_made_again_and_the_rest_stays(take: bpy.types.Strip, scene: b
     assert 15 / 30 - fade <= changed[0]
     assert changed[-1] <= 23 / 30 + fade
     kept = after["omniaudio"].to_dict()
-    assert (kept["again_start"], kept["again_duration"]) == pytest.approx((15 / 30, 8 / 30))
+    assert (kept["inpainting_start"], kept["inpainting_duration"]) == pytest.approx((15 / 30, 8 / 30))
 
 
 def test_a_part_is_as_far_down_as_the_strip_says_that_its_take_is(
@@ -122,7 +122,7 @@ def test_a_part_is_as_far_down_as_the_strip_says_that_its_take_is(
     scene.omniaudio.part_start, scene.omniaudio.part_end = 26, 33
     assert bpy.ops.omniaudio.generate_part(seed=7) == {"FINISHED"}
     made = of_role(scene, "master")[-1]
-    assert json.loads(file_of(made).with_suffix(".json").read_text())["again"]["gain_db"] == -7.5
+    assert json.loads(file_of(made).with_suffix(".json").read_text())["inpainting"]["gain_db"] == -7.5
     assert made["omniaudio"]["gain_db"] == -7.5  # of that one a part is made again by the same measure
 
 

@@ -22,7 +22,7 @@ from blender_addon.service.engine_process import NO_PROGRAM
 from blender_addon.service.engine_watch import EngineChoice
 from omniaudio_client.discovery import ENGINE_FAILED
 from omniaudio_client.http import EngineError
-from omniaudio_client.records import JobRequest, PathSource, SceneSource
+from omniaudio_client.records import GenerateRequest, PathSource, SceneSource
 
 PATIENCE = 60.0
 AT_ONCE = 0.2
@@ -312,7 +312,7 @@ def test_another_choice_lets_go_of_the_engine(here: Here, tmp_path: Path) -> Non
 def test_jobs_of_others_keep_it_running(here: Here, tmp_path: Path, still: Path) -> None:
     engine = here()
     client = engine.client()
-    job = client.create(JobRequest(PathSource(str(still)), model="draft", duration=0.5, steps=1000))
+    job = client.create(GenerateRequest(PathSource(str(still)), model="draft", duration=0.5, steps=1000))
     pid = pid_of(tmp_path / "engine")
     engine.stop()
     assert services(tmp_path / "engine") == [pid]
@@ -327,7 +327,7 @@ def test_a_blender_that_renders_for_nobody_is_asked_for_no_scene(here: Here) -> 
     client = engine.client()
     until(lambda: bool(client.blenders()))
     with pytest.raises(EngineError, match="No Blender is connected"):
-        client.create(JobRequest(SceneSource(1, 2)))
+        client.create(GenerateRequest(SceneSource(1, 2)))
 
 
 def test_another_machine_is_not_spoken_to_where_blender_is_offline(tmp_path: Path) -> None:

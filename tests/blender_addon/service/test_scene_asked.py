@@ -10,7 +10,7 @@ from blender_addon.core.frames import Placement
 from blender_addon.service.scene_asked import Asked, frames_asked
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
-from omniaudio_client.records import JobRequest, SceneSource
+from omniaudio_client.records import GenerateRequest, SceneSource
 from support.connected_blender import Following
 from support.running_service import Running
 
@@ -43,7 +43,7 @@ def client(service: Running) -> Iterator[Client]:
 @pytest.fixture
 def asked(client: Client) -> Iterator[Asked]:
     """A job for a scene."""
-    request = Asked(client, client.create(JobRequest(SceneSource())))
+    request = Asked(client, client.create(GenerateRequest(SceneSource())))
     yield request
     request.end()
 

@@ -19,12 +19,12 @@ from blender_addon.service.engine import Engine
 from blender_addon.service.engine_watch import EngineChoice
 from blender_addon.service.results import FOLDER
 from blender_addon.service.task import Made, Task
-from omniaudio_client.records import Job, JobRequest, ListenRequest, PathSource, SceneSource, TurnRequest
+from omniaudio_client.records import BinauralRequest, GenerateRequest, Job, PathSource, RotateRequest, SceneSource
 
 PATIENCE = 120.0
 NOWHERE = PathSource("")  # filled in by the task
-QUICK = JobRequest(NOWHERE, model="draft", duration=0.5, steps=2)
-LONG = JobRequest(NOWHERE, model="draft", duration=0.5, steps=1000)
+QUICK = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=2)
+LONG = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=1000)
 
 Here = Callable[[], Engine]
 
@@ -124,7 +124,7 @@ def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, f
     clip = folder / "Bäume 木.png"
     clip.write_bytes(still.read_bytes())
     stem = "Bäume 木 " * 20  # which is cut
-    request = JobRequest(NOWHERE, model="draft", duration=0.5, steps=2, takes=2, seed=7)
+    request = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=2, takes=2, seed=7)
     first = made(Task(engine, request, {"source": clip}, folder, stem))
     second = made(Task(engine, QUICK, {"source": clip}, folder, stem))
     assert (first.model, first.backend, len(first.takes), first.files) == ("draft", "onnxruntime", 2, ())
@@ -184,7 +184,7 @@ def test_an_engine_here_that_may_not_read_a_file_is_sent_it(
 @pytest.mark.slow
 def test_a_job_outlives_the_engine(here: Here, still: Path, tmp_path: Path) -> None:
     engine = here()
-    request = JobRequest(NOWHERE, model="draft", duration=0.5, steps=20)
+    request = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=20)
     task = Task(engine, request, {"source": still}, tmp_path, "survivor")
     until(lambda: task.state.kind == "running" and task.state.progress.fraction > 0)
     pid = json.loads((tmp_path / "engine" / "service.json").read_bytes())["pid"]
@@ -221,14 +221,14 @@ def test_an_engine_that_is_stopped_cancels_what_it_does_for_this_blender(
 
 
 def test_other_kinds_of_jobs(engine: Engine, take: Path, tmp_path: Path) -> None:
-    heard = made(Task(engine, ListenRequest(NOWHERE, yaw=90.0), {"sound": take}, tmp_path, "heard"))
+    heard = made(Task(engine, BinauralRequest(NOWHERE, yaw=90.0), {"sound": take}, tmp_path, "heard"))
     assert (heard.takes, heard.model, heard.files) == ((), None, (tmp_path / "heard_001.wav",))
     with wave.open(str(heard.files[0]), "rb") as sound:
         assert sound.getnchannels() == 2
     turns = tmp_path / "turns.json"
     turns.write_text('[{"seconds": 0, "w": 1, "x": 0, "y": 0, "z": 0}]')
     files = {"sound": take, "orientations": turns}
-    (turned,) = made(Task(engine, TurnRequest(NOWHERE, NOWHERE), files, tmp_path, "turned")).takes
+    (turned,) = made(Task(engine, RotateRequest(NOWHERE, NOWHERE), files, tmp_path, "turned")).takes
     assert turned.ambix == tmp_path / "turned_001.wav"
     assert turned.sidecar is not None
     assert turned.sidecar.parent / json.loads(turned.sidecar.read_bytes())["input"] == take
@@ -239,7 +239,7 @@ def asked_for(engine: Engine, asked: list[Job]) -> Job:
     """A job for a scene, of which the engine has told this Blender."""
     client = engine.client()
     until(lambda: bool(client.blenders()))
-    client.create(JobRequest(SceneSource(1, 12), model="draft", steps=2))
+    client.create(GenerateRequest(SceneSource(1, 12), model="draft", steps=2))
     until(lambda: bool(asked))
     return asked[0]
 

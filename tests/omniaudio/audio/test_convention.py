@@ -19,7 +19,7 @@ from omniaudio.audio.rotation import Orientation, RotationRequest, rotate_to_wor
 from omniaudio.errors import UserError
 from omniaudio.export360.direction_map_video import DirectionMapVideoRequest, write_direction_map_video
 from omniaudio.export360.spatial_video import ExportRequest, export_spatial_video
-from omniaudio.generation.inpainting import Again, open_part
+from omniaudio.generation.inpainting import Inpainting, open_part
 from omniaudio.progress import Report
 from support.wav_headers import B_FORMAT_FLOAT, B_FORMAT_PCM, chunk, form, pcm16, riff, wav
 
@@ -134,7 +134,7 @@ def test_every_tool_converts(tmp_path: Path) -> None:
     turned = rotate_to_world(RotationRequest(sound=path, output=tmp_path / "world.wav", orientations=straight), quiet)
     np.testing.assert_allclose(soundfile.read(turned.sound)[0].T, left(), atol=1e-4)
     assert declared(turned.sound) == (Convention.AMBIX, "world.json says so")
-    part = open_part(Again(sound=path, start=0, duration=0.4))
+    part = open_part(Inpainting(sound=path, start=0, duration=0.4))
     np.testing.assert_allclose(part.sound.read(0, 100), left()[:, :100], atol=1e-4)
 
 

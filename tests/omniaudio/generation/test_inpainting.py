@@ -15,15 +15,15 @@ from omniaudio.errors import UserError
 from omniaudio.generation.inpainting import (
     CONTEXT,
     FADE_SECONDS,
-    Again,
     Crop,
+    Inpainting,
     Part,
     crop,
     known_latents,
     open_part,
     splice,
 )
-from omniaudio.generation.sidecar import MadeAgain, Options, Sidecar
+from omniaudio.generation.sidecar import Inpainted, Options, Sidecar
 from support.small_pipeline import FRAMES, RATIO, config
 from support.small_pipeline import RATE as MODEL_RATE
 
@@ -100,7 +100,7 @@ def test_known_latents_are_those_of_the_take_at_their_times(
     seconds = np.arange(30 * rate) / rate
     ramp = np.stack([seconds / 40, -seconds / 40, 0 * seconds, seconds / 80])
     sound = write(tmp_path / "take.wav", ramp, rate)
-    cut = crop(open_part(Again(sound=sound, start=begin, duration=end - begin)), CONFIG)
+    cut = crop(open_part(Inpainting(sound=sound, start=begin, duration=end - begin)), CONFIG)
     held = known_latents(cut, means, CONFIG)
     np.testing.assert_array_equal(held.frames, cut.held)
     assert not held.latents[:, ~held.frames].any()
@@ -117,7 +117,7 @@ def test_known_latents_are_at_the_level_of_the_model(tmp_path: Path) -> None:
     held = []
     for gain_db in (0.0, -12.0):
         lowered = write(tmp_path / "take.wav", sound * 10 ** (gain_db / 20), MODEL_RATE)
-        part = open_part(Again(sound=lowered, start=9.0, duration=2.0, gain_db=gain_db))
+        part = open_part(Inpainting(sound=lowered, start=9.0, duration=2.0, gain_db=gain_db))
         held.append(known_latents(crop(part, CONFIG), means, CONFIG))
     np.testing.assert_array_equal(held[0].frames, held[1].frames)
     np.testing.assert_allclose(held[0].latents, held[1].latents, atol=1e-6)
@@ -201,9 +201,9 @@ def test_the_new_sound_is_turned_down_as_the_take_was(tmp_path: Path) -> None:
     np.testing.assert_array_equal(integers(sound)[:, :4000], integers(take)[:, :4000])
 
 
-def sidecar(gain_db: float, again: MadeAgain | None = None) -> Sidecar:
+def sidecar(gain_db: float, inpainting: Inpainted | None = None) -> Sidecar:
     return Sidecar(
-        model="draft", model_sha256="0" * 64, seed=1, input="clip.mp4", input_sha256="0" * 64, again=again,
+        model="draft", model_sha256="0" * 64, seed=1, input="clip.mp4", input_sha256="0" * 64, inpainting=inpainting,
         options=Options(backend="onnxruntime", steps=2, guidance=1.0, start=0, duration=2, rate=RATE),
         gain_db=gain_db, true_peak_dbtp=-1.0,
     )  # fmt: skip
@@ -211,12 +211,12 @@ def sidecar(gain_db: float, again: MadeAgain | None = None) -> Sidecar:
 
 def test_the_sidecar_beside_a_take_says_by_how_much_it_was_turned_down(tmp_path: Path) -> None:
     sound, beside = write(tmp_path / "take.wav", noise(2 * RATE)), tmp_path / "take.json"
-    wanted = Again(sound=sound, start=0.5, duration=1.0)
+    wanted = Inpainting(sound=sound, start=0.5, duration=1.0)
     assert open_part(wanted).gain_db == 0, "nothing tells it"
     sidecar(-7.25).write(beside)
     assert open_part(wanted).gain_db == -7.25
     assert open_part(wanted.model_copy(update={"gain_db": 0.0})).gain_db == 0, "who asks knows better"
-    before = MadeAgain(sound="first.wav", sound_sha256="0" * 64, start=0, duration=1, gain_db=-3.5)
+    before = Inpainted(sound="first.wav", sound_sha256="0" * 64, start=0, duration=1, gain_db=-3.5)
     sidecar(-1.5, before).write(beside)
     assert open_part(wanted).gain_db == -3.5, "the rest of a take with a new part is as loud as the take before"
     beside.write_text("[]")
@@ -226,10 +226,10 @@ def test_the_sidecar_beside_a_take_says_by_how_much_it_was_turned_down(tmp_path:
 def test_impossible_parts_are_sentences(tmp_path: Path) -> None:
     sound = write(tmp_path / "take.wav", noise(2 * RATE))
     with pytest.raises(UserError, match=r"does not lie in take\.wav, which has 2 s"):
-        open_part(Again(sound=sound, start=1.5, duration=1.0))
+        open_part(Inpainting(sound=sound, start=1.5, duration=1.0))
     with pytest.raises(UserError, match="too short to be made anew"):
-        open_part(Again(sound=sound, start=1.0, duration=0.2))
+        open_part(Inpainting(sound=sound, start=1.0, duration=0.2))
     stereo = tmp_path / "stereo.wav"
     soundfile.write(stereo, noise(RATE)[:2].T, RATE)
     with pytest.raises(UserError, match="first-order ambisonics four"):
-        open_part(Again(sound=stereo, start=0.0, duration=0.5))
+        open_part(Inpainting(sound=stereo, start=0.0, duration=0.5))

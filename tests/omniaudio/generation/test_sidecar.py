@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation import takes
-from omniaudio.generation.inpainting import Again
+from omniaudio.generation.inpainting import Inpainting
 from omniaudio.generation.sidecar import LARGEST_SIDECAR, Options, Sidecar
 
 Edit = Callable[[dict[str, Any]], None]
@@ -53,8 +53,8 @@ def at(name: str, value: object) -> Edit:
 
 def asked_for(sidecar: Sidecar) -> takes.Request:
     """The request that it gives, once its input and its sound have been found."""
-    part = sidecar.again
-    again = None if part is None else Again(sound=Path("take.wav"), start=part.start, duration=part.duration)
+    part = sidecar.inpainting
+    again = None if part is None else Inpainting(sound=Path("take.wav"), start=part.start, duration=part.duration)
     return takes.as_request(sidecar, Path("clip.mp4"), Path("a.wav"), again)
 
 
@@ -95,9 +95,9 @@ def asked_for(sidecar: Sidecar) -> takes.Request:
         ("format", "omniaudio-sidecar-2", "omniaudio-sidecar-1"),
         ("created", "yesterday", ""),
         ("unknown", 1, "not permitted"),
-        ("again", {**PART, "duration": float("inf")}, "finite"),
-        ("again", {**PART, "gain_db": -500}, "-120"),
-        ("again", {**PART, "sound": ""}, "1 character"),
+        ("inpainting", {**PART, "duration": float("inf")}, "finite"),
+        ("inpainting", {**PART, "gain_db": -500}, "-120"),
+        ("inpainting", {**PART, "sound": ""}, "1 character"),
     ],
 )
 def test_a_value_that_cannot_be_asked_for_is_refused_when_it_is_read(
@@ -122,8 +122,8 @@ def test_a_value_that_cannot_be_asked_for_is_refused_when_it_is_read(
         at("take", 2),
         at("model", "folder/of/a model"),
         at("versions", {}),
-        at("again", PART),
-        lambda content: content.update(again=PART) or content["options"].update(rate=768_000),
+        at("inpainting", PART),
+        lambda content: content.update(inpainting=PART) or content["options"].update(rate=768_000),
     ],
 )
 def test_every_value_within_the_limits_can_be_asked_for(tmp_path: Path, edit: Edit) -> None:
@@ -158,7 +158,7 @@ def test_an_editor_may_add_a_mark_of_utf8(tmp_path: Path) -> None:
     assert Sidecar.read(tmp_path / "a.json").seed == 3
 
 
-FIELDS = [*VALID, *(f"options.{name}" for name in VALID["options"]), *(f"again.{name}" for name in PART)]
+FIELDS = [*VALID, *(f"options.{name}" for name in VALID["options"]), *(f"inpainting.{name}" for name in PART)]
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("/dev/zero")
 ANYTHING = SIMPLE | st.lists(SIMPLE, max_size=2) | st.dictionaries(st.text(max_size=2), SIMPLE, max_size=2)
 
@@ -169,7 +169,7 @@ def test_any_edit_can_be_asked_for_or_is_refused(tmp_path: Path, name: str, valu
     *folder, last = name.split(".")
 
     def edit(content: dict[str, Any]) -> None:
-        content["again"] = dict(PART)
+        content["inpainting"] = dict(PART)
         place = content[folder[0]] if folder else content
         place[last] = value
         if deleted:

@@ -17,7 +17,7 @@ from omniaudio.errors import ExitCode
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
-from omniaudio_client.records import Again, JobRequest, MediaSource, PathSource
+from omniaudio_client.records import GenerateRequest, Inpainting, MediaSource, PathSource
 from support.command_line import Outcome, omniaudio
 from support.running_service import Running
 
@@ -125,8 +125,8 @@ def test_a_part_that_is_made_again_is_the_same(
     assert (here / "part.wav").read_bytes() == (there / "part.wav").read_bytes()
     mine, its = (json.loads((folder / "part.json").read_text()) for folder in (here, there))
     assert its | {"created": None} == mine | {"created": None}
-    assert its["again"]["gain_db"] == -9.5, "though the take's sidecar is not sent"
-    assert (there / its["again"]["sound"]).resolve() == take.resolve()
+    assert its["inpainting"]["gain_db"] == -9.5, "though the take's sidecar is not sent"
+    assert (there / its["inpainting"]["sound"]).resolve() == take.resolve()
     assert uploads(engine) == before, "nothing of it is kept"
 
 
@@ -150,13 +150,13 @@ def test_what_a_guard_took_of_a_take_is_read_beside_it_or_told(  # noqa: PLR0917
     turned_down(take, -9.5)
     client = find(engine.folder)
     sound = MediaSource(client.upload(take).id) if sent else PathSource(str(take))
-    wanted = JobRequest(
+    wanted = GenerateRequest(
         PathSource(str(panorama)), model="draft", steps=2, preview=False, map=False,
-        again=Again(sound, 0.25, 0.5, asked),
+        inpainting=Inpainting(sound, 0.25, 0.5, asked),
     )  # fmt: skip
     *_, done = client.events(client.create(wanted).id)
     assert done.result is not None, done.error
-    assert Sidecar.read(Path(done.result.takes[0].sidecar.path)).again.gain_db == taken
+    assert Sidecar.read(Path(done.result.takes[0].sidecar.path)).inpainting.gain_db == taken
     client.remove(done.id)
     if isinstance(sound, MediaSource):
         client.remove_upload(sound.media)

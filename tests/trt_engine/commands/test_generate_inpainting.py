@@ -12,7 +12,7 @@ import soundfile
 
 from omniaudio.errors import ExitCode
 from omniaudio.generation import takes
-from omniaudio.generation.inpainting import FADE_SECONDS, Again
+from omniaudio.generation.inpainting import FADE_SECONDS, Inpainting
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
@@ -52,7 +52,7 @@ def level(sound: Array) -> float:
     return float(10 * np.log10(np.mean(sound[0].astype(float) ** 2) + 1e-9))
 
 
-def assert_made_again(take: Path, made: Path, start: float, end: float) -> None:
+def assert_inpainted(take: Path, made: Path, start: float, end: float) -> None:
     """It is the take outside of the part, another sound inside, and continuous where the two meet."""
     (old, rate), (new, its_rate) = integers(take), integers(made)
     begin, finish = round(start * rate), round(end * rate)
@@ -85,12 +85,12 @@ def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
     words = (VENICE, "-o", out, "--inpaint", take, "--range", "4:7", "--seed", "5", "--backend", backend, "--json")
     outcome = run(*words)
     assert outcome.code == 0, outcome.err
-    assert_made_again(take, out, 4.0, 7.0)
+    assert_inpainted(take, out, 4.0, 7.0)
     preview, rate = soundfile.read(tmp_path / "out.preview.wav")
     assert (preview.shape, rate) == ((480_000, 2), 48_000)
     sidecar = json.loads((tmp_path / "out.json").read_text())
-    assert (sidecar["again"]["start"], sidecar["again"]["duration"]) == (4.0, 3.0)
-    assert (tmp_path / sidecar["again"]["sound"]).resolve() == take.resolve()
+    assert (sidecar["inpainting"]["start"], sidecar["inpainting"]["duration"]) == (4.0, 3.0)
+    assert (tmp_path / sidecar["inpainting"]["sound"]).resolve() == take.resolve()
     events = [json.loads(line) for line in outcome.out.splitlines()]
     assert {"sampling", "decoding"} <= {event.get("stage") for event in events}
 
@@ -114,7 +114,7 @@ def test_a_part_may_lie_anywhere_and_has_takes(run: Run, take: Path, tmp_path: P
     assert outcome.code == 0, outcome.err
     variants = out, tmp_path / "out.take2.wav"
     for variant in variants:
-        assert_made_again(take, variant, start, end)
+        assert_inpainted(take, variant, start, end)
     assert variants[0].read_bytes() != variants[1].read_bytes()
     repeated = run("--reproduce", tmp_path / "out.take2.json", "-o", tmp_path / "repeated.wav", "--no-preview")
     assert repeated.code == 0, repeated.err
@@ -128,7 +128,7 @@ def test_footage_by_the_start_that_the_take_was_made_with(run: Run, shared: Path
     assert run(clip, "-o", whole, "--start", "20", "--duration", "8", "--steps", "6", "--no-preview").code == 0
     words = (clip, "--range", "2:5", "--steps", "6", "--no-preview", "--inpaint")
     assert run(*words, whole, "-o", tmp_path / "part.wav").code == 0
-    assert_made_again(whole, tmp_path / "part.wav", 2.0, 5.0)
+    assert_inpainted(whole, tmp_path / "part.wav", 2.0, 5.0)
     assert json.loads((tmp_path / "part.json").read_text())["options"]["start"] == 20
     bare = shutil.copy(whole, tmp_path / "bare.wav")
     assert run(*words, bare, "--start", "20", "-o", tmp_path / "same.wav").code == 0
@@ -148,7 +148,7 @@ def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: 
     levels = {}
     for name, source in (("as_made", take), ("turned_down", lowered)):
         assert run(VENICE, "-o", tmp_path / f"{name}.wav", "--inpaint", source, *words).code == 0
-        assert_made_again(source, tmp_path / f"{name}.wav", 4.0, 7.0)
+        assert_inpainted(source, tmp_path / f"{name}.wav", 4.0, 7.0)
         levels[name] = level(integers(tmp_path / f"{name}.wav")[0][:, round(4.1 * rate) : round(6.9 * rate)])
     assert levels["turned_down"] - levels["as_made"] == pytest.approx(gain_db, abs=0.5)
 
@@ -178,7 +178,7 @@ def test_only_what_is_near_is_looked_at_and_sampled(
     monkeypatch.setattr(type(stages), "sample", watched)
     wanted = takes.Request(
         input=panorama, output=tmp_path / "out.wav", steps=2, preview=False, map=False, force=True,
-        again=Again(sound=long, start=100.0, duration=0.4 * stages.config.duration),
+        inpainting=Inpainting(sound=long, start=100.0, duration=0.4 * stages.config.duration),
     )  # fmt: skip
     takes.generate(wanted, stages, lambda report: None)
     assert [len(plan.windows) for plan in windows] == [1]

@@ -21,14 +21,14 @@ from omniaudio.model_zoo import registry
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import (
-    DeliverRequest,
+    BinauralRequest,
+    ExportRequest,
+    GenerateRequest,
     Job,
-    JobRequest,
-    ListenRequest,
     MapRequest,
     MediaSource,
     PathSource,
-    TurnRequest,
+    RotateRequest,
 )
 from support.client_errors import broken
 from support.running_service import Running
@@ -74,7 +74,7 @@ def made(client: Client, job: Job) -> Job:
 
 
 def test_listening(client: Client, sound: Path, tmp_path: Path) -> None:
-    job = made(client, client.create(ListenRequest(PathSource(str(sound)), yaw=90, pitch=10, roll=-5)))
+    job = made(client, client.create(BinauralRequest(PathSource(str(sound)), yaw=90, pitch=10, roll=-5)))
     assert job.result is not None
     assert job.result.takes == ()
     (file,) = job.result.files
@@ -91,7 +91,7 @@ def test_a_sound_that_declares_furse_malham_is_converted(client: Client, sound: 
     soundfile.write(declared, fuma.T, rate, subtype="PCM_24", format="WAV")
     heard = []
     for source in (PathSource(str(sound)), MediaSource(client.upload(declared).id)):
-        job = made(client, client.create(ListenRequest(source)))
+        job = made(client, client.create(BinauralRequest(source)))
         assert job.result is not None
         assert job.result.converted_from == ("fuma" if isinstance(source, MediaSource) else None)
         client.download(job.id, job.result.files[0], tmp_path / "heard.wav")
@@ -101,7 +101,7 @@ def test_a_sound_that_declares_furse_malham_is_converted(client: Client, sound: 
 
 def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp_path: Path) -> None:
     sources = [MediaSource(client.upload(path).id) for path in (sound, orientations)]
-    job = made(client, client.create(TurnRequest(*sources, name="turned")))
+    job = made(client, client.create(RotateRequest(*sources, name="turned")))
     assert job.result is not None
     (take,) = job.result.takes
     assert (take.seed, take.take, take.map, take.rate, take.samples) == (None, 1, None, RATE, 2 * RATE)
@@ -118,7 +118,7 @@ def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp
 @pytest.mark.parametrize("codec", list(Codec))
 def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path, codec: Codec) -> None:
     suffix = ".mov" if codec is Codec.PCM else ".mp4"
-    request = DeliverRequest(PathSource(str(sound)), PathSource(str(panorama)), codec=codec.value)
+    request = ExportRequest(PathSource(str(sound)), PathSource(str(panorama)), codec=codec.value)
     job = made(client, client.create(request))
     assert job.result is not None
     (file,) = job.result.files
@@ -157,9 +157,9 @@ def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> 
 
 @pytest.mark.slow
 def test_a_preview_does_not_wait_for_a_generation(client: Client, sound: Path, panorama: Path) -> None:
-    long = client.create(JobRequest(PathSource(str(panorama)), **{**QUICK, "duration": 20, "steps": 1000}))
+    long = client.create(GenerateRequest(PathSource(str(panorama)), **{**QUICK, "duration": 20, "steps": 1000}))
     next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")
-    made(client, client.create(ListenRequest(PathSource(str(sound)))))
+    made(client, client.create(BinauralRequest(PathSource(str(sound)))))
     assert client.job(long.id).state == "running"
     assert [worker.state for worker in client.workers()] == ["busy", "idle"]
     client.cancel(long.id)
@@ -184,28 +184,28 @@ def test_what_is_wrong_is_a_sentence(client: Client, sound: Path, panorama: Path
     backwards.write_text(json.dumps([{"seconds": 1, **one}, {"seconds": 0, **one}]))
     wrong = PathSource(str(text))
     for request, words in (
-        (ListenRequest(wrong), "text.wav"),
+        (BinauralRequest(wrong), "text.wav"),
         (MapRequest(wrong, picture), "text.wav"),
-        (DeliverRequest(PathSource(str(sound)), wrong), "text.wav"),
-        (TurnRequest(PathSource(str(sound)), wrong), "text.wav"),
-        (TurnRequest(PathSource(str(sound)), PathSource(str(backwards))), "backwards.json"),
+        (ExportRequest(PathSource(str(sound)), wrong), "text.wav"),
+        (RotateRequest(PathSource(str(sound)), wrong), "text.wav"),
+        (RotateRequest(PathSource(str(sound)), PathSource(str(backwards))), "backwards.json"),
     ):
         failed = client.wait(client.create(request).id)
         assert failed.error is not None, request
         assert failed.error.code == "source", failed.error
         assert words in failed.error.sentence
-    broken("source", lambda: client.create(ListenRequest(PathSource("/etc/passwd"))))
-    broken("source", lambda: client.create(TurnRequest(PathSource(str(sound)), PathSource("/etc/passwd"))))
-    assert "body.codec" in broken("invalid", lambda: client.create(DeliverRequest(picture, picture, codec="mp3")))
-    assert "body.yaw" in broken("invalid", lambda: client.create(ListenRequest(picture, yaw=1000)))
+    broken("source", lambda: client.create(BinauralRequest(PathSource("/etc/passwd"))))
+    broken("source", lambda: client.create(RotateRequest(PathSource(str(sound)), PathSource("/etc/passwd"))))
+    assert "body.codec" in broken("invalid", lambda: client.create(ExportRequest(picture, picture, codec="mp3")))
+    assert "body.yaw" in broken("invalid", lambda: client.create(BinauralRequest(picture, yaw=1000)))
 
 
 def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
     picture = PathSource(str(cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))))
     sound = PathSource(str(write_sound(tmp_path / "foa.wav", 5)))
     for request in (
-        DeliverRequest(sound, picture, codec="aac", force=True),
-        JobRequest(picture, force=True, map=False, preview=False, steps=1),
+        ExportRequest(sound, picture, codec="aac", force=True),
+        GenerateRequest(picture, force=True, map=False, preview=False, steps=1),
     ):
         failed = client.wait(client.create(request).id)
         assert failed.error is not None

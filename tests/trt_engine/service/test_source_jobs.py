@@ -15,7 +15,7 @@ from omniaudio.recognition.recognise import recognise
 from omniaudio.video.clip import Clip
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
-from omniaudio_client.records import Again, InspectRequest, Job, JobRequest, MediaSource, PathSource
+from omniaudio_client.records import GenerateRequest, Inpainting, InspectRequest, Job, MediaSource, PathSource
 from support.client_errors import broken
 from support.running_service import Running
 from support.videos import cut_off, write_noise
@@ -35,7 +35,7 @@ def sources(*azimuths: float, bed: str | None = None, **more: Any) -> dict[str, 
     return {"version": 1, "seconds": 1, "sources": dogs, "bed": None if bed is None else {"kind": bed}}
 
 
-def done(client: Client, request: JobRequest | InspectRequest) -> Job:
+def done(client: Client, request: GenerateRequest | InspectRequest) -> Job:
     job = client.wait(client.create(request).id)
     assert job.state == "done", job.error
     assert job.result is not None
@@ -60,7 +60,7 @@ def test_what_is_found_is_what_the_engine_finds(client: Client, still: Path) -> 
 
 def test_a_recognition_does_not_wait_for_a_generation(client: Client, still: Path) -> None:
     long = client.create(
-        JobRequest(PathSource(str(still)), **{**QUICK, "duration": 20.0, "steps": 1000, "variation": 1.0})
+        GenerateRequest(PathSource(str(still)), **{**QUICK, "duration": 20.0, "steps": 1000, "variation": 1.0})
     )
     next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")
     done(client, InspectRequest(PathSource(str(still))))
@@ -106,7 +106,9 @@ def test_what_cannot_be_inspected_is_a_sentence(client: Client, still: Path, tmp
 def test_sources_order_and_stems(client: Client, still: Path, tmp_path: Path) -> None:
     """What is found is edited, and the generation does as it says; each stem is a file, and all of them the take."""
     media = MediaSource(client.upload(still).id)
-    wish = JobRequest(media, sources=sources(90, -90, bed="rain"), order=2, stems=True, takes=2, variation=0.3, **QUICK)
+    wish = GenerateRequest(
+        media, sources=sources(90, -90, bed="rain"), order=2, stems=True, takes=2, variation=0.3, **QUICK
+    )
     result = done(client, wish).result
     assert result is not None
     first, second = result.takes
@@ -130,14 +132,14 @@ def test_sources_order_and_stems(client: Client, still: Path, tmp_path: Path) ->
 def test_a_muted_source_has_no_stem(client: Client, still: Path) -> None:
     wanted = sources(90, bed="rain")
     wanted["sources"].append({**wanted["sources"][0], "mute": True})
-    result = done(client, JobRequest(PathSource(str(still)), sources=wanted, stems=True, **QUICK)).result
+    result = done(client, GenerateRequest(PathSource(str(still)), sources=wanted, stems=True, **QUICK)).result
     assert result is not None
     assert len(result.takes[0].stems) == 2
 
 
 def test_without_sources_they_are_recognised(client: Client, still: Path) -> None:
     found = done(client, InspectRequest(PathSource(str(still)), duration=10.0)).result
-    result = done(client, JobRequest(PathSource(str(still)), **QUICK)).result
+    result = done(client, GenerateRequest(PathSource(str(still)), **QUICK)).result
     assert found is not None
     assert found.sources is not None
     assert result is not None
@@ -170,7 +172,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changed", "words"), BAD)
 def test_bad_sources_are_named_entry_by_entry(client: Client, still: Path, changed: dict[str, Any], words: str) -> None:
     wanted = {**sources(), **changed}
-    sentence = broken("invalid", lambda: client.create(JobRequest(PathSource(str(still)), sources=wanted, **QUICK)))
+    sentence = broken(
+        "invalid", lambda: client.create(GenerateRequest(PathSource(str(still)), sources=wanted, **QUICK))
+    )
     assert words in sentence
     assert sentence.startswith("Correct body.sources (")
     assert len(sentence) < 1500
@@ -178,17 +182,19 @@ def test_bad_sources_are_named_entry_by_entry(client: Client, still: Path, chang
 
 def test_other_bad_wishes(client: Client, still: Path) -> None:
     clip = PathSource(str(still))
-    assert "body.order" in broken("invalid", lambda: client.create(JobRequest(clip, order=4)))
-    assert "body.variation" in broken("invalid", lambda: client.create(JobRequest(clip, variation=1.5)))
-    again = Again(clip, 0.0, 1.0)
+    assert "body.order" in broken("invalid", lambda: client.create(GenerateRequest(clip, order=4)))
+    assert "body.variation" in broken("invalid", lambda: client.create(GenerateRequest(clip, variation=1.5)))
+    inpainting = Inpainting(clip, 0.0, 1.0)
     for more in ({"stems": True}, {"order": 3}):
-        sentence = broken("invalid", lambda more=more: client.create(JobRequest(clip, again=again, **more)))
+        sentence = broken(
+            "invalid", lambda more=more: client.create(GenerateRequest(clip, inpainting=inpainting, **more))
+        )
         assert "no stems" in sentence
 
 
 def test_the_same_request_again_is_the_same_job(client: Client, still: Path, tmp_path: Path) -> None:
     """Also by two at once, and with what the service fills in."""
-    request = JobRequest(
+    request = GenerateRequest(
         PathSource(str(still)), request_id=tmp_path.name, sources=sources(10, bed="sea_waves"), **QUICK
     )
     ids: list[str] = []

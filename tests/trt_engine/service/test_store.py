@@ -160,7 +160,7 @@ def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path
 
 def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
     """As a service has left them that knew generations of one clip alone."""
-    wanted = request(CLIP, request_id="old").model_dump(exclude={"kind", "again"})
+    wanted = request(CLIP, request_id="old").model_dump(exclude={"kind", "inpainting"})
     with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
         database.executescript(f"BEGIN; {store_module._VERSIONS[0]} PRAGMA user_version=1; COMMIT;")
         database.execute(
@@ -177,7 +177,9 @@ def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
 
 
 def test_each_lane_has_its_jobs(store: Store) -> None:
-    sound, _ = store.create(BinauralRequest(sound=PathSource(path="/a.wav"), kind="listen"), {"sound": Path("/a.wav")})
+    sound, _ = store.create(
+        BinauralRequest(sound=PathSource(path="/a.wav"), kind="binaural"), {"sound": Path("/a.wav")}
+    )
     wanted = request(CLIP).model_copy(update={"source": SceneSource(frame_start=1, frame_end=None)})
     scene, _ = store.create(wanted, {}, "blender")
     clip, _ = store.create(request(CLIP), FILES)

@@ -53,6 +53,22 @@ ALTER TABLE jobs ADD COLUMN picture TEXT;
 DROP INDEX jobs_by_state;
 CREATE INDEX jobs_by_state ON jobs (state, lane, place);
 """,
+    """
+UPDATE jobs SET request = json_set(request, '$.kind', CASE json_extract(request, '$.kind')
+    WHEN 'listen' THEN 'binaural' WHEN 'turn' THEN 'rotate' ELSE 'export' END)
+    WHERE json_extract(request, '$.kind') IN ('listen', 'turn', 'deliver');
+UPDATE jobs SET request = json_set(
+        json_remove(request, '$.again'), '$.inpainting', json_extract(request, '$.again')
+    ) WHERE json_type(request, '$.again') = 'object';
+UPDATE jobs SET request = json_remove(request, '$.again');
+UPDATE jobs SET files = json_set(
+        json_remove(files, '$."again.sound"'), '$."inpainting.sound"', json_extract(files, '$."again.sound"')
+    ) WHERE json_type(files, '$."again.sound"') IS NOT NULL;
+UPDATE jobs SET result = json_remove(result, '$.sources') WHERE json_type(result, '$.sources') = 'null';
+UPDATE jobs SET error = json_set(
+        json_remove(error, '$.sentence'), '$.message', json_extract(error, '$.sentence')
+    ) WHERE error IS NOT NULL;
+""",
 )
 """What makes the tables of a version from those of the one before."""
 SCHEMA = len(_VERSIONS)

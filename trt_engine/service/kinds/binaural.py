@@ -29,7 +29,7 @@ class BinauralRequest(Request):
 
         sound = attempt.files["sound"]
         output = attempt.output(self.name, "sound", ".headphones", ".wav")
-        made = listen(
-            Listen(sound=sound, output=output, yaw=self.yaw, pitch=self.pitch, roll=self.roll), attempt.report
-        )
+        angles = {"yaw": self.yaw, "pitch": self.pitch, "roll": self.roll}
+        wanted = binaural.BinauralRequest(sound=sound, output=output, **angles)
+        made = binaural.write_binaural(wanted, attempt.report)
         return Result(files=(attempt.made(made),), converted_from=converted_from(sound))
