@@ -22,12 +22,12 @@ def default_engine(flavour: Flavour) -> tuple[bool, str]:
     can tell.
 
     Returns:
-        Whether it loads, and a sentence that says so, or how far it came.
+        Whether it loads, and a message that says so, or how far it came.
     """
     try:
         trt = library(flavour)
     except UserError as error:
-        return False, error.sentence
+        return False, error.message
     version = f"{flavour.label} {trt.__version__}"
     log = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(log)

@@ -43,7 +43,7 @@ def main() -> None:
     try:
         application()()
     except UserError as error:
-        print(error.sentence, file=sys.stderr)
+        print(error.message, file=sys.stderr)
         sys.exit(error.code)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

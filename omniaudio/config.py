@@ -341,7 +341,7 @@ class ModelConfig(BaseModel):
 
 
 def parse_config(data: Any, name: str) -> ModelConfig:
-    """Makes a `ModelConfig` of parsed JSON; `name` is what the sentence of a `UserError` calls it."""
+    """Makes a `ModelConfig` of parsed JSON; `name` is what the message of a `UserError` calls it."""
     try:
         return ModelConfig.model_validate(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What goes wrong in a way that a person can mend: one sentence each, and an exit code for scripts."""
+"""What goes wrong in a way that a person can mend: one message each, and an exit code for scripts."""
 
 from enum import IntEnum
 from unicodedata import category
@@ -21,12 +21,12 @@ class ExitCode(IntEnum):
 
 
 class UserError(Exception):
-    """An error that its reader can mend. `sentence` says what is wrong and what to do; no trace is shown."""
+    """An error that its reader can mend. `message` says what is wrong and what to do; no trace is shown."""
 
-    def __init__(self, sentence: str, code: ExitCode = ExitCode.FAILED) -> None:
-        """Names in `sentence` need not be printable: see `printable`."""
-        self.sentence = printable(sentence)
-        super().__init__(self.sentence)
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
+        """Names in `message` need not be printable: see `printable`."""
+        self.message = printable(message)
+        super().__init__(self.message)
         self.code = code
 
 
@@ -47,7 +47,7 @@ def _escaped(character: str) -> str:
 
 
 def installation(*extras: str) -> str:
-    """What installs the project with extras of pyproject.toml into this environment, to stand in a sentence. It is in
+    """What installs the project with extras of pyproject.toml into this environment, to stand in a message. It is in
     no package index, so its own name would not be found there."""
     what = f"'.[{','.join(extras)}]'" if extras else "."
     return f"`pip install {what}` in OmniAudio's folder"

@@ -28,8 +28,8 @@ def refusals(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        sentence = f"{path} cannot be written ({reason}): choose another place, or make room there."
-        raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
+        message = f"{path} cannot be written ({reason}): choose another place, or make room there."
+        raise UserError(message, ExitCode.NOT_WRITABLE) from error
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def together(folder: Path) -> Iterator[Path]:
             try:
                 yield hidden
             except UserError as error:
-                raise UserError(error.sentence.replace(name, str(folder)), error.code) from error
+                raise UserError(error.message.replace(name, str(folder)), error.code) from error
             # The sidecar goes last: where it lies, the take is whole.
             for file in sorted(hidden.iterdir(), key=lambda path: path.suffix == ".json"):
                 os.replace(file, folder / file.name)

@@ -30,5 +30,5 @@ def check_output(output: Path, suffix: str, *inputs: Path) -> None:
         with suppress(FileNotFoundError):
             (folder / f".{output.stem}{_ADDED}{suffix}").lstat()  # raises where the name would be too long
     except OSError as error:
-        sentence = f"{output} cannot be written ({error.strerror}): choose another place with -o."
-        raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
+        message = f"{output} cannot be written ({error.strerror}): choose another place with -o."
+        raise UserError(message, ExitCode.NOT_WRITABLE) from error

@@ -29,16 +29,16 @@ def check_name(path: Path, code: ExitCode = ExitCode.NO_INPUT) -> Path:
     except OSError as error:
         # Windows says EINVAL of characters that no name can have.
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
-            sentence = f"{shown} cannot be looked up ({error.strerror}): name another path."
-            raise UserError(sentence, code) from error
+            message = f"{shown} cannot be looked up ({error.strerror}): name another path."
+            raise UserError(message, code) from error
     except ValueError as error:  # a NUL
         raise UserError(f"{shown} cannot be looked up ({error}): name another path.", code) from error
     try:
         for whole in (path, path.resolve()):
             os.fspath(whole).encode()
     except UnicodeEncodeError as error:
-        sentence = f"{shown} has a name, or lies in a folder with one, that is not UTF-8: rename it."
-        raise UserError(sentence, code) from error
+        message = f"{shown} has a name, or lies in a folder with one, that is not UTF-8: rename it."
+        raise UserError(message, code) from error
     return path
 
 
@@ -57,8 +57,8 @@ def check_readable(path: Path, wanted: str) -> None:
     except FileNotFoundError:
         raise UserError(f"There is no file {path}; check the path.", ExitCode.NO_INPUT) from None
     except OSError as error:
-        sentence = f"{path} cannot be read ({error.strerror}); check the path."
-        raise UserError(sentence, ExitCode.NO_INPUT) from error
+        message = f"{path} cannot be read ({error.strerror}); check the path."
+        raise UserError(message, ExitCode.NO_INPUT) from error
     if stat.S_ISDIR(mode):
         raise UserError(f"{path} is a folder: name {wanted}.", ExitCode.NO_INPUT)
     if not os.access(path, os.R_OK):

@@ -1,6 +1,6 @@
 """The client of the service: jobs, their events, uploads and downloads, over HTTP.
 
-Every error is an `EngineError` with one sentence that says what to do. A client speaks to the address that it is given
+Every error is an `EngineError` with one message that says what to do. A client speaks to the address that it is given
 and to no other. `discovery.find` gives the client of the service that runs on this machine. Standard library only.
 
 >>> client = find()
@@ -170,9 +170,9 @@ class Client:
         )
         return job
 
-    def refuse(self, job_id: str, sentence: str) -> Job:
-        """Say why a Blender does not render for a job, which fails with the sentence."""
-        job: Job = self._transport.call(Job, "POST", resource("jobs", job_id, "refuse"), asdict(Refusal(sentence)))
+    def refuse(self, job_id: str, message: str) -> Job:
+        """Say why a Blender does not render for a job, which fails with the message."""
+        job: Job = self._transport.call(Job, "POST", resource("jobs", job_id, "refuse"), asdict(Refusal(message)))
         return job
 
     def wait(self, job_id: str, patience: float = PATIENCE_SECONDS) -> Job:

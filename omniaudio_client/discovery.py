@@ -63,8 +63,8 @@ def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
         url = json.loads((folder / ADDRESS).read_bytes())["url"]
         token = (folder / TOKEN).read_text("ascii").strip() if (folder / TOKEN).exists() else None
     except FileNotFoundError as error:
-        sentence = "No service runs on this machine: start one with `omniaudio serve`, or name its address."
-        raise EngineError(UNREACHABLE, sentence) from error
+        message = "No service runs on this machine: start one with `omniaudio serve`, or name its address."
+        raise EngineError(UNREACHABLE, message) from error
     except OSError as error:
         raise EngineError(FILE, f"{error.filename} cannot be read ({error.strerror}): mend its permissions.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -215,7 +215,7 @@ class ServiceProcess:
         raise EngineError(
             ENGINE_FAILED,
             f"The OmniAudio engine does not answer after {START_SECONDS:.0f} s: look at its log {log_of(self._folder)}."
-            f" {silence.sentence}".rstrip(),
+            f" {silence.message}".rstrip(),
         )
 
     def epitaph(self) -> EngineError:

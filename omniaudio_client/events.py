@@ -36,7 +36,7 @@ def follow(
         transport: the service.
         address: the stream's.
         patience: seconds that the service may be away.
-        what: happens when it is started again, for a sentence.
+        what: happens when it is started again, for a message.
         line: what may be closed meanwhile.
         end: the job whose end is known, where the service says that there is no news.
     """

@@ -36,12 +36,12 @@ T = TypeVar("T")
 
 
 class EngineError(Exception):
-    """What went wrong: `sentence` says what to do, `code` is for programs."""
+    """What went wrong: `message` says what to do, `code` is for programs."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
         self.code = code
-        self.sentence = sentence
+        self.message = message
 
 
 class Transport:
@@ -57,7 +57,7 @@ class Transport:
             self.host, port = parts.hostname or "", parts.port
         except ValueError:
             parts, self.host, port = urlsplit(""), "", None
-        # Anything else would be left out silently, a password even be shown in sentences.
+        # Anything else would be left out silently, a password even be shown in messages.
         bare = not (parts.username or parts.password or parts.path.strip("/") or parts.query or parts.fragment)
         if parts.scheme not in ("http", "https") or not self.host.isascii() or not self.host or not bare:
             raise EngineError(FOREIGN, f"{url!r} is no address of a service: name one like http://127.0.0.1:4360.")
@@ -145,14 +145,14 @@ class Transport:
                 raise self._refusal(response)
             yield response
         except TimeoutError as error:
-            sentence = f"The service at {self.url} did not answer within {seconds:g} s: look whether it still works."
-            raise EngineError(TIMEOUT, sentence) from error
+            message = f"The service at {self.url} did not answer within {seconds:g} s: look whether it still works."
+            raise EngineError(TIMEOUT, message) from error
         except ConnectionRefusedError as error:
-            sentence = f"No service answers at {self.url}: start it with `omniaudio serve`, or name its right address."
-            raise EngineError(UNREACHABLE, sentence) from error
+            message = f"No service answers at {self.url}: start it with `omniaudio serve`, or name its right address."
+            raise EngineError(UNREACHABLE, message) from error
         except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
-            sentence = f"The connection to the service at {self.url} broke off: look whether it still runs."
-            raise EngineError(UNREACHABLE, sentence) from error
+            message = f"The connection to the service at {self.url} broke off: look whether it still runs."
+            raise EngineError(UNREACHABLE, message) from error
         except (http.client.HTTPException, UnicodeError) as error:
             raise self.foreign() from error
         except OSError as error:
@@ -172,7 +172,7 @@ class Transport:
             return EngineError(FOREIGN, f"{self.url} leads on to {where}: name the service's own address.")
         try:
             told = json.loads(self.content(response))["error"]
-            return EngineError(str(told["code"]), str(told["sentence"]))
+            return EngineError(str(told["code"]), str(told["message"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
         if response.status in (http.HTTPStatus.BAD_GATEWAY, http.HTTPStatus.SERVICE_UNAVAILABLE):

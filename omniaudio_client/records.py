@@ -15,10 +15,10 @@ SERVICE = "omniaudio"
 
 @dataclass(frozen=True)
 class Error:
-    """Why a job failed, in a sentence that says what to do."""
+    """Why a job failed, in a message that says what to do."""
 
     code: str
-    sentence: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class BinauralRequest:
 
 @dataclass(frozen=True)
 class RotateRequest:
-    """A sound that is wanted in the world's axes, which a turning camera took in its own; `orientations` is a JSON file
-    as `omniaudio rotate` reads it: how the camera was turned when."""
+    """A world-locked sound that is wanted of a head-locked one; `orientations` is a JSON file as `omniaudio rotate`
+    reads it: the camera's orientations by time."""
 
     sound: PathSource | MediaSource
     orientations: PathSource | MediaSource
@@ -133,8 +133,8 @@ class RotateRequest:
 
 @dataclass(frozen=True)
 class MapRequest:
-    """A direction map that is wanted as a video: where a sound comes from, drawn over its panorama. The sound begins at `picture_start`
-    seconds of the picture."""
+    """A direction map that is wanted as a video: where a sound comes from, drawn over its panorama. The sound begins at
+    `picture_start` seconds of the picture."""
 
     sound: PathSource | MediaSource
     picture: PathSource | MediaSource
@@ -261,9 +261,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a Blender does not render for a job, in a sentence that says what to do."""
+    """Why a Blender does not render for a job, in a message that says what to do."""
 
-    sentence: str
+    message: str
 
 
 @dataclass(frozen=True)

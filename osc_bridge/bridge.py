@@ -116,7 +116,7 @@ class Bridge:
             verb, request = parse(message)
             self._verbs[verb](request, peer)
         except RefusedError as refused:
-            self._send(peer, "fail", refused.request_id, refused.code, refused.sentence)
+            self._send(peer, "fail", refused.request_id, refused.code, refused.message)
         except Exception:
             _log.exception("%s could not be handled.", message.address)
             self._send(peer, "fail", asked_about(message), *_INTERNAL)
@@ -124,27 +124,27 @@ class Bridge:
     def _job(self, request: Job, peer: Peer) -> None:
         given = request.options.secret or ""
         if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
-            sentence = "The bridge needs its secret: put it into the options as “secret”."
-            raise RefusedError("unauthorized", sentence, request.request_id)
+            message = "The bridge needs its secret: put it into the options as “secret”."
+            raise RefusedError("unauthorized", message, request.request_id)
         mark = fingerprint(request)
         known = self._find(request.request_id)
         if known is not None and known.fingerprint != mark:
-            sentence = f"{request.request_id} is the id of another request: choose a new one."
-            raise RefusedError("conflict", sentence, request.request_id)
+            message = f"{request.request_id} is the id of another request: choose a new one."
+            raise RefusedError("conflict", message, request.request_id)
         if known is not None and not _never_begun(known):
             self._tell(self._answered_at(known, peer), peer)
             return
         if len(self._open) >= MOST_OPEN:
-            sentence = f"{MOST_OPEN} requests are waiting: ask again when some are done."
-            raise RefusedError("queue_full", sentence, request.request_id)
+            message = f"{MOST_OPEN} requests are waiting: ask again when some are done."
+            raise RefusedError("queue_full", message, request.request_id)
         video = "" if isinstance(request, GenerateScene) else request.video
         verb = next(verb for verb, form in JOBS.items() if form is type(request))
         entry = Entry(request.request_id, mark, video, request.options, peer.host, peer.port, verb=verb)
         try:
             self._ledger.put(entry)
         except sqlite3.Error as error:
-            sentence = f"The bridge cannot write its ledger ({error}): make room on its disk, then ask again."
-            raise RefusedError("ledger", sentence, request.request_id) from error
+            message = f"The bridge cannot write its ledger ({error}): make room on its disk, then ask again."
+            raise RefusedError("ledger", message, request.request_id) from error
         self._hush(entry.request_id)  # the end of the attempt before
         self._open[entry.request_id], self._peers[entry.request_id] = entry, peer
         self._spawn(self._submit(entry))
@@ -193,7 +193,7 @@ class Bridge:
         try:
             job = await self._in_thread(self._engine.submit, entry)
         except RefusedError as refused:
-            self._fail(entry, refused.code, refused.sentence)
+            self._fail(entry, refused.code, refused.message)
             return
         entry = replace(self._open.get(entry.request_id, entry), job=job)
         self._keep(entry)
@@ -210,7 +210,7 @@ class Bridge:
             except RefusedError as refused:
                 if time.monotonic() - self._heard > PATIENCE_SECONDS:
                     for entry in waiting.values():
-                        self._fail(entry, refused.code, refused.sentence)
+                        self._fail(entry, refused.code, refused.message)
 
     async def _look(self, waiting: dict[str, Entry]) -> None:
         """Whatever goes wrong with one request, the others are seen. Raises RefusedError while the engine is away."""
@@ -222,7 +222,7 @@ class Bridge:
             except RefusedError as refused:
                 if refused.code in AWAY:
                     raise  # and asked again: it stays in `_cancelled`
-                _log.warning("The job %s could not be cancelled: %s", entry.job, refused.sentence)
+                _log.warning("The job %s could not be cancelled: %s", entry.job, refused.message)
             self._cancelled.discard(entry.request_id)
         for view in await self._in_thread(self._engine.look, list(waiting)):
             await self._seen(waiting[view.job], view)
@@ -239,11 +239,11 @@ class Bridge:
             except RefusedError as refused:
                 if refused.code in AWAY:
                     raise  # the files are there when it is back
-                self._fail(entry, refused.code, refused.sentence)
+                self._fail(entry, refused.code, refused.message)
                 return
             self._end(entry, made)
         elif view.state in ("failed", "cancelled"):
-            self._fail(entry, view.code or view.state, view.sentence)
+            self._fail(entry, view.code or view.state, view.message)
         elif view.stage and view != before:
             progress = (view.fraction, view.stage, view.seconds_left)
             self._announce(entry, "progress", entry.request_id, *progress)
@@ -254,8 +254,8 @@ class Bridge:
             return {"inspected": asdict(self._engine.inspected(entry))}
         return {"takes": [asdict(take) for take in self._engine.deliver(entry)]}
 
-    def _fail(self, entry: Entry, code: str, sentence: str) -> None:
-        self._end(entry, {"code": code, "sentence": sentence})
+    def _fail(self, entry: Entry, code: str, message: str) -> None:
+        self._end(entry, {"code": code, "message": message})
 
     def _end(self, entry: Entry, outcome: dict[str, Any]) -> None:
         """The last word of a request: kept, said, and said again until somebody says that it was heard."""
@@ -291,8 +291,8 @@ class Bridge:
                 self._send(peer, "done", entry.request_id, take.number, take.path, *form, take.preview, *take.stems)
             if "inspected" in outcome:
                 self._tell_sources(entry.request_id, outcome["inspected"], peer)
-            if "sentence" in outcome:
-                self._send(peer, "fail", entry.request_id, outcome["code"], outcome["sentence"])
+            if "message" in outcome:
+                self._send(peer, "fail", entry.request_id, outcome["code"], outcome["message"])
             return
         if not entry.job:
             return  # `accepted` or `fail` comes as soon as the engine has answered
@@ -348,13 +348,13 @@ class Bridge:
     def _known(self, request: About) -> Entry:
         entry = self._find(request.request_id)
         if entry is None:
-            sentence = f"No request {request.request_id} is known here: send {PREFIX}generate with it."
-            raise RefusedError("not_found", sentence, request.request_id)
+            message = f"No request {request.request_id} is known here: send {PREFIX}generate with it."
+            raise RefusedError("not_found", message, request.request_id)
         return entry
 
     def _state(self, entry: Entry) -> str:
         if entry.outcome:
-            return "failed" if "sentence" in json.loads(entry.outcome) else "done"
+            return "failed" if "message" in json.loads(entry.outcome) else "done"
         view = self._views.get(entry.job)
         return view.state if view else "queued"
 

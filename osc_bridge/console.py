@@ -50,9 +50,9 @@ class Console:
             time.sleep(PAUSE_SECONDS)
 
 
-def last_word(sentence: str) -> None:
-    """`{"event": "error", "sentence": …}`, at once: why the bridge ends."""
-    _put(_line("error", {"sentence": sentence}))
+def last_word(message: str) -> None:
+    """`{"event": "error", "message": …}`, at once: why the bridge ends."""
+    _put(_line("error", {"message": message}))
 
 
 def when_the_reader_goes(end: Callable[[], object]) -> None:

@@ -55,7 +55,7 @@ class JobView:
     fraction: float = 0.0
     seconds_left: float = -1.0
     code: str = ""
-    sentence: str = ""
+    message: str = ""
 
 
 class Engine(Protocol):

@@ -16,12 +16,12 @@ MOST_FAULTS, LONGEST_FAULTS = 20, 1000
 
 
 class RefusedError(Exception):
-    """A request that is not carried out: a code for programs, and a sentence that says what to do."""
+    """A request that is not carried out: a code for programs, and a message that says what to do."""
 
-    def __init__(self, code: str, sentence: str, request_id: str = "") -> None:
-        super().__init__(sentence)
+    def __init__(self, code: str, message: str, request_id: str = "") -> None:
+        super().__init__(message)
         self.code = code
-        self.sentence = sentence
+        self.message = message
         self.request_id = request_id
 
 
@@ -201,8 +201,8 @@ def parse(message: Message) -> tuple[str, Request]:
             f"{_field(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults[:MOST_FAULTS]
         )
         more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
-        sentence = f"{message.address}: {_printable(refused)}{more}."
-        raise RefusedError("invalid", sentence, _about(request_id)) from error
+        told = f"{message.address}: {_printable(refused)}{more}."
+        raise RefusedError("invalid", told, _about(request_id)) from error
 
 
 def _field(place: tuple[int | str, ...]) -> str:
@@ -231,7 +231,7 @@ def _about(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """A client's own words in a sentence: not without an end, and nothing that OSC cannot say."""
+    """A client's own words in a message: not without an end, and nothing that OSC cannot say."""
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST_FAULTS])
 
 
@@ -257,5 +257,5 @@ def _options(text: Argument, request_id: str) -> Any:
     try:
         return json.loads(str(text))
     except (ValueError, RecursionError) as error:
-        sentence = 'The options are no JSON: write an object, such as {"seed": 3}, with straight quotation marks.'
-        raise RefusedError("invalid", sentence, request_id) from error
+        message = 'The options are no JSON: write an object, such as {"seed": 3}, with straight quotation marks.'
+        raise RefusedError("invalid", message, request_id) from error

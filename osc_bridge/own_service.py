@@ -27,7 +27,7 @@ class OwnService:
         Args:
             folder: the service's own.
             roots: the folders that one which is started here may read clips in.
-            say: told in a sentence of each that is started.
+            say: told in a message of each that is started.
             command: the words that start the command `omniaudio`.
         """
         self._folder = folder
@@ -61,7 +61,7 @@ class OwnService:
                 client = self._child.ready(self._closed.wait)
             except EngineError as error:
                 # Whatever the reason: what was asked for waits until a later start succeeds.
-                self._failure = EngineError(UNREACHABLE, error.sentence)
+                self._failure = EngineError(UNREACHABLE, error.message)
                 self._next_start = time.monotonic() + PAUSE_SECONDS
                 raise self._failure from error
             if self._child.exit_code is None:  # else another program's was faster

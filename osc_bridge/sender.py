@@ -31,7 +31,7 @@ class Outcome:
     fraction: float = 0.0
     seconds_left: float = -1.0
     code: str = ""
-    sentence: str = ""
+    message: str = ""
     wanted: int = 1
     takes: list[dict[str, Any]] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
@@ -195,8 +195,8 @@ def _take_in(outcome: Outcome, verb: str, values: tuple[Argument, ...]) -> bool:
             outcome.bed, outcome.path, outcome.wanted = bed, path, count
             if len(outcome.sources) == count:
                 outcome.state, outcome.fraction, outcome.seconds_left = "done", 1.0, 0.0
-        case "fail", (str(code), str(sentence)):
-            outcome.state, outcome.code, outcome.sentence = "failed", code, sentence
+        case "fail", (str(code), str(message)):
+            outcome.state, outcome.code, outcome.message = "failed", code, message
         case _:
             return False
     return True

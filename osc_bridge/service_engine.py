@@ -116,7 +116,7 @@ class ServiceEngine:
         try:
             found.write(path)
         except UserError as error:
-            raise RefusedError("file", error.sentence) from error
+            raise RefusedError("file", error.message) from error
         _keep_newest(self._inspected)
         sources = tuple(_sounding(source) for source in found.sources)
         return Inspected(sources, found.bed.kind if found.bed else "", str(path))
@@ -143,14 +143,14 @@ class ServiceEngine:
         except RefusedError as refused:
             if refused.code != "not_found":
                 raise
-            return JobView(job_id, "failed", code=refused.code, sentence=refused.sentence)
+            return JobView(job_id, "failed", code=refused.code, message=refused.message)
 
     def _ask(self, question: Callable[[Client], _Answer]) -> _Answer:
         try:
             return question(self._connect())
         except EngineError as error:
-            sentence = TOKEN_WANTED if error.code == UNAUTHORIZED else error.sentence
-            raise RefusedError(error.code, sentence) from error
+            message = TOKEN_WANTED if error.code == UNAUTHORIZED else error.message
+            raise RefusedError(error.code, message) from error
 
     def _clip(self, video: str) -> Path:
         """The clip's path as the service is to open it. Raises RefusedError, and nothing is opened for it."""
@@ -162,15 +162,13 @@ class ServiceEngine:
         path = _followed("file of sources", given, roots)
         try:
             if path.suffix != ".json" or not path.is_file() or path.stat().st_size > MOST_SOURCES_BYTES:
-                sentence = (
-                    f"{path} is no .json file of {MOST_SOURCES_BYTES // 1024} KiB at most: name one with sources."
-                )
-                raise RefusedError("source", sentence)
+                message = f"{path} is no .json file of {MOST_SOURCES_BYTES // 1024} KiB at most: name one with sources."
+                raise RefusedError("source", message)
             return Sources.read(path)
         except OSError as error:
             raise RefusedError("source", f"{path} cannot be read ({error.strerror}): check it.") from error
         except UserError as error:
-            raise RefusedError("invalid", error.sentence) from error
+            raise RefusedError("invalid", error.message) from error
 
 
 def _followed(what: str, given: str, roots: Sequence[Path]) -> Path:
@@ -187,8 +185,8 @@ def _followed(what: str, given: str, roots: Sequence[Path]) -> Path:
         raise RefusedError("source", f"The {what} is no path that can be followed: check it.") from error
     if roots and not any(path.is_relative_to(root) for root in roots):
         folders = ", ".join(map(str, roots))
-        sentence = f"The {what} does not lie in a folder that the bridge may use ({folders}): move it there."
-        raise RefusedError("source", sentence)
+        message = f"The {what} does not lie in a folder that the bridge may use ({folders}): move it there."
+        raise RefusedError("source", message)
     return path
 
 
@@ -197,8 +195,8 @@ def _made(folder: Path, option: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        sentence = f"The folder {folder} cannot be made ({error.strerror}): name another with {option}."
-        raise RefusedError("file", sentence) from error
+        message = f"The folder {folder} cannot be made ({error.strerror}): name another with {option}."
+        raise RefusedError("file", message) from error
     return folder
 
 
@@ -249,5 +247,5 @@ def _view(job: Job) -> JobView:
         fraction=progress.fraction if progress else 0.0,
         seconds_left=-1.0 if left is None else left,
         code=error.code if error else "",
-        sentence=error.sentence if error else "",
+        message=error.message if error else "",
     )

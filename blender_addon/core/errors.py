@@ -2,12 +2,12 @@
 
 
 class UserError(Exception):
-    """An error that its reader can mend: `sentence` says what is wrong and what to do; `code` names the kind of error
+    """An error that its reader can mend: `message` says what is wrong and what to do; `code` names the kind of error
     where a program can offer the remedy, as the engine's codes do."""
 
-    def __init__(self, sentence: str, code: str = "") -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
         self.code = code
 
 

@@ -1,4 +1,4 @@
-"""What mends an error: the buttons that the panel offers beside its sentence, by the error's code. Knows no bpy."""
+"""What mends an error: the buttons that the panel offers beside its message, by the error's code. Knows no bpy."""
 
 from dataclasses import dataclass
 
@@ -47,5 +47,5 @@ _FIXES = {
 
 
 def fixes(code: str) -> tuple[Fix, ...]:
-    """What helps against an error of this code, the likeliest first; nothing where only the sentence does."""
+    """What helps against an error of this code, the likeliest first; nothing where only the message does."""
     return _FIXES.get(code, ())

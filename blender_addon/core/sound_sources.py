@@ -80,7 +80,7 @@ def later(entry: Entry, seconds: float) -> Entry | None:
     return entry | {"path": [place | {"time": round(place["time"], _DECIMALS)} for place in path]}
 
 
-def sentence(told: Entry) -> str:
+def message(told: Entry) -> str:
     """What was found, in a few words."""
     count = len(told.get("sources", ()))
     found = f"Found {count} source{'s' if count > 1 else ''}" if count else "Found no source"

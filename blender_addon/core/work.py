@@ -36,9 +36,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a work has made: a sentence, and where its files lie."""
+    """What a work has made: a message, and where its files lie."""
 
-    sentence: str
+    message: str
     folder: Path | None = None
 
 

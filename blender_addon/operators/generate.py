@@ -112,7 +112,7 @@ class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N80
         try:
             take = chosen_take(context)
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         kept, settings = take.provenance, scene.omniaudio
         settings.seed, settings.takes = min(kept.seed, HIGHEST_SEED), max(1, kept.takes)

@@ -52,7 +52,7 @@ class OMNIAUDIO_OT_sound_map_picture(OfTake, bpy.types.Operator):  # noqa: N801
         try:
             name = map_picture(sequencer_scene(context), chosen_take(context))
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         self.report({"INFO"}, f"Placed {name}.")
         return {"FINISHED"}

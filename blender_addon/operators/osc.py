@@ -22,7 +22,7 @@ class OMNIAUDIO_OT_osc_start(bpy.types.Operator):  # noqa: N801 (Blender's own f
         try:
             blender_osc.start()
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         return {"FINISHED"}
 

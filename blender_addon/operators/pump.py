@@ -78,7 +78,7 @@ class WorkOperator:
         try:
             self._work = self.work(context, blocking)
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return False
         works.add(self._work)
         return True
@@ -86,11 +86,11 @@ class WorkOperator:
     def _result(self, failed: str) -> set[str]:
         assert self._work is not None
         if self._work.outcome is not None:
-            self.report({"INFO"}, self._work.outcome.sentence)
+            self.report({"INFO"}, self._work.outcome.message)
             return {"FINISHED"}
         assert self._work.error is not None
         cancelled = self._work.state == "cancelled"
-        self.report({"WARNING" if cancelled else failed}, self._work.error.sentence)
+        self.report({"WARNING" if cancelled else failed}, self._work.error.message)
         return {"CANCELLED"}
 
     def _remove_timer(self, context: bpy.types.Context) -> None:

@@ -25,7 +25,7 @@ class OMNIAUDIO_OT_answer_request(WorkOperator, bpy.types.Operator):  # noqa: N8
         try:
             snapshot = snapshot_for(context, context.scene, asked.job)
         except UserError as error:
-            asked.end(f"Blender cannot render the scene: {error.sentence}")
+            asked.end(f"Blender cannot render the scene: {error.message}")
             raise
         work = Work(f"{snapshot.title}, on request", lambda cancelled: answer(asked, snapshot, blocking, cancelled))
         scene_requests.begun(work)

@@ -106,7 +106,7 @@ class OMNIAUDIO_OT_choose_kind(OfList, WithKinds, bpy.types.Operator):  # noqa: 
         try:
             entry = entry_at(found, index)
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         if entry.bed != self.bed:
             wanted = "surrounds the listener" if entry.bed else "comes from one direction"
@@ -154,7 +154,7 @@ class OMNIAUDIO_OT_remove_source(OfList, bpy.types.Operator):  # noqa: N801
         try:
             remove(found, found.active if self.index < 0 else self.index)
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         return {"FINISHED"}
 

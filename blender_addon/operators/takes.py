@@ -28,7 +28,7 @@ class OMNIAUDIO_OT_use_take(OfTake, bpy.types.Operator):  # noqa: N801 (Blender'
         try:
             use_take(sequencer_scene(context), chosen_take(context, self.master).master)
         except UserError as error:
-            self.report({"ERROR"}, error.sentence)
+            self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         return {"FINISHED"}
 

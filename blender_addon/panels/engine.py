@@ -3,7 +3,7 @@
 import bpy
 
 from ..session import blender_engine
-from .text import draw_sentence
+from .text import draw_message
 
 _LOOKS = {
     "off": ("The engine is started when it is first needed", "RADIOBUT_OFF"),
@@ -25,5 +25,5 @@ def draw_engine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = box.row(align=True)
     row.operator("omniaudio.restart_engine", text="Start" if state.kind == "off" else "Restart", icon="FILE_REFRESH")
     row.operator("omniaudio.show_log", text="Show Log", icon="TEXT")
-    if state.sentence:
-        draw_sentence(box, context, state.sentence)
+    if state.message:
+        draw_message(box, context, state.message)

@@ -14,7 +14,7 @@ from ..session import blender_engine
 from ..workflows.snapshot import output_folder
 from .engine import draw_engine
 from .sources import draw_sources
-from .text import draw_sentence
+from .text import draw_message
 
 SHAPES = {Fraction(2): "a 360° picture", Fraction(1): "360° in stereo"}
 """Width to height of equirectangular pictures."""
@@ -98,7 +98,7 @@ def _draw_source(layout: bpy.types.UILayout, context: bpy.types.Context, scene: 
         case "STRIP":
             strip = chosen_strip(scene)
             if strip is None:
-                draw_sentence(layout, context, "Select a movie or image strip", "INFO")
+                draw_message(layout, context, "Select a movie or image strip", "INFO")
             else:
                 layout.label(text=strip.name, icon="FILE_MOVIE" if strip.type == "MOVIE" else "FILE_IMAGE")
                 element = strip.elements[0]
@@ -131,7 +131,7 @@ def _draw_shape(
     if shape is not None:
         _draw_note(layout, f"{width} × {height}, {shape}")
     else:
-        draw_sentence(
+        draw_message(
             layout,
             context,
             f"{width} × {height} is not the shape of a 360° picture: that is twice as wide as high, or square with one "
@@ -182,7 +182,7 @@ def _draw_folder(layout: bpy.types.UILayout, context: bpy.types.Context, scene: 
     folder = settings.folder or default
     if folder.startswith("//") and not bpy.data.filepath:
         box = layout.box()
-        draw_sentence(box, context, f"The .blend is not saved; files go to {output_folder(folder)}", "INFO")
+        draw_message(box, context, f"The .blend is not saved; files go to {output_folder(folder)}", "INFO")
 
 
 def _draw_note(layout: bpy.types.UILayout, text: str) -> None:

@@ -4,7 +4,7 @@ import bpy
 
 from ..core.fixes import fixes
 from ..core.work import Work, works
-from .text import draw_sentence
+from .text import draw_message
 
 _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}
 
@@ -54,7 +54,7 @@ def _draw_ended(layout: bpy.types.UILayout, context: bpy.types.Context, work: Wo
     row.operator("omniaudio.dismiss", text="", icon="X", emboss=False).index = index
     if work.state != "failed" or work.error is None:
         return
-    draw_sentence(box, context, work.error.sentence)
+    draw_message(box, context, work.error.message)
     remedies = fixes(work.error.code)
     if remedies:
         row = box.row(align=True)

@@ -4,7 +4,7 @@ import bpy
 
 from ..props.preferences import preferences
 from ..session import blender_osc
-from .text import draw_sentence
+from .text import draw_message
 
 _ICONS = {"off": "UNLINKED", "starting": "SORTTIME", "listening": "LINKED", "failed": "ERROR"}
 
@@ -44,8 +44,8 @@ def draw_osc(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     layout.operator("omniaudio.osc_stop" if runs else "omniaudio.osc_start", icon="PAUSE" if runs else "PLAY")
     text = {"listening": f"Listens at port {state.port}", "starting": "Starting", "off": "Off", "failed": "Failed"}
     layout.label(text=text[state.kind], icon=_ICONS[state.kind])
-    for said in filter(None, (state.sentence, state.last)):
-        draw_sentence(layout, context, said)
+    for said in filter(None, (state.message, state.last)):
+        draw_message(layout, context, said)
 
 
 CLASSES = (OMNIAUDIO_PT_osc,)

@@ -8,7 +8,7 @@ from omniaudio_client.kinds import name_of
 
 from ..core import sound_sources
 from ..props.source_list import OmniAudioSoundSource, OmniAudioSourceList, is_of, list_of, shown_clip
-from .text import draw_sentence
+from .text import draw_message
 
 FEWEST_ROWS = 2
 
@@ -67,18 +67,18 @@ def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, scene: 
         row.operator("omniaudio.clear_sources", text="", icon="X")
     if found.there and not listed:
         text = f"The list was made of {found.clip or 'no camera'} and is not used for {clip.name or 'no camera'}"
-        draw_sentence(body, context, text, "INFO")
+        draw_message(body, context, text, "INFO")
     elif not listed:
-        draw_sentence(body, context, "Without a list, what sounds is recognised when the sound is made", "INFO")
+        draw_message(body, context, "Without a list, what sounds is recognised when the sound is made", "INFO")
     else:
         _draw_list(body, context, found)
         if clip.last > clip.first and (clip.first < found.first or clip.last > found.last):
-            draw_sentence(body, context, "More is shown now than was looked at: detect again", "INFO")
+            draw_message(body, context, "More is shown now than was looked at: detect again", "INFO")
 
 
 def _draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, found: OmniAudioSourceList) -> None:
     if all(entry.bed for entry in found.entries):
-        draw_sentence(layout, context, "No source was found; add one by the plus", "INFO")
+        draw_message(layout, context, "No source was found; add one by the plus", "INFO")
     row = layout.row()
     row.template_list("OMNIAUDIO_UL_sources", "", found, "entries", found, "active", rows=FEWEST_ROWS)
     column = row.column(align=True)

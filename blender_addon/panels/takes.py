@@ -7,7 +7,7 @@ from ..core.errors import UserError
 from ..operators.choice import all_takes, chosen_take, has_takes
 from ..operators.generate import part_of
 from ..sequencer.takes import TakeStrips
-from .text import draw_sentence
+from .text import draw_message
 
 
 class TakesPanel:
@@ -29,7 +29,7 @@ class TakesPanel:
         try:
             self.draw_take(layout, context, chosen_take(context))
         except UserError as error:  # its strips were deleted, or the part is none of it
-            draw_sentence(layout, context, error.sentence, "INFO")
+            draw_message(layout, context, error.message, "INFO")
 
     def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         """What the panel shows of the chosen take."""

@@ -10,14 +10,14 @@ MARGIN_PIXELS = 70
 FEWEST_LETTERS = 20
 
 
-def draw_sentence(
-    layout: bpy.types.UILayout, context: bpy.types.Context, sentence: str, icon: str = "NONE", used: int = 0
+def draw_message(
+    layout: bpy.types.UILayout, context: bpy.types.Context, message: str, icon: str = "NONE", used: int = 0
 ) -> None:
-    """A sentence over as many lines as it needs, the icon before the first; `used` pixels are taken by others."""
+    """A message over as many lines as it needs, the icon before the first; `used` pixels are taken by others."""
     width = context.region.width / context.preferences.system.ui_scale if context.region else 0
     letters = max(FEWEST_LETTERS, int((width - MARGIN_PIXELS - used) / PIXELS_A_LETTER))
     column = layout.column(align=True)
-    for i, line in enumerate(textwrap.wrap(sentence, letters)):
+    for i, line in enumerate(textwrap.wrap(message, letters)):
         if i == 0:
             column.label(text=line, icon=icon)
         else:

@@ -91,7 +91,7 @@ class Engine:
                 if (client := watch.client) is not None:
                     return client
                 if watch.failures > failures:
-                    raise UserError(watch.state.sentence, watch.state.code)
+                    raise UserError(watch.state.message, watch.state.code)
                 self._changed.wait()
         raise UserError("The engine was changed or stopped meanwhile; try again.", "cancelled")
 

@@ -50,12 +50,12 @@ class EngineChoice:
 
 @dataclass(frozen=True)
 class EngineState:
-    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `sentence`
+    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `message`
     says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
     that it takes where none is named, `started_here` whether this Blender has started it."""
 
     kind: str = "off"
-    sentence: str = ""
+    message: str = ""
     code: str = ""
     version: str = ""
     models: tuple[Model, ...] = ()
@@ -114,7 +114,7 @@ class EngineWatch:
                 self._tell(EngineState("starting"))
                 error = self._use(self._start_or_find())
             except EngineError as refusal:
-                error = UserError(_IN_BLENDER.get(refusal.code, refusal.sentence), refusal.code)
+                error = UserError(_IN_BLENDER.get(refusal.code, refusal.message), refusal.code)
             except UserError as failure:
                 error = failure
             if time.monotonic() - begin > STEADY_SECONDS and self.client is not None:
@@ -124,9 +124,9 @@ class EngineWatch:
             remote = bool(self._choice.address)
             hopeless = error.code in _NOT_MENDED_BY_WAITING or (remote and error.code == FOREIGN)
             if hopeless or (in_a_row == len(PAUSES_SECONDS) and not remote):
-                self._tell(EngineState("failed", error.sentence, error.code))
+                self._tell(EngineState("failed", error.message, error.code))
                 return
-            self._tell(EngineState("waiting", error.sentence, error.code))
+            self._tell(EngineState("waiting", error.message, error.code))
             self._released.wait(PAUSES_SECONDS[min(in_a_row, len(PAUSES_SECONDS) - 1)])
             in_a_row += 1
 
@@ -175,7 +175,7 @@ class EngineWatch:
                         self._told.add(job.id)
                         self._on_scene_job(client, job)
         except EngineError as error:
-            gone = UserError(error.sentence, error.code)
+            gone = UserError(error.message, error.code)
         if self._child is not None and self._child.exit_code is not None:
             code, log = self._child.exit_code, log_of(self._folder)
             gone = UserError(

@@ -34,12 +34,12 @@ class OscChoice:
 
 @dataclass(frozen=True)
 class OscState:
-    """`kind` is "off", "starting", "listening" or "failed", with a `sentence` that says what to do; `last` is what the
+    """`kind` is "off", "starting", "listening" or "failed", with a `message` that says what to do; `last` is what the
     bridge told a DAW last, as a person reads it."""
 
     kind: str = "off"
     port: int = 0
-    sentence: str = ""
+    message: str = ""
     last: str = ""
 
 
@@ -103,8 +103,8 @@ class OscProcess:
                 try:
                     process = self._open(command, choice)
                 except OSError as error:
-                    sentence = f"The OSC bridge cannot be started ({error}): check the engine in the preferences."
-                    self._state = OscState("failed", choice.port, sentence)
+                    message = f"The OSC bridge cannot be started ({error}): check the engine in the preferences."
+                    self._state = OscState("failed", choice.port, message)
                     return
                 self._process = process
             assert process.stdout is not None
@@ -115,8 +115,8 @@ class OscProcess:
         with self._lock:
             if self._starts == start:  # nobody asked it to end
                 self._process = None
-                sentence = self._state.sentence or _epitaph(code, self.log)
-                self._state = replace(self._state, kind="failed", sentence=sentence)
+                message = self._state.message or _epitaph(code, self.log)
+                self._state = replace(self._state, kind="failed", message=message)
 
     def _open(self, command: Sequence[str], choice: OscChoice) -> "subprocess.Popen[bytes]":
         # A ledger and a log for each port, so that a second Blender can have a bridge of its own.
@@ -155,7 +155,7 @@ class OscProcess:
             elif event == "said":
                 self._state = replace(self._state, last=as_text(str(told["address"]), told["arguments"]))
             elif event == "error":
-                self._state = replace(self._state, sentence=str(told["sentence"]))
+                self._state = replace(self._state, message=str(told["message"]))
 
 
 def as_text(address: str, arguments: Sequence[Any]) -> str:
@@ -167,10 +167,10 @@ def as_text(address: str, arguments: Sequence[Any]) -> str:
             text = f"{request}: {stage}, {fraction:.0%}"
         case "done", [request, take, path, *_]:
             text = f"{request}, take {take}: {Path(path).name}"
-        case "fail", ["", _, sentence]:
-            text = str(sentence)
-        case "fail", [request, _, sentence]:
-            text = f"{request} failed: {sentence}"
+        case "fail", ["", _, message]:
+            text = str(message)
+        case "fail", [request, _, message]:
+            text = f"{request} failed: {message}"
         case verb, rest:
             text = " ".join(map(str, [verb, *rest]))
     return text[:_LONGEST_WORD]

@@ -47,7 +47,7 @@ class Asked:
         self._fraction = fraction
 
     def end(self, refusal: str = "") -> None:
-        """Nothing more is told. With a sentence the job fails, and whoever asked is told why. Only the first counts."""
+        """Nothing more is told. With a message the job fails, and whoever asked is told why. Only the first counts."""
         if self._ended.is_set():
             return
         self._refusal = refusal

@@ -64,8 +64,8 @@ class Task:
             engine: does it; it is woken.
             request: what is wanted; its sources are filled in from `files`. Or a job that waits for a picture that this
                 Blender has rendered, which is then the one of `files`, by the name `picture`; it stays at the engine.
-            files: the files of this machine, by the request's fields that are to name them: `source`, `inpainting.sound`,
-                `sound`, `picture`, `orientations`. They are uploaded where the engine does not read them itself.
+            files: the files of this machine, by the request's fields that are to name them: `source`,
+                `inpainting.sound`, `sound`, `picture`, `orientations`. They are uploaded where the engine does not read them itself.
             folder: where what is made goes; it is there.
             stem: what is made is called `stem`_001, or by the first later number that is free.
         """
@@ -108,11 +108,11 @@ class Task:
         try:
             made = self._made()
         except (UserError, EngineError) as error:
-            self._become(TaskState("failed", error=UserError(error.sentence, error.code)))
+            self._become(TaskState("failed", error=UserError(error.message, error.code)))
         except Exception as error:  # a fault of ours, or what no one has thought of: whoever waits must hear of it
             traceback.print_exc()
-            sentence = f"Something unexpected happened ({error!r}); please report what the console says."
-            self._become(TaskState("failed", error=UserError(sentence)))
+            message = f"Something unexpected happened ({error!r}); please report what the console says."
+            self._become(TaskState("failed", error=UserError(message)))
         else:
             with self._lock:
                 if self._cancelled.is_set():
@@ -180,7 +180,7 @@ class Task:
             self._cancelled.wait(ASK_SECONDS)
             job = self._insist(partial(Client.job, job_id=job.id))
         if job.error is not None:
-            raise UserError(job.error.sentence, job.error.code)
+            raise UserError(job.error.message, job.error.code)
         return job
 
     def _fetched(self, job: Job) -> Made:
@@ -223,7 +223,7 @@ class Task:
             if isinstance(error, CancelledError):
                 client.cancel(job.id)
             else:
-                client.refuse(job.id, error.sentence)
+                client.refuse(job.id, error.message)
 
     def _forget(self, job: Job | None, uploads: list[str]) -> None:
         """Nothing of the task stays at the engine, if it is there; if not, it deletes it by itself in time."""

@@ -55,7 +55,7 @@ def _with_picture(delivery: Delivery, folder: Path, blocking: bool, cancelled: C
     try:
         return (yield from _written(delivery, picture, cancelled))
     except UserError as error:  # the render may have taken hours
-        error.sentence += f" The rendered picture is kept: {picture}"
+        error.message += f" The rendered picture is kept: {picture}"
         raise
 
 

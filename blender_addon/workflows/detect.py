@@ -46,7 +46,7 @@ def detect(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
     if found is None:
         raise UserError(f"{snapshot.title} is gone; nothing was listed.")
     fill(found, made.sources, snapshot.clip)
-    return Outcome(sound_sources.sentence(made.sources))
+    return Outcome(sound_sources.message(made.sources))
 
 
 def _looked_at(

@@ -133,7 +133,7 @@ def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
     try:
         return (yield from carry_out(replace(_order(snapshot, picture, part), active=active), cancelled))
     except UserError as error:  # the render may have taken hours
-        error.sentence += f" The rendered picture is kept: {picture}"
+        error.message += f" The rendered picture is kept: {picture}"
         raise
 
 
@@ -172,7 +172,7 @@ def carry_out(order: Order, cancelled: Cancelled) -> Steps:
             except CancelledError:
                 raise
             except UserError as error:
-                trouble = f" It follows the camera: {error.sentence}"
+                trouble = f" It follows the camera: {error.message}"
         yield from blender_is_free(cancelled)
     scene = scene_named(order.scene, order.folder)
     inserted = strips.insert_takes(

@@ -77,7 +77,7 @@ def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelle
         )
         refusal = ""
     except UserError as error:
-        refusal = f"Blender did not render the scene: {error.sentence}"
+        refusal = f"Blender did not render the scene: {error.message}"
         raise
     finally:
         asked.end(refusal)

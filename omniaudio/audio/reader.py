@@ -67,8 +67,8 @@ class SoundFile(NamedTuple):
                 wanted -= len(block)
                 yield block.T if self.convention is Convention.AMBIX else self._as_ambix(block.T)
         except soundfile.LibsndfileError as error:
-            sentence = f"{self.path.name} is damaged ({error.error_string}): copy it again."
-            raise UserError(sentence, ExitCode.NO_INPUT) from error
+            message = f"{self.path.name} is damaged ({error.error_string}): copy it again."
+            raise UserError(message, ExitCode.NO_INPUT) from error
         if wanted > 0:
             raise _cut_off(self.path, self.seconds, None)
 
@@ -83,8 +83,8 @@ class SoundFile(NamedTuple):
         # Not a number is not below the limit either.
         if not np.abs(block).max(initial=0) <= LARGEST_SAMPLE:
             what = "larger than any sound has" if np.isfinite(block).all() else "infinite or not a number"
-            sentence = f"{self.path.name} has samples that are {what}: export it again."
-            raise UserError(sentence, ExitCode.NO_INPUT)
+            message = f"{self.path.name} has samples that are {what}: export it again."
+            raise UserError(message, ExitCode.NO_INPUT)
 
 
 def open_sound(path: Path) -> SoundFile:
@@ -116,8 +116,8 @@ def read_header(path: Path) -> Header | None:
         chunks = read_chunks(path)
         if chunks.missing > 0:
             share = f"of {chunks.announced} bytes of sound {chunks.present} are there"
-            sentence = f"{path.name} is cut off, {share}: copy or export it again."
-            raise UserError(sentence, ExitCode.NO_INPUT) from error
+            message = f"{path.name} is cut off, {share}: copy or export it again."
+            raise UserError(message, ExitCode.NO_INPUT) from error
         return None
 
 
@@ -134,8 +134,8 @@ def check_header(path: Path, header: Header) -> None:
         limit = f"{LOWEST_READABLE_RATE} at least"
         if header.samplerate > HIGHEST_READABLE_RATE:
             limit = f"{HIGHEST_READABLE_RATE} at most"
-        sentence = f"{path.name} has {header.samplerate} samples a second: name a file with {limit}."
-        raise UserError(sentence, ExitCode.NO_INPUT)
+        message = f"{path.name} has {header.samplerate} samples a second: name a file with {limit}."
+        raise UserError(message, ExitCode.NO_INPUT)
     if header.frames <= 0:
         raise UserError(f"{path.name} holds no sound: name a file that does.", ExitCode.NO_INPUT)
     _check_whole(path, header)
@@ -145,16 +145,16 @@ def _check_whole(path: Path, header: Header) -> None:
     seconds = header.frames / header.samplerate
     chunks = read_chunks(path)
     if not chunks.frame_is_consistent:
-        sentence = f"The header of {path.name} contradicts itself on the size of a sample: export it again."
-        raise UserError(sentence, ExitCode.NO_INPUT)
+        message = f"The header of {path.name} contradicts itself on the size of a sample: export it again."
+        raise UserError(message, ExitCode.NO_INPUT)
     if chunks.announced and chunks.missing:
         # libsndfile counts the samples that are there, in compressed sound too.
         samples = round(header.frames * chunks.announced / max(1, chunks.present))
         if samples > header.frames:
             raise _cut_off(path, samples / header.samplerate, seconds)
     if last_page_is_cut(path):
-        sentence = f"{path.name} is cut off after {seconds:.2f} s of sound: copy or export it again."
-        raise UserError(sentence, ExitCode.NO_INPUT)
+        message = f"{path.name} is cut off after {seconds:.2f} s of sound: copy or export it again."
+        raise UserError(message, ExitCode.NO_INPUT)
     if not _can_read_last_sample(path, header.frames):
         raise _cut_off(path, seconds, None)
 
@@ -171,5 +171,5 @@ def _can_read_last_sample(path: Path, samples: int) -> bool:
 
 def _cut_off(path: Path, announced: float, present: float | None) -> UserError:
     there = "not all of it is there" if present is None else f"{present:.2f} s are there"
-    sentence = f"{path.name} is cut off or damaged, it should have {announced:.2f} s of sound and {there}"
-    return UserError(f"{sentence}: copy or export it again.", ExitCode.NO_INPUT)
+    message = f"{path.name} is cut off or damaged, it should have {announced:.2f} s of sound and {there}"
+    return UserError(f"{message}: copy or export it again.", ExitCode.NO_INPUT)

@@ -166,16 +166,16 @@ def read_orientations(path: Path) -> tuple[Orientation, ...]:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            sentence = f"{path.name} is larger than {MAX_BYTES >> 20} MiB: rotate the sound in parts."
-            raise UserError(sentence, ExitCode.NO_INPUT)
+            message = f"{path.name} is larger than {MAX_BYTES >> 20} MiB: rotate the sound in parts."
+            raise UserError(message, ExitCode.NO_INPUT)
         return TypeAdapter(Orientations).validate_json(content)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check the path.", ExitCode.NO_INPUT) from error
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "its form"
-        sentence = f"{path.name} holds no orientations ({where}: {fault['msg']}): give a JSON list of"
-        raise UserError(f"{sentence} {{seconds, w, x, y, z}}.", ExitCode.NO_INPUT) from error
+        message = f"{path.name} holds no orientations ({where}: {fault['msg']}): give a JSON list of"
+        raise UserError(f"{message} {{seconds, w, x, y, z}}.", ExitCode.NO_INPUT) from error
 
 
 def rotate_to_world(request: RotationRequest, report: Callable[[Report], None]) -> RotatedSound:

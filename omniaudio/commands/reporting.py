@@ -24,7 +24,7 @@ def reporting_errors(as_json: bool, remains: str) -> Iterator[None]:
     except UserError as error:
         if not as_json:
             raise
-        print_event("error", message=error.sentence, code=int(error.code))
+        print_event("error", message=error.message, code=int(error.code))
         raise typer.Exit(error.code) from error
     except KeyboardInterrupt:
         if as_json:

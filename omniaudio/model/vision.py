@@ -58,8 +58,8 @@ def load_metaclip(folder: Path) -> MetaClip:
     try:
         import transformers  # noqa: PLC0415 - the draft does without it
     except ImportError as error:
-        sentence = f"MetaCLIP needs transformers: run {installation('released')}."
-        raise UserError(sentence, ExitCode.NO_BACKEND) from error
+        message = f"MetaCLIP needs transformers: run {installation('released')}."
+        raise UserError(message, ExitCode.NO_BACKEND) from error
     # It would report every tensor of the checkpoint's text half, which is not wanted.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
@@ -70,8 +70,8 @@ def load_metaclip(folder: Path) -> MetaClip:
             folder, config=config.vision_config, local_files_only=True, dtype=torch.float32, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError) as error:
-        sentence = f"MetaCLIP cannot be read from {folder}: run `omniaudio models download omniaudio`."
-        raise UserError(sentence, ExitCode.NO_MODEL) from error
+        message = f"MetaCLIP cannot be read from {folder}: run `omniaudio models download omniaudio`."
+        raise UserError(message, ExitCode.NO_MODEL) from error
     encoder, report = loaded
     # What is missing would be made up at random.
     if report["missing_keys"] or report["mismatched_keys"]:

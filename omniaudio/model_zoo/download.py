@@ -50,8 +50,8 @@ def listed(name: str) -> list[HubFile]:
         for alternatives in part.files:
             chosen = next((there[option] for option in alternatives if option in there), None)
             if chosen is None or repository.sha is None or chosen.size is None:
-                sentence = f"{part.repository} no longer has {' or '.join(alternatives)}; update omniaudio."
-                raise UserError(sentence, ExitCode.NO_MODEL)
+                message = f"{part.repository} no longer has {' or '.join(alternatives)}; update omniaudio."
+                raise UserError(message, ExitCode.NO_MODEL)
             digest = chosen.lfs.sha256 if chosen.lfs else chosen.blob_id or ""
             files.append(HubFile(part, chosen.rfilename, repository.sha, chosen.size, digest))
     return files
@@ -68,21 +68,21 @@ def download(files: Sequence[HubFile]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     needed, free = sum(file.size for file in wanted), shutil.disk_usage(target).free
     if needed > free:
-        sentence = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed: make room there."
-        raise UserError(sentence, ExitCode.NOT_WRITABLE)
+        message = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed: make room there."
+        raise UserError(message, ExitCode.NOT_WRITABLE)
     for file in wanted:
         try:
             huggingface_hub.hf_hub_download(
                 file.part.repository, file.name, revision=file.revision, local_dir=file.path.parent, token=False
             )
         except (httpx2.HTTPError, OSError) as error:
-            sentence = f"{file.name} could not be fetched ({error}); run the same command again to go on."
-            raise UserError(sentence, ExitCode.NO_MODEL) from error
+            message = f"{file.name} could not be fetched ({error}); run the same command again to go on."
+            raise UserError(message, ExitCode.NO_MODEL) from error
     for file in files:
         if file.path.stat().st_size != file.size or _digest(file) != file.digest:
             file.path.unlink()
-            sentence = f"{file.path} was not what the Hub lists, and was removed: run the same command again."
-            raise UserError(sentence, ExitCode.NO_MODEL)
+            message = f"{file.path} was not what the Hub lists, and was removed: run the same command again."
+            raise UserError(message, ExitCode.NO_MODEL)
 
 
 def check(model: Model) -> bool:

@@ -110,13 +110,13 @@ def find(name: str) -> Model:
     elif name in (known := [model.name for model in models()]):
         model = _model(name)
     else:
-        sentence = (
+        message = (
             f"There is no model {name[:_SHOWN]!r}: name one of {', '.join(known)}, or a folder with {CONFIG_NAME}."
         )
-        raise UserError(sentence, ExitCode.NO_MODEL)
+        raise UserError(message, ExitCode.NO_MODEL)
     if model.missing:
-        sentence = f"The model {name!r} is not on this machine yet: run `omniaudio models download {name}`."
-        raise UserError(sentence, ExitCode.NO_MODEL)
+        message = f"The model {name!r} is not on this machine yet: run `omniaudio models download {name}`."
+        raise UserError(message, ExitCode.NO_MODEL)
     if not model.ready:
         raise UserError(f"There is neither {' nor '.join(WEIGHT_NAMES)} in {model.folder}.", ExitCode.NO_MODEL)
     return model

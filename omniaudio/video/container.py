@@ -32,10 +32,10 @@ def open_file(path: Path) -> av.container.InputContainer:
         with path.open("rb") as file:
             is_mp4 = file.read(8)[4:] == b"ftyp"
         if is_mp4:
-            sentence = f"{path.name} is cut off: the index at its end is missing; copy or export it again."
+            message = f"{path.name} is cut off: the index at its end is missing; copy or export it again."
         else:
-            sentence = f"{path.name} is not a video or picture that can be read; export it as MP4 (H.264) or PNG."
-        raise UserError(sentence, ExitCode.NOT_A_VIDEO) from error
+            message = f"{path.name} is not a video or picture that can be read; export it as MP4 (H.264) or PNG."
+        raise UserError(message, ExitCode.NOT_A_VIDEO) from error
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -66,5 +66,5 @@ def mean_rate(stream: av.VideoStream) -> Fraction:
 
 def no_frame(path: Path) -> UserError:
     """For a file of which no frame can be decoded."""
-    sentence = f"No picture of {path.name} can be decoded: it is empty, cut off, or damaged; export it again."
-    return UserError(sentence, ExitCode.NOT_A_VIDEO)
+    message = f"No picture of {path.name} can be decoded: it is empty, cut off, or damaged; export it again."
+    return UserError(message, ExitCode.NOT_A_VIDEO)

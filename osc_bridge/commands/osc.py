@@ -94,7 +94,7 @@ def osc(
             _serve(service, bind=bind, port=port, secret=secret, ledger=kept, child=child)
     except UserError as error:
         if child:
-            last_word(error.sentence)
+            last_word(error.message)
         raise
 
 
@@ -110,10 +110,10 @@ def _serve(engine: ServiceEngine, *, bind: str, port: int, secret: str | None, l
         kept = Ledger(ledger)
     except (OSError, sqlite3.Error) as error:
         locked = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
-        sentence = f"{ledger} cannot be used ({error}): choose another --ledger."
+        message = f"{ledger} cannot be used ({error}): choose another --ledger."
         if locked:
-            sentence = f"Another bridge uses {ledger}: use that bridge, or choose another --port and --ledger."
-        raise UserError(sentence, ExitCode.NOT_WRITABLE) from error
+            message = f"Another bridge uses {ledger}: use that bridge, or choose another --port and --ledger."
+        raise UserError(message, ExitCode.NOT_WRITABLE) from error
     try:
         # On Windows, the default loop stops receiving after one datagram to a closed port.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
@@ -164,7 +164,7 @@ def _user_errors() -> Iterator[None]:
         yield
     except EngineError as error:
         code = ExitCode.NO_INPUT if error.code == NO_TOKEN else ExitCode.FAILED
-        raise UserError(error.sentence, code) from error
+        raise UserError(error.message, code) from error
 
 
 async def _listen(host: str, port: int, bridge: Bridge, console: Console | None) -> None:

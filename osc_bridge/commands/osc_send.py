@@ -77,7 +77,7 @@ def osc_send(
                 verb = "inspect" if inspect else "generate_scene" if scene else "generate"
                 outcome = sender.ask(verb, name, clip, options, patience, report)
     except RefusedError as refused:
-        outcome = Outcome(name, "failed", code=refused.code, sentence=refused.sentence)
+        outcome = Outcome(name, "failed", code=refused.code, message=refused.message)
         if not cancel:
             report(outcome)
     except PacketError as error:
@@ -89,7 +89,7 @@ def osc_send(
     if cancel and outcome.code == "cancelled":
         typer.echo(f"{name} is cancelled.")
         return
-    typer.echo(outcome.sentence or json.dumps({"request_id": name, **outcome.made}))
+    typer.echo(outcome.message or json.dumps({"request_id": name, **outcome.made}))
     if outcome.state == "failed":
         raise typer.Exit(ExitCode.CANCELLED if outcome.code == "cancelled" else ExitCode.FAILED)
 

@@ -152,12 +152,12 @@ def test_the_names_of_panels_and_buttons_are_theirs() -> None:
     assert [name for name in sorted(names) if f'"{name}' not in source] == []
 
 
-def test_the_sentences_are_theirs() -> None:
+def test_the_messages_are_theirs() -> None:
     table = PAGE.read_text("utf-8").split("## When something is wrong")[1].split("\n## ")[0]
-    sentences = [part for quoted in re.findall(r"^\| “(.+?)”", table, re.MULTILINE) for part in quoted.split(" … ")]
+    messages = [part for quoted in re.findall(r"^\| “(.+?)”", table, re.MULTILINE) for part in quoted.split(" … ")]
     source = spoken("blender_addon", "omniaudio", "omniaudio_client", "trt_engine")
-    assert len(sentences) > 15
-    assert [sentence for sentence in sentences if sentence not in source] == []
+    assert len(messages) > 15
+    assert [message for message in messages if message not in source] == []
 
 
 def test_the_links_lead_somewhere() -> None:

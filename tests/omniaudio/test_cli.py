@@ -21,7 +21,7 @@ def test_a_package_that_cannot_be_imported_costs_its_own_commands_only(
     assert "The commands of 'engine' are not available" in caplog.text
 
 
-def test_a_persons_error_is_one_sentence_on_stderr_and_its_code() -> None:
+def test_a_persons_error_is_one_message_on_stderr_and_its_code() -> None:
     command = [sys.executable, "-m", "omniaudio.cli", "models", "download", "omni"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == ExitCode.NO_MODEL
@@ -31,7 +31,7 @@ def test_a_persons_error_is_one_sentence_on_stderr_and_its_code() -> None:
 
 
 @pytest.mark.parametrize("ours", [False, True])
-def test_a_package_that_is_missing_is_one_sentence(
+def test_a_package_that_is_missing_is_one_message(
     ours: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As in a checkout whose newest version needs more than was installed; what is ours or broken is a fault."""
@@ -41,9 +41,9 @@ def test_a_package_that_is_missing_is_one_sentence(
         cli.main()
     if not ours:
         assert end.value.code == ExitCode.FAILED
-        (sentence,) = capsys.readouterr().err.splitlines()
-        assert sentence.startswith("The package no_such_package is missing in ")
-        assert sentence.endswith("run `pip install .` in OmniAudio's folder.")
+        (message,) = capsys.readouterr().err.splitlines()
+        assert message.startswith("The package no_such_package is missing in ")
+        assert message.endswith("run `pip install .` in OmniAudio's folder.")
 
 
 def test_help_needs_neither_torch_nor_the_hubs_client() -> None:

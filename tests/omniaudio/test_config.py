@@ -51,8 +51,8 @@ def test_sections_that_do_not_build_the_model_are_ignored() -> None:
 def test_what_would_build_another_model_is_refused_by_name(path: str, value: object, said: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_config(changed(path, value), "the config")
-    assert said in caught.value.sentence
-    assert caught.value.sentence.startswith("the config ")
+    assert said in caught.value.message
+    assert caught.value.message.startswith("the config ")
 
 
 def test_a_config_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ LATIN_1 = "bad\udcff.mp4"
 posix = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
 
-def test_a_sentence_is_one_line_of_utf8() -> None:
+def test_a_message_is_one_line_of_utf8() -> None:
     error = UserError("a\nb\r\x1b[31m\udcff\ud800\u2028: é ° × 音 \N{NO-BREAK SPACE}")
-    assert error.sentence == r"a\nb\r\x1b[31m\xff\ud800\u2028: é ° × 音 " + "\N{NO-BREAK SPACE}"
-    assert str(error) == error.sentence
-    assert printable(error.sentence) == error.sentence
+    assert error.message == r"a\nb\r\x1b[31m\xff\ud800\u2028: é ° × 音 " + "\N{NO-BREAK SPACE}"
+    assert str(error) == error.message
+    assert printable(error.message) == error.message
 
 
 @posix
@@ -44,7 +44,7 @@ def test_a_name_that_is_not_utf8_is_refused_at_once(tmp_path: Path, name: str) -
     ):
         with pytest.raises(UserError, match="is not UTF-8: rename it") as caught:
             use()
-        caught.value.sentence.encode()
+        caught.value.message.encode()
 
 
 @posix
@@ -60,7 +60,7 @@ def test_where_a_link_leads_counts(tmp_path: Path) -> None:
 def test_names_that_no_system_takes(name: str) -> None:
     with pytest.raises(UserError, match="cannot be looked up") as caught:
         check_name(Path(name))
-    assert len(caught.value.sentence) < 200
+    assert len(caught.value.message) < 200
     with pytest.raises(UserError) as caught:
         Request(input=Path("a.mp4"), output=Path(name))
     assert caught.value.code is ExitCode.NOT_WRITABLE

@@ -155,7 +155,7 @@ def test_a_failed_and_a_cancelled_job(engine: Running, panorama: Path, tmp_path:
     failed = client.wait(client.create(GenerateRequest(MediaSource(media.id))).id)
     assert failed.state == "failed"
     assert failed.error is not None
-    assert "text.mp4" in failed.error.sentence
+    assert "text.mp4" in failed.error.message
     job = client.create(GenerateRequest(PathSource(str(panorama)), duration=20, steps=500))
     assert next(client.events(job.id)).state in ("queued", "running")
     client.cancel(job.id)

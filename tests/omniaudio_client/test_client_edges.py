@@ -103,12 +103,12 @@ def test_what_a_newer_service_adds_is_left_out(edge: Edge) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [200, 404, 500])
-def test_garbage_is_a_sentence(edge: Edge, body: bytes, status: int) -> None:
+def test_garbage_is_a_message(edge: Edge, body: bytes, status: int) -> None:
     edge.answer = lambda handler: handler.say(status, body)
     assert edge.url in broken("foreign", lambda: Client(edge.url).job("0" * 32))
 
 
-def test_what_is_no_http_is_a_sentence() -> None:
+def test_what_is_no_http_is_a_message() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def greet() -> None:
@@ -140,8 +140,8 @@ def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:
     server = Edge()
     server.socket = context.wrap_socket(server.socket, server_side=True)
     try:
-        sentence = broken("unreachable", Client(f"https://localhost:{server.server_port}").health)
-        assert "certificate verify failed" in sentence
+        message = broken("unreachable", Client(f"https://localhost:{server.server_port}").health)
+        assert "certificate verify failed" in message
     finally:
         server.shutdown()
         server.server_close()
@@ -175,7 +175,7 @@ def test_nobody_there(edge: Edge) -> None:
     assert "not known" in broken("unreachable", Client("http://nobody.invalid:1").health)
 
 
-def test_silence_ends_with_a_sentence(edge: Edge) -> None:
+def test_silence_ends_with_a_message(edge: Edge) -> None:
     edge.answer = lambda handler: time.sleep(3)
     began = time.monotonic()
     assert "0.2 s" in broken("timeout", Client(edge.url, timeout=0.2).health)
@@ -214,7 +214,7 @@ def test_a_download_is_whole_or_nothing(edge: Edge, tmp_path: Path, size: int) -
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [bytes(100)]
 
 
-def test_a_download_to_nowhere_is_a_sentence(edge: Edge, tmp_path: Path) -> None:
+def test_a_download_to_nowhere_is_a_message(edge: Edge, tmp_path: Path) -> None:
     edge.answer = lambda handler: handler.say(200, bytes(100))
     file = ResultFile("sound.wav", "/there", 100)
     assert str(tmp_path) in broken("file", lambda: Client(edge.url).download("0", file, tmp_path / "no" / "sound.wav"))
@@ -271,7 +271,7 @@ def test_events_are_given_up_after_the_stated_time(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"data: {}\n\n", b"data: \xff\n\n", b"data: " + b"x" * (5 << 20)])
-def test_garbage_in_events_is_a_sentence(edge: Edge, garbage: bytes) -> None:
+def test_garbage_in_events_is_a_message(edge: Edge, garbage: bytes) -> None:
     edge.answer = lambda handler: stream(handler, garbage)
     broken("foreign", lambda: Client(edge.url).wait("0" * 32))
 
@@ -281,7 +281,7 @@ def test_an_upload_that_is_refused_early_says_why(edge: Edge, tmp_path: Path) ->
     with clip.open("wb") as file:
         file.truncate(64 << 20)
     edge.reads = False
-    edge.answer = lambda handler: handler.say(413, {"error": {"code": "too_large", "sentence": "Send less."}})
+    edge.answer = lambda handler: handler.say(413, {"error": {"code": "too_large", "message": "Send less."}})
     assert broken("too_large", lambda: Client(edge.url).upload(clip)) == "Send less."
 
 

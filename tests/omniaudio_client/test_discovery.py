@@ -39,14 +39,14 @@ def test_the_exit_code_of_a_folder_in_use_is_the_services() -> None:
 def test_the_epitaph_is_its_own_last_words(script: str, words: str, tmp_path: Path) -> None:
     child(tmp_path, "print('of an earlier one')")
     epitaph = child(tmp_path, script).epitaph()
-    assert re.search(words, epitaph.sentence)
+    assert re.search(words, epitaph.message)
     assert epitaph.code == ENGINE_FAILED
 
 
 def test_the_log_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "_MOST_LOG_BYTES", 1000)
     child(tmp_path, "print('x' * 2000)")
-    assert "ends" in child(tmp_path, "print('ends')").epitaph().sentence
+    assert "ends" in child(tmp_path, "print('ends')").epitaph().message
     assert (tmp_path / "start.log").read_bytes().strip() == b"ends"
     assert log_of(tmp_path) == tmp_path / "start.log"
 
@@ -63,7 +63,7 @@ def test_stopping_ends_one_that_ignores_it_too(ignores: bool, tmp_path: Path) ->
     running.stop()  # one that has ended
 
 
-def test_what_cannot_be_started_is_a_sentence(tmp_path: Path) -> None:
+def test_what_cannot_be_started_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for command, folder in ((str(tmp_path), tmp_path), (sys.executable, tmp_path / "file")):
         with pytest.raises(EngineError, match="could not be started") as refusal:

@@ -143,7 +143,7 @@ def test_paths_that_are_not_allowed_fail_and_nothing_is_read(daw, clip, video, c
     assert answer.arguments[:2] == (name, code)
 
 
-def test_a_clip_that_is_none_fails_with_the_services_sentence(daw, clip):
+def test_a_clip_that_is_none_fails_with_the_services_message(daw, clip):
     (clip.parent / "text.mp4").write_text("no video")
     name = new_id()
     daw.send("generate", name, str(clip.parent / "text.mp4"), QUICK)
@@ -260,7 +260,7 @@ def test_an_engine_that_was_killed_in_the_middle_finishes_when_it_is_back(new_br
     assert daw.hear("done").arguments[0] == name
 
 
-def test_without_an_engine_a_request_fails_with_a_sentence(new_bridge, service, clip):
+def test_without_an_engine_a_request_fails_with_a_message(new_bridge, service, clip):
     daw = new_bridge().start()
     service.stop()
     try:

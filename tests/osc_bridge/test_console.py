@@ -40,8 +40,8 @@ def test_it_says_why_it_ends(tmp_path):
     ran = subprocess.run(command, stdin=subprocess.PIPE, capture_output=True, text=True, check=False)
     told = json.loads(ran.stdout)
     assert told["event"] == "error"
-    assert "--allow-root" in told["sentence"]
-    assert ran.stderr.strip() == told["sentence"]
+    assert "--allow-root" in told["message"]
+    assert ran.stderr.strip() == told["message"]
 
 
 @pytest.mark.slow

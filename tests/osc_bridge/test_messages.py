@@ -65,7 +65,7 @@ def test_each_refused_field_of_a_scene_is_named(options, named):
     with pytest.raises(RefusedError) as caught:
         parse(Message("/omniaudio/generate_scene", ("a", options)))
     assert (caught.value.code, caught.value.request_id) == ("invalid", "a")
-    assert named in caught.value.sentence
+    assert named in caught.value.message
 
 
 @pytest.mark.parametrize(("verb", "form"), [("status", About), ("cancel", About), ("ack", About)])
@@ -104,14 +104,14 @@ def test_each_refused_field_is_named(arguments, code, named):
     with pytest.raises(RefusedError) as caught:
         generate(*arguments)
     assert caught.value.code == code
-    assert named in caught.value.sentence
+    assert named in caught.value.message
 
 
 def test_a_refusal_says_whose_it_is_and_does_not_repeat_what_came():
     with pytest.raises(RefusedError) as caught:
         generate("mine", "/b", '{"secret": "' + "x" * 300 + '"}')
     assert caught.value.request_id == "mine"
-    assert "xxx" not in caught.value.sentence
+    assert "xxx" not in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_service_is_started_and_started_again_and_ends_with_the_bridge(folder:
 
 
 @pytest.mark.slow
-def test_another_programs_json_is_not_mixed_with_sentences(folder: Path) -> None:
+def test_another_programs_json_is_not_mixed_with_messages(folder: Path) -> None:
     words = [*OSC, "--child", "--port", str(free_port()), "--ledger", str(folder.parents[2] / "osc.sqlite3")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -119,9 +119,9 @@ def test_a_service_that_does_not_start_ends_the_bridge_with_its_last_words(folde
     folder.write_text("no folder")
     ran = subprocess.run([*OSC, "--port", str(free_port())], capture_output=True, text=True, timeout=100, check=False)
     assert ran.returncode == 1
-    (sentence,) = ran.stderr.splitlines()
-    assert "could not be started" in sentence
-    assert str(folder) in sentence
+    (message,) = ran.stderr.splitlines()
+    assert "could not be started" in message
+    assert str(folder) in message
 
 
 def test_a_service_that_fails_is_not_started_again_at_once(tmp_path: Path) -> None:

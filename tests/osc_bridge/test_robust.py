@@ -100,7 +100,7 @@ def test_a_request_that_never_became_a_job_is_tried_again_when_it_is_sent_again(
     asyncio.run(scene())
 
 
-def test_a_full_disk_refuses_new_requests_with_a_sentence_and_ends_those_that_run(path):
+def test_a_full_disk_refuses_new_requests_with_a_message_and_ends_those_that_run(path):
     async def scene():
         engine = ToldEngine()
         async with running(engine, path) as (client, _, ledger):

@@ -26,7 +26,7 @@ def blender(service):
         yield connected
 
 
-def test_without_a_blender_it_fails_with_that_sentence(daw):
+def test_without_a_blender_it_fails_with_that_message(daw):
     name = new_id()
     daw.send("generate_scene", name)
     heard = daw.hear("accepted", "fail")

@@ -90,7 +90,7 @@ def test_a_file_of_sources_by_osc_send(bridge, clip):
         ("{clips}/bad.json", "invalid", "bad.json: source 1, place 1, azimuth: "),
     ],
 )
-def test_bad_sources_are_a_sentence(daw, clip, sources, code, words):
+def test_bad_sources_are_a_message(daw, clip, sources, code, words):
     folder = clip.parent
     (folder / "text.txt").write_text("{}")
     (folder / "text.json").write_text("no JSON")
@@ -100,10 +100,10 @@ def test_bad_sources_are_a_sentence(daw, clip, sources, code, words):
         sources = sources.replace("{clips}", str(folder))
     name = new_id()
     daw.send("generate", name, str(clip), json.dumps({"sources": sources, "duration": 0.5}))
-    request, said, sentence = daw.hear("fail", "done").arguments
+    request, said, message = daw.hear("fail", "done").arguments
     daw.send("ack", name)
     assert (request, said) == (name, code)
-    assert words in sentence
+    assert words in message
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_bad_sources_are_a_sentence(daw, clip, sources, code, words):
 )
 def test_other_bad_options_are_named(daw, clip, verb, options, named):
     daw.send(verb, new_id(), str(clip), json.dumps(options))
-    _, code, sentence = daw.hear("fail").arguments
+    _, code, message = daw.hear("fail").arguments
     assert code == "invalid"
-    assert named in sentence
+    assert named in message
 
 
-def test_a_clip_that_cannot_be_inspected_fails_with_the_services_sentence(daw, clip):
+def test_a_clip_that_cannot_be_inspected_fails_with_the_services_message(daw, clip):
     name = new_id()
     daw.send("inspect", name, str(clip.with_name("none.mp4")))
     assert daw.hear("fail").arguments[:2] == (name, "source")

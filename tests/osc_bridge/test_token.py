@@ -66,9 +66,9 @@ def test_a_service_that_asks_for_its_token_is_told_by_which_option(
     monkeypatch.chdir(tmp_path)
     refused = omniaudio(*command, "--service", find(service.folder).url)
     assert refused.returncode == 1
-    (sentence,) = refused.stderr.splitlines()
-    assert "--token-file" in sentence
-    assert "OMNIAUDIO_TOKEN" in sentence
+    (message,) = refused.stderr.splitlines()
+    assert "--token-file" in message
+    assert "OMNIAUDIO_TOKEN" in message
 
 
 @pytest.mark.slow
@@ -91,8 +91,8 @@ def test_a_service_that_asks_only_later_is_said_to_the_daw(service: Running, cli
             continue
     service.start()
     daw.send("generate", "late", str(clip))
-    _, code, sentence = daw.hear("fail").arguments
+    _, code, message = daw.hear("fail").arguments
     bridge.terminate()
     bridge.wait(20)
     assert code == "unauthorized"
-    assert "--token-file" in str(sentence)
+    assert "--token-file" in str(message)

@@ -8,10 +8,10 @@ from omniaudio_client.http import EngineError
 
 
 def broken(kind: str, call: Callable[[], object]) -> str:
-    """The sentence of the error of a kind that a call raises."""
+    """The message of the error of a kind that a call raises."""
     with pytest.raises(EngineError) as caught:
         call()
     assert caught.value.code == kind
-    assert "\n" not in caught.value.sentence
-    assert caught.value.sentence.endswith(".")
-    return caught.value.sentence
+    assert "\n" not in caught.value.message
+    assert caught.value.message.endswith(".")
+    return caught.value.message

@@ -12,5 +12,5 @@ def refusal(code: ExitCode, call: Callable[[], object]) -> str:
     with pytest.raises(UserError) as error:
         call()
     assert error.value.code == code
-    assert error.value.sentence.endswith(".")
-    return error.value.sentence
+    assert error.value.message.endswith(".")
+    return error.value.message

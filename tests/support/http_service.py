@@ -24,11 +24,11 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> tuple[str, str]:
-        """Code and sentence, of an answer that is nothing but an error."""
+        """Code and message, of an answer that is nothing but an error."""
         assert self.headers["content-type"] == "application/json"
         assert self.json.keys() == {"error"}
-        assert self.json["error"].keys() == {"code", "sentence"}
-        return self.json["error"]["code"], self.json["error"]["sentence"]
+        assert self.json["error"].keys() == {"code", "message"}
+        return self.json["error"]["code"], self.json["error"]["message"]
 
 
 class Client:

@@ -43,7 +43,7 @@ class ToldEngine:
     def cancel(self, job: str) -> JobView:
         self._called("cancel")
         self.states[job] = "cancelled"
-        return JobView(job, "cancelled", code="cancelled", sentence="It was cancelled.")
+        return JobView(job, "cancelled", code="cancelled", message="It was cancelled.")
 
     def _called(self, name: str) -> None:
         self.calls.append(name)

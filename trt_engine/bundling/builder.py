@@ -159,7 +159,7 @@ def _usable(folder: Path, config: Path) -> Bundle | None:
     try:
         bundle = bundles.verify(folder)
     except UserError as error:
-        _log.warning("The graphs are exported again: %s", error.sentence)
+        _log.warning("The graphs are exported again: %s", error.message)
         return None
     weights = tuple(map(bundles.record, (*bundles.weight_files(folder), *bundles.exemplar_files(folder))))
     return bundle if bundle.identity == bundles.identity(bundles.record(config), weights) else None

@@ -171,7 +171,7 @@ def _took(job: Job) -> str:
 
 def _what(job: Job) -> str:
     if job.error is not None:
-        return job.error.sentence
+        return job.error.message
     if job.result is not None:
         if job.result.sources is not None:
             return ", ".join(_named(job.result.sources)) or "no sources"

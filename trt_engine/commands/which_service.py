@@ -58,5 +58,5 @@ def user_errors() -> Iterator[None]:
 
 def as_user_error(error: EngineError | Error) -> UserError:
     """Return the error with the exit code of a command that generates without a service."""
-    message = TOKEN_WANTED if error.code == UNAUTHORIZED else error.sentence
+    message = TOKEN_WANTED if error.code == UNAUTHORIZED else error.message
     return UserError(message, _CODES.get(error.code, ExitCode.FAILED))

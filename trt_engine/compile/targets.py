@@ -110,12 +110,12 @@ def native_architecture() -> int:
     Raises:
         UserError: there is none, or none that can be asked.
     """
-    sentence = "No NVIDIA GPU answers on this machine ({reason}): name what to compile for, as in --arch 89."
+    message = "No NVIDIA GPU answers on this machine ({reason}): name what to compile for, as in --arch 89."
     try:
         from cuda.bindings import runtime  # noqa: PLC0415 - installed where engines are made or run
     except ImportError as error:
         raise UserError(
-            sentence.format(reason=f"cuda-bindings is missing, which {installation('rtx')} brings"), ExitCode.NO_BACKEND
+            message.format(reason=f"cuda-bindings is missing, which {installation('rtx')} brings"), ExitCode.NO_BACKEND
         ) from error
     numbers = []
     for attribute in (
@@ -125,9 +125,9 @@ def native_architecture() -> int:
         try:
             status, value = runtime.cudaDeviceGetAttribute(attribute, 0)
         except RuntimeError as error:  # what cuda-bindings raises where there is no driver's library
-            raise UserError(sentence.format(reason=str(error).splitlines()[0]), ExitCode.NO_BACKEND) from error
+            raise UserError(message.format(reason=str(error).splitlines()[0]), ExitCode.NO_BACKEND) from error
         if status != runtime.cudaError_t.cudaSuccess:
-            raise UserError(sentence.format(reason=status.name), ExitCode.NO_BACKEND)
+            raise UserError(message.format(reason=status.name), ExitCode.NO_BACKEND)
         numbers.append(value)
     major, minor = numbers
     return int(10 * major + minor)

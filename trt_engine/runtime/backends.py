@@ -99,7 +99,7 @@ def state(spec: BackendSpec) -> BackendState:
     try:
         return found.model_copy(update={"available": True, "device": spec.probe()})
     except UserError as error:
-        reason = error.sentence
+        reason = error.message
     except Exception as error:  # a package's import may fail with anything
         reason = f"It does not load ({said_by(error)}): install it again with {spec.installation}."
     return found.model_copy(update={"reason": reason})
@@ -108,7 +108,7 @@ def state(spec: BackendSpec) -> BackendState:
 def said_by(error: Exception) -> str:
     """What an exception says, to stand within a message: its first line, or its kind where it says nothing."""
     if isinstance(error, UserError):
-        return error.sentence.removesuffix(".")
+        return error.message.removesuffix(".")
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 

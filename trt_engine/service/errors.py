@@ -58,15 +58,15 @@ _OPTION = re.compile(
 
 
 class ServiceError(Exception):
-    """A request that cannot be met. `sentence` says what is wrong and what to do; `code` is for programs."""
+    """A request that cannot be met. `message` says what is wrong and what to do; `code` is for programs."""
 
-    def __init__(self, code: ErrorCode, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
         self.code = code
-        self.sentence = sentence
+        self.message = message
 
 
 def as_error(error: UserError) -> Error:
     """An error of the command line as the service's clients are told it."""
-    sentence = _OPTION.sub(lambda found: found[0] if found[1] is None else found[1].replace("-", "_"), error.sentence)
-    return Error(code=_CODES[error.code], sentence=sentence)
+    message = _OPTION.sub(lambda found: found[0] if found[1] is None else found[1].replace("-", "_"), error.message)
+    return Error(code=_CODES[error.code], message=message)

@@ -157,7 +157,7 @@ end
 -- Ways to the bridge. Each has poll(state): takes in what has come; cancel(); close()
 
 -- What is known of the request: state (sent, accepted, running, done, failed), stage, fraction, seconds_left, takes,
--- sentence.
+-- message.
 local function new_state(wanted)
   return { state = "sent", stage = "waiting", fraction = 0, seconds_left = -1, takes = {}, wanted = wanted }
 end
@@ -175,7 +175,7 @@ local function take_in(state, id, verb, values)
     end
     state.state = "done"
   elseif verb == "fail" then
-    state.state, state.sentence = "failed", values[3]
+    state.state, state.message = "failed", values[3]
   end
 end
 
@@ -199,7 +199,7 @@ local function by_socket(socket, request)
       end
       local now = reaper.time_precise()
       if now - heard > PATIENCE_SECONDS then
-        state.state, state.sentence = "failed", "The OSC bridge does not answer: start it with “omniaudio osc”."
+        state.state, state.message = "failed", "The OSC bridge does not answer: start it with “omniaudio osc”."
       elseif now - math.max(heard, asked) > ASK_SECONDS then
         asked = now
         udp:send(question)
@@ -244,7 +244,7 @@ local function by_program(request)
       if not file then
         if reaper.time_precise() - began > PATIENCE_SECONDS then
           state.state = "failed"
-          state.sentence = "“" .. request.program .. "” could not be started: name the program's whole path."
+          state.message = "“" .. request.program .. "” could not be started: name the program's whole path."
         end
         return
       end
@@ -252,7 +252,7 @@ local function by_program(request)
       file:close()
       if not good or type(told) ~= "table" then return end
       state.stage, state.fraction, state.seconds_left = told.stage, told.fraction, told.seconds_left
-      state.sentence, state.state = told.sentence, told.state
+      state.message, state.state = told.message, told.state
       for _, take in ipairs(told.takes) do state.takes[math.tointeger(take.take)] = take end
     end,
     cancel = function() start("--cancel") end,
@@ -266,7 +266,7 @@ end
 ------------------------------------------------------------------------------------------------------------------------
 -- What is asked for
 
--- The selected item's video and the part of it that is wanted, or nil and a sentence.
+-- The selected item's video and the part of it that is wanted, or nil and a message.
 local function selection()
   local item = reaper.GetSelectedMediaItem(0, 0)
   local take = item and reaper.GetActiveTake(item)
@@ -329,7 +329,7 @@ local function asked()
   return answers
 end
 
--- A request of a selection and the dialog's answers, or nil and a sentence.
+-- A request of a selection and the dialog's answers, or nil and a message.
 local function new_request(wanted, answers)
   for _, key in ipairs({ "takes", "seed", "steps", "guidance", "port" }) do
     if answers[key] ~= "" and not tonumber(answers[key]) then return nil, key .. " is no number: " .. answers[key] end
@@ -421,16 +421,16 @@ local function draw(state)
   gfx.update()
 end
 
-local function say(sentence) reaper.ShowMessageBox(sentence, TITLE, 0) end
+local function say(message) reaper.ShowMessageBox(message, TITLE, 0) end
 
 local function main()
-  local wanted, sentence = selection()
-  if not wanted then return say(sentence) end
+  local wanted, message = selection()
+  if not wanted then return say(message) end
   local answers = asked()
   if not answers then return end
   local request
-  request, sentence = new_request(wanted, answers)
-  if not request then return say(sentence) end
+  request, message = new_request(wanted, answers)
+  if not request then return say(message) end
   local sockets = reaper.GetResourcePath() .. "/Scripts/Mavriq ReaScript Repository/Various/Mavriq-Lua-Sockets/?."
   package.path = package.path .. ";" .. sockets .. "lua"
   package.cpath = package.cpath .. ";" .. sockets .. (reaper.GetOS():find("^Win") and "dll" or "so")
@@ -447,7 +447,7 @@ local function main()
     if state.state == "done" then
       insert(state.takes, wanted)
     else
-      say(state.sentence)
+      say(state.message)
     end
   end
 

@@ -92,7 +92,7 @@ def test_a_camera_without_extent_is_refused(axis: int) -> None:
 
 
 @given(st.lists(st.floats(-10, 10), min_size=9, max_size=9))
-def test_any_matrix_gives_a_rotation_or_a_sentence(numbers: list[float]) -> None:
+def test_any_matrix_gives_a_rotation_or_a_message(numbers: list[float]) -> None:
     matrix = np.array(numbers).reshape(3, 3)
     try:
         found = orientation(0.0, matrix)

@@ -41,7 +41,7 @@ def test_the_part_is_equal_to_the_bit(
         assert part.readframes(RATE) == data[first * FRAME_BYTES : last * FRAME_BYTES]
 
 
-def test_what_cannot_be_read_or_written_is_a_sentence(tmp_path: Path) -> None:
+def test_what_cannot_be_read_or_written_is_a_message(tmp_path: Path) -> None:
     path, _ = sound_in(tmp_path, 100)
     text = tmp_path / "text.wav"
     text.write_text("no sound")

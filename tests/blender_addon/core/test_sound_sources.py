@@ -11,11 +11,11 @@ from blender_addon.core.sound_sources import (
     changed,
     direction,
     later,
+    message,
     moves,
     new_bed,
     new_source,
     parsed,
-    sentence,
 )
 from omniaudio_client import kinds
 
@@ -117,9 +117,9 @@ def test_what_was_edited_by_hand_is_nothing_told(text: str) -> None:
     assert parsed(text) == {}
 
 
-def test_what_was_found_is_a_sentence() -> None:
-    assert sentence({"sources": [STILL, STILL], "bed": new_bed("rain")}) == "Found 2 sources and a bed."
-    assert sentence({"sources": [], "bed": None}) == "Found no source."
+def test_what_was_found_is_a_message() -> None:
+    assert message({"sources": [STILL, STILL], "bed": new_bed("rain")}) == "Found 2 sources and a bed."
+    assert message({"sources": [], "bed": None}) == "Found no source."
 
 
 def test_the_kinds_are_the_engine_s() -> None:

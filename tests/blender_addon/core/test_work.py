@@ -47,7 +47,7 @@ def test_a_cancelled_work_says_so() -> None:
 def test_a_failed_work_keeps_its_reason() -> None:
     work = Work("fail", fails)
     run(work)
-    assert (work.state, work.error and work.error.sentence) == ("failed", "There is no such thing; choose another.")
+    assert (work.state, work.error and work.error.message) == ("failed", "There is no such thing; choose another.")
 
 
 def test_a_fault_ends_one_work_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,7 @@ def test_a_fault_ends_one_work_and_no_more(capsys: pytest.CaptureFixture[str]) -
     run(work)
     assert work.state == "failed"
     assert work.error is not None
-    assert "by nought" in work.error.sentence
+    assert "by nought" in work.error.message
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 

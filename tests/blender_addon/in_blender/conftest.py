@@ -34,7 +34,7 @@ else:
 
 @pytest.fixture(autouse=True)
 def quiet_console(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
-    """Whatever goes wrong is told in a sentence: no traceback stands in the console, of Blender's own or of ours."""
+    """Whatever goes wrong is told in a message: no traceback stands in the console, of Blender's own or of ours."""
     yield
     out, err = capfd.readouterr()
     sys.stdout.write(out)

@@ -34,11 +34,11 @@ def finish(work: object) -> None:
         time.sleep(0.01)
 
 
-def says(sentence: str, **properties: object) -> None:
-    """The operator refuses with this sentence, and with no trace."""
+def says(message: str, **properties: object) -> None:
+    """The operator refuses with this message, and with no trace."""
     with pytest.raises(RuntimeError) as error:
         bpy.ops.omniaudio.generate(**properties)
-    assert sentence in str(error.value)
+    assert message in str(error.value)
     assert "Traceback" not in str(error.value)
 
 
@@ -150,7 +150,7 @@ def test_a_cancelled_work_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["film.blend"]
 
 
-def test_a_scene_that_is_gone_is_a_sentence_with_the_place_of_the_files(
+def test_a_scene_that_is_gone_is_a_message_with_the_place_of_the_files(
     engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
@@ -160,7 +160,7 @@ def test_a_scene_that_is_gone_is_a_sentence_with_the_place_of_the_files(
     scene.name = "another"
     finish(work)
     assert work.state == "failed"
-    assert f"is gone; the files are in {tmp_path}" in work.error.sentence
+    assert f"is gone; the files are in {tmp_path}" in work.error.message
 
 
 def test_no_step_of_a_work_holds_the_window_up(
@@ -181,7 +181,7 @@ def test_no_step_of_a_work_holds_the_window_up(
     assert longest < 0.05
 
 
-def test_a_missing_engine_is_a_sentence(
+def test_a_missing_engine_is_a_message(
     film: bpy.types.Strip, monkeypatch: pytest.MonkeyPatch, preferences: object, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
@@ -194,7 +194,7 @@ def test_a_missing_engine_is_a_sentence(
     assert [strip.name for strip in scene.sequence_editor.strips] == ["film"]
 
 
-def test_an_address_where_nobody_answers_is_a_sentence(
+def test_an_address_where_nobody_answers_is_a_message(
     film: bpy.types.Strip, preferences: object, tmp_path: Path
 ) -> None:
     saved(tmp_path)
@@ -294,7 +294,7 @@ def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.typ
     says("Choose the file")
 
 
-def test_a_folder_that_takes_no_files_is_a_sentence(
+def test_a_folder_that_takes_no_files_is_a_message(
     engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")

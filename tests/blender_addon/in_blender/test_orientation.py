@@ -108,7 +108,7 @@ def test_between_two_steps_the_window_lives(module: Modules, scene: bpy.types.Sc
     assert len(fractions) == 5
 
 
-def test_what_cannot_be_followed_is_a_sentence(module: Modules, scene: bpy.types.Scene, monkeypatch) -> None:
+def test_what_cannot_be_followed_is_a_message(module: Modules, scene: bpy.types.Scene, monkeypatch) -> None:
     user_error = module("core.errors").UserError
     scene.camera.scale.x = -1
     with pytest.raises(user_error, match="mirrored"):

@@ -225,7 +225,7 @@ def test_a_cancelled_render_leaves_no_file(module: Modules, scene: bpy.types.Sce
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_scene_that_is_gone_is_a_sentence(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
+def test_a_scene_that_is_gone_is_a_message(module: Modules, scene: bpy.types.Scene, tmp_path: Path) -> None:
     steps = rendered(module, scene, tmp_path / "x.mp4")
     scene.name = "another"
     with pytest.raises(module("core.errors").UserError, match="The scene Scene is gone"):

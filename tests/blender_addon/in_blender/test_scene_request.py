@@ -111,7 +111,7 @@ def test_the_camera_that_is_asked_for_is_looked_through(
     job = ask(1, 1, "Kran")
     with pytest.raises(RuntimeError, match=r"no camera Kran; its cameras are: .*Listener"):
         bpy.ops.omniaudio.answer_request()
-    assert "no camera Kran" in ended(ask.client, job).error.sentence
+    assert "no camera Kran" in ended(ask.client, job).error.message
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_cannot_be_rendered_is_said_to_who_asked(
         bpy.ops.omniaudio.answer_request()
     failed = ended(ask.client, job)
     assert failed.error.code == "refused"
-    assert said in failed.error.sentence
+    assert said in failed.error.message
 
 
 def test_one_that_was_cancelled_meanwhile_places_nothing(
@@ -153,7 +153,7 @@ def test_a_work_that_is_closed_says_so_to_who_asked(
     steps = module("workflows.scene").answer(asked, snapshot, True, lambda: False)
     next(steps)
     steps.close()
-    assert "another file was opened" in ended(ask.client, job).error.sentence
+    assert "another file was opened" in ended(ask.client, job).error.message
 
 
 def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[..., object], module: Modules) -> None:

@@ -189,7 +189,7 @@ def settings_of(scene: bpy.types.Scene) -> dict[str, object]:
     return found
 
 
-def test_what_is_gone_when_it_is_to_be_rendered_is_a_sentence(
+def test_what_is_gone_when_it_is_to_be_rendered_is_a_message(
     module: Modules, scene: bpy.types.Scene, numbered: bpy.types.Strip, tmp_path: Path
 ) -> None:
     snapshot = snapshot_of(module, scene)

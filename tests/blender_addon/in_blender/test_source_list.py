@@ -129,7 +129,7 @@ def test_what_the_engine_heard_is_listed_and_unchanged_it_makes_the_same_sound(
     assert bytes_of(masters(scene)[2]) != bytes_of(first)
 
 
-def test_what_is_muted_is_silent_and_all_of_it_is_a_sentence(
+def test_what_is_muted_is_silent_and_all_of_it_is_a_message(
     engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
@@ -140,7 +140,7 @@ def test_what_is_muted_is_silent_and_all_of_it_is_a_sentence(
     assert masters(scene) == []
 
 
-def test_a_kind_that_the_engine_does_not_know_is_a_sentence(
+def test_a_kind_that_the_engine_does_not_know_is_a_message(
     engine: None, still: bpy.types.Strip, scene: bpy.types.Scene
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
@@ -163,7 +163,7 @@ def test_each_correction_is_one_undo_step(still: bpy.types.Strip) -> None:
     assert not the_strip().omniaudio_sources.there
 
 
-def test_what_cannot_be_corrected_is_a_sentence(still: bpy.types.Strip) -> None:
+def test_what_cannot_be_corrected_is_a_message(still: bpy.types.Strip) -> None:
     assert not bpy.ops.omniaudio.remove_source.poll()
     bpy.ops.omniaudio.add_source(kind="dog")
     with pytest.raises(RuntimeError, match="comes from one direction; choose another kind"):
@@ -212,7 +212,7 @@ def test_a_cancelled_detection_leaves_the_list_as_it_was(
     assert kinds_of(still.omniaudio_sources) == ["dog"]
 
 
-def test_a_strip_that_is_gone_meanwhile_is_a_sentence(
+def test_a_strip_that_is_gone_meanwhile_is_a_message(
     engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
@@ -223,7 +223,7 @@ def test_a_strip_that_is_gone_meanwhile_is_a_sentence(
     scene.sequence_editor.strips.remove(still)
     while not work.step():
         time.sleep(0.01)
-    assert work.error.sentence == "still is gone; nothing was listed."
+    assert work.error.message == "still is gone; nothing was listed."
 
 
 def test_directions_are_the_picture_s_whatever_the_sound_follows(

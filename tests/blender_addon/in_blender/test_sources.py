@@ -33,10 +33,10 @@ def chosen(module: Modules, source: str = "STRIP") -> object:
     return module("workflows.snapshot").take_snapshot(bpy.context)
 
 
-def says(module: Modules, sentence: str, source: str = "STRIP") -> None:
-    with pytest.raises(module("core.errors").UserError, match=sentence) as error:
+def says(module: Modules, message: str, source: str = "STRIP") -> None:
+    with pytest.raises(module("core.errors").UserError, match=message) as error:
         chosen(module, source)
-    assert error.value.sentence.endswith(".")
+    assert error.value.message.endswith(".")
 
 
 def add_effect(scene: bpy.types.Scene, kind: str, strip: bpy.types.Strip | None = None) -> bpy.types.Strip:
@@ -102,7 +102,7 @@ def test_a_retimed_movie_is_rendered(module: Modules, scene: bpy.types.Scene, fi
     assert snapshot.place.frames == pytest.approx(601, abs=1)
 
 
-def test_a_meta_strip_that_hides_the_movie_is_a_sentence(
+def test_a_meta_strip_that_hides_the_movie_is_a_message(
     module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip
 ) -> None:
     in_a_meta_strip(scene, film)
@@ -127,7 +127,7 @@ def test_an_image_strip_is_its_picture_and_a_sequence_of_images_is_rendered(
     assert isinstance(chosen(module).source, module("sequencer.sources").Sequence)
 
 
-def test_strips_that_cannot_be_used_are_sentences(
+def test_strips_that_cannot_be_used_are_messages(
     module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, tmp_path: Path
 ) -> None:
     film.filepath = "//gone.mp4"
@@ -233,7 +233,7 @@ def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(
     assert 95 < len(saved.stem.encode()) <= 100
 
 
-def test_a_folder_that_takes_no_files_is_a_sentence(module: Modules, tmp_path: Path) -> None:
+def test_a_folder_that_takes_no_files_is_a_message(module: Modules, tmp_path: Path) -> None:
     usable = module("workflows.snapshot").usable_folder
     assert usable(tmp_path / "new" / "sound").is_dir()
     file = tmp_path / "file"

@@ -200,7 +200,7 @@ def test_a_file_that_is_not_what_it_should_be_inserts_nothing(
     assert len(scene.sequence_editor.strips_all) == 3
 
 
-def test_a_full_sequencer_is_a_sentence(module: Modules, scene: bpy.types.Scene, make_take: Takes) -> None:
+def test_a_full_sequencer_is_a_message(module: Modules, scene: bpy.types.Scene, make_take: Takes) -> None:
     editor = scene.sequence_editor_create()
     for channel in editor.channels:
         channel.lock = True
@@ -231,7 +231,7 @@ def test_names_and_paths_of_any_kind(
     assert [take.ambix for take in module("sequencer.takes").takes_of(scene, strips[inserted.group])] == [ambix, ambix]
 
 
-def test_a_path_that_is_longer_than_blender_keeps_is_a_sentence(
+def test_a_path_that_is_longer_than_blender_keeps_is_a_message(
     module: Modules, scene: bpy.types.Scene, make_take: Takes, tmp_path: Path
 ) -> None:
     take = make_take(1.0)

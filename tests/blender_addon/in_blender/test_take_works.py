@@ -86,7 +86,7 @@ def test_changing_fills_the_panel_with_what_made_the_take(take: bpy.types.Strip,
     assert [strip["omniaudio"]["seed"] for strip in of_role(scene, "master")] == [5, 6]
 
 
-def test_a_picture_that_is_gone_is_a_sentence(take: bpy.types.Strip) -> None:
+def test_a_picture_that_is_gone_is_a_message(take: bpy.types.Strip) -> None:
     kept = take["omniaudio"].to_dict()
     take["omniaudio"] = kept | {"picture": "//gone.mp4"}
     with pytest.raises(RuntimeError, match=r"gone\.mp4") as error:
@@ -274,7 +274,7 @@ def test_the_scene_is_rendered_for_delivery(engine: None, scene: bpy.types.Scene
     assert sidecar["options"]["steps"] == 2
 
 
-def test_takes_that_were_deleted_are_a_sentence(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+def test_takes_that_were_deleted_are_a_message(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:
     editor = scene.sequence_editor
     editor.strips.remove(of_role(scene, "group")[0])
     assert editor.active_strip.name == "film"

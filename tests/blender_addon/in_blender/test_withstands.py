@@ -24,10 +24,10 @@ def saved(folder: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film.blend"))
 
 
-def says(sentence: str, **properties: object) -> None:
+def says(message: str, **properties: object) -> None:
     with pytest.raises(RuntimeError) as error:
         bpy.ops.omniaudio.generate(**properties)
-    assert sentence in str(error.value)
+    assert message in str(error.value)
 
 
 def still(scene: bpy.types.Scene, folder: Path) -> bpy.types.Strip:
@@ -160,10 +160,10 @@ def test_a_take_that_is_deleted_while_its_preview_is_made(
     scene.sequence_editor.strips.remove(of_role(scene, "group")[0])
     finish(work)
     assert work.state == "failed"
-    assert "is gone; select another" in work.error.sentence
+    assert "is gone; select another" in work.error.message
 
 
-def test_a_deleted_source_is_a_sentence(engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
+def test_a_deleted_source_is_a_message(engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
     """The file goes after the press, before the engine looks at it."""
     still(scene, tmp_path)
     saved(tmp_path)
@@ -173,7 +173,7 @@ def test_a_deleted_source_is_a_sentence(engine: None, scene: bpy.types.Scene, tm
     work = module("core.work").Work("gone", lambda cancelled: generate(snapshot, False, cancelled))
     finish(work)
     assert work.state == "failed"
-    assert "panorama.png" in work.error.sentence
+    assert "panorama.png" in work.error.message
     assert not of_role(scene, "master")
 
 

@@ -153,7 +153,7 @@ def test_one_that_is_killed_is_started_again(here: Here, tmp_path: Path) -> None
     pid = pid_of(tmp_path / "engine")
     os.kill(pid, signal.SIGKILL)
     until(lambda: engine.state.kind == "waiting")
-    assert "ended by itself (exit code -9)" in engine.state.sentence
+    assert "ended by itself (exit code -9)" in engine.state.message
     until(lambda: engine.state.kind == "ready")
     assert engine.client().health()
     assert engine.client().url != url or pid_of(tmp_path / "engine") != pid

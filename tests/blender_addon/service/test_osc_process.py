@@ -101,7 +101,7 @@ def test_one_that_was_killed_is_failed_and_the_next_one_goes_on(
     (process,) = bridges(choice.port)
     process.kill()
     until(lambda: osc.state.kind == "failed")
-    assert "Start it again" in osc.state.sentence
+    assert "Start it again" in osc.state.message
     listening(osc, choice)
     assert daw.hear("done", "fail").arguments[:2] == ("killed", 1)
 
@@ -123,14 +123,14 @@ def test_stopped_and_started_again_at_once_it_has_its_port_and_ledger(osc: OscPr
     until(lambda: is_free(choice.port), seconds=10)
 
 
-def test_a_port_that_is_taken_is_a_sentence(osc: OscProcess) -> None:
+def test_a_port_that_is_taken_is_a_message(osc: OscProcess) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         osc.start(OMNIAUDIO, OscChoice(port))
         until(lambda: osc.state.kind == "failed")
-    assert f"127.0.0.1:{port}" in osc.state.sentence
-    assert "choose another port" in osc.state.sentence
+    assert f"127.0.0.1:{port}" in osc.state.message
+    assert "choose another port" in osc.state.message
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_a_second_bridge_at_the_same_port_says_that_one_runs(osc: OscProcess, tm
     second = OscProcess(osc.log.parent)
     second.start(OMNIAUDIO, choice)
     until(lambda: second.state.kind == "failed")
-    assert "Another bridge runs" in second.state.sentence
+    assert "Another bridge runs" in second.state.message
     daw.send("ping")
     daw.hear("pong")
 
@@ -153,10 +153,10 @@ def test_a_second_bridge_at_the_same_port_says_that_one_runs(osc: OscProcess, tm
         ([sys.executable, "-c", "print(3); print('{}')"], "(exit code 0)"),
     ],
 )
-def test_a_program_that_is_no_bridge_is_a_sentence(osc: OscProcess, command: list[str], said: str) -> None:
+def test_a_program_that_is_no_bridge_is_a_message(osc: OscProcess, command: list[str], said: str) -> None:
     osc.start(command, OscChoice(free_port()))
     until(lambda: osc.state.kind == "failed")
-    assert said in osc.state.sentence
+    assert said in osc.state.message
 
 
 @pytest.mark.slow

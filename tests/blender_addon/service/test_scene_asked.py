@@ -75,7 +75,7 @@ def test_whoever_asked_is_told_why_not(client: Client, asked: Asked, begun: bool
     until(lambda: client.job(asked.job.id).over)
     job = client.job(asked.job.id)
     assert job.error is not None
-    assert (job.state, job.error.code, job.error.sentence) == ("failed", "refused", "The scene has no camera: add one.")
+    assert (job.state, job.error.code, job.error.message) == ("failed", "refused", "The scene has no camera: add one.")
 
 
 @pytest.mark.slow
@@ -103,6 +103,6 @@ def test_the_frames_that_are_asked_for(wanted: tuple[int | None, int | None], pl
 
 
 @pytest.mark.parametrize("wanted", [(251, None), (None, 0)])
-def test_no_frames_are_a_sentence(wanted: tuple[int | None, int | None]) -> None:
+def test_no_frames_are_a_message(wanted: tuple[int | None, int | None]) -> None:
     with pytest.raises(UserError, match="the scene in Blender has the frames 1 to 250"):
         frames_asked(SceneSource(*wanted), Placement(1, 250))

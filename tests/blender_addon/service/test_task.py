@@ -38,7 +38,7 @@ def until(happens: Callable[[], bool]) -> None:
 
 def made(task: Task) -> Made:
     until(lambda: task.state.over)
-    assert task.state.error is None, task.state.error.sentence
+    assert task.state.error is None, task.state.error.message
     assert task.state.result is not None
     return task.state.result
 
@@ -282,7 +282,7 @@ def test_whoever_asked_for_a_scene_hears_that_its_picture_is_gone(
     until(lambda: engine.client().job(job.id).over)
     told = engine.client().job(job.id).error
     assert told is not None
-    assert (told.code, told.sentence) == ("refused", error.sentence)
+    assert (told.code, told.message) == ("refused", error.message)
 
 
 def test_a_scene_that_is_cancelled_here_is_cancelled_for_who_asked(
@@ -298,34 +298,34 @@ def test_a_scene_that_is_cancelled_here_is_cancelled_for_who_asked(
     assert engine.client().job(job.id).state == "cancelled"
 
 
-def test_a_clip_that_is_gone_is_a_sentence(engine: Engine, tmp_path: Path) -> None:
+def test_a_clip_that_is_gone_is_a_message(engine: Engine, tmp_path: Path) -> None:
     error = failure(Task(engine, QUICK, {"source": tmp_path / "gone.mp4"}, tmp_path, "gone"))
-    assert "gone.mp4 cannot be read" in error.sentence
+    assert "gone.mp4 cannot be read" in error.message
 
 
-def test_what_fails_at_the_engine_is_its_sentence(engine: Engine, tmp_path: Path) -> None:
+def test_what_fails_at_the_engine_is_its_message(engine: Engine, tmp_path: Path) -> None:
     clip = tmp_path / "text.mp4"
     clip.write_text("no picture")
     error = failure(Task(engine, QUICK, {"source": clip}, tmp_path, "text"))
-    assert "text.mp4" in error.sentence
+    assert "text.mp4" in error.message
     assert engine.client().jobs() == ()
 
 
-def test_no_engine_is_a_sentence(still: Path, tmp_path: Path) -> None:
+def test_no_engine_is_a_message(still: Path, tmp_path: Path) -> None:
     engine = Engine(tmp_path / "engine")
     engine.configure(EngineChoice(program=str(tmp_path / "nothing")))
     assert failure(Task(engine, QUICK, {"source": still}, tmp_path, "none")).code == "no_program"
 
 
-def test_a_folder_that_has_gone_is_a_sentence_and_the_engine_keeps_the_takes(
+def test_a_folder_that_has_gone_is_a_message_and_the_engine_keeps_the_takes(
     engine: Engine, still: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
     error = failure(Task(engine, QUICK, {"source": still}, target, "lost"))
     assert error.code == FOLDER
-    assert str(target) in error.sentence
+    assert str(target) in error.message
     (job,) = engine.client().jobs()
-    assert job.id in error.sentence
+    assert job.id in error.message
     assert job.state == "done"
     engine.client().remove(job.id)
 
@@ -341,9 +341,9 @@ def test_a_folder_that_takes_no_files_stays_as_it_is(
         pytest.skip("needs the right to mount a file system")
     try:
         error = failure(Task(engine, QUICK, {"source": still}, target, "full"))
-        assert reason in error.sentence
-        assert str(target) in error.sentence
-        assert ".omniaudio-" not in error.sentence
+        assert reason in error.message
+        assert str(target) in error.message
+        assert ".omniaudio-" not in error.message
         assert error.code == FOLDER
         assert list(target.iterdir()) == []
     finally:

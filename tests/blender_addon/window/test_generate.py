@@ -127,7 +127,7 @@ def test_an_engine_that_is_killed_comes_back_with_its_job(live_blender: LiveBlen
     assert len(blender.strips("master")) == A_WHILE[1]
 
 
-def test_the_second_worker_that_a_job_costs_is_a_sentence(live_blender: LiveBlender, place_panorama: Place) -> None:
+def test_the_second_worker_that_a_job_costs_is_a_message(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     place_panorama(blender)
     set_effort(blender, ENDLESS)
@@ -140,7 +140,7 @@ def test_the_second_worker_that_a_job_costs_is_a_sentence(live_blender: LiveBlen
         worker.kill()
         blender.wait_for("works()[-1]['stage'] != 'sampling' or works()[-1]['state'] == 'failed'")
     blender.wait_for("works()[-1]['state'] == 'failed'")
-    assert "was the second one that this job cost" in blender.works()[-1]["sentence"]
+    assert "was the second one that this job cost" in blender.works()[-1]["message"]
     assert len(blender.ask("strips()")) == 1
     set_effort(blender, SHORT)
     blender.click_button(GENERATE)

@@ -64,7 +64,7 @@ def test_a_scene_without_a_camera_is_refused_and_esc_ends_a_render(live_blender:
     blender.do(ask)
     blender.wait_for("client.job(job).over")
     assert blender.ask("client.job(job).error.code") == "refused"
-    assert "has no camera" in blender.ask("client.job(job).error.sentence")
+    assert "has no camera" in blender.ask("client.job(job).error.message")
     blender.do("scene.camera = camera; scene.omniaudio.width, scene.omniaudio.samples = 2048, 64")
     blender.do(ask)
     blender.wait_for("works()[-1:] and works()[-1]['state'] == 'running' and bpy.app.is_job_running('RENDER')")

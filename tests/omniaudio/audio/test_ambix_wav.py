@@ -175,7 +175,7 @@ try:
             if block < 40:
                 writer.write(np.zeros((4, 1000), np.float32))
 except UserError as error:
-    print(error.code.name, error.sentence)
+    print(error.code.name, error.message)
 """
         run = subprocess.run(
             [sys.executable, "-c", script, tmp_path],

@@ -114,7 +114,7 @@ def test_a_head_on_its_side_hears_above_what_is_beside_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         (None, "There is no file"),
         (np.zeros((10, 2)), "2 channels"),
@@ -123,13 +123,13 @@ def test_a_head_on_its_side_hears_above_what_is_beside_it(tmp_path: Path) -> Non
         (np.full((10, 4), np.nan), "not a number"),
     ],
 )
-def test_what_is_no_ambisonic_sound(tmp_path: Path, content: NDArray[np.float64] | bytes | None, sentence: str) -> None:
+def test_what_is_no_ambisonic_sound(tmp_path: Path, content: NDArray[np.float64] | bytes | None, message: str) -> None:
     path = tmp_path / "foa.wav"
     if isinstance(content, bytes):
         path.write_bytes(content)
     elif content is not None:
         soundfile.write(path, content, 48000, "FLOAT")
-    with pytest.raises(UserError, match=sentence) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         write_binaural(BinauralRequest(sound=path, output=tmp_path / "ears.wav"), quiet)
     assert caught.value.code is ExitCode.NO_INPUT
     assert not (tmp_path / "ears.wav").exists()

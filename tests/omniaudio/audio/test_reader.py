@@ -38,7 +38,7 @@ def assert_refused(path: Path, words: str) -> None:
             use(path)
         assert monotonic() - begun < 1
         assert caught.value.code is ExitCode.NO_INPUT
-        assert "\n" not in caught.value.sentence
+        assert "\n" not in caught.value.message
 
 
 @pytest.mark.parametrize(

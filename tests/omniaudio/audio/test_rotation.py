@@ -175,7 +175,7 @@ def test_orientations_from_a_file(tmp_path: Path) -> None:
         read_orientations(tmp_path / "none.json")
 
 
-def test_orientations_without_a_course_are_one_sentence(tmp_path: Path) -> None:
+def test_orientations_without_a_course_are_one_message(tmp_path: Path) -> None:
     """Not a listing of them all."""
     still = {"w": 1, "x": 0, "y": 0, "z": 0}
     file = tmp_path / "path.json"
@@ -183,7 +183,7 @@ def test_orientations_without_a_course_are_one_sentence(tmp_path: Path) -> None:
         file.write_text(json.dumps([{"seconds": time, **still} for time in seconds]))
         with pytest.raises(UserError, match=fault) as caught:
             read_orientations(file)
-        assert len(caught.value.sentence) < 200
+        assert len(caught.value.message) < 200
 
 
 def test_a_file_too_large_for_orientations_is_not_read(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_files_are_made(files: Path, run: Command, words: list[object], made: se
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("words", "code", "message"),
     [
         (["binaural", "none.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "There is no file none.wav"),
         (["binaural", "slow.wav", "-o", "ears.wav"], ExitCode.NO_INPUT, "50 samples a second"),
@@ -78,11 +78,11 @@ def test_files_are_made(files: Path, run: Command, words: list[object], made: se
         (["map", "still.png", "foa.wav", "-o", "m.mp4", "--clip-start", -1], ExitCode.FAILED, "--clip-start"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(
-    files: Path, run: Command, words: list[object], code: ExitCode, sentence: str
+def test_what_cannot_be_done_is_a_message(
+    files: Path, run: Command, words: list[object], code: ExitCode, message: str
 ) -> None:
     before = sorted(files.iterdir())
     outcome = run(*words)
     assert outcome.code == code
-    assert sentence in outcome.err
+    assert message in outcome.err
     assert sorted(files.iterdir()) == before

@@ -35,7 +35,7 @@ def weights() -> Path:
     try:
         return fetch_weights(CACHE)
     except UserError as error:
-        pytest.skip(error.sentence)
+        pytest.skip(error.message)
 
 
 @pytest.fixture(scope="module")

@@ -242,7 +242,7 @@ def test_what_no_encoder_takes_is_one_message(
     with pytest.raises(UserError) as caught:
         run(clip)
     assert caught.value.code is ExitCode.NOT_WRITABLE
-    assert "No space left on device" in caught.value.sentence
+    assert "No space left on device" in caught.value.message
     assert not (tmp_path / "out.mov").exists()
 
 

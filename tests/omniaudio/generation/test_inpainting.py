@@ -223,7 +223,7 @@ def test_the_sidecar_beside_a_take_says_by_how_much_it_was_turned_down(tmp_path:
     assert open_part(wanted).gain_db == 0, "it is another program's file"
 
 
-def test_impossible_parts_are_sentences(tmp_path: Path) -> None:
+def test_impossible_parts_are_messages(tmp_path: Path) -> None:
     sound = write(tmp_path / "take.wav", noise(2 * RATE))
     with pytest.raises(UserError, match=r"does not lie in take\.wav, which has 2 s"):
         open_part(Inpainting(sound=sound, start=1.5, duration=1.0))

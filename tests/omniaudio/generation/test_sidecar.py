@@ -1,4 +1,4 @@
-"""Sidecars that were edited by hand: each can be asked for again, or is refused in one sentence when it is read."""
+"""Sidecars that were edited by hand: each can be asked for again, or is refused in one message when it is read."""
 
 import json
 from collections.abc import Callable
@@ -107,9 +107,9 @@ def test_a_value_that_cannot_be_asked_for_is_refused_when_it_is_read(
     with pytest.raises(UserError) as caught:
         Sidecar.read(path)
     assert caught.value.code is ExitCode.NO_INPUT
-    assert name.rsplit(".", maxsplit=1)[-1] in caught.value.sentence
-    assert limit in caught.value.sentence
-    assert len(caught.value.sentence) < 500 + len(str(tmp_path))
+    assert name.rsplit(".", maxsplit=1)[-1] in caught.value.message
+    assert limit in caught.value.message
+    assert len(caught.value.message) < 500 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize(

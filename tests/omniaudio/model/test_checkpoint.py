@@ -69,10 +69,10 @@ def test_missing_extra_and_misshapen_tensors_are_all_named(tmp_path: Path, tenso
         load_model(config(), tmp_path / "model.safetensors")
     assert len(gone) == 2
     for name in gone:
-        assert f"missing {name}" in caught.value.sentence
-    assert f"extra {EXTRA} [3]" in caught.value.sentence
-    assert f"misshapen {TO_OUT} [2, 64], expected [64, 64]" in caught.value.sentence
-    assert "4 tensors differ" in caught.value.sentence
+        assert f"missing {name}" in caught.value.message
+    assert f"extra {EXTRA} [3]" in caught.value.message
+    assert f"misshapen {TO_OUT} [2, 64], expected [64, 64]" in caught.value.message
+    assert "4 tensors differ" in caught.value.message
 
 
 class _Malicious:

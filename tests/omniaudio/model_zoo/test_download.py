@@ -72,7 +72,7 @@ def _fetch(*options: str, answer: str = "", name: str = "omniaudio") -> Result:
 def _refusal(result: Result) -> str:
     assert isinstance(result.exception, UserError), result.output
     assert result.exception.code == ExitCode.NO_MODEL
-    return result.exception.sentence
+    return result.exception.message
 
 
 def _own_config(user_folder: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_file_that_is_not_what_the_hub_lists_is_removed(hub: Hub, user_folder:
 
 def test_a_checkpoint_that_is_not_the_configs_is_refused(user_folder: Path) -> None:
     # The packaged config is the full-size one, the server's checkpoint is small.
-    sentence = _refusal(_fetch("--yes"))
-    assert "does not fit its config" in sentence
-    assert "misshapen diffusion.model.model.transformer.project_in.weight [64, 8], expected [1536, 64]" in sentence
+    message = _refusal(_fetch("--yes"))
+    assert "does not fit its config" in message
+    assert "misshapen diffusion.model.model.transformer.project_in.weight [64, 8], expected [1536, 64]" in message
 
 
 def test_without_torch_the_files_are_compared_with_the_hub_alone(
@@ -154,23 +154,23 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
     result = _fetch("--yes")
     assert isinstance(result.exception, UserError)
     assert result.exception.code == ExitCode.NOT_WRITABLE
-    assert "make room" in result.exception.sentence
+    assert "make room" in result.exception.message
     assert hub.ranges == []
 
 
-def test_without_a_network_one_sentence_says_how_to_do_by_hand(
+def test_without_a_network_one_message_says_how_to_do_by_hand(
     user_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _ask(monkeypatch, "http://127.0.0.1:9")  # the port where nobody listens
-    sentence = _refusal(_fetch("--yes"))
-    assert sentence.startswith("The Hub cannot be reached; fetch by hand")
+    message = _refusal(_fetch("--yes"))
+    assert message.startswith("The Hub cannot be reached; fetch by hand")
     for said in (
         "OmniAudio360V2SA",
         "model.ckpt",
         str(user_folder / "omniaudio"),
         str(user_folder / registry.METACLIP),
     ):
-        assert said in sentence
+        assert said in message
 
 
 def test_a_model_that_is_not_on_the_hub_is_said(user_folder: Path) -> None:

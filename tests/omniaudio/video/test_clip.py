@@ -272,8 +272,8 @@ def test_other_projections_are_named_and_refused(tmp_path: Path, projection: byt
     path = write_video(tmp_path / "clip.mp4", [grey(90)] * 3)
     put_boxes(path, entry=sv3d(projection))
     assert probe(path).projection == name
-    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(path)))
-    assert name in sentence
+    message = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(path)))
+    assert name in message
 
 
 # --- Stills and sequences -------------------------------------------------------------------------------------------

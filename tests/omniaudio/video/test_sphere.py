@@ -83,8 +83,8 @@ def test_vr180_by_its_picture(tmp_path: Path, width: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 1), (1, 9), (4, 2), (9, 1), (1, 400), (400, 1)])
 def test_tiny_pictures_are_refused(tmp_path: Path, width: int, height: int) -> None:
     Image.new("RGB", (width, height), (90, 80, 70)).save(tmp_path / "still.png")
-    sentence = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(tmp_path / "still.png")))
-    assert sentence.startswith("This is not a 360° panorama: ")
+    message = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(tmp_path / "still.png")))
+    assert message.startswith("This is not a 360° panorama: ")
     assert Clip(tmp_path / "still.png").frame_at().size
 
 

@@ -191,7 +191,7 @@ def test_what_is_left_is_not_taken_for_the_whole(info: ClipInfo) -> None:
             wanted_range(info, start, duration, False)
         assert refusal.value.code is ExitCode.TRUNCATED
         for words in ("clip.mp4 is cut off", "says 40.00 s", "2.00 s can be read", "--allow-truncated"):
-            assert words in refusal.value.sentence
+            assert words in refusal.value.message
         assert wanted_range(info, start, duration, True) == (start, pytest.approx(2 - start))
 
 

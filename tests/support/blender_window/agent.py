@@ -56,7 +56,7 @@ def works() -> list[dict[str, object]]:
             "state": work.state,
             "stage": work.progress.stage,
             "fraction": work.progress.fraction,
-            "sentence": work.error.sentence if work.error else work.outcome.sentence if work.outcome else "",
+            "message": work.error.message if work.error else work.outcome.message if work.outcome else "",
         }
         for work in addon("core.work").works
     ]

@@ -182,7 +182,7 @@ def test_generating_goes_on_with_a_bundle_that_has_engines(built: Path, panorama
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("other", "sentence"),
+    ("other", "message"),
     [
         ({"version": "1.6.0.1"}, r"is of TensorRT-RTX 1\.7.*and 1\.6\.0\.1 is here: run `omniaudio build"),
         ({"architecture": 121}, "is for architecture 75, 86, 89, 120, not for 121: run `omniaudio build"),
@@ -190,15 +190,15 @@ def test_generating_goes_on_with_a_bundle_that_has_engines(built: Path, panorama
         ({"precision": Precision.BF16}, "holds no TensorRT-RTX engine of the velocity in bf16"),
     ],
 )
-def test_an_engine_of_something_else_is_refused_at_load(built: Path, other: dict[str, object], sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence) as raised:
+def test_an_engine_of_something_else_is_refused_at_load(built: Path, other: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message) as raised:
         find(built, **other)
     assert raised.value.code is ExitCode.NO_BACKEND
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("damage", "sentence"),
+    ("damage", "message"),
     [
         (lambda content: b"", "with 0 bytes instead of"),
         (lambda content: content[: len(content) // 2], "cut short"),
@@ -206,15 +206,13 @@ def test_an_engine_of_something_else_is_refused_at_load(built: Path, other: dict
         (None, "is missing"),
     ],
 )
-def test_a_damaged_engine_is_refused_at_load(
-    copy: Path, damage: Callable[[bytes], bytes] | None, sentence: str
-) -> None:
+def test_a_damaged_engine_is_refused_at_load(copy: Path, damage: Callable[[bytes], bytes] | None, message: str) -> None:
     path = copy / find(copy).file
     if damage is None:
         path.unlink()
     else:
         path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match=sentence):
+    with pytest.raises(UserError, match=message):
         find(copy)
 
 
@@ -270,7 +268,7 @@ def test_a_place_that_cannot_be_written(model: registry.Model, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ("--target tensorrt-rtx --arch 90", "use --target tensorrt"),
         ("--target tensorrt-rtx --arch 75 86 --precision bf16", "does not compute in bf16"),
@@ -285,12 +283,12 @@ def test_a_place_that_cannot_be_written(model: registry.Model, tmp_path: Path) -
     ],
 )
 def test_the_impossible_is_refused_before_any_work(
-    model: registry.Model, tmp_path: Path, options: str, sentence: str
+    model: registry.Model, tmp_path: Path, options: str, message: str
 ) -> None:
     arguments = ["build", "--model", str(model.folder), "-o", str(tmp_path / "bundle"), "--json", *options.split()]
     outcome = CliRunner().invoke(application(), arguments)
     assert outcome.exit_code == ExitCode.FAILED
-    assert re.search(sentence, json.loads(outcome.stdout)["message"])
+    assert re.search(message, json.loads(outcome.stdout)["message"])
     assert not (tmp_path / "bundle").exists()
 
 
@@ -313,7 +311,7 @@ def without_graphs(model: registry.Model, tmp_path: Path) -> Path:
 
 
 def refused(folder: Path) -> str:
-    """The sentence of `omniaudio build`, which wrote no bundle."""
+    """The message of `omniaudio build`, which wrote no bundle."""
     arguments = ["build", "--model", str(folder), "--target", "cpu", "-o", str(folder.parent / "bundle"), "--json"]
     outcome = CliRunner().invoke(application(), arguments)
     assert outcome.exit_code == ExitCode.NO_MODEL, outcome.output
@@ -332,10 +330,10 @@ def test_missing_extra_and_misshapen_tensors_are_all_named(without_graphs: Path)
     tensors[misshapen] = torch.zeros(3, 5)
     tensors["surplus"] = torch.zeros(2)
     save_file(tensors, weights)
-    sentence = refused(without_graphs)
-    assert "3 tensors differ" in sentence
+    message = refused(without_graphs)
+    assert "3 tensors differ" in message
     for fault in (f"missing {missing}", f"misshapen {misshapen} [3, 5]", "extra surplus [2]"):
-        assert fault in sentence
+        assert fault in message
 
 
 class Malicious:

@@ -1,4 +1,4 @@
-"""`omniaudio generate` as a user meets it: real files in, files or one sentence and an exit code out."""
+"""`omniaudio generate` as a user meets it: real files in, files or one message and an exit code out."""
 
 import json
 import os
@@ -340,6 +340,6 @@ def test_a_signal_leaves_nothing(
         out, err = process.communicate(timeout=60)
     assert process.returncode == ExitCode.CANCELLED, err
     assert time.monotonic() - began < 20
-    assert json.loads(out.splitlines()[-1]) == {"event": "error", "sentence": "Cancelled.", "code": 130}
+    assert json.loads(out.splitlines()[-1]) == {"event": "error", "message": "Cancelled.", "code": 130}
     assert "Traceback" not in err
     assert not files(tmp_path)

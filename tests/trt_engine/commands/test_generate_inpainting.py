@@ -185,7 +185,7 @@ def test_only_what_is_near_is_looked_at_and_sampled(
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "message"),
     [
         (["--range", "1:2"], "give both"),
         (["--inpaint", "TAKE"], "give both"),
@@ -198,12 +198,12 @@ def test_only_what_is_near_is_looked_at_and_sampled(
         (["--inpaint", "missing.wav", "--range", "1:2"], "There is no file missing.wav"),
     ],
 )
-def test_what_cannot_be_is_one_sentence_and_no_file(
-    run: Run, take: Path, tmp_path: Path, words: list[str], sentence: str
+def test_what_cannot_be_is_one_message_and_no_file(
+    run: Run, take: Path, tmp_path: Path, words: list[str], message: str
 ) -> None:
     outcome = run(VENICE, "-o", tmp_path / "out.wav", *[take if word == "TAKE" else word for word in words])
     assert outcome.code in {ExitCode.FAILED, ExitCode.BAD_RANGE, ExitCode.NO_INPUT}
-    assert sentence in " ".join(outcome.err.split())
+    assert message in " ".join(outcome.err.split())
     assert not list(tmp_path.iterdir())
 
 

@@ -76,7 +76,7 @@ def test_one_job(jobs: Callable[..., Outcome], done: Job, failed: Job) -> None:
     assert done.result.takes[1].preview.path in out.replace("\n", "")
     assert json.loads(jobs("show", done.id, "--json")[1])["state"] == "done"
     code, out, _ = jobs("show", failed.id)
-    assert failed.error.sentence[:40] in out
+    assert failed.error.message[:40] in out
     assert jobs("show", "0" * 32)[0] == ExitCode.FAILED
     code, _, err = jobs("show", "zz")
     assert (code, "omniaudio jobs" in err) == (ExitCode.NO_INPUT, True)
@@ -106,7 +106,7 @@ def test_following(jobs: Callable[..., Outcome], client: Client, panorama: Path,
     code, out, _ = jobs("watch", job.id)
     assert (code, job.id in out) == (0, True)
     code, _, err = jobs("watch", failed.id)
-    assert (code, err.strip()) == (ExitCode.NO_INPUT, failed.error.sentence)
+    assert (code, err.strip()) == (ExitCode.NO_INPUT, failed.error.message)
 
 
 def test_cancelling_and_removing(jobs: Callable[..., Outcome], client: Client, panorama: Path, done: Job) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of which card: allowed or refused, in a sentence, before any work."""
+"""What is asked of which card: allowed or refused, in a message, before any work."""
 
 import importlib.util
 
@@ -41,7 +41,7 @@ def test_architectures_are_sorted_and_named_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("flavour", "wanted", "precision", "sentence"),
+    ("flavour", "wanted", "precision", "message"),
     [
         (
             RTX,
@@ -57,8 +57,8 @@ def test_architectures_are_sorted_and_named_once() -> None:
         (Flavour.TENSORRT, ["89"], Precision.FP16, "GPU in this machine alone, not for 89"),
     ],
 )
-def test_the_impossible_is_refused(flavour: Flavour, wanted: list[str], precision: Precision, sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_the_impossible_is_refused(flavour: Flavour, wanted: list[str], precision: Precision, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         architectures(flavour, wanted, precision)
 
 

@@ -44,7 +44,7 @@ def opened(request: pytest.FixtureRequest) -> Callable[[registry.Model], OpenSta
             with models_in(model.folder.parent):
                 pipeline = open_pipeline(model, request.param)
         except UserError as error:  # a GPU is here, but the bundle holds no engines for it
-            pytest.skip(error.sentence)
+            pytest.skip(error.message)
         session: OpenStage = pipeline.session  # type: ignore[attr-defined]
         return session
 

@@ -221,10 +221,10 @@ def test_each_refused_field_is_named(
 ) -> None:
     answer = client.ask("POST", "/v1/jobs", {**wish, **change})
     assert answer.status == (413 if len(str(change)) > BODY_LIMIT else 422)
-    code, sentence = answer.error
+    code, message = answer.error
     if answer.status == 422:
         assert code == "invalid"
-        assert all(field in sentence for field in fields)
+        assert all(field in message for field in fields)
 
 
 def test_ten_hours_are_too_long(client: Client, wish: dict[str, Any]) -> None:
@@ -305,9 +305,9 @@ def test_no_trace_of_a_fault(settings: Settings, tmp_path: Path) -> None:
         client.service.api.add_api_route("/v1/broken", broken)
         answer = client.ask("GET", "/v1/broken")
         assert answer.status == 500
-        code, sentence = answer.error
+        code, message = answer.error
         assert code == "internal"
-        assert "secret" not in sentence
+        assert "secret" not in message
         assert client.ask("GET", "/v1/jobs").status == 200
     log = (tmp_path / LOG).read_text()
     assert "RuntimeError: a secret" in log

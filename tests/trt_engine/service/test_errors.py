@@ -22,5 +22,5 @@ from trt_engine.service.errors import Error, ErrorCode, as_error
 )
 def test_options_are_told_as_the_fields_that_they_are(said: str, told: str) -> None:
     error = as_error(UserError(said, ExitCode.BAD_RANGE))
-    assert error == Error(code=ErrorCode.INVALID, sentence=error.sentence)
-    assert told in error.sentence
+    assert error == Error(code=ErrorCode.INVALID, message=error.message)
+    assert told in error.message

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from omniaudio.audio import binaural
 from omniaudio.audio.ambisonics import Convention, convert
-from omniaudio.audio.binaural import BinauralRequest, write_binaural
 from omniaudio.audio.rotation import RotationRequest, read_orientations, rotate_to_world
+from omniaudio.export360 import spatial_video
 from omniaudio.export360.audio_track import Codec
-from omniaudio.export360.spatial_video import ExportRequest, export_spatial_video
 from omniaudio.model_zoo import registry
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
@@ -80,7 +80,8 @@ def test_listening(client: Client, sound: Path, tmp_path: Path) -> None:
     (file,) = job.result.files
     assert file.name == "left.headphones.wav"
     client.download(job.id, file, tmp_path / "heard.wav")
-    write_binaural(BinauralRequest(sound=sound, output=tmp_path / "own.wav", yaw=90, pitch=10, roll=-5), lambda _: None)
+    own = binaural.BinauralRequest(sound=sound, output=tmp_path / "own.wav", yaw=90, pitch=10, roll=-5)
+    binaural.write_binaural(own, lambda _: None)
     assert (tmp_path / "heard.wav").read_bytes() == (tmp_path / "own.wav").read_bytes()
 
 
@@ -125,8 +126,9 @@ def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path,
     assert file.name == f"panorama.spatial{suffix}"
     target = tmp_path / file.name
     client.download(job.id, file, target)
-    own = export_spatial_video(
-        ExportRequest(clip=panorama, sound=sound, output=tmp_path / f"own{suffix}", codec=codec), lambda _: None
+    own = spatial_video.export_spatial_video(
+        spatial_video.ExportRequest(clip=panorama, sound=sound, output=tmp_path / f"own{suffix}", codec=codec),
+        lambda _: None,
     )
     assert target.stat().st_size == own.path.stat().st_size == file.size
 
@@ -177,7 +179,7 @@ def test_cancelling_a_sound_job(client: Client, tmp_path: Path, panorama: Path) 
     assert client.wait(job.id).state == "cancelled"
 
 
-def test_what_is_wrong_is_a_sentence(client: Client, sound: Path, panorama: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_is_a_message(client: Client, sound: Path, panorama: Path, tmp_path: Path) -> None:
     picture, text, backwards = PathSource(str(panorama)), tmp_path / "text.wav", tmp_path / "backwards.json"
     text.write_text("no sound")
     one = {"w": 1, "x": 0, "y": 0, "z": 0}
@@ -193,7 +195,7 @@ def test_what_is_wrong_is_a_sentence(client: Client, sound: Path, panorama: Path
         failed = client.wait(client.create(request).id)
         assert failed.error is not None, request
         assert failed.error.code == "source", failed.error
-        assert words in failed.error.sentence
+        assert words in failed.error.message
     broken("source", lambda: client.create(BinauralRequest(PathSource("/etc/passwd"))))
     broken("source", lambda: client.create(RotateRequest(PathSource(str(sound)), PathSource("/etc/passwd"))))
     assert "body.codec" in broken("invalid", lambda: client.create(ExportRequest(picture, picture, codec="mp3")))
@@ -210,8 +212,8 @@ def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
         failed = client.wait(client.create(request).id)
         assert failed.error is not None
         assert failed.error.code == "truncated"
-        assert "its header says 6.00 s" in failed.error.sentence
-        assert "use allow_truncated for" in failed.error.sentence
+        assert "its header says 6.00 s" in failed.error.message
+        assert "use allow_truncated for" in failed.error.message
         assert client.wait(client.create(replace(request, allow_truncated=True)).id).state == "done"
 
 

@@ -126,7 +126,7 @@ def test_a_blender_refuses(client: Client) -> None:
         failed = client.wait(asked.id)
         assert failed.state == "failed"
         assert failed.error is not None
-        assert (failed.error.code, failed.error.sentence) == ("refused", "The scene has no camera: add one.")
+        assert (failed.error.code, failed.error.message) == ("refused", "The scene has no camera: add one.")
         assert client.refuse(asked.id, "Again.").error == failed.error
 
 
@@ -156,7 +156,7 @@ def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, st
         failed = client.wait(jobs[1])
         assert failed.error is not None
         assert failed.error.code == "no_blender"
-        assert "one.blend" in failed.error.sentence
+        assert "one.blend" in failed.error.message
         for job_id in (jobs[0], jobs[2]):
             assert client.job(job_id).state == "queued", "the other one's go on"
             client.picture(job_id, PathSource(str(still)), duration=0.5)

@@ -36,7 +36,7 @@ def refusal(*options: str | Path) -> str:
     ended = subprocess.run(command(*options), capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode not in (0, 2)
     assert ended.stdout == ""
-    assert ended.stderr.count("\n") == 1  # one sentence, no trace
+    assert ended.stderr.count("\n") == 1  # one message, no trace
     return ended.stderr
 
 
@@ -89,8 +89,8 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_device_that_does_not_answer_is_refused_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    sentence = refusal("--folder", tmp_path / "service", "--device", "cpu", "--device", "cuda:7")
-    assert sentence.startswith("The device cuda:7 does not answer: ")
+    message = refusal("--folder", tmp_path / "service", "--device", "cpu", "--device", "cuda:7")
+    assert message.startswith("The device cuda:7 does not answer: ")
     assert not (tmp_path / "service").exists()
 
 
@@ -131,7 +131,7 @@ def test_a_service_that_nobody_comes_to_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         ({"host": "0.0.0.0", "token": False}, "Beyond this machine a token is required"),
         ({"host": "not a host"}, "cannot be listened at"),
@@ -148,6 +148,6 @@ def test_a_service_that_nobody_comes_to_ends(tmp_path: Path) -> None:
         ({"allow_root": [Path("missing")]}, "There is no folder missing: name another one with --allow-root"),
     ],
 )
-def test_settings_that_cannot_be(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UserError, match=re.escape(sentence)):
+def test_settings_that_cannot_be(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
         serve(**{"folder": tmp_path, "port": 0, **options})

@@ -80,7 +80,7 @@ def test_a_recognition_is_cancelled(client: Client, tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_what_cannot_be_inspected_is_a_sentence(client: Client, still: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_inspected_is_a_message(client: Client, still: Path, tmp_path: Path) -> None:
     text, photo = tmp_path / "text.mp4", tmp_path / "photo.png"
     text.write_text("no video")
     soundless = np.full((100, 150, 3), 120, np.uint8)
@@ -172,12 +172,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("changed", "words"), BAD)
 def test_bad_sources_are_named_entry_by_entry(client: Client, still: Path, changed: dict[str, Any], words: str) -> None:
     wanted = {**sources(), **changed}
-    sentence = broken(
-        "invalid", lambda: client.create(GenerateRequest(PathSource(str(still)), sources=wanted, **QUICK))
-    )
-    assert words in sentence
-    assert sentence.startswith("Correct body.sources (")
-    assert len(sentence) < 1500
+    message = broken("invalid", lambda: client.create(GenerateRequest(PathSource(str(still)), sources=wanted, **QUICK)))
+    assert words in message
+    assert message.startswith("Correct body.sources (")
+    assert len(message) < 1500
 
 
 def test_other_bad_wishes(client: Client, still: Path) -> None:
@@ -186,10 +184,10 @@ def test_other_bad_wishes(client: Client, still: Path) -> None:
     assert "body.variation" in broken("invalid", lambda: client.create(GenerateRequest(clip, variation=1.5)))
     inpainting = Inpainting(clip, 0.0, 1.0)
     for more in ({"stems": True}, {"order": 3}):
-        sentence = broken(
+        message = broken(
             "invalid", lambda more=more: client.create(GenerateRequest(clip, inpainting=inpainting, **more))
         )
-        assert "no stems" in sentence
+        assert "no stems" in message
 
 
 def test_the_same_request_again_is_the_same_job(client: Client, still: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def refusal(sources: Sources, path: Path | str) -> str:
     with pytest.raises(ServiceError) as caught:
         sources.find(PathSource(path=str(path)))
     assert caught.value.code is ErrorCode.SOURCE
-    return caught.value.sentence
+    return caught.value.message
 
 
 def clip(path: Path) -> Path:
@@ -86,9 +86,9 @@ def test_nothing_is_told_of_where_a_link_leads(sources: Sources, root: Path, tmp
     (root / "link.mp4").symlink_to(clip(tmp_path / name))
     (root / "frame_0001.png").symlink_to(tmp_path / name)
     for asked in ("link.mp4", "frame_####.png"):
-        sentence = refusal(sources, root / asked)
-        assert sentence.startswith(f"{asked.replace('####', '0001')} does not lie in a folder")
-        assert "secret" not in sentence
+        message = refusal(sources, root / asked)
+        assert message.startswith(f"{asked.replace('####', '0001')} does not lie in a folder")
+        assert "secret" not in message
 
 
 @posix
@@ -98,7 +98,7 @@ def test_a_link_to_a_name_that_is_not_utf8(sources: Sources, root: Path) -> None
     (root / "link.mp4").symlink_to(root / "bad\udcff.mp4")
     with pytest.raises(ServiceError, match="is not UTF-8: rename it") as caught:
         sources.find(PathSource(path=str(root / "link.mp4")))
-    caught.value.sentence.encode()
+    caught.value.message.encode()
 
 
 def test_only_ordinary_files(sources: Sources, root: Path) -> None:

@@ -101,7 +101,7 @@ def test_jobs_are_taken_in_order_and_go_back_to_their_place(store: Store) -> Non
 
 
 def test_a_job_ends_once(store: Store) -> None:
-    error = Error(code=ErrorCode.INTERNAL, sentence="No.")
+    error = Error(code=ErrorCode.INTERNAL, message="No.")
     job, _ = store.create(request(CLIP), FILES)
     assert store.cancel(job.id)
     assert not store.cancel(job.id)
@@ -133,7 +133,7 @@ def test_one_service_a_folder(store: Store, tmp_path: Path) -> None:
     folder = tmp_path / "service"
     with pytest.raises(UserError, match="Another service already uses") as met:
         Store(folder, 10)
-    assert str(folder) in met.value.sentence
+    assert str(folder) in met.value.message
     code = (
         f"from pathlib import Path; from trt_engine.service.jobs.store import Store; Store(Path({str(folder)!r}), 10)"
     )
@@ -220,7 +220,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
                 break
             created += 1
         assert met.code is ErrorCode.NO_ROOM
-        assert "make room" in met.sentence
+        assert "make room" in met.message
         assert len(store.live()) == created
         assert store.job(known.id) == known
         filler.unlink()

@@ -268,7 +268,7 @@ def test_what_is_too_old_is_removed(tmp_path: Path, still: Path) -> None:
     assert list((tmp_path / "results").iterdir()) == []
 
 
-def test_files_that_cannot_be_deleted_are_a_sentence(tmp_path: Path, still: Path) -> None:
+def test_files_that_cannot_be_deleted_are_a_message(tmp_path: Path, still: Path) -> None:
     async def run():
         supervisor = Supervisor(Settings(folder=tmp_path))
         job, _ = supervisor.submit(request(still), {"source": still})
@@ -327,7 +327,7 @@ def test_files_that_vanish_before_they_are_looked_at_are_a_failed_job(
     job = asyncio.run(run())
     assert job.state is JobState.FAILED
     assert job.error is not None
-    assert "vanished" in job.error.sentence
+    assert "vanished" in job.error.message
 
 
 @pytest.mark.slow

@@ -109,8 +109,8 @@ def test_a_job_that_kills_two_workers_fails_with_the_reason(tmp_path: Path, stil
             assert failed.state is JobState.FAILED
             assert failed.error is not None
             assert failed.error.code is ErrorCode.CRASHED
-            assert "killed (SIGKILL)" in failed.error.sentence
-            assert "too little memory" in failed.error.sentence
+            assert "killed (SIGKILL)" in failed.error.message
+            assert "too little memory" in failed.error.message
             assert (await ended(supervisor, following.id)).state is JobState.DONE
 
     asyncio.run(run())
@@ -232,5 +232,5 @@ def test_a_job_is_begun_five_times_at_most(tmp_path: Path, still: Path) -> None:
     job = asyncio.run(again(results.name))
     assert job.state is JobState.FAILED
     assert job.error is not None
-    assert (job.error.code, "5 times" in job.error.sentence) == (ErrorCode.CRASHED, True)
+    assert (job.error.code, "5 times" in job.error.message) == (ErrorCode.CRASHED, True)
     assert list((tmp_path / "results").iterdir()) == []

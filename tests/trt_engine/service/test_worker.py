@@ -249,16 +249,16 @@ def test_sources_that_are_none(shared_talk: Talk, tmp_path: Path, still: Path) -
     ):
         failed = shared_talk.failure(request(source), source)
         assert failed.error.code is code
-        assert words in failed.error.sentence
+        assert words in failed.error.message
         assert not failed.broken
 
 
 def test_more_sound_than_the_service_makes(shared_talk: Talk, still: Path) -> None:
     failed = shared_talk.failure(request(still, duration=36_000), still)
     assert failed.error.code is ErrorCode.INVALID
-    assert "3600 s" in failed.error.sentence
+    assert "3600 s" in failed.error.message
     failed = shared_talk.failure(request(still, duration=2, takes=6), still, most_seconds=11)
-    assert "6 takes of 2 s" in failed.error.sentence
+    assert "6 takes of 2 s" in failed.error.message
     failed = shared_talk.failure(request(still, duration=None), still)
     assert failed.error.code is ErrorCode.INVALID
 
@@ -278,7 +278,7 @@ def test_a_device_that_is_not_there(tmp_path: Path, still: Path, monkeypatch: py
     with talking(tmp_path, device="cuda:7") as talk:
         failed = talk.failure(request(still), still)
         assert failed.error.code is ErrorCode.NO_BACKEND
-        assert failed.error.sentence.startswith("The device cuda:7 does not answer: ")
+        assert failed.error.message.startswith("The device cuda:7 does not answer: ")
         assert failed.broken
         assert talk.process.wait(60) == 1
 
@@ -300,10 +300,10 @@ def test_a_disk_that_is_full_or_fills_up(shared_talk: Talk, tmp_path: Path, stil
         for failed in (before, during):
             assert isinstance(failed, Failed)
             assert failed.error.code is ErrorCode.NO_ROOM
-            assert "make room" in failed.error.sentence
+            assert "make room" in failed.error.message
             assert not failed.broken
         assert isinstance(during, Failed)
-        assert "cannot write its files (No space left on device)" in during.error.sentence
+        assert "cannot write its files (No space left on device)" in during.error.message
         assert list(run.attempt.iterdir()) == []
     run = shared_talk.run(request(still), still)
     assert shared_talk.outcome() == Done(job=run.job)
@@ -322,8 +322,8 @@ def test_a_back_end_that_fails_in_the_middle(
         failed = talk.failure(request(still, model="damaged", backend="onnxruntime"), still)
         assert failed.broken
         assert failed.error.code is ErrorCode.INTERNAL
-        assert failed.error.sentence.startswith("The job broke off while")
-        assert "Traceback" not in failed.error.sentence
+        assert failed.error.message.startswith("The job broke off while")
+        assert "Traceback" not in failed.error.message
         assert talk.process.wait(timeout=10) == 1
     assert "Traceback" in (tmp_path / "log").read_text()
 
@@ -339,7 +339,7 @@ def test_too_little_memory(talk: Talk, still: Path) -> None:
     failed = talk.outcome()
     assert isinstance(failed, Failed)
     assert failed.error.code is ErrorCode.NO_ROOM
-    assert "memory" in failed.error.sentence
+    assert "memory" in failed.error.message
     assert failed.broken
     assert talk.process.wait(timeout=10) == 1
 

@@ -120,7 +120,7 @@ class Device:
 
 
 def _open_driver() -> "_CudaBindings | _PyCuda":
-    sentence = "The GPU cannot be used ({reason}): choose another --backend, or install {what}."
+    message = "The GPU cannot be used ({reason}): choose another --backend, or install {what}."
     reasons = []
     for driver in (_CudaBindings, _PyCuda):
         try:
@@ -130,8 +130,8 @@ def _open_driver() -> "_CudaBindings | _PyCuda":
         except Exception as error:  # pycuda's and cuda-bindings' own kinds, and those of a driver that is not there
             reasons.append(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__)
     if not reasons:
-        raise UserError(sentence.format(reason="no cuda-bindings", what="cuda-bindings"), ExitCode.NO_BACKEND)
-    raise UserError(sentence.format(reason=reasons[0], what="NVIDIA's driver"), ExitCode.NO_BACKEND)
+        raise UserError(message.format(reason="no cuda-bindings", what="cuda-bindings"), ExitCode.NO_BACKEND)
+    raise UserError(message.format(reason=reasons[0], what="NVIDIA's driver"), ExitCode.NO_BACKEND)
 
 
 class _CudaBindings:

@@ -180,14 +180,14 @@ def load_engine(trt: Any, runtime: Any, content: bytes, file: Path, flavour: Fla
     Raises:
         UserError: it is none for this library, card and driver.
     """
-    sentence = f"{flavour.label} {trt.__version__} cannot load {file} on this machine: " + (
+    message = f"{flavour.label} {trt.__version__} cannot load {file} on this machine: " + (
         "check that an NVIDIA driver and GPU are here, run `omniaudio build` again, or choose another --backend."
     )
     if flavour is Flavour.TENSORRT_RTX:
         validity, _ = runtime.get_engine_validity(content[:HEADER_BYTES])
         if validity == trt.EngineValidity.INVALID:
-            raise UserError(sentence, ExitCode.NO_BACKEND)
+            raise UserError(message, ExitCode.NO_BACKEND)
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
-        raise UserError(sentence, ExitCode.NO_BACKEND)
+        raise UserError(message, ExitCode.NO_BACKEND)
     return engine

@@ -33,7 +33,7 @@ _STATUS = {
 }
 """Codes that are not here are of jobs that failed, and as an answer a fault of the service."""
 
-# What FastAPI and Starlette refuse by themselves. The sentences say what is wrong in this API.
+# What FastAPI and Starlette refuse by themselves. The messages say what is wrong in this API.
 _OF_STATUS = {
     400: (ErrorCode.INVALID, "The body or the Range header cannot be read: send JSON in UTF-8, and ranges in bytes."),
     404: (ErrorCode.NOT_FOUND, "There is nothing at this address: /v1/openapi.json lists what there is."),
@@ -47,10 +47,10 @@ _MOST_FIELDS = 20
 
 
 def answer(
-    code: ErrorCode, sentence: str, status: int | None = None, headers: Mapping[str, str] | None = None
+    code: ErrorCode, message: str, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
     """A refusal as a response; the status is the code's unless another is given."""
-    body = ErrorAnswer(error=Error(code=code, sentence=sentence))
+    body = ErrorAnswer(error=Error(code=code, message=message))
     chosen = _STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR) if status is None else status
     return JSONResponse(body.model_dump(mode="json"), chosen, headers)
 
@@ -65,7 +65,7 @@ def documented(*statuses: int) -> Responses:
 async def service_error(request: Request, error: Exception) -> JSONResponse:
     """ServiceError, as a response."""
     assert isinstance(error, ServiceError)
-    return answer(error.code, error.sentence)
+    return answer(error.code, error.message)
 
 
 async def invalid(request: Request, error: Exception) -> JSONResponse:

@@ -17,7 +17,7 @@ def model_list() -> ModelList:
         try:
             config = load_config(model.config)
         except UserError as error:
-            _log.warning("The model %s is left out: %s", model.name, error.sentence)
+            _log.warning("The model %s is left out: %s", model.name, error.message)
             continue
         models.append(
             Model(

@@ -69,5 +69,5 @@ async def give_picture(job_id: JobPath, picture: Picture, here: Here) -> Job:
 
 @router.post("/jobs/{job_id}/refuse", responses=documented(400, 404, 409, 422, 507))
 async def refuse(job_id: JobPath, refusal: Refusal, here: Here) -> Job:
-    """Say why a Blender does not render for a job, which fails with the sentence."""
+    """Say why a Blender does not render for a job, which fails with the message."""
     return here.supervisor.refuse(job_id, refusal.message)

@@ -143,13 +143,13 @@ class Blenders:
 
     def _has_left(self, blender: str) -> None:
         name = self._names.get(blender, "the scene")
-        sentence = f"The Blender with {name} has left before it had rendered: open the scene again, and ask again."
+        message = f"The Blender with {name} has left before it had rendered: open the scene again, and ask again."
         try:
             for _, job in self._store.waiting(blender):
-                self._store.fail(job.id, Error(code=ErrorCode.NO_BLENDER, sentence=sentence))
+                self._store.fail(job.id, Error(code=ErrorCode.NO_BLENDER, message=message))
                 self._live.left(job.id)
         except ServiceError as error:  # the disk is full
-            _log.error(error.sentence)
+            _log.error(error.message)
             self._wait_for(blender)
             return
         del self._away[blender]

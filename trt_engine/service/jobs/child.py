@@ -123,7 +123,7 @@ class Child:
 
 
 def _how(code: int) -> str:
-    """How a process ended, from its exit code, to end a sentence with."""
+    """How a process ended, from its exit code, to end a message with."""
     if code >= 0:
         return f"ended with the exit code {code}"
     try:

@@ -67,7 +67,7 @@ class Sources:
         try:
             return self._find(source.path)
         except UserError as error:
-            raise _refused(error.sentence) from error
+            raise _refused(error.message) from error
         except (OSError, ValueError, RuntimeError) as error:  # a NUL, a loop of links, a name that is too long
             raise _refused(f"{source.path[:200]!r} is no path that can be followed: check it.") from error
 
@@ -186,6 +186,6 @@ def _no_upload(media_id: str) -> ServiceError:
     return ServiceError(ErrorCode.NOT_FOUND, f"There is no upload {media_id}: it may have been deleted.")
 
 
-def _refused(sentence: str) -> ServiceError:
+def _refused(message: str) -> ServiceError:
     # Names on a disk need not be Unicode, answers are.
-    return ServiceError(ErrorCode.SOURCE, sentence.encode(errors="backslashreplace").decode())
+    return ServiceError(ErrorCode.SOURCE, message.encode(errors="backslashreplace").decode())

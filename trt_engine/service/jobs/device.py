@@ -121,7 +121,7 @@ class Device:
             try:
                 taken = self._store.take(self._lane)
             except ServiceError as error:
-                _log.error(error.sentence)
+                _log.error(error.message)
                 await asyncio.sleep(LONGEST_PAUSE)
                 continue
             if taken is None:
@@ -133,8 +133,8 @@ class Device:
                 await self._carry_out(taken)
             except Exception:
                 _log.exception("Job %s", taken.id)
-                sentence = "The service failed at this job: ask again; its log says more."
-                await self._fail(taken, Error(code=ErrorCode.INTERNAL, sentence=sentence))
+                message = "The service failed at this job: ask again; its log says more."
+                await self._fail(taken, Error(code=ErrorCode.INTERNAL, message=message))
             finally:
                 self._job = None
                 self._live.left(taken.id)
@@ -152,8 +152,8 @@ class Device:
 
     async def _carry_out(self, taken: Taken) -> None:
         if taken.starts > MOST_STARTS:
-            sentence = f"The job was begun {MOST_STARTS} times and never came to an end: ask again for less at a time."
-            await self._fail(taken, Error(code=ErrorCode.CRASHED, sentence=sentence))
+            message = f"The job was begun {MOST_STARTS} times and never came to an end: ask again for less at a time."
+            await self._fail(taken, Error(code=ErrorCode.CRASHED, message=message))
             return
         attempt: Path | None = None
         ended: Done | Failed | _Died
@@ -163,8 +163,8 @@ class Device:
             if isinstance(ended, Done) and not self._has_ended(taken.id):
                 self._folders.publish(attempt, taken.id)
         except OSError as error:
-            sentence = f"The service cannot write to its folder ({error.strerror}): make room there."
-            ended = Failed(job=taken.id, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence))
+            message = f"The service cannot write to its folder ({error.strerror}): make room there."
+            ended = Failed(job=taken.id, error=Error(code=ErrorCode.NO_ROOM, message=message))
         finally:
             # On a full disk this makes the room that the next lines take.
             if attempt is not None:
@@ -177,8 +177,8 @@ class Device:
         if isinstance(ended, Done):
             await self._write_down(lambda: adopt(taken.id, self._store, self._folders))
             if not self._has_ended(taken.id):
-                sentence = "The job's files vanished when they were whole: ask again, and let nothing else delete them."
-                await self._fail(taken, Error(code=ErrorCode.INTERNAL, sentence=sentence))
+                message = "The job's files vanished when they were whole: ask again, and let nothing else delete them."
+                await self._fail(taken, Error(code=ErrorCode.INTERNAL, message=message))
         elif isinstance(ended, Failed):
             await self._fail(taken, ended.error)
         elif taken.crashes + 1 < MOST_CRASHES:
@@ -186,11 +186,11 @@ class Device:
             await self._write_down(lambda: self._store.requeue(taken.id, crashed=True))
             self._requeued()
         else:
-            sentence = (
+            message = (
                 f"The worker process {ended.how}; it was the second one that this job cost: ask for a shorter part or "
                 f"for fewer takes, with more memory free."
             )
-            await self._fail(taken, Error(code=ErrorCode.CRASHED, sentence=sentence))
+            await self._fail(taken, Error(code=ErrorCode.CRASHED, message=message))
 
     async def _fail(self, taken: Taken, error: Error) -> None:
         await self._write_down(lambda: self._store.fail(taken.id, error))
@@ -202,7 +202,7 @@ class Device:
                 change()
                 return
             except ServiceError as error:
-                _log.error(error.sentence)
+                _log.error(error.message)
                 await asyncio.sleep(FIRST_PAUSE)
 
     async def _attempt(self, taken: Taken, attempt: Path) -> Done | Failed | _Died:

@@ -217,8 +217,8 @@ class Supervisor:
         self._wake()
         return self.job(job_id)
 
-    def refuse(self, job_id: str, sentence: str) -> Job:
-        """A Blender does not render for a job, which fails with its sentence. One that has ended stays as it is.
+    def refuse(self, job_id: str, message: str) -> Job:
+        """A Blender does not render for a job, which fails with its message. One that has ended stays as it is.
 
         Raises:
             ServiceError: NOT_FOUND; CONFLICT, it does not wait for a picture; NO_ROOM.
@@ -226,7 +226,7 @@ class Supervisor:
         if not self.job(job_id).state.ended:
             if not self._store.waits(job_id):
                 raise _waits_for_none(job_id)
-            self._store.fail(job_id, Error(code=ErrorCode.REFUSED, sentence=sentence))
+            self._store.fail(job_id, Error(code=ErrorCode.REFUSED, message=message))
             self._live.left(job_id)
         return self.job(job_id)
 
@@ -255,7 +255,7 @@ class Supervisor:
                 try:
                     self.remove(job_id)
                 except ServiceError as error:
-                    _log.error(error.sentence)
+                    _log.error(error.message)
                 await asyncio.sleep(0)
             await asyncio.sleep(CLEANING_SECONDS)
 

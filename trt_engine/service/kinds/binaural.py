@@ -25,6 +25,7 @@ class BinauralRequest(Request):
 
     def run(self, attempt: Attempt) -> Result:
         # The worker's, which the service itself starts without.
+        from omniaudio.audio import binaural  # noqa: PLC0415
         from omniaudio.audio.convention import converted_from  # noqa: PLC0415
 
         sound = attempt.files["sound"]

@@ -92,18 +92,18 @@ class Worker:
         self._events.flush()
 
     def _attempt(self, run: Run) -> Done | Failed:
-        """Carry out a job; whatever goes wrong becomes a sentence."""
+        """Carry out a job; whatever goes wrong becomes a message."""
         self._job, self._stage = run.job, OPENING
         if not gpu.answers(self._device):
-            silent = Error(code=ErrorCode.NO_BACKEND, sentence=gpu.silence(self._device))
+            silent = Error(code=ErrorCode.NO_BACKEND, message=gpu.silence(self._device))
             # In this process CUDA would not look again.
             return Failed(job=run.job, error=silent, broken=True)
         try:
             self._carry_out(run)
         except JobCancelledError:
-            return Failed(job=run.job, error=Error(code=ErrorCode.CANCELLED, sentence="The job was cancelled."))
+            return Failed(job=run.job, error=Error(code=ErrorCode.CANCELLED, message="The job was cancelled."))
         except UserError as error:
-            _log.info("Job %s: %s", run.job, error.sentence)
+            _log.info("Job %s: %s", run.job, error.message)
             return Failed(job=run.job, error=_explained(error, run))
         except Exception as error:  # whatever a back-end fails with, the service lives on
             _log.exception("Job %s", run.job)
@@ -112,20 +112,20 @@ class Worker:
 
     def _unforeseen(self, run: Run, error: Exception) -> Failed:
         if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-            sentence = "There was not enough memory: ask for a shorter part or for fewer takes."
-            return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, sentence=sentence), broken=True)
+            message = "There was not enough memory: ask for a shorter part or for fewer takes."
+            return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, message=message), broken=True)
         if isinstance(error, OSError) and error.errno in _FULL:
             return Failed(job=run.job, error=_no_room(run, error))
         gone = next((file for file in run.files.values() if not is_sequence(file) and not file.exists()), None)
         if isinstance(error, OSError) and gone is not None:
-            sentence = f"{gone} vanished while it was read: put it back, and ask again."
-            return Failed(job=run.job, error=Error(code=ErrorCode.SOURCE, sentence=sentence))
-        sentence = (
+            message = f"{gone} vanished while it was read: put it back, and ask again."
+            return Failed(job=run.job, error=Error(code=ErrorCode.SOURCE, message=message))
+        message = (
             f"The job broke off while {self._stage} ({_first_line(error)}): ask again, and with another "
             f"back-end if that does not help; the service's log says more."
         )
         # What a back-end is worth after it failed, a lost GPU above all, nobody knows.
-        return Failed(job=run.job, error=Error(code=ErrorCode.INTERNAL, sentence=sentence), broken=True)
+        return Failed(job=run.job, error=Error(code=ErrorCode.INTERNAL, message=message), broken=True)
 
     def _carry_out(self, run: Run) -> None:
         def report(done: Report) -> None:
@@ -154,7 +154,7 @@ class Worker:
 
 
 def _explained(error: UserError, run: Run) -> Error:
-    """A sentence for the service's clients, who did not choose where it writes."""
+    """A message for the service's clients, who did not choose where it writes."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, OSError):
         cause = cause.__cause__
@@ -163,8 +163,8 @@ def _explained(error: UserError, run: Run) -> Error:
 
 def _no_room(run: Run, error: OSError) -> Error:
     places = f"{run.attempt.parent} and in {tempfile.gettempdir()}"
-    sentence = f"The service cannot write its files ({error.strerror}): make room in {places}."
-    return Error(code=ErrorCode.NO_ROOM, sentence=sentence)
+    message = f"The service cannot write its files ({error.strerror}): make room in {places}."
+    return Error(code=ErrorCode.NO_ROOM, message=message)
 
 
 def _first_line(error: Exception) -> str:

@@ -209,7 +209,7 @@ def init(): pass
 
 
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
-def test_without_a_driver_there_is_a_sentence() -> None:
+def test_without_a_driver_there_is_a_message() -> None:
     with pytest.raises(UserError, match="install NVIDIA's driver") as raised:
         Device()
     assert raised.value.code is ExitCode.NO_BACKEND
@@ -217,7 +217,7 @@ def test_without_a_driver_there_is_a_sentence() -> None:
 
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
 @pytest.mark.parametrize("damage", ["whole", "cut short", "empty", "another file"])
-def test_an_engine_that_does_not_load_is_a_sentence(model: registry.Model, tmp_path: Path, damage: str) -> None:
+def test_an_engine_that_does_not_load_is_a_message(model: registry.Model, tmp_path: Path, damage: str) -> None:
     """A whole one too: without a driver no engine loads."""
     trt = pytest.importorskip("tensorrt_rtx")
     config = load_config(model.config)

@@ -257,7 +257,7 @@ def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline
         gc.enable()
 
 
-def test_more_than_the_step_is_compiled_for_is_a_sentence(stages: TensorRtPipeline, panorama: Path) -> None:
+def test_more_than_the_step_is_compiled_for_is_a_message(stages: TensorRtPipeline, panorama: Path) -> None:
     with pytest.raises(UserError, match="16 takes of 60 minutes"):
         sampled(stages, panorama, 0.5, lambda report: None, takes=17)
 
