@@ -30,6 +30,11 @@ _WITH_VERBS = (
     "UPDATE entries SET verb = 'generate_scene' WHERE video = ''",
 )
 """What makes a ledger of this version of one from before there were recognitions."""
+_WITH_MESSAGES = """
+UPDATE entries SET outcome = json_set(
+    json_remove(outcome, '$.sentence'), '$.message', json_extract(outcome, '$.sentence')
+) WHERE outcome LIKE '%"sentence"%' AND json_type(outcome, '$.sentence') IS NOT NULL"""
+"""The same of one whose failures were kept by another name."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Ledger:
             for change in _WITH_VERBS:
                 self._database.execute(change)
             self._database.execute("COMMIT")
+        self._database.execute(_WITH_MESSAGES)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -65,7 +65,8 @@ class Task:
             request: what is wanted; its sources are filled in from `files`. Or a job that waits for a picture that this
                 Blender has rendered, which is then the one of `files`, by the name `picture`; it stays at the engine.
             files: the files of this machine, by the request's fields that are to name them: `source`,
-                `inpainting.sound`, `sound`, `picture`, `orientations`. They are uploaded where the engine does not read them itself.
+                `inpainting.sound`, `sound`, `picture`, `orientations`. They are uploaded where the engine does not read
+                them itself.
             folder: where what is made goes; it is there.
             stem: what is made is called `stem`_001, or by the first later number that is free.
         """

@@ -13,7 +13,15 @@ from rich.table import Column, Table
 from omniaudio.commands.progress_bar import progress_bar
 from omniaudio.errors import ExitCode, UserError
 from omniaudio_client.client import Client
-from omniaudio_client.records import GenerateRequest, InspectRequest, Job, MediaSource, PathSource, SceneSource
+from omniaudio_client.records import (
+    GenerateRequest,
+    InspectRequest,
+    Job,
+    MediaSource,
+    OtherRequest,
+    PathSource,
+    SceneSource,
+)
 from trt_engine.commands.which_service import ServiceUrl, TokenFile, as_user_error, connect, user_errors
 
 ID_LENGTH = 32
@@ -160,9 +168,15 @@ def _clip(job: Job) -> str:
             return "Blender scene"
 
 
-def _source(job: Job) -> PathSource | MediaSource | SceneSource:
-    """Return the main input of a job."""
-    return job.request.source if isinstance(job.request, GenerateRequest | InspectRequest) else job.request.sound
+def _source(job: Job) -> PathSource | MediaSource | SceneSource | None:
+    """Return what a job is about; None for a kind that this client does not know."""
+    match job.request:
+        case GenerateRequest(source=source) | InspectRequest(source=source):
+            return source
+        case OtherRequest():
+            return None
+        case request:
+            return request.sound
 
 
 def _took(job: Job) -> str:

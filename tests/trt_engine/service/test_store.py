@@ -176,6 +176,42 @@ def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
     assert (taken.id, taken.request, taken.files) == (known.id, known.request, FILES)
 
 
+def test_the_jobs_of_the_second_version_are_taken_over_by_their_new_names(tmp_path: Path) -> None:
+    part = {"sound": {"path": "/take.wav"}, "start": 0.0, "duration": 1.0, "gain_db": None}
+    rows = [
+        ({"kind": "listen", "sound": {"path": "/a.wav"}}, {"sound": "/a.wav"}, "sound"),
+        ({"kind": "generate", "source": {"path": str(CLIP)}, "again": part},
+         {"source": str(CLIP), "again.sound": "/take.wav"}, "model"),
+        ({"source": {"path": str(CLIP)}, "again": None}, {"source": str(CLIP)}, "model"),
+    ]  # fmt: skip
+    result = {"model": None, "backend": None, "takes": [], "files": [], "converted_from": None, "sources": None}
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+        for version in store_module._VERSIONS[:2]:
+            database.executescript(version)
+        database.execute("PRAGMA user_version=2")
+        for number, (wanted, files, lane) in enumerate(rows):
+            database.execute(
+                "INSERT INTO jobs (id, request, files, lane, state, created, result, error) "
+                "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
+                (
+                    str(number) * 32, json.dumps(wanted), json.dumps(files), lane, datetime.now(UTC).isoformat(),
+                    json.dumps(result), json.dumps({"code": "internal", "sentence": "Ask again."}),
+                ),
+            )  # fmt: skip
+    opened = Store(tmp_path, 10)
+    jobs = opened.jobs(None, 10)
+    heard, part_of_a_take = opened.take(Lane.SOUND), opened.take(Lane.MODEL)
+    opened.close()
+    assert [job.error.message for job in jobs if job.error is not None] == ["Ask again."] * 3
+    assert heard is not None
+    assert isinstance(heard.request, BinauralRequest)
+    assert part_of_a_take is not None
+    assert part_of_a_take.request.inputs() == {
+        "source": PathSource(path=str(CLIP)), "inpainting.sound": PathSource(path="/take.wav")
+    }  # fmt: skip
+    assert part_of_a_take.files == {"source": CLIP, "inpainting.sound": Path("/take.wav")}
+
+
 def test_each_lane_has_its_jobs(store: Store) -> None:
     sound, _ = store.create(
         BinauralRequest(sound=PathSource(path="/a.wav"), kind="binaural"), {"sound": Path("/a.wav")}

@@ -333,7 +333,7 @@ class Store:
 
     def cancel(self, job_id: str) -> bool:
         """A job is given up; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
-        error = Error(code=ErrorCode.CANCELLED, sentence="The job was cancelled.")
+        error = Error(code=ErrorCode.CANCELLED, message="The job was cancelled.")
         return self._end(job_id, JobState.CANCELLED, error=error)
 
     def _end(self, job_id: str, state: JobState, result: Result | None = None, error: Error | None = None) -> bool:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     AnyResult: TypeAlias = Result
 else:
     AnyRequest = Annotated[
-        tuple(Annotated[request, Tag(name)] for name, request in zip(KINDS, REQUESTS, strict=True)),
+        reduce(or_, (Annotated[request, Tag(name)] for name, request in zip(KINDS, REQUESTS, strict=True))),
         Discriminator(
             _kind,
             custom_error_type="kind",
