@@ -166,6 +166,8 @@ def _clip(job: Job) -> str:
             return f"upload {media[:SHOWN]}"
         case SceneSource():
             return "Blender scene"
+        case None:
+            return ""
 
 
 def _source(job: Job) -> PathSource | MediaSource | SceneSource | None:
