@@ -1,5 +1,4 @@
-"""What a file is: a panorama video, with what is known of its picture, or ambisonic sound: its convention, level and
-direction through time."""
+"""Describes a file: the format of a panorama, or the convention, level and direction over time of ambisonic sound."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -24,10 +23,10 @@ from omniaudio.video.sphere import is_stretched, why_no_sphere
 from omniaudio.video.stills import is_sequence
 
 SILENT_DBFS = -70.0
-"""A second whose pressure lies below this has no direction worth telling."""
+"""Below this pressure, a second of sound has no meaningful direction."""
 
 _ROWS = 20
-"""Lines of the table of directions; longer sounds are told at even steps, and whole in JSON."""
+"""Rows of the table of directions; longer sounds are shown at even steps, and completely in JSON."""
 
 _TRAITS: dict[Convention, tuple[float, bool, float]] = {
     Convention.AMBIX: (0.0, True, 1.0),
@@ -35,16 +34,16 @@ _TRAITS: dict[Convention, tuple[float, bool, float]] = {
     Convention.N3D: (-1.5, True, 3.0),
     Convention.WXYZ: (-2.3, False, 1.0),
 }
-"""How common a convention is (power of ten), whether its order is ACN, and the energy of its dipoles over W's."""
+"""For each convention: its prior (power of ten), whether its order is ACN, and the energy of its dipoles over W."""
 
 
 class ConventionGuess(BaseModel):
-    """Which convention four channels follow."""
+    """The convention of four channels."""
 
     model_config = ConfigDict(frozen=True)
 
     convention: Convention
-    sure: float = Field(ge=0, le=1, description="1 where the file says so; else a rough probability")
+    sure: float = Field(ge=0, le=1, description="1 if the file declares it; else a rough probability")
     reason: str
 
 
@@ -61,7 +60,7 @@ class Moment(BaseModel):
 
 
 class Origin(BaseModel):
-    """How a generated sound was made, as the sidecar beside it says."""
+    """How a sound was generated, from the sidecar beside it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -83,7 +82,7 @@ class SoundReport(BaseModel):
     rate: int
     seconds: float
     convention: ConventionGuess
-    origin: Origin | None = Field(description="None without a sidecar of ours")
+    origin: Origin | None = Field(description="None without an OmniAudio sidecar")
     rms_dbfs: float | None = Field(description="of the pressure")
     true_peak_dbtp: float | None = Field(description="of the loudest channel as stored")
     dc_dbfs: float | None = Field(description="the largest channel's mean; None where it is 0")
@@ -95,27 +94,29 @@ class SoundReport(BaseModel):
 
 
 class PanoramaReport(BaseModel):
-    """A video, a still or an image sequence."""
+    """A video, still image or image sequence."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["picture"] = "picture"
+    kind: Literal["clip"] = "clip"
     clip: ClipInfo
     is_panorama: bool
     why_not: str | None = Field(description="None for a panorama")
 
 
 def describe(path: Path) -> SoundReport | PanoramaReport:
-    """What is in a file. Sound is read through once, in constant memory but for 16 numbers a second.
+    """Describe a file. Sound is read once; memory grows by 16 numbers per second of it.
 
-    Raises UserError for what is neither four channels of sound nor a picture."""
+    Raises:
+        UserError: the file is neither four channels of sound nor a video or image.
+    """
     check_name(path)
     if is_sequence(path):
-        return _describe_picture(path)
-    check_readable(path, "a 360° video or picture, or a 4-channel ambisonic file")
+        return _describe_clip(path)
+    check_readable(path, "a 360° video or still image, or a 4-channel ambisonic file")
     header = read_header(path)
     if header is None:
-        return _describe_picture(path)
+        return _describe_clip(path)
     check_header(path, header)
     sound = SoundFile(path, header.samplerate, header.frames)
     return _describe_sound(sound, f"{header.format} {header.subtype}")
@@ -123,7 +124,7 @@ def describe(path: Path) -> SoundReport | PanoramaReport:
 
 class _Measures(NamedTuple):
     moments: Floats
-    """Mean products of the channels as stored, second by second, `(seconds, 4, 4)`."""
+    """Mean products of the stored channels for each second, `(seconds, 4, 4)`."""
     lengths: Floats
     """Samples of each second."""
     sums: Floats
@@ -132,15 +133,15 @@ class _Measures(NamedTuple):
 
 
 def guess_convention(moments: Floats) -> ConventionGuess:
-    """What the mean products of four channels `(4, 4)` say of their convention.
+    """Guess the convention of four channels from their mean products `(4, 4)`.
 
-    Three things count, as powers of ten of a probability. How common a convention is. The order: natural scenes spread
-    along the horizon, so the weaker one of the third and the fourth channel is likely Z, third in ACN and fourth in
-    W, X, Y, Z. The scale: of plane waves from anywhere the dipoles together have 1, 2 or 3 times the energy of W in
-    SN3D, Furse-Malham and N3D; recordings keep to that only roughly."""
+    Three scores add up, as powers of ten of a probability. Prior: how common a convention is. Order: natural scenes
+    spread along the horizon, so the weaker of the third and fourth channels is likely Z, which is third in ACN and
+    fourth in W, X, Y, Z. Scale: for plane waves, the dipoles together have 1, 2 or 3 times the energy of W in SN3D,
+    Furse-Malham and N3D; recordings follow that only roughly."""
     powers = np.diagonal(moments)
     if not powers[W] > 0:
-        reason = "W is silent, so that nothing tells: taken for the project's own"
+        reason = "W is silent, so nothing indicates the convention: AmbiX is assumed"
         return ConventionGuess(convention=Convention.AMBIX, sure=0, reason=reason)
     scale = powers[1:].sum() / powers[W]
     floor = 1e-9 * powers.sum()
@@ -152,8 +153,8 @@ def guess_convention(moments: Floats) -> ConventionGuess:
         scores[convention] = common + (order if acn else -order) - 2 * miss
     odds = {convention: 10**score for convention, score in scores.items()}
     best = max(odds, key=lambda convention: odds[convention])
-    weaker = "third" if margin > 0 else "fourth"
-    reason = f"of the third and the fourth channel the {weaker} is weaker by {abs(margin):.0f} dB"
+    weaker, stronger = ("third", "fourth") if margin > 0 else ("fourth", "third")
+    reason = f"the {weaker} channel is {abs(margin):.0f} dB weaker than the {stronger}"
     reason += f"; the dipoles have {scale:.2f} times the energy of W"
     return ConventionGuess(convention=best, sure=odds[best] / sum(odds.values()), reason=reason)
 
@@ -190,7 +191,7 @@ def _describe_sound(sound: SoundFile, form: str) -> SoundReport:
     samples = stored.lengths.sum()
     whole = np.average(stored.moments, axis=0, weights=stored.lengths)
     guess = _declared_convention(path) or guess_convention(whole)
-    # A conversion is linear: the channels' products turn with it, and the sound is not read again.
+    # The conversion is linear, so it applies to the products of the channels; the sound need not be read again.
     to_ambix = convert(np.eye(CHANNELS), guess.convention, Convention.AMBIX).astype(np.float64)
     track = [_moment(second, to_ambix @ each @ to_ambix.T) for second, each in enumerate(stored.moments)]
     mean = _moment(0, to_ambix @ whole @ to_ambix.T)
@@ -213,7 +214,7 @@ def _describe_sound(sound: SoundFile, form: str) -> SoundReport:
 
 
 def _moment(second: int, moments: Floats) -> Moment:
-    """The direction and level that mean products of AmbiX channels `(4, 4)` say."""
+    """Return the direction and level from mean products of AmbiX channels `(4, 4)`."""
     level = decibels(sqrt(moments[W, W]))
     if level is None or level < SILENT_DBFS:
         return Moment(second=second, azimuth=None, elevation=None, diffuseness=None, rms_dbfs=level)
@@ -228,44 +229,44 @@ def _moment(second: int, moments: Floats) -> Moment:
     )
 
 
-def _describe_picture(path: Path) -> PanoramaReport:
+def _describe_clip(path: Path) -> PanoramaReport:
     clip = Clip(path)
     reason = why_no_sphere(clip)
     return PanoramaReport(clip=clip.info, is_panorama=reason is None, why_not=reason)
 
 
 def as_text(report: SoundReport | PanoramaReport) -> Group:
-    """The report for a terminal."""
+    """Format a report for a terminal."""
     if isinstance(report, PanoramaReport):
-        return Group(_facts(_picture_facts(report)))
+        return Group(_facts(_clip_facts(report)))
     return Group(_facts(_sound_facts(report)), _directions(report.track))
 
 
-def _picture_facts(report: PanoramaReport) -> list[tuple[str, str]]:
+def _clip_facts(report: PanoramaReport) -> list[tuple[str, str]]:
     clip = report.clip
-    projection = f" (declared {clip.projection})" if clip.projection else " (by its picture; not declared)"
+    projection = f" (declared {clip.projection})" if clip.projection else " (detected; not declared)"
     facts = [
         ("file", f"{clip.path}: {clip.kind}, {clip.codec}"),
         ("360°", f"yes{projection}{_stretched(clip)}" if report.is_panorama else f"no: {report.why_not}"),
         (
-            "picture",
+            "frames",
             f"{clip.frame_width} × {clip.frame_height} (stored {clip.width} × {clip.height}, {_aspect(clip)})",
         ),
-        ("stereo", f"{clip.stereo} ({'declared' if clip.stereo_declared else 'by its picture'})"),
+        ("stereo", f"{clip.stereo} ({'declared' if clip.stereo_declared else 'detected'})"),
     ]
     if not clip.rotation_usable:
-        facts.append(("rotation", "its display matrix turns by no whole quarters: ignored"))
+        facts.append(("rotation", "its display matrix is not a multiple of 90°: ignored"))
     elif clip.rotation or clip.mirrored:
         facts.append(("rotation", f"{clip.rotation}° counter-clockwise{', mirrored' if clip.mirrored else ''}"))
     if clip.pose is not None:
         yaw, pitch, roll = clip.pose
-        facts.append(("pose", f"yaw {yaw:g}°, pitch {pitch:g}°, roll {roll:g}°: the sphere is turned by it"))
+        facts.append(("pose", f"yaw {yaw:g}°, pitch {pitch:g}°, roll {roll:g}°: the sphere is rotated by it"))
     if clip.duration is not None:
-        facts.append(("length", f"{clip.duration:.2f} s, {clip.frames} pictures, {float(clip.fps or 0):.3f} a second"))
+        facts.append(("length", f"{clip.duration:.2f} s, {clip.frames} frames, {float(clip.fps or 0):.3f} fps"))
     if clip.declared_duration is not None:
-        warning = f"the file is cut off: its header says {clip.declared_duration:.2f} s; copy or export it again"
+        warning = f"the file is truncated: its header says {clip.declared_duration:.2f} s; copy or export it again"
         facts.append(("warning", warning))
-    return [*facts, ("sound", f"{clip.audio_channels} channels" if clip.has_audio else "none")]
+    return [*facts, ("audio", f"{clip.audio_channels} channels" if clip.has_audio else "none")]
 
 
 def _stretched(clip: ClipInfo) -> str:
@@ -279,7 +280,7 @@ def _aspect(clip: ClipInfo) -> str:
 def _sound_facts(report: SoundReport) -> list[tuple[str, str]]:
     guess, origin = report.convention, report.origin
     made = (
-        [("made by", f"{origin.model}, seed {origin.seed}, take {origin.take}, as {origin.convention}")]
+        [("generated by", f"{origin.model}, seed {origin.seed}, take {origin.take}, as {origin.convention}")]
         if origin
         else []
     )
