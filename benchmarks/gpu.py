@@ -196,14 +196,14 @@ class Bench:
     def _video(self, clip: Path) -> Compute:
         from benchmarks.generate import write_clip  # noqa: PLC0415 - needs PyAV, which a machine with a GPU may lack
         from omniaudio.video.clip import Clip  # noqa: PLC0415
-        from omniaudio.video.panorama import vision_inputs  # noqa: PLC0415
+        from omniaudio.vision.metaclip import cut  # noqa: PLC0415
 
         write_clip(clip, VIDEO_SECONDS)
         shown = len(self.inputs.pictures["video_360"])
 
         def decode() -> Tensor:
             seen = [
-                vision_inputs(frame.image, "metaclip")
+                cut(frame.image)
                 for frame in Clip(clip).frames(self.config.omniaudio.frame_rate, 0.0, self.config.duration)
             ]
             pictures = {name: np.stack([one[name] for one in seen]) for name in self.inputs.pictures}

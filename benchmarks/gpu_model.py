@@ -11,8 +11,9 @@ from benchmarks.model import random_model, round_matrices
 from omniaudio.config import ModelConfig
 from omniaudio.generation.sampler import euler, guided
 from omniaudio.generation.windows import noise
+from omniaudio.model.metaclip import MetaClip
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.model.vision import FEATURES, PICTURE_SIZE, MetaClip
+from omniaudio.vision.metaclip import FEATURES, SIZE
 
 SEED = 0
 FP8_LARGEST = torch.finfo(torch.float8_e4m3fn).max
@@ -34,7 +35,7 @@ class Inputs:
             return torch.from_numpy(generator.standard_normal(shape, np.float32)).to(device)
 
         def pictures() -> Tensor:
-            values = generator.integers(0, 256, (shown, PICTURE_SIZE, PICTURE_SIZE, 3), np.uint8)
+            values = generator.integers(0, 256, (shown, SIZE, SIZE, 3), np.uint8)
             return torch.from_numpy(values).to(device)
 
         self.pictures = {"video_360": pictures(), "video_fov": pictures()}
@@ -117,7 +118,7 @@ def metaclip(device: torch.device, dtype: torch.dtype) -> MetaClip:
         num_hidden_layers=32,
         num_attention_heads=16,
         patch_size=14,
-        image_size=PICTURE_SIZE,
+        image_size=SIZE,
         projection_dim=FEATURES,
     )
     with device:

@@ -13,8 +13,8 @@ import transformers
 from benchmarks.model import RELEASED, random_model
 from omniaudio.config import CONFIG_NAME, load_config
 from omniaudio.model.checkpoint import save_weights
-from omniaudio.model.vision import FEATURES
 from omniaudio.model_zoo import registry
+from omniaudio.vision.metaclip import FEATURES
 from trt_engine.bundling.export import export_model
 
 MODEL = "omniaudio-random"

@@ -10,8 +10,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from omniaudio.encoders import ENCODERS, NONE
 from omniaudio.errors import ExitCode, UserError
 
 CONFIG_NAME = "model_config.json"
@@ -262,19 +263,18 @@ class ModelParts(_Strict):
 # --- what the released form leaves to the code around it ------------------------------------------
 
 
-class MetaClipVision(_Strict):
-    """MetaCLIP-H14: 1024 features of the whole panorama (`video_360`) and of a front view (`video_fov`)."""
+class Vision(_Strict):
+    """Which vision encoder the model was trained with (`omniaudio.encoders`), or `none`."""
 
-    type: Literal["metaclip"] = "metaclip"
+    type: str = "metaclip"
 
-
-class NoVision(_Strict):
-    """The model sees no picture; its features are given."""
-
-    type: Literal["none"]
-
-
-Vision = Annotated[MetaClipVision | NoVision, Field(discriminator="type")]
+    @field_validator("type")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        known = (*ENCODERS, NONE)
+        if name not in known:
+            raise ValueError(f"there is no vision encoder {name!r}: it is one of {', '.join(map(repr, known))}")
+        return name
 
 
 class Generation(_Strict):
@@ -285,7 +285,7 @@ class Generation(_Strict):
     prediction: Literal["velocity", "beyond_gaussian"] = "velocity"
     # Conditions that are zero in the unconditional half of classifier-free guidance.
     guidance_drops: tuple[ConditionName, ...] = ("add",)
-    vision: Vision = MetaClipVision()
+    vision: Vision = Vision()
     # Pictures a second that vision looks at, or features a second that are given.
     frame_rate: float = Field(default=8.0, gt=0)
     steps: int = Field(default=24, ge=1)
@@ -316,7 +316,7 @@ class ModelConfig(BaseModel):
     @property
     def sees(self) -> bool:
         """Whether the model is shown pictures; else its features are given."""
-        return self.omniaudio.vision.type != "none"
+        return self.omniaudio.vision.type != NONE
 
     @property
     def samples_per_latent(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from omniaudio import encoders
 from omniaudio.audio.resampling import resample
 from omniaudio.config import ModelConfig
 from omniaudio.generation.decoding import OVERLAP_FRAMES, decode_in_chunks
@@ -22,7 +23,7 @@ from omniaudio.generation.prefetch import read_ahead
 from omniaudio.generation.sampler import Held, halves
 from omniaudio.generation.windows import WindowPlan, chunks, noise, plan
 from omniaudio.progress import Progress, Report, Task
-from omniaudio.video.panorama import Picture, vision_inputs
+from omniaudio.video.panorama import Picture
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -246,7 +247,7 @@ class Generation:
         shown: dict[str, Array] = {}
         for picture in pictures:
             if picture is not last:
-                inputs = vision_inputs(picture, self.config.omniaudio.vision.type)
+                inputs = encoders.find(self.config.omniaudio.vision.type).cut(picture)
                 last, shown = picture, {name: array[None] for name, array in inputs.items()}
             yield shown
 

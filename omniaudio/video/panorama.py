@@ -1,4 +1,4 @@
-"""360° panoramas: places and directions, perspective views, and what a vision encoder is shown.
+"""360° panoramas: places and directions, perspective views, other sizes.
 
 A panorama is equirectangular, `uint8 (height, width, 3)` RGB with square pixels, so twice as wide as high. u runs from
 left to right, v from bottom to top, both 0 to 1 over the whole: azimuth = (0.5 − u)·2π, elevation = (v − 0.5)·π. The
@@ -10,21 +10,16 @@ Sources: the released OmniAudio code's views, as `views.safetensors` of a parity
 """
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from omniaudio.audio.ambisonics import angles, rotation_matrix
-from omniaudio.errors import ExitCode, UserError
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
-VisionType = Literal["metaclip", "none"]
-
-METACLIP_SIZE = 224
-METACLIP_FIELD_OF_VIEW = np.radians(120.0)
 
 _SHARPNESS = -0.75
 """The free parameter of Keys' kernel that the released views were made with."""
@@ -75,24 +70,6 @@ def resize(panorama: Picture, height: int, width: int) -> Picture:
     wrapped = Image.fromarray(wrap_seam(panorama, margin))
     box = (margin, 0, margin + panorama.shape[1], panorama.shape[0])
     return np.asarray(wrapped.resize((width, height), Image.Resampling.BICUBIC, box=box))
-
-
-def vision_inputs(panorama: Picture, vision_type: VisionType) -> dict[str, Picture]:
-    """What an encoder of the config's vision `type` is shown of one frame, by the names of its inputs.
-
-    `metaclip`: `video_360`, the whole on a black square, and `video_fov`, the view of 120° to the front, both
-    `(224, 224, 3)`.
-
-    Raises UserError where the type is `none`: such a model makes the sound of a given kind."""
-    if vision_type == "none":
-        raise UserError(
-            "This model sees no pictures: it makes the stem of a given kind of sound. Choose a model for 360° video.",
-            ExitCode.NO_MODEL,
-        )
-    square = Image.fromarray(pad_square(panorama))
-    small = square.resize((METACLIP_SIZE, METACLIP_SIZE), Image.Resampling.BICUBIC)
-    front = perspective_view(panorama, float(METACLIP_FIELD_OF_VIEW), 0.0, 0.0, METACLIP_SIZE)
-    return {"video_360": np.asarray(small), "video_fov": front}
 
 
 @lru_cache(maxsize=8)

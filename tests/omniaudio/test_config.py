@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from omniaudio.config import MetaClipVision, load_config, parse_config
+from omniaudio.config import Vision, load_config, parse_config
 from omniaudio.errors import UserError
 from omniaudio.model_zoo.registry import PACKAGED
 from support.small_model import CONFIG, changed, config
@@ -14,7 +14,7 @@ def test_released_config_says_what_the_released_model_does() -> None:
     assert (released.latent_channels, released.samples_per_latent, released.latent_frames) == (64, 2048, 215)
     assert released.omniaudio.prediction == "velocity"
     assert released.omniaudio.guidance_drops == ("add",)
-    assert released.omniaudio.vision == MetaClipVision()
+    assert released.omniaudio.vision == Vision()
     assert (released.omniaudio.frame_rate, released.omniaudio.steps, released.omniaudio.guidance) == (8.0, 24, 3.0)
 
 

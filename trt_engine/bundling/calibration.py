@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from omniaudio import encoders
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.generation.sampler import euler, guided
 from omniaudio.generation.stems import kinds_of
 from omniaudio.generation.windows import noise
-from omniaudio.video.panorama import Picture, vision_inputs
+from omniaudio.video.panorama import Picture
 from trt_engine.compile import bundle
 from trt_engine.compile.bundle import PICTURE, Stage
 from trt_engine.compile.targets import Precision
@@ -37,7 +38,8 @@ class Walk:
 
 def seen(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Picture) -> dict[str, Array]:
     """The features of one window of a panorama, uint8 (height, width, 3), that stays."""
-    shown = {PICTURE + name: one[None] for name, one in vision_inputs(picture, config.omniaudio.vision.type).items()}
+    views = encoders.find(config.omniaudio.vision.type).cut(picture)
+    shown = {PICTURE + name: view[None] for name, view in views.items()}
     features = sessions[Stage.VISION].run(shown)
     return {name: np.repeat(value[:, None], _looks(config), axis=1) for name, value in features.items()}
 

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from omniaudio import encoders
 from omniaudio.config import ModelConfig, load_config
 from omniaudio.model.checkpoint import find_weights, load_model
 from omniaudio.model.omniaudio import OmniAudio
-from omniaudio.model.vision import load_metaclip
 from omniaudio.model_zoo import registry
-from omniaudio.video.panorama import vision_inputs
 from trt_engine.compile.bundle import PICTURE, Stage
 
 Tensors = Mapping[str, Tensor]
@@ -172,9 +171,9 @@ def load_parts(model: registry.Model) -> tuple[OmniAudio, nn.Module | None]:
     """
     config = load_config(model.config)
     loaded = load_model(config, find_weights(model.folder))
-    if config.omniaudio.vision.type == "metaclip":
-        return loaded, load_metaclip(registry.user_folder() / registry.METACLIP)
-    return loaded, None
+    if not config.sees:
+        return loaded, None
+    return loaded, encoders.find(config.omniaudio.vision.type).load_in_torch(registry.user_folder())
 
 
 def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
@@ -182,5 +181,6 @@ def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
     if not config.sees:
         return {}
     frames = np.random.default_rng(0).integers(0, 256, (2, 512, 1024, 3), np.uint8)
-    shown = [vision_inputs(frame, config.omniaudio.vision.type) for frame in frames]
+    encoder = encoders.find(config.omniaudio.vision.type)
+    shown = [encoder.cut(frame) for frame in frames]
     return {name: torch.from_numpy(np.stack([one[name] for one in shown])) for name in shown[0]}

@@ -16,9 +16,9 @@ from omniaudio.video.panorama import (
     perspective_view,
     resize,
     to_uv,
-    vision_inputs,
     wrap_seam,
 )
+from omniaudio.vision.metaclip import cut
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Picture:
@@ -145,7 +145,7 @@ def test_resizing_does_not_alias() -> None:
 
 
 def test_inputs_of_the_released_vision_encoder(released: dict[str, Picture]) -> None:
-    inputs = vision_inputs(released["panorama"], "metaclip")
+    inputs = cut(released["panorama"])
     assert {name: value.shape for name, value in inputs.items()} == dict.fromkeys(
         ("video_360", "video_fov"), (224, 224, 3)
     )

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from omniaudio import encoders
 from omniaudio.errors import UserError
 from omniaudio.generation.sampler import euler, guided
 from omniaudio.generation.windows import noise
 from omniaudio.model_zoo import registry
-from omniaudio.video.panorama import vision_inputs
 from support.stem_model import sampled_stems, stem_config, write_stem_model
 from trt_engine.bundling.export import export_model
 from trt_engine.compile.bundle import Stage
@@ -41,9 +41,8 @@ def test_stems_are_sampled_from_graphs_one_row_for_each_source(tmp_path: Path) -
 
 
 def test_a_model_that_sees_no_pictures_says_so() -> None:
-    picture = np.zeros((8, 16, 3), np.uint8)
     with pytest.raises(UserError, match="kind of sound"):
-        vision_inputs(picture, "none")
+        encoders.find(encoders.NONE)
 
 
 @pytest.mark.parametrize("begin", [1.0, 0.4])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from omniaudio.errors import UserError
-from omniaudio.model.vision import FEATURES, PICTURE_SIZE, load_metaclip
+from omniaudio.model.metaclip import load_metaclip
+from omniaudio.vision.metaclip import FEATURES, SIZE
 
 transformers = pytest.importorskip("transformers")
 
@@ -17,7 +18,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Modul
     torch.manual_seed(0)
     tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = transformers.CLIPConfig(
-        vision_config={**tower, "image_size": PICTURE_SIZE, "patch_size": 32},
+        vision_config={**tower, "image_size": SIZE, "patch_size": 32},
         text_config={**tower, "vocab_size": 64, "bos_token_id": 0, "eos_token_id": 1},
         projection_dim=FEATURES,
     )
@@ -29,7 +30,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Modul
 
 def test_features_are_those_of_the_released_code(clip: tuple[Path, torch.nn.Module]) -> None:
     folder, model = clip
-    pictures = np.random.default_rng(0).integers(0, 256, (3, PICTURE_SIZE, PICTURE_SIZE, 3), dtype=np.uint8)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
     processor = transformers.CLIPImageProcessorPil()
     with torch.inference_mode():
         pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]

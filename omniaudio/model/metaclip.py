@@ -1,4 +1,4 @@
-"""MetaCLIP-H14 (arXiv 2309.16671), the released model's eye: 1024 features of a picture.
+"""MetaCLIP-H14 (arXiv 2309.16671) in torch: 1024 features of a view.
 
 `transformers` computes it, from the files in the user's folder of models; nothing is fetched here.
 """
@@ -10,10 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from omniaudio.errors import ExitCode, UserError, installation
-
-PICTURE_SIZE = 224
-FEATURES = 1024
-VIEWS = ("video_360", "video_fov")
+from omniaudio.vision.metaclip import ENCODER
 
 # What CLIP's pictures are normalised by, of RGB in 0..1 (arXiv 2103.00020, in the code released with it).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -41,7 +38,7 @@ class MetaClip(nn.Module):
         Returns:
             By the same names, float32 (batch, 1024).
         """
-        return {name: self._features(pictures[name]) for name in VIEWS}
+        return {name: self._features(pictures[name]) for name in ENCODER.views}
 
     def _features(self, picture: Tensor) -> Tensor:
         normalised = (picture.float().permute(0, 3, 1, 2) / 255 - self.mean) / self.stdev

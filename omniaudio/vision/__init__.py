@@ -1,0 +1,1 @@
+"""What each vision encoder is shown of a frame; without torch."""

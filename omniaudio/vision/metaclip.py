@@ -1,0 +1,34 @@
+"""What MetaCLIP-H14 (arXiv 2309.16671), the released model's encoder, is shown of a frame.
+
+Source: Liu et al., "OmniAudio" (2025), section 4.2, and the released code's views.
+"""
+
+import numpy as np
+from PIL import Image
+
+from omniaudio.encoders import Frame, VisionEncoder
+from omniaudio.model_zoo.registry import METACLIP
+from omniaudio.video.panorama import pad_square, perspective_view
+
+SIZE = 224
+FEATURES = 1024
+PANORAMA, FRONT = "video_360", "video_fov"
+FRONT_FIELD_OF_VIEW = np.radians(120.0)
+
+
+def cut(panorama: Frame) -> dict[str, Frame]:
+    """The whole on a black square, and the view of 120° to the front, both `(224, 224, 3)`."""
+    square = Image.fromarray(pad_square(panorama))
+    small = square.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    front = perspective_view(panorama, float(FRONT_FIELD_OF_VIEW), 0.0, 0.0, SIZE)
+    return {PANORAMA: np.asarray(small), FRONT: front}
+
+
+ENCODER = VisionEncoder(
+    name="metaclip",
+    folder=METACLIP,
+    views={PANORAMA: (SIZE, SIZE), FRONT: (SIZE, SIZE)},
+    features=FEATURES,
+    cut=cut,
+    torch_loader="omniaudio.model.metaclip:load_metaclip",
+)
