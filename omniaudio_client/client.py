@@ -23,6 +23,8 @@ from .records import (
     API_VERSION,
     SERVICE,
     AnyRequest,
+    Backend,
+    BackendList,
     Blender,
     BlenderList,
     Health,
@@ -39,6 +41,9 @@ from .records import (
     Worker,
     WorkerList,
 )
+
+BACKENDS_SECONDS = 150.0
+"""A service that lists its back-ends imports the library of each."""
 
 
 class Client:
@@ -104,6 +109,11 @@ class Client:
         """The models that the service knows, and which it takes where a request names none."""
         found: ModelList = self._transport.call(ModelList, "GET", "/models")
         return found
+
+    def backends(self) -> tuple[Backend, ...]:
+        """The back-ends that the service knows. It tries each one, which takes seconds."""
+        found: BackendList = self._transport.once(BackendList, "GET", "/backends", timeout=BACKENDS_SECONDS)
+        return found.backends
 
     def job(self, job_id: str) -> Job:
         """A job as it is now."""

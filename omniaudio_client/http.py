@@ -98,8 +98,10 @@ class Transport:
         address: str,
         body: bytes | Iterator[bytes] | None = None,
         headers: Mapping[str, str] = {},
+        *,
+        timeout: float | None = None,
     ) -> Any:
-        with self.answer(method, address, body, headers) as response:
+        with self.answer(method, address, body, headers, timeout=timeout) as response:
             content = self.content(response)
         return None if kind is None else self.record(kind, content)
 

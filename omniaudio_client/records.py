@@ -296,6 +296,26 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Backend:
+    """A back-end, which runs models: what it can run on anywhere, and on which device here; where it is not available,
+    the reason and what to do."""
+
+    name: str
+    label: str
+    available: bool
+    devices: str
+    device: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class BackendList:
+    """The back-ends that the service knows."""
+
+    backends: tuple[Backend, ...]
+
+
+@dataclass(frozen=True)
 class ModelList:
     """The models that the service knows; `default` is the one that is taken where a request names none."""
 

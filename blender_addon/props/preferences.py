@@ -4,6 +4,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ..core.package import PACKAGE
+from ..service import known_backends
 from ..session import blender_engine
 from .osc_settings import OmniAudioOsc
 
@@ -16,6 +17,13 @@ def preferences(context: bpy.types.Context | None = None) -> "OmniAudioPreferenc
 def model_names(_context: bpy.types.Context) -> list[str]:
     """The models that the engine knows; none before it has answered for the first time."""
     return [model.name for model in blender_engine.engine().state.models]
+
+
+def backend_names() -> list[tuple[str, str]]:
+    """The back-ends that the engine knows, each with what it runs on or why it does not; before it has answered, those
+    that it named last."""
+    backends = blender_engine.engine().state.backends or known_backends.kept(blender_engine.folder())
+    return [(one.name, one.device or one.reason or one.devices) for one in backends]
 
 
 def _choice_changed(_preferences: "OmniAudioPreferences", _context: bpy.types.Context) -> None:
@@ -57,17 +65,10 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         description="A model's name. Empty: the best that is installed",
         search=lambda _self, context, _text: model_names(context),
     )
-    backend: EnumProperty(
+    backend: StringProperty(
         name="Back-end",
-        description="What computes the model",
-        items=[
-            ("AUTO", "Automatic", "The fastest that works on the engine's computer"),
-            ("TENSORRT", "TensorRT", "NVIDIA cards"),
-            ("TENSORRT_RTX", "TensorRT for RTX", "NVIDIA RTX cards"),
-            ("ONNXRUNTIME", "ONNX Runtime", "Processors"),
-            ("OPENVINO", "OpenVINO", "Processors, fast on those with bfloat16"),
-            ("TORCH", "PyTorch", "Processors and graphics cards, if it is installed"),
-        ],
+        description="What computes the model. Empty: the fastest that works on the engine's computer",
+        search=lambda _self, _context, _text: backend_names(),
     )
     steps: IntProperty(name="Steps", description="Of the sampler. 0 leaves it to the model", min=0, max=1000)
     takes: IntProperty(name="Takes", description="How many different sounds to make at once", default=1, min=1, max=16)
@@ -101,7 +102,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         draw_engine(layout, context)
         column = layout.column()
         column.prop(self, "model", placeholder="The best that is installed")
-        column.prop(self, "backend")
+        column.prop(self, "backend", placeholder="The fastest that works")
         column.prop(self, "steps")
         column.prop(self, "takes")
         column.prop(self, "folder")

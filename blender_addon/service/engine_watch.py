@@ -14,9 +14,10 @@ from omniaudio_client.client import Client
 from omniaudio_client.discovery import ENGINE_FAILED, ServiceProcess, log_of, running
 from omniaudio_client.events import RequestsForBlender
 from omniaudio_client.http import FOREIGN, UNREACHABLE, EngineError
-from omniaudio_client.records import Job, Model
+from omniaudio_client.records import Backend, Job, Model
 
 from ..core.errors import UserError
+from . import known_backends
 from .engine_process import NO_PROGRAM, find_program, roots
 
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -52,7 +53,8 @@ class EngineChoice:
 class EngineState:
     """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `message`
     says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
-    that it takes where none is named, `started_here` whether this Blender has started it."""
+    that it takes where none is named, `started_here` whether this Blender has started it. `backends` come some seconds
+    after the rest."""
 
     kind: str = "off"
     message: str = ""
@@ -60,6 +62,7 @@ class EngineState:
     version: str = ""
     models: tuple[Model, ...] = ()
     default: str | None = None
+    backends: tuple[Backend, ...] = ()
     started_here: bool = False
 
 
@@ -166,6 +169,7 @@ class EngineWatch:
         version, known = client.health().version, client.models()
         self.client = client
         self._tell(EngineState("ready", version=version, models=known.models, default=known.default))
+        threading.Thread(target=self._ask_for_backends, args=(client,), daemon=True).start()
         patience = _GONE_REMOTE_SECONDS if self._choice.address else _GONE_SECONDS
         gone = UserError(f"The OmniAudio engine at {client.url} has ended.", UNREACHABLE)
         try:
@@ -182,6 +186,14 @@ class EngineWatch:
                 f"The OmniAudio engine ended by itself (exit code {code}); its log is {log}.", ENGINE_FAILED
             )
         return gone
+
+    def _ask_for_backends(self, client: Client) -> None:
+        """It takes seconds, since the engine tries each one, and nothing waits for it."""
+        with suppress(EngineError):
+            backends = client.backends()
+            known_backends.keep(self._folder, backends)
+            if self.client is client and self._state.kind == "ready":
+                self._tell(replace(self._state, backends=backends))
 
     def _connected(self, client: Client, patience: float) -> RequestsForBlender | None:
         """A stream that `announce` and `release` will close; None once this is released."""

@@ -96,7 +96,7 @@ def take_snapshot(
         stem=_stem(scene, picture),
         wish=Wish(
             model=settings.model.strip() or defaults.model.strip(),
-            backend="" if defaults.backend == "AUTO" else defaults.backend.lower().replace("_", "-"),
+            backend=defaults.backend.strip(),
             seed=settings.seed,
             takes=settings.takes,
             steps=settings.steps or None,

@@ -20,6 +20,7 @@ from blender_addon.service import engine_watch
 from blender_addon.service.engine import Engine
 from blender_addon.service.engine_process import NO_PROGRAM
 from blender_addon.service.engine_watch import EngineChoice
+from blender_addon.service.known_backends import kept
 from omniaudio_client.discovery import ENGINE_FAILED
 from omniaudio_client.http import EngineError
 from omniaudio_client.records import GenerateRequest, PathSource, SceneSource
@@ -102,6 +103,8 @@ def test_it_is_started_on_demand_found_by_others_and_ends_with_the_last(here: He
     assert (first.state.kind, first.state.started_here, first.state.default) == ("ready", True, "draft")
     assert "draft" in [model.name for model in first.state.models]
     assert first.log.is_file()
+    until(lambda: "onnxruntime" in [one.name for one in first.state.backends])
+    assert kept(tmp_path / "engine") == first.state.backends
     assert second.client().url == url
     assert not second.state.started_here
     second.announce("wäld.blend")

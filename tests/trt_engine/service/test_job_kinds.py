@@ -33,6 +33,7 @@ from omniaudio_client.records import (
 from support.client_errors import broken
 from support.running_service import Running
 from support.videos import cut_off, write_noise
+from trt_engine.runtime.backends import backends
 from trt_engine.service.api.catalogue import model_list
 
 RATE = 48_000
@@ -215,6 +216,16 @@ def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
         assert "its header says 6.00 s" in failed.error.message
         assert "use allow_truncated for" in failed.error.message
         assert client.wait(client.create(replace(request, allow_truncated=True)).id).state == "done"
+
+
+def test_the_backends(client: Client) -> None:
+    found = {one.name: one for one in client.backends()}
+    assert tuple(found) == tuple(backends())
+    assert (found["onnxruntime"].label, found["onnxruntime"].device) == ("ONNX Runtime", "CPU")
+    assert all(one.available == (one.reason is None) for one in found.values())
+    begin = time.monotonic()
+    assert client.backends() == tuple(found.values())
+    assert time.monotonic() - begin < 1
 
 
 def test_the_models(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

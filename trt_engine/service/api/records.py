@@ -58,6 +58,24 @@ class Model(Record):
     licence: str
 
 
+class Backend(Record):
+    """A back-end, which runs models."""
+
+    name: str
+    label: str = Field(description="what its maker calls it")
+    available: bool
+    devices: str = Field(description="what it can run on, anywhere")
+    device: str | None = Field(description="what it runs on here")
+    versions: dict[str, str]
+    reason: str | None = Field(description="why it is not available, and what to do")
+
+
+class BackendList(Record):
+    """The back-ends that the service knows."""
+
+    backends: tuple[Backend, ...]
+
+
 class ModelList(Record):
     """The models that the service knows; `default` is the one that is taken where a request names none."""
 

@@ -17,7 +17,15 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from trt_engine.service.api import answers, scenes
 from trt_engine.service.api.answers import Responses, documented
 from trt_engine.service.api.catalogue import model_list
-from trt_engine.service.api.records import API_VERSION, ErrorAnswer, Health, JobList, ModelList, WorkerList
+from trt_engine.service.api.records import (
+    API_VERSION,
+    BackendList,
+    ErrorAnswer,
+    Health,
+    JobList,
+    ModelList,
+    WorkerList,
+)
 from trt_engine.service.api.shared import EVENTS, PREFIX, Here, JobPath, Shared, event, until
 from trt_engine.service.errors import ErrorCode, ServiceError
 from trt_engine.service.jobs.clips import Media
@@ -231,6 +239,12 @@ async def remove_media(media_id: Annotated[MediaId, Path(description="an upload'
 async def list_models() -> ModelList:
     """List the models that are here or can be fetched."""
     return await asyncio.to_thread(model_list)
+
+
+@_router.get("/backends")
+async def list_backends(here: Here) -> BackendList:
+    """List the back-ends, and why some cannot be used."""
+    return await here.backends.ask(here.settings.devices[0])
 
 
 @_router.get("/workers")

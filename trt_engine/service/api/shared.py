@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Path, Request
 from fastapi.sse import ServerSentEvent
 
+from trt_engine.service.api.backends import Backends
 from trt_engine.service.api.records import API_VERSION
 from trt_engine.service.jobs.clips import Sources
 from trt_engine.service.jobs.job import Job, JobId
@@ -41,6 +42,7 @@ class Shared:
         self.settings = settings
         self.supervisor = supervisor
         self.sources = Sources(settings)
+        self.backends = Backends()
         self.ending = asyncio.Event()
 
 
