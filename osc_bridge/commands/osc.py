@@ -122,7 +122,7 @@ def _serve(engine: ServiceEngine, *, bind: str, port: int, secret: str | None, l
             runner.run(_listen(bind, port, bridge, console))
     except OSError as error:
         raise UserError(
-            f"The bridge cannot listen on {bind}:{port} ({error.strerror}): choose another --port."
+            f"The bridge cannot listen on {bind}:{port} ({error.strerror}): choose another port."
         ) from error
     finally:
         kept.close()
