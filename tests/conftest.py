@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.paths import SHARED
+from support.paths import FOOTAGE, REAL_FOOTAGE, SHARED
 
 if TYPE_CHECKING:
     from support.running_service import Running
@@ -52,6 +52,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder ../shared with reference material")
     return folder
+
+
+@pytest.fixture(params=[FOOTAGE, REAL_FOOTAGE], ids=lambda path: path.stem)
+def footage(request: pytest.FixtureRequest) -> Path:
+    """40 s of 360° video, 1202 frames shown 644 x 322, silent: self-made, and of a real camera where `../shared` is."""
+    path: Path = request.param
+    if not path.is_file():
+        pytest.skip(f"needs ../shared/media/{path.name}, the footage of a real camera")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -17,13 +17,12 @@ from types import ModuleType
 
 import pytest
 
-from support.paths import REPOSITORY, SHARED
+from support.paths import FOOTAGE, REPOSITORY
 
 PACKAGE = "bl_ext.user_default.omniaudio"
 ENGINES = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
 DRAFT = REPOSITORY / "omniaudio" / "model_zoo" / "checkpoints" / "draft" / "bundle.json"
-FILM = SHARED / "media" / "ricoh_360_mono.mp4"  # 360°, at 30 frames a second
-FILM_FRAMES = 1202
+FOOTAGE_FRAMES = 1202
 
 if importlib.util.find_spec("bpy") is None:
     collect_ignore_glob = ["test_*.py"]
@@ -107,12 +106,10 @@ def engine(monkeypatch: pytest.MonkeyPatch, preferences: object) -> None:
 
 @pytest.fixture
 def film(scene: object) -> object:
-    """The real footage as the active strip, from frame 11, in a scene of its own rate."""
-    if not FILM.exists():
-        pytest.skip("needs the folder ../shared with reference material")
+    """Footage as the active strip, from frame 11, in a scene of its rate."""
     scene.render.fps = 30
     editor = scene.sequence_editor_create()
-    strip = editor.strips.new_movie("film", str(FILM), 1, 11)
+    strip = editor.strips.new_movie("film", str(FOOTAGE), 1, 11)
     editor.active_strip = strip
     return strip
 
@@ -120,7 +117,7 @@ def film(scene: object) -> object:
 @pytest.fixture
 def short_film(film: object) -> object:
     """Its first second."""
-    film.frame_offset_end = FILM_FRAMES - 30
+    film.frame_offset_end = FOOTAGE_FRAMES - 30
     return film
 
 

@@ -8,24 +8,10 @@ from types import ModuleType
 import bpy
 import pytest
 
-from support.paths import SHARED
+from support.paths import FOOTAGE
 
 Modules = Callable[[str], ModuleType]
 Numbered = Callable[..., list[Path]]
-
-FILM = (SHARED / "media" / "ricoh_360_mono.mp4").resolve()  # 1202 frames at 30 a second
-
-
-@pytest.fixture
-def film(scene: bpy.types.Scene) -> bpy.types.Strip:
-    """Real footage as the active strip, from frame 11, in a scene of its own rate."""
-    if not FILM.exists():
-        pytest.skip("needs the folder ../shared with reference material")
-    scene.render.fps = 30
-    editor = scene.sequence_editor_create()
-    strip = editor.strips.new_movie("film", str(FILM), 1, 11)
-    editor.active_strip = strip
-    return strip
 
 
 def chosen(module: Modules, source: str = "STRIP") -> object:
@@ -49,9 +35,9 @@ def add_effect(scene: bpy.types.Scene, kind: str, strip: bpy.types.Strip | None 
 def test_a_movie_strip_is_the_part_of_its_file_that_it_shows(module: Modules, film: bpy.types.Strip) -> None:
     film.frame_offset_start, film.frame_offset_end = 60, 1202 - 60 - 45
     snapshot = chosen(module)
-    assert snapshot.source == module("sequencer.sources").Footage(FILM, module("core.frames").FileSpan(2.0, 1.5))
+    assert snapshot.source == module("sequencer.sources").Footage(FOOTAGE, module("core.frames").FileSpan(2.0, 1.5))
     assert (snapshot.place, snapshot.rate) == (module("core.frames").Placement(71, 45), Fraction(30))
-    assert (snapshot.title, snapshot.chosen, snapshot.stem) == ("film", "STRIP", FILM.stem)
+    assert (snapshot.title, snapshot.chosen, snapshot.stem) == ("film", "STRIP", FOOTAGE.stem)
     assert snapshot.under == module("sequencer.sources").PictureStrip("film", 11)
     film.animation_offset_start = 30  # cut off for good
     assert chosen(module).source.part.start == 3.0
@@ -188,11 +174,12 @@ def test_a_file_lies_at_the_current_frame(
 ) -> None:
     scene.render.fps = 24
     scene.frame_set(40)
-    scene.omniaudio.file = str(FILM)
+    scene.omniaudio.file = str(FOOTAGE)
     snapshot = chosen(module, "FILE")
     assert snapshot.place == module("core.frames").Placement(40, 961)  # 1202 frames at 30 a second are 961.6
-    assert snapshot.source == module("sequencer.sources").Footage(FILM, module("core.frames").FileSpan(0.0, 961 / 24))
-    assert (snapshot.title, snapshot.under) == (FILM.stem, None)
+    span = module("core.frames").FileSpan(0.0, 961 / 24)
+    assert snapshot.source == module("sequencer.sources").Footage(FOOTAGE, span)
+    assert (snapshot.title, snapshot.under) == (FOOTAGE.stem, None)
     (picture,) = numbered_pictures(1)
     scene.omniaudio.file = str(picture)
     snapshot = chosen(module, "FILE")

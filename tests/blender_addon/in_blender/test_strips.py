@@ -11,12 +11,11 @@ import bpy
 import numpy as np
 import pytest
 
-from support.paths import SHARED
+from support.paths import FOOTAGE
 
 Modules = Callable[[str], ModuleType]
 Takes = Callable[..., object]
 
-FILM = SHARED / "media" / "ricoh_360_mono.mp4"
 RATES = [(12, 1.0), (24, 1.001), (24, 1.0), (25, 1.0), (30, 1.001), (30, 1.0), (48, 1.0), (60, 1.001), (120, 1.0)]
 
 
@@ -125,11 +124,9 @@ def test_occupied_muted_and_locked_channels_are_left_alone(
 
 @pytest.fixture
 def film(scene: bpy.types.Scene) -> bpy.types.Strip:
-    """Real footage on channel 3, from frame 11, with its own sound beside it as Blender adds it."""
-    if not FILM.exists():
-        pytest.skip("needs the folder ../shared with reference material")
+    """Footage on channel 3, from frame 11."""
     scene.render.fps = 30
-    return scene.sequence_editor_create().strips.new_movie("film", str(FILM), 3, 11)
+    return scene.sequence_editor_create().strips.new_movie("film", str(FOOTAGE), 3, 11)
 
 
 def under(module: Modules, strip: bpy.types.Strip) -> object:

@@ -62,6 +62,19 @@ def test_the_labels_order_is_told_where_nothing_comes_from_above(tmp_path: Path)
     assert guess.sure < 0.8  # Rare, and AmbiX of sources above looks much the same.
 
 
+def test_a_furse_malham_recording_in_ogg(tmp_path: Path) -> None:
+    """One source among quieter ones all around; Ogg declares no convention."""
+    azimuth = np.radians(38.7)
+    voice = encode(0.1 * np.random.default_rng(2).standard_normal(round(22.5 * RATE)), azimuth, 0)
+    path = tmp_path / "recording.ogg"
+    soundfile.write(path, convert(scene(22.5) + voice, Convention.AMBIX, Convention.FUMA).T, RATE)
+    report = described(path)
+    assert report.convention.convention == Convention.FUMA
+    assert report.azimuth == pytest.approx(38.7, abs=2)
+    assert report.seconds == pytest.approx(22.5)
+    assert len(report.track) == 23
+
+
 def test_a_real_furse_malham_recording(shared: Path) -> None:
     report = described(shared / "media" / "fuma_dog_foa.ogg")
     assert report.convention.convention == Convention.FUMA
@@ -177,8 +190,8 @@ def test_what_is_neither(tmp_path: Path) -> None:
         describe(tmp_path / "a.wav")
 
 
-def test_real_360_footage(shared: Path) -> None:
-    report = describe(shared / "media" / "ricoh_360_mono.mp4")
+def test_360_footage(footage: Path) -> None:
+    report = describe(footage)
     assert isinstance(report, PanoramaReport)
     assert report.is_panorama
     assert report.clip.frame_width == 2 * report.clip.frame_height

@@ -191,6 +191,14 @@ def test_level_of_a_sine_is_3_db_below_its_peak() -> None:
     assert metrics.level_dbfs(SILENCE) == -np.inf
 
 
+def test_nothing_is_wrong_with_knocks_in_a_room() -> None:
+    """Sudden, with near silence between them: as far from steady noise as recordings are."""
+    time = np.arange(len(NOISE)) / RATE
+    knocks = NOISE * np.exp(-40 * (time % 0.25))
+    sound = ambisonics.encode(knocks, 1, 0.5) + ambisonics.encode(0.02 * np.roll(knocks, 700), -2, 0)
+    assert metrics.defects(sound) == []
+
+
 def test_nothing_is_wrong_with_real_sound(shared: Path) -> None:
     foa, _ = soundfile.read(shared / "media" / "fuma_dog_foa.ogg", dtype="float32")
     assert metrics.defects(ambisonics.convert(foa.T, ambisonics.Convention.FUMA, ambisonics.Convention.AMBIX)) == []

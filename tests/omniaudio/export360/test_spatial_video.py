@@ -503,9 +503,9 @@ def test_a_delivery_that_is_cancelled_leaves_nothing(clip: Path, tmp_path: Path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["clip.mp4", "foa.wav", "out.mov"]
 
 
-def test_a_clip_that_is_real(shared: Path, tmp_path: Path, run: Deliverer) -> None:
+def test_footage_from_the_web(footage: Path, tmp_path: Path, run: Deliverer) -> None:
     write_sound(tmp_path / "foa.wav", 5)
-    made = run(shared / "media" / "ricoh_360_mono.mp4", force=False)
+    made = run(footage, force=False)
     assert (made.copied, made.stereo, videos.RATE * made.seconds) == (True, "mono", 5 * RATE)
 
 

@@ -468,12 +468,11 @@ def test_a_list_of_other_files_is_no_clip(tmp_path: Path, name: str, text: str) 
 # --- Real footage ---------------------------------------------------------------------------------------------------
 
 
-def test_real_footage(shared: Path) -> None:
-    path = shared / "media" / "ricoh_360_mono.mp4"
-    info = probe(path)
+def test_footage_from_the_web(footage: Path) -> None:
+    info = probe(footage)
     assert (info.width, info.height, info.pixel_aspect) == (640, 322, Fraction(161, 160))
     assert (info.frame_width, info.frame_height, info.fps, info.stereo) == (644, 322, Fraction(30), "mono")
     assert info.duration == pytest.approx(40.07, abs=0.01)
-    got = list(Clip(path).frames(0.5))
+    got = list(Clip(footage).frames(0.5))
     assert [frame.time for frame in got] == [2.0 * k for k in range(21)]
-    check_sphere(Clip(path))
+    check_sphere(Clip(footage))

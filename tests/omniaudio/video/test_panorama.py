@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from safetensors.numpy import load_file
 
-from omniaudio.audio.ambisonics import panorama_directions, unit_vector
+from omniaudio.audio.ambisonics import Floats, panorama_directions, unit_vector
 from omniaudio.video.panorama import (
     Picture,
     pad_square,
@@ -19,6 +19,7 @@ from omniaudio.video.panorama import (
     wrap_seam,
 )
 from omniaudio.vision.metaclip import cut
+from support.paths import DATA
 
 
 def smooth(height: int, width: int, seed: int = 0) -> Picture:
@@ -29,8 +30,21 @@ def smooth(height: int, width: int, seed: int = 0) -> Picture:
 
 
 @pytest.fixture(scope="module")
-def released(shared: Path) -> dict[str, Picture]:
-    return load_file(shared / "parity" / "views.safetensors")
+def released() -> dict[str, Picture]:
+    """The panorama of `released_views.npz`, and every fourth pixel of what the released code cuts from it."""
+    stored = dict(np.load(DATA / "released_views.npz"))
+    rows, columns = (_waves(count, turns) for count, turns in ((320, 0.5), (640, 1.0)))
+    light = np.einsum("hi,ijc,wj->hwc", rows, stored.pop("waves").astype(float), columns)
+    panorama = np.rint(light).clip(0, 255).astype(np.int16)
+    panorama.reshape(-1)[np.cumsum(stored.pop("changed"))] += stored.pop("by")
+    return {"panorama": panorama.astype(np.uint8), **stored}
+
+
+def _waves(count: int, turns: float) -> Floats:
+    """A constant and eight harmonics, `(count, 17)`, of which the first makes so many turns."""
+    angle = 2 * np.pi * turns * np.arange(count) / count
+    harmonics = [wave(order * angle) for order in range(1, 9) for wave in (np.cos, np.sin)]
+    return np.stack([np.ones(count), *harmonics], axis=1)
 
 
 @pytest.mark.parametrize(
@@ -42,14 +56,16 @@ def test_views_are_the_released_ones(
     released: dict[str, Picture], name: str, field_of_view: float, yaw: float, pitch: float
 ) -> None:
     view = perspective_view(released["panorama"], np.radians(field_of_view), np.radians(yaw), np.radians(pitch), 224)
-    error = np.abs(view.astype(int) - released[name])
     assert view.shape == (224, 224, 3)
+    error = np.abs(view[::4, ::4].astype(int) - released[name])
     assert (error.max(axis=-1) <= 1).mean() >= 0.999
     assert (error == 0).mean() > 0.999
 
 
-def test_padding_is_the_released_one(released: dict[str, Picture]) -> None:
-    assert_array_equal(pad_square(released["panorama"]), released["padded_square"])
+def test_the_panorama_is_the_one_that_the_released_code_was_given(released: dict[str, Picture], shared: Path) -> None:
+    whole = load_file(shared / "parity" / "views.safetensors")
+    assert_array_equal(released["panorama"], whole["panorama"])
+    assert_array_equal(pad_square(released["panorama"]), whole["padded_square"])
 
 
 def test_padding_centres_either_shape() -> None:
@@ -151,4 +167,4 @@ def test_inputs_of_the_released_vision_encoder(released: dict[str, Picture]) -> 
     )
     assert not inputs["video_360"][:50].any()
     assert inputs["video_360"][62:162].any(axis=-1).all()
-    assert np.abs(inputs["video_fov"].astype(int) - released["view_front_120"]).max() <= 1
+    assert np.abs(inputs["video_fov"][::4, ::4].astype(int) - released["view_front_120"]).max() <= 1

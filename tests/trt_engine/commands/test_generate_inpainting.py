@@ -122,9 +122,9 @@ def test_a_part_may_lie_anywhere_and_has_takes(run: Run, take: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_footage_by_the_start_that_the_take_was_made_with(run: Run, shared: Path, tmp_path: Path) -> None:
+def test_footage_by_the_start_that_the_take_was_made_with(run: Run, footage: Path, tmp_path: Path) -> None:
     """The command finds it in the sidecar beside the take; without one it is asked for."""
-    clip, whole = shared / "media" / "ricoh_360_mono.mp4", tmp_path / "whole.wav"
+    clip, whole = footage, tmp_path / "whole.wav"
     assert run(clip, "-o", whole, "--start", "20", "--duration", "8", "--steps", "6", "--no-preview").code == 0
     words = (clip, "--range", "2:5", "--steps", "6", "--no-preview", "--inpaint")
     assert run(*words, whole, "-o", tmp_path / "part.wav").code == 0

@@ -215,10 +215,10 @@ def test_a_panorama_with_nothing_in_it_has_a_quiet_bed(make: Make) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", range(0, 40, 5))
-def test_real_footage_gives_a_sound(draft: Stages, shared: Path, tmp_path: Path, start: int) -> None:
+def test_footage_gives_a_sound(draft: Stages, footage: Path, tmp_path: Path, start: int) -> None:
     made = takes.generate(
         takes.Request(
-            input=shared / "media" / "ricoh_360_mono.mp4", output=tmp_path / "out.wav", start=start, duration=4.0,
+            input=footage, output=tmp_path / "out.wav", start=start, duration=4.0,
             seed=start, preview=False, map=False,
         ),
         draft,
