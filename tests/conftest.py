@@ -13,7 +13,7 @@ import pytest
 from support.paths import FOOTAGE, REAL_FOOTAGE, SHARED
 
 if TYPE_CHECKING:
-    from support.running_service import Running
+    from support.running_service import RunningService
 
 LONGEST = ("test_in_blender.py", "test_full_size.py", "test_blender_page.py", "test_builder.py", "window/")
 """Files and folders that take minutes: they begin first, so that no core is idle at the end."""
@@ -82,11 +82,11 @@ def still(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Running"]:
+def engine(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningService"]:
     """`omniaudio serve` with the draft model, as a process; it may read what lies under pytest's folder."""
-    from support.running_service import Running  # noqa: PLC0415
+    from support.running_service import RunningService  # noqa: PLC0415
 
-    service = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
+    service = RunningService(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
     service.start()
     yield service
     service.stop()

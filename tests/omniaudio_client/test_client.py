@@ -21,7 +21,7 @@ from omniaudio_client.client import Client
 from omniaudio_client.discovery import default_folder, find
 from omniaudio_client.records import GenerateRequest, MediaSource, PathSource
 from support.client_errors import broken
-from support.running_service import Running
+from support.running_service import RunningService
 from trt_engine.service import settings
 from trt_engine.service.api.records import Health
 from trt_engine.service.kinds import generate, request
@@ -113,7 +113,7 @@ def test_finding_no_service_or_a_damaged_one(tmp_path: Path) -> None:
 QUICK = {"model": "draft", "duration": 0.5, "steps": 2}
 
 
-def test_a_job_from_its_creation_to_its_removal(engine: Running, panorama: Path, tmp_path: Path) -> None:
+def test_a_job_from_its_creation_to_its_removal(engine: RunningService, panorama: Path, tmp_path: Path) -> None:
     client = find(engine.folder)
     assert client.health().service == "omniaudio"
     request = GenerateRequest(PathSource(str(panorama)), request_id=f"test-{tmp_path.name}", takes=2, **QUICK)
@@ -137,7 +137,7 @@ def test_a_job_from_its_creation_to_its_removal(engine: Running, panorama: Path,
     assert not Path(result.takes[0].sound.path).exists()
 
 
-def test_what_the_service_refuses_is_said_in_its_words(engine: Running, tmp_path: Path) -> None:
+def test_what_the_service_refuses_is_said_in_its_words(engine: RunningService, tmp_path: Path) -> None:
     client = find(engine.folder)
     broken("source", lambda: client.create(GenerateRequest(PathSource(str(tmp_path / "none.mp4")))))
     broken("not_found", lambda: client.create(GenerateRequest(MediaSource("0" * 32))))
@@ -148,7 +148,7 @@ def test_what_the_service_refuses_is_said_in_its_words(engine: Running, tmp_path
     broken("invalid", lambda: client.upload(tmp_path / "empty.mp4"))
 
 
-def test_a_failed_and_a_cancelled_job(engine: Running, panorama: Path, tmp_path: Path) -> None:
+def test_a_failed_and_a_cancelled_job(engine: RunningService, panorama: Path, tmp_path: Path) -> None:
     client = find(engine.folder)
     (tmp_path / "text.mp4").write_text("no video")
     media = client.upload(tmp_path / "text.mp4")
@@ -163,9 +163,11 @@ def test_a_failed_and_a_cancelled_job(engine: Running, panorama: Path, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [Running.kill, Running.stop])
-def test_a_restart_while_waiting_loses_nothing(tmp_path: Path, panorama: Path, end: Callable[[Running], None]) -> None:
-    service = Running(tmp_path / "service", panorama.parent)
+@pytest.mark.parametrize("end", [RunningService.kill, RunningService.stop])
+def test_a_restart_while_waiting_loses_nothing(
+    tmp_path: Path, panorama: Path, end: Callable[[RunningService], None]
+) -> None:
+    service = RunningService(tmp_path / "service", panorama.parent)
     client = service.start()
     try:
         job = client.create(GenerateRequest(PathSource(str(panorama)), model="draft", duration=10))
@@ -200,7 +202,9 @@ def _interpreter(name: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13", "python3.14"])
-def test_it_runs_under_every_python_of_blenders(engine: Running, panorama: Path, tmp_path: Path, name: str) -> None:
+def test_it_runs_under_every_python_of_blenders(
+    engine: RunningService, panorama: Path, tmp_path: Path, name: str
+) -> None:
     python = _interpreter(name)
     shutil.copytree(PACKAGE, tmp_path / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(Path(__file__).with_name("round_trip.py"), tmp_path)

@@ -14,13 +14,13 @@ from PIL import Image
 from omniaudio_client.discovery import find
 from support.daw import SECONDS, Daw, free_port
 from support.panoramas import write_panorama
-from support.running_service import Running
+from support.running_service import RunningService
 
 
 class RunningBridge:
     """`omniaudio osc` as a process, at one port, with one ledger."""
 
-    def __init__(self, service: Running, folder: Path, *more: str) -> None:
+    def __init__(self, service: RunningService, folder: Path, *more: str) -> None:
         self.port = free_port()
         url = find(service.folder).url
         self._log = folder / "bridge.log"
@@ -82,16 +82,16 @@ def video(clip: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """`omniaudio serve`, which may read what lies under pytest's folder."""
-    running = Running(tmp_path_factory.mktemp("osc") / "service", tmp_path_factory.getbasetemp())
+    running = RunningService(tmp_path_factory.mktemp("osc") / "service", tmp_path_factory.getbasetemp())
     running.start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def new_bridge(service: Running, clip: Path, tmp_path: Path) -> Iterator[Callable[..., RunningBridge]]:
+def new_bridge(service: RunningService, clip: Path, tmp_path: Path) -> Iterator[Callable[..., RunningBridge]]:
     """Makes bridges, which are ended with the test; whatever was sent to them, no trace stands in their logs."""
     made: list[RunningBridge] = []
 
@@ -105,7 +105,7 @@ def new_bridge(service: Running, clip: Path, tmp_path: Path) -> Iterator[Callabl
 
 
 @pytest.fixture(scope="module")
-def bridge(service: Running, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBridge]:
+def bridge(service: RunningService, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningBridge]:
     """One bridge for a module's tests."""
     running = RunningBridge(service, tmp_path_factory.mktemp("bridge"), "--allow-root", str(clip.parent))
     running.start()

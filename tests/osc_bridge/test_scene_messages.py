@@ -12,7 +12,7 @@ import soundfile
 
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, PathSource, Progress, SceneSource
-from support.connected_blender import Following
+from support.connected_blender import ConnectedBlender
 from support.daw import SECONDS
 
 
@@ -22,7 +22,7 @@ def new_id():
 
 @pytest.fixture
 def blender(service):
-    with Following(find(service.folder)) as connected:
+    with ConnectedBlender(find(service.folder)) as connected:
         yield connected
 
 
@@ -39,7 +39,7 @@ def test_a_request_that_no_blender_was_there_for_is_tried_again(daw, service):
     daw.send("generate_scene", name)
     assert daw.hear("fail").arguments[:2] == (name, "no_blender")
     daw.send("ack", name)
-    with Following(find(service.folder)) as blender:
+    with ConnectedBlender(find(service.folder)) as blender:
         daw.send("generate_scene", name)
         assert daw.hear("accepted", "fail").address == "/omniaudio/accepted"
         blender.client.refuse(blender.asked().id, "The scene has no camera: add one.")

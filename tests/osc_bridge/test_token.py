@@ -10,7 +10,7 @@ import pytest
 
 from omniaudio_client.discovery import find
 from support.daw import Daw, free_port
-from support.running_service import Running
+from support.running_service import RunningService
 
 OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
 
@@ -23,9 +23,9 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service that asks for no token."""
-    running = Running(tmp_path_factory.mktemp("open") / "service", tmp_path_factory.getbasetemp(), "--no-token")
+    running = RunningService(tmp_path_factory.mktemp("open") / "service", tmp_path_factory.getbasetemp(), "--no-token")
     running.start()
     yield running
     running.stop()
@@ -37,7 +37,9 @@ def omniaudio(*words: str | Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
-def test_a_service_without_a_token_needs_none_at_any_client(open_service: Running, clip: Path, tmp_path: Path) -> None:
+def test_a_service_without_a_token_needs_none_at_any_client(
+    open_service: RunningService, clip: Path, tmp_path: Path
+) -> None:
     assert not (open_service.folder / "token").exists()
     url = find(open_service.folder).url
     words = ["--service", url, "--duration", "0.5", "--steps", "2", "--model", "draft", "-o", tmp_path / "a.wav"]
@@ -61,7 +63,7 @@ def test_a_service_without_a_token_needs_none_at_any_client(open_service: Runnin
 @pytest.mark.parametrize("command", [("jobs", "list"), ("osc", "--ledger", "osc.sqlite3")])
 @pytest.mark.usefixtures("elsewhere")
 def test_a_service_that_asks_for_its_token_is_told_by_which_option(
-    command: tuple[str, ...], service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: tuple[str, ...], service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     refused = omniaudio(*command, "--service", find(service.folder).url)
@@ -73,7 +75,7 @@ def test_a_service_that_asks_for_its_token_is_told_by_which_option(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
-def test_a_service_that_asks_only_later_is_said_to_the_daw(service: Running, clip: Path, tmp_path: Path) -> None:
+def test_a_service_that_asks_only_later_is_said_to_the_daw(service: RunningService, clip: Path, tmp_path: Path) -> None:
     """The bridge was there first."""
     url, port = find(service.folder).url, free_port()
     service.stop()

@@ -10,7 +10,7 @@ from omniaudio_client.records import Job
 SECONDS = 60.0
 
 
-class Following:
+class ConnectedBlender:
     """Connected for as long as it is used as a context manager."""
 
     def __init__(self, client: Client, name: str = "hafen.blend", blender: str | None = None) -> None:
@@ -20,7 +20,7 @@ class Following:
         self._requests = client.requests_for_blender(name, blender=blender)
         self._thread = threading.Thread(target=self._follow)
 
-    def __enter__(self) -> "Following":
+    def __enter__(self) -> "ConnectedBlender":
         self._thread.start()
         deadline = time.monotonic() + SECONDS
         while all(one.name != self._name for one in self.client.blenders()):

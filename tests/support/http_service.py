@@ -36,7 +36,8 @@ class Client:
 
     def __init__(self, service: Service, token: str | None) -> None:
         self.service = service
-        self.address = urlsplit(service.url).hostname, urlsplit(service.url).port
+        url = urlsplit(service.url)
+        self.address = url.hostname or "", url.port
         self.authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def ask(

@@ -13,7 +13,7 @@ from trt_engine.service.settings import ADDRESS
 SECONDS_TO_START = 60.0
 
 
-class Running:
+class RunningService:
     """A service on a folder, reading clips under `root`; at the same port each time that it starts."""
 
     def __init__(self, folder: Path, root: Path, *more: str) -> None:
@@ -24,7 +24,8 @@ class Running:
 
     def start(self) -> Client:
         """Returns when it listens."""
-        command = [sys.executable, "-m", "omniaudio.cli", "serve", "--folder", self.folder, "--allow-root", self.root]
+        command: list[str | Path] = [sys.executable, "-m", "omniaudio.cli", "serve"]
+        command += ["--folder", self.folder, "--allow-root", self.root]
         with (self.folder.parent / "serve.log").open("ab") as log:
             self._process = subprocess.Popen([*command, "--port", str(self._port), *self.more], stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS_TO_START
@@ -50,6 +51,7 @@ class Running:
 
     def _address(self) -> dict[str, object]:
         try:
-            return json.loads((self.folder / ADDRESS).read_bytes())
+            address: dict[str, object] = json.loads((self.folder / ADDRESS).read_bytes())
         except FileNotFoundError:
             return {}
+        return address

@@ -1,4 +1,4 @@
-"""Pictures and sounds of known content, for what makes films of them."""
+"""Videos and sounds of known content."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -25,54 +25,56 @@ def write_sound(path: Path, seconds: float, rate: int = RATE, subtype: str = "PC
     smooth = np.stack([np.convolve(channel, window, "valid") for channel in raw])
     smooth *= (LEVELS / smooth.std(axis=1))[:, None]
     soundfile.write(path, np.clip(smooth, -1, 1).T, rate, subtype=subtype)
-    return soundfile.read(path, dtype="float32", always_2d=True)[0].T
+    read: NDArray[np.float32] = soundfile.read(path, dtype="float32", always_2d=True)[0].T
+    return read
 
 
-def numbered(number: int, width: int = 128, height: int = 64) -> NDArray[np.uint8]:
-    """A panorama whose grey tells its number (0 to 29) however it is compressed."""
+def numbered_frame(number: int, width: int = 128, height: int = 64) -> NDArray[np.uint8]:
+    """A frame whose grey tells its number (0 to 29) however it is compressed."""
     return np.full((height, width, 3), 20 + 7 * number, np.uint8)
 
 
-def number_of(frame: av.VideoFrame) -> int:
-    """Which `numbered` picture it is."""
+def number_of_frame(frame: av.VideoFrame) -> int:
+    """Which `numbered_frame` it is."""
     return round((float(frame.to_ndarray(format="rgb24").mean()) - 20) / 7)
 
 
-def write_noise(path: Path, sound_seconds: float = 0.0, **options: str) -> Path:
+def write_noise_video(path: Path, sound_seconds: float = 0.0, **options: str) -> Path:
     """Six seconds of large frames at ten a second, and perhaps sound; `options` are the container's."""
     random = np.random.default_rng(0)
-    with av.open(str(path), "w", options=options) as film:
-        stream = film.add_stream("libx264", rate=10, options={"g": "10"})
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "10"})
         stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
-        sound = film.add_stream("mp3", rate=RATE, layout="mono") if sound_seconds else None
+        sound = container.add_stream("mp3", rate=RATE, layout="mono") if sound_seconds else None
         for _ in range(60):
             noise = random.integers(0, 256, (64, 128, 3), dtype=np.uint8)
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
-        film.mux(stream.encode(None))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        container.mux(stream.encode(None))
         if sound is not None:
             beat = av.AudioFrame.from_ndarray(np.zeros((1, round(sound_seconds * RATE)), np.float32), "fltp", "mono")
             beat.rate = RATE
-            film.mux(sound.encode(beat))
-            film.mux(sound.encode(None))
+            container.mux(sound.encode(beat))
+            container.mux(sound.encode(None))
     return path
 
 
-def cut_off(path: Path, share: float = 0.5) -> Path:
+def truncate(path: Path, share: float = 0.5) -> Path:
     """The file's beginning in its place, as of a download that broke off."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
 
 
-def write_film(path: Path, pictures: int, codec: str = "libx264", rate: int = 10, **options: Any) -> None:
+def write_numbered_video(path: Path, pictures: int, codec: str = "libx264", rate: int = 10, **options: Any) -> None:
     """Numbered pictures; key frames every ten, and pictures predicted from both sides where the codec has them."""
     pix_fmt = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
-    with av.open(str(path), "w") as film:
-        stream = film.add_stream(codec, rate=Fraction(rate), options={"g": "10", **options})
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(rate), options={"g": "10", **options})
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 128, 64, pix_fmt
         for number in range(pictures):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(number), format="rgb24")))
-        film.mux(stream.encode(None))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def write_video(

@@ -16,7 +16,7 @@ from blender_addon.service.osc_process import OscChoice, OscProcess, as_text
 from support.daw import Daw, free_port
 from support.panoramas import write_panorama
 from support.paths import REPOSITORY
-from support.running_service import Running
+from support.running_service import RunningService
 
 OMNIAUDIO = [sys.executable, "-m", "omniaudio.cli"]
 SECONDS = 60.0
@@ -59,9 +59,9 @@ def osc(tmp_path: Path) -> Iterator[OscProcess]:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """`omniaudio serve`, which may read what lies under pytest's folder."""
-    running = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
+    running = RunningService(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
     running.start()
     yield running
     running.stop()
@@ -75,7 +75,7 @@ def listening(osc: OscProcess, choice: OscChoice) -> Daw:
 
 
 @pytest.mark.slow
-def test_what_it_says_last_can_be_read(osc: OscProcess, service: Running, tmp_path: Path) -> None:
+def test_what_it_says_last_can_be_read(osc: OscProcess, service: RunningService, tmp_path: Path) -> None:
     clip = write_panorama(tmp_path / "hafen.png")
     choice = OscChoice(free_port(), (tmp_path,), engine_folder=service.folder)
     assert osc.state.kind == "off"
@@ -91,7 +91,7 @@ def test_what_it_says_last_can_be_read(osc: OscProcess, service: Running, tmp_pa
 
 @pytest.mark.slow
 def test_one_that_was_killed_is_failed_and_the_next_one_goes_on(
-    osc: OscProcess, service: Running, tmp_path: Path
+    osc: OscProcess, service: RunningService, tmp_path: Path
 ) -> None:
     clip = write_panorama(tmp_path / "hafen.png")
     choice = OscChoice(free_port(), engine_folder=service.folder)

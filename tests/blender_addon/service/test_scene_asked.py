@@ -11,8 +11,8 @@ from blender_addon.service.scene_asked import Asked, frames_asked
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, SceneSource
-from support.connected_blender import Following
-from support.running_service import Running
+from support.connected_blender import ConnectedBlender
+from support.running_service import RunningService
 
 SECONDS = 20.0
 
@@ -25,18 +25,18 @@ def until(true: Callable[[], object]) -> None:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """`omniaudio serve`, which may be killed and started."""
-    running = Running(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
+    running = RunningService(tmp_path_factory.mktemp("engine") / "service", tmp_path_factory.getbasetemp())
     running.start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def client(service: Running) -> Iterator[Client]:
+def client(service: RunningService) -> Iterator[Client]:
     """Of the service, to which a Blender is connected."""
-    with Following(find(service.folder)) as blender:
+    with ConnectedBlender(find(service.folder)) as blender:
         yield blender.client
 
 
@@ -79,7 +79,7 @@ def test_whoever_asked_is_told_why_not(client: Client, asked: Asked, begun: bool
 
 
 @pytest.mark.slow
-def test_a_refusal_waits_for_an_engine_that_was_killed(service: Running, client: Client, asked: Asked) -> None:
+def test_a_refusal_waits_for_an_engine_that_was_killed(service: RunningService, client: Client, asked: Asked) -> None:
     asked.begin()
     service.kill()
     asked.end("The scene has no camera: add one.")

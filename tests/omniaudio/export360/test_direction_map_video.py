@@ -19,7 +19,7 @@ from omniaudio.export360.direction_map_video import (
 )
 from omniaudio.progress import Report
 from omniaudio.video.panorama import to_uv
-from support.videos import write_film
+from support.videos import write_numbered_video
 
 RATE = 48_000
 Shown = tuple[float, NDArray[np.int64]]
@@ -63,7 +63,7 @@ def test_a_moving_source_is_seen_where_it_is(tmp_path: Path) -> None:
     def place(time: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return np.radians(150 - 100 * time), np.radians(40 * np.sin(2 * time))
 
-    write_film(tmp_path / "plain.mp4", 1, rate=8)
+    write_numbered_video(tmp_path / "plain.mp4", 1, rate=8)
     pictures = film(tmp_path, encode(noise(seconds), *place(times)), tmp_path / "plain.mp4")
     assert len(pictures) == 24
     for time, picture in pictures:
@@ -80,14 +80,14 @@ def test_silence_is_not_drawn(tmp_path: Path, grey: Path) -> None:
 
 
 def test_a_pause_is_dark_and_a_quiet_passage_is_seen_after_a_while(tmp_path: Path) -> None:
-    write_film(tmp_path / "plain.mp4", 1, rate=2)
+    write_numbered_video(tmp_path / "plain.mp4", 1, rate=2)
     foa = encode(noise(5) * np.repeat([1.0, 0.03, 0.03, 0.03, 0.03], RATE), 0.5, 0.2)
     seen = [colourful(picture).any() for _, picture in film(tmp_path, foa, tmp_path / "plain.mp4")]
     assert seen[:5] + seen[-1:] == [True, True, False, False, False, True]
 
 
 def test_as_long_as_the_sound_though_the_picture_ends(tmp_path: Path) -> None:
-    write_film(tmp_path / "clip.mp4", 20)  # 10 a second
+    write_numbered_video(tmp_path / "clip.mp4", 20)  # 10 a second
     pictures = film(tmp_path, encode(noise(2.5), 1.0, 0.0), tmp_path / "clip.mp4", start=1.0)
     assert [time for time, _ in pictures] == pytest.approx([i / 10 for i in range(25)], abs=1e-3)
     with av.open(str(tmp_path / "map.mp4")) as made:
@@ -99,7 +99,7 @@ def test_as_long_as_the_sound_though_the_picture_ends(tmp_path: Path) -> None:
 
 
 def test_fast_pictures_are_halved(tmp_path: Path) -> None:
-    write_film(tmp_path / "clip.mp4", 12, rate=50)
+    write_numbered_video(tmp_path / "clip.mp4", 12, rate=50)
     pictures = film(tmp_path, encode(noise(0.2), 1.0, 0.0), tmp_path / "clip.mp4")
     assert [time for time, _ in pictures] == pytest.approx([i / 25 for i in range(5)], abs=1e-3)
 

@@ -25,7 +25,16 @@ from omniaudio.video.clip import Clip
 from omniaudio.video.probe import probe
 from support import videos
 from support.mp4_boxes import posed_sv3d, put_boxes
-from support.videos import RATE, cut_off, number_of, numbered, write_film, write_noise, write_sound, write_video
+from support.videos import (
+    RATE,
+    number_of_frame,
+    numbered_frame,
+    truncate,
+    write_noise_video,
+    write_numbered_video,
+    write_sound,
+    write_video,
+)
 
 SUFFIX = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
 Deliverer = Callable[..., ExportedVideo]
@@ -43,7 +52,7 @@ def run(tmp_path: Path) -> Deliverer:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    write_film(tmp_path / "clip.mp4", 30)
+    write_numbered_video(tmp_path / "clip.mp4", 30)
     return tmp_path / "clip.mp4"
 
 
@@ -77,7 +86,7 @@ def decoded(path: Path) -> NDArray[np.float32]:
 def shown(path: Path) -> list[tuple[float, int]]:
     """Times and numbers of a film's pictures."""
     with av.open(str(path)) as film:
-        return [(round(float(frame.time or 0), 3), number_of(frame)) for frame in film.decode(video=0)]
+        return [(round(float(frame.time or 0), 3), number_of_frame(frame)) for frame in film.decode(video=0)]
 
 
 def tracks(path: Path) -> dict[str, dict[str, str]]:
@@ -151,7 +160,7 @@ def packets(path: Path) -> list[bytes]:
 
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mkv"), ("libx265", "a.mp4"), ("prores_ks", "a.mov")])
 def test_pictures_are_copied(tmp_path: Path, run: Deliverer, codec: str, name: str) -> None:
-    write_film(tmp_path / name, 20, codec)
+    write_numbered_video(tmp_path / name, 20, codec)
     write_sound(tmp_path / "foa.wav", 2)
     made = run(tmp_path / name)
     assert made.copied
@@ -161,7 +170,7 @@ def test_pictures_are_copied(tmp_path: Path, run: Deliverer, codec: str, name: s
 
 
 def test_pictures_that_an_mp4_does_not_take_are_encoded(tmp_path: Path, run: Deliverer) -> None:
-    write_film(tmp_path / "clip.mov", 20, "prores_ks")
+    write_numbered_video(tmp_path / "clip.mov", 20, "prores_ks")
     write_sound(tmp_path / "foa.wav", 2)
     made = run(tmp_path / "clip.mov", Codec.AAC)
     assert (made.copied, made.video_codec) == (False, "h264")
@@ -187,7 +196,7 @@ def test_what_a_container_does_not_take_is_encoded(  # noqa: PLR0917 - pytest na
     tmp_path: Path, run: Deliverer, name: str, codec: str, sound: Codec, copied: bool
 ) -> None:
     rate = 25 if codec == "mpeg2video" else 10
-    write_film(tmp_path / name, 20, codec, rate, **({"crf": "10"} if codec == "libsvtav1" else {}))
+    write_numbered_video(tmp_path / name, 20, codec, rate, **({"crf": "10"} if codec == "libsvtav1" else {}))
     write_sound(tmp_path / "foa.wav", 2)
     made = run(tmp_path / name, sound)
     assert made.copied is copied
@@ -206,7 +215,7 @@ def test_no_frame_of_a_variable_rate_is_left_out(tmp_path: Path, run: Deliverer)
         stream = film.add_stream("mjpeg", rate=100)
         stream.width, stream.height, stream.pix_fmt = 128, 64, "yuvj420p"
         for number, time in enumerate(times):
-            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 100)
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
@@ -222,7 +231,7 @@ def test_what_only_the_muxer_refuses_is_encoded(
     monkeypatch.setitem(video_track.COPIED, "mov", video_track.COPIED["mov"] | {"vp9", "ffv1"})
     write_sound(tmp_path / "foa.wav", 2)
     for name, codec in (("clip.mp4", "libvpx-vp9"), ("clip.mkv", "ffv1")):
-        write_film(tmp_path / name, 20, codec)
+        write_numbered_video(tmp_path / name, 20, codec)
         made = run(tmp_path / name)
         assert (made.copied, made.video_codec) == (False, "h264")
         assert shown(made.path) == [(i / 10, i) for i in range(20)]
@@ -247,7 +256,7 @@ def test_what_no_encoder_takes_is_one_message(
 
 
 def test_recordings_that_were_joined_are_encoded_whole(tmp_path: Path, run: Deliverer) -> None:
-    write_film(tmp_path / "clip.ts", 12)
+    write_numbered_video(tmp_path / "clip.ts", 12)
     (tmp_path / "joined.ts").write_bytes(2 * (tmp_path / "clip.ts").read_bytes())
     write_sound(tmp_path / "foa.wav", 2.4)
     made = run(tmp_path / "joined.ts")
@@ -286,7 +295,7 @@ def test_the_last_picture_stays_to_the_end_of_the_sound(
 
 
 def test_a_still_lasts_as_long_as_the_sound(tmp_path: Path, run: Deliverer) -> None:
-    Image.fromarray(numbered(7, 130, 65)).save(tmp_path / "still.png")
+    Image.fromarray(numbered_frame(7, 130, 65)).save(tmp_path / "still.png")
     write_sound(tmp_path / "foa.wav", 1.3)
     made = run(tmp_path / "still.png")
     assert (made.width, made.height, made.video_codec, made.copied) == (130, 64, "h264", False)
@@ -295,7 +304,7 @@ def test_a_still_lasts_as_long_as_the_sound(tmp_path: Path, run: Deliverer) -> N
 
 
 def test_a_still_comes_six_times_a_second_with_a_key_frame_every_two(tmp_path: Path, run: Deliverer) -> None:
-    Image.fromarray(numbered(7)).save(tmp_path / "still.png")
+    Image.fromarray(numbered_frame(7)).save(tmp_path / "still.png")
     write_sound(tmp_path / "foa.wav", 4.5)
     made = run(tmp_path / "still.png")
     assert [time for time, _ in shown(made.path)] == [round(place / 6, 3) for place in range(27)]
@@ -308,7 +317,7 @@ def test_a_still_comes_six_times_a_second_with_a_key_frame_every_two(tmp_path: P
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from Linux's /proc")
 def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: Path) -> None:
     """16384×8192 took 21 GB, and an H.264 of level 6.2 that is beyond its sizes."""
-    Image.fromarray(numbered(7, 16384, 8192)).save(tmp_path / "still.jpg")
+    Image.fromarray(numbered_frame(7, 16384, 8192)).save(tmp_path / "still.jpg")
     write_sound(tmp_path / "foa.wav", 0.6)
     program = (
         "import re, sys; from pathlib import Path; from omniaudio.export360 import spatial_video; "
@@ -327,13 +336,13 @@ def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: 
     assert int(kilobytes) < 1.8e6
     with av.open(str(made.path)) as film:
         assert film.streams.video[0].codec_context.level <= 62
-        assert number_of(next(film.decode(video=0))) == 7
+        assert number_of_frame(next(film.decode(video=0))) == 7
 
 
 def test_an_image_sequence_plays_with_its_gaps(tmp_path: Path, run: Deliverer) -> None:
     (tmp_path / "frames").mkdir()
     for number in (0, 1, 2, 5, 6):
-        Image.fromarray(numbered(number)).save(tmp_path / "frames" / f"{number:04}.png")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / "frames" / f"{number:04}.png")
     write_sound(tmp_path / "foa.wav", 7 / 24)
     assert shown(run(tmp_path / "frames").path) == [(round(i / 24, 3), i) for i in (0, 1, 2, 5, 6)]
 
@@ -365,7 +374,7 @@ def test_pictures_in_rgb_are_said_to_be_what_they_became(tmp_path: Path, run: De
 
 
 def test_a_film_in_which_nothing_can_be_searched_is_encoded(tmp_path: Path, run: Deliverer) -> None:
-    write_film(tmp_path / "clip.h264", 20, rate=25)  # A raw stream is taken for 25 a second.
+    write_numbered_video(tmp_path / "clip.h264", 20, rate=25)  # A raw stream is taken for 25 a second.
     write_sound(tmp_path / "foa.wav", 0.3)
     made = run(tmp_path / "clip.h264", clip_start=0.4)
     assert not made.copied
@@ -376,15 +385,15 @@ def test_a_film_in_which_nothing_can_be_searched_is_encoded(tmp_path: Path, run:
 @pytest.mark.parametrize("name", ["clip.mp4", "still.png"])
 def test_the_shortest_sound_has_a_picture(tmp_path: Path, run: Deliverer, name: str, codec: Codec) -> None:
     if name == "clip.mp4":
-        write_film(tmp_path / name, 1)
+        write_numbered_video(tmp_path / name, 1)
     else:
-        Image.fromarray(numbered(0)).save(tmp_path / name)
+        Image.fromarray(numbered_frame(0)).save(tmp_path / name)
     write_sound(tmp_path / "foa.wav", 1 / RATE)
     assert len(shown(run(tmp_path / name, codec).path)) == 1
 
 
 def test_hevc_has_the_name_that_apple_plays(tmp_path: Path, run: Deliverer) -> None:
-    write_film(tmp_path / "clip.mkv", 20, "libx265")
+    write_numbered_video(tmp_path / "clip.mkv", 20, "libx265")
     write_sound(tmp_path / "foa.wav", 1)
     made = run(tmp_path / "clip.mkv")
     assert made.copied
@@ -395,7 +404,7 @@ def test_hevc_has_the_name_that_apple_plays(tmp_path: Path, run: Deliverer) -> N
 def test_of_a_long_sequence_only_what_is_shown_is_read(tmp_path: Path, run: Deliverer) -> None:
     (tmp_path / "frames").mkdir()
     for number in range(29):
-        Image.fromarray(numbered(number)).save(tmp_path / "frames" / f"{number:04}.png")
+        Image.fromarray(numbered_frame(number)).save(tmp_path / "frames" / f"{number:04}.png")
     (tmp_path / "frames" / "0010.png").write_bytes(b"nothing that can be read")
     write_sound(tmp_path / "foa.wav", 3 / 24)
     assert shown(run(tmp_path / "frames", clip_start=20 / 24).path) == [(round(i / 24, 3), 20 + i) for i in range(3)]
@@ -451,7 +460,7 @@ def test_the_index_comes_first(clip: Path, tmp_path: Path, run: Deliverer) -> No
 
 
 def test_a_flat_picture_is_refused_unless_forced(tmp_path: Path, run: Deliverer) -> None:
-    Image.fromarray(numbered(7, 128, 96)).save(tmp_path / "still.png")
+    Image.fromarray(numbered_frame(7, 128, 96)).save(tmp_path / "still.png")
     write_sound(tmp_path / "foa.wav", 0.2)
     with pytest.raises(UserError) as caught:
         run(tmp_path / "still.png", force=False)
@@ -460,7 +469,7 @@ def test_a_flat_picture_is_refused_unless_forced(tmp_path: Path, run: Deliverer)
 
 
 def test_a_file_that_was_cut_off_is_refused_unless_allowed(tmp_path: Path, run: Deliverer) -> None:
-    clip = cut_off(write_noise(tmp_path / "clip.mp4", movflags="faststart"))
+    clip = truncate(write_noise_video(tmp_path / "clip.mp4", movflags="faststart"))
     write_sound(tmp_path / "foa.wav", 5)
     with pytest.raises(UserError, match=r"says 6\.00 s, and .* can be read.*--allow-truncated") as caught:
         run(clip)

@@ -12,7 +12,7 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.probe import ClipInfo, probe
 from omniaudio.video.time_range import check_truncation, wanted_range
 from omniaudio.video.timeline import timed_frames
-from support.videos import cut_off, number_of, write_film, write_noise
+from support.videos import number_of_frame, truncate, write_noise_video, write_numbered_video
 
 RATE = 10
 B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:scenecut=0"}
@@ -20,7 +20,7 @@ B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:scenecut=0"}
 
 def told(path: Path, start: float = 0.0) -> list[tuple[float, int]]:
     """Times and numbers of a film's frames."""
-    return [(round(time, 3), number_of(frame)) for time, frame in timed_frames(path, start)]
+    return [(round(time, 3), number_of_frame(frame)) for time, frame in timed_frames(path, start)]
 
 
 def in_order(count: int) -> list[tuple[float, int]]:
@@ -33,7 +33,7 @@ def in_order(count: int) -> list[tuple[float, int]]:
 @pytest.mark.parametrize("name", ["clip.ts", "clip.mpg", "clip.mkv"])
 def test_recordings_that_were_joined_end_to_end_go_on(tmp_path: Path, name: str) -> None:
     codec, rate = ("mpeg2video", 25) if name == "clip.mpg" else ("libx264", RATE)
-    write_film(tmp_path / name, 20, codec, rate)
+    write_numbered_video(tmp_path / name, 20, codec, rate)
     joined = tmp_path / f"joined{Path(name).suffix}"
     joined.write_bytes(2 * (tmp_path / name).read_bytes())
     times, numbers = zip(*told(joined), strict=True)
@@ -53,7 +53,7 @@ def test_recordings_that_were_joined_end_to_end_go_on(tmp_path: Path, name: str)
 def test_in_avi_frames_come_in_the_order_of_presentation(tmp_path: Path, codec: str, options: dict[str, str]) -> None:
     """AVI says only when a frame is decoded."""
     path = tmp_path / "clip.avi"
-    write_film(path, 30, codec, RATE, **options)
+    write_numbered_video(path, 30, codec, RATE, **options)
     assert told(path) == in_order(30)
     assert probe(path).duration == pytest.approx(3.0)
     for start in (0.5, 1.0, 1.9, 2.9):
@@ -72,7 +72,7 @@ def remuxed(source: Path, target: Path, change: "dict[int, int | None]") -> None
 
 
 def test_frames_whose_times_repeat_are_kept_between_their_neighbours(tmp_path: Path) -> None:
-    write_film(tmp_path / "clip.mkv", 12, "mjpeg", RATE)
+    write_numbered_video(tmp_path / "clip.mkv", 12, "mjpeg", RATE)
     remuxed(tmp_path / "clip.mkv", tmp_path / "odd.mkv", {5: 400, 6: 400})
     times, numbers = zip(*told(tmp_path / "odd.mkv"), strict=True)
     assert numbers == tuple(range(12))
@@ -80,13 +80,13 @@ def test_frames_whose_times_repeat_are_kept_between_their_neighbours(tmp_path: P
 
 
 def test_a_long_pause_is_one_where_the_clock_does_not_start_again(tmp_path: Path) -> None:
-    write_film(tmp_path / "clip.mkv", 4, "mjpeg", RATE)
+    write_numbered_video(tmp_path / "clip.mkv", 4, "mjpeg", RATE)
     remuxed(tmp_path / "clip.mkv", tmp_path / "pause.mkv", {2: 60_000, 3: 60_100})
     assert told(tmp_path / "pause.mkv") == [(0.0, 0), (0.1, 1), (60.0, 2), (60.1, 3)]
 
 
 def test_times_begin_with_the_first_frame(tmp_path: Path) -> None:
-    write_film(tmp_path / "clip.mkv", 6, "mjpeg", RATE)
+    write_numbered_video(tmp_path / "clip.mkv", 6, "mjpeg", RATE)
     remuxed(tmp_path / "clip.mkv", tmp_path / "late.mkv", {k: 5000 + 100 * k for k in range(6)})
     assert told(tmp_path / "late.mkv") == in_order(6)
     info = probe(tmp_path / "late.mkv")
@@ -100,10 +100,10 @@ def test_times_begin_with_the_first_frame(tmp_path: Path) -> None:
     ("name", "options"), [("a.mp4", {"movflags": "faststart"}), ("a.mkv", {}), ("a.avi", {}), ("a.flv", {})]
 )
 def test_a_header_that_says_more_than_can_be_read(tmp_path: Path, name: str, options: dict[str, str]) -> None:
-    path = write_noise(tmp_path / name, **options)
+    path = write_noise_video(tmp_path / name, **options)
     whole = probe(path)
     assert (whole.duration, whole.declared_duration) == (pytest.approx(6, abs=0.002), None)
-    info = probe(cut_off(path))
+    info = probe(truncate(path))
     assert info.duration == pytest.approx(3, abs=0.5)
     assert info.declared_duration == pytest.approx(6, abs=0.002)
     assert info.frames == pytest.approx(30, abs=5)
@@ -112,7 +112,7 @@ def test_a_header_that_says_more_than_can_be_read(tmp_path: Path, name: str, opt
 @pytest.mark.parametrize("sound_seconds", [9.0, 2.0])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.flv", "a.ts"])
 def test_sound_of_another_length_cuts_nothing_off(tmp_path: Path, name: str, sound_seconds: float) -> None:
-    info = probe(write_noise(tmp_path / name, sound_seconds=sound_seconds))
+    info = probe(write_noise_video(tmp_path / name, sound_seconds=sound_seconds))
     assert (info.duration, info.declared_duration) == (pytest.approx(6, abs=0.03), None)
 
 
@@ -126,18 +126,18 @@ def test_sound_of_another_length_cuts_nothing_off(tmp_path: Path, name: str, sou
     ],
 )
 def test_whole_recordings_of_other_makes(tmp_path: Path, name: str, options: dict[str, str]) -> None:
-    info = probe(write_noise(tmp_path / name, **options))
+    info = probe(write_noise_video(tmp_path / name, **options))
     assert (info.duration, info.declared_duration) == (pytest.approx(6, abs=0.002), None)
 
 
 def test_a_live_recording_that_broke_off_is_as_long_as_it_is(tmp_path: Path) -> None:
-    info = probe(cut_off(write_noise(tmp_path / "live.mkv", live="1")))
+    info = probe(truncate(write_noise_video(tmp_path / "live.mkv", live="1")))
     assert (info.duration, info.declared_duration) == (pytest.approx(3, abs=0.5), None)
 
 
 def test_matroska_without_cues_is_whole(tmp_path: Path) -> None:
     """The index is made void: players read on from the beginning."""
-    path = write_noise(tmp_path / "a.mkv")
+    path = write_noise_video(tmp_path / "a.mkv")
     data = path.read_bytes()
     cues = data.rindex(bytes.fromhex("1c53bb6b"))
     seek = data.index(bytes.fromhex("1c53bb6b"))
@@ -152,7 +152,7 @@ def test_matroska_without_cues_is_whole(tmp_path: Path) -> None:
 def test_a_last_frame_that_stays_cuts_nothing_off(tmp_path: Path) -> None:
     """Matroska's frames need no duration: the header alone says how long the last one stays."""
     path = tmp_path / "slides.mkv"
-    write_film(path, 5, "mjpeg", RATE)
+    write_numbered_video(path, 5, "mjpeg", RATE)
     data = bytearray(path.read_bytes())
     place = data.index(bytes.fromhex("448988")) + 3  # Duration, eight bytes
     data[place : place + 8] = struct.pack(">d", 30_000.0)
@@ -162,7 +162,7 @@ def test_a_last_frame_that_stays_cuts_nothing_off(tmp_path: Path) -> None:
 
 def test_an_edit_list_cuts_nothing_off(tmp_path: Path) -> None:
     """An MP4's header may promise more than its index has."""
-    path = write_noise(tmp_path / "a.mp4")
+    path = write_noise_video(tmp_path / "a.mp4")
     data = bytearray(path.read_bytes())
     place = data.index(b"mdhd") + 4 + 12
     unit, ticks = struct.unpack_from(">II", data, place)
@@ -181,7 +181,7 @@ def test_an_edit_list_cuts_nothing_off(tmp_path: Path) -> None:
 @pytest.fixture
 def info(tmp_path: Path) -> ClipInfo:
     """2 s can be read of 40."""
-    write_film(tmp_path / "clip.mp4", 20)
+    write_numbered_video(tmp_path / "clip.mp4", 20)
     return probe(tmp_path / "clip.mp4").model_copy(update={"declared_duration": 40.0})
 
 

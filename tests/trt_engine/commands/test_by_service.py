@@ -19,7 +19,7 @@ from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, Inpainting, MediaSource, PathSource
 from support.command_line import Outcome, omniaudio
-from support.running_service import Running
+from support.running_service import RunningService
 
 QUICK = ("--duration", "1", "--steps", "4", "--model", "draft")
 
@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
-def by_engine(engine: Running) -> tuple[str | Path, ...]:
+def by_engine(engine: RunningService) -> tuple[str | Path, ...]:
     """The options that lead to the service."""
     return ("--service", find(engine.folder).url, "--token-file", engine.folder / "token")
 
@@ -43,7 +43,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def uploads(engine: Running) -> set[Path]:
+def uploads(engine: RunningService) -> set[Path]:
     return set((engine.folder / "media").glob("*"))
 
 
@@ -61,7 +61,7 @@ def out_of_reach(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.mark.parametrize("way", ["path", pytest.param("upload", marks=pytest.mark.slow)])
 def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
     run: Run,
-    engine: Running,
+    engine: RunningService,
     by_engine: tuple[str | Path, ...],
     panorama: Path,
     out_of_reach: Path,
@@ -109,7 +109,7 @@ def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
 
 @pytest.mark.slow
 def test_a_part_that_is_made_again_is_the_same(
-    run: Run, engine: Running, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path
+    run: Run, engine: RunningService, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path
 ) -> None:
     """The take is sent as well as the clip where the service may not read them; the sidecar names the files here."""
     before = uploads(engine)
@@ -141,7 +141,7 @@ def turned_down(take: Path, gain_db: float) -> None:
     ("sent", "asked", "taken"), [(False, None, -9.5), (False, -3.0, -3.0), (True, None, 0.0), (True, -9.5, -9.5)]
 )
 def test_what_a_guard_took_of_a_take_is_read_beside_it_or_told(  # noqa: PLR0917 - pytest names them
-    run: Run, engine: Running, panorama: Path, tmp_path: Path, sent: bool, asked: float | None, taken: float
+    run: Run, engine: RunningService, panorama: Path, tmp_path: Path, sent: bool, asked: float | None, taken: float
 ) -> None:
     """Whoever asks the service itself: a path has its sidecar beside it, an upload has none."""
     take = tmp_path / "take.wav"
@@ -163,7 +163,7 @@ def test_what_a_guard_took_of_a_take_is_read_beside_it_or_told(  # noqa: PLR0917
 
 
 def test_the_token_comes_from_the_environment(
-    run: Run, engine: Running, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, engine: RunningService, panorama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = (panorama, *QUICK, "-o", tmp_path / "a.wav", "--no-map", "--no-preview")
     client = find(engine.folder)
@@ -188,7 +188,7 @@ def test_a_repeat_of_what_the_service_made(
 
 
 def test_what_cannot_be_is_refused_before_the_service_works(
-    run: Run, engine: Running, by_engine: tuple[str | Path, ...], panorama: Path, tmp_path: Path
+    run: Run, engine: RunningService, by_engine: tuple[str | Path, ...], panorama: Path, tmp_path: Path
 ) -> None:
     known = len(find(engine.folder).jobs())
     flat = tmp_path / "flat.png"
@@ -243,7 +243,11 @@ def test_no_service_and_no_token(run: Run, by_engine: tuple[str | Path, ...], pa
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_cancels_the_job(
-    engine: Running, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path, number: signal.Signals
+    engine: RunningService,
+    by_engine: tuple[str | Path, ...],
+    out_of_reach: Path,
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     client, before = find(engine.folder), uploads(engine)
     wanted = (out_of_reach, "-o", tmp_path / "a.wav", "--duration", "20", "--steps", "500", "--json", *by_engine)

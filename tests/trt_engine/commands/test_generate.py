@@ -22,7 +22,7 @@ from omniaudio import cli
 from omniaudio.errors import ExitCode
 from omniaudio.model_zoo import registry
 from omniaudio.video.probe import probe
-from support.videos import cut_off, write_noise
+from support.videos import truncate, write_noise_video
 
 
 class Outcome:
@@ -226,7 +226,7 @@ def test_a_flat_picture_is_taken_with_force(generate, bad: dict[str, Path], tmp_
 
 
 def test_a_clip_that_was_cut_off(generate, tmp_path: Path) -> None:
-    clip = cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))
+    clip = truncate(write_noise_video(tmp_path / "cut.mp4", movflags="faststart"))
     wanted = (clip, "-o", tmp_path / "out.wav", "--force", "--no-map", "--no-preview", "--steps", "1")
     outcome = generate(*wanted)
     assert outcome.code == ExitCode.TRUNCATED

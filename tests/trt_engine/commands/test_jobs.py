@@ -13,17 +13,17 @@ from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, InspectRequest, Job, MediaSource, PathSource
 from support.command_line import Outcome, omniaudio
-from support.running_service import Running
+from support.running_service import RunningService
 
 
 @pytest.fixture
-def client(engine: Running) -> Client:
+def client(engine: RunningService) -> Client:
     return find(engine.folder)
 
 
 @pytest.fixture
 def jobs(
-    engine: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    engine: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Outcome]:
     """Runs the command in this process, as a user whose own service this is."""
     own = tmp_path / "data" / "omniaudio" / "service"

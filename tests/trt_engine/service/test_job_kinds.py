@@ -31,8 +31,8 @@ from omniaudio_client.records import (
     RotateRequest,
 )
 from support.client_errors import broken
-from support.running_service import Running
-from support.videos import cut_off, write_noise
+from support.running_service import RunningService
+from support.videos import truncate, write_noise_video
 from trt_engine.runtime.backends import backends
 from trt_engine.service.api.catalogue import model_list
 
@@ -41,7 +41,7 @@ QUICK = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map":
 
 
 @pytest.fixture
-def client(engine: Running) -> Client:
+def client(engine: RunningService) -> Client:
     return find(engine.folder)
 
 
@@ -138,7 +138,7 @@ def test_delivering(client: Client, sound: Path, panorama: Path, tmp_path: Path,
 def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> None:
     shutil.copy(panorama, tmp_path / "panorama.png")
     sound = write_sound(tmp_path / "long.wav", 6)
-    service = Running(tmp_path / "service", tmp_path)
+    service = RunningService(tmp_path / "service", tmp_path)
     client = service.start()
     try:
         job = client.create(MapRequest(PathSource(str(sound)), PathSource(str(tmp_path / "panorama.png"))))
@@ -204,7 +204,7 @@ def test_what_is_wrong_is_a_message(client: Client, sound: Path, panorama: Path,
 
 
 def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
-    picture = PathSource(str(cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))))
+    picture = PathSource(str(truncate(write_noise_video(tmp_path / "cut.mp4", movflags="faststart"))))
     sound = PathSource(str(write_sound(tmp_path / "foa.wav", 5)))
     for request in (
         ExportRequest(sound, picture, codec="aac", force=True),

@@ -13,9 +13,9 @@ import pytest
 from omniaudio_client.client import Client
 from omniaudio_client.records import GenerateRequest, Job, MediaSource, PathSource, Progress, SceneSource
 from support.client_errors import broken
-from support.connected_blender import Following
+from support.connected_blender import ConnectedBlender
 from support.http_service import serving
-from support.running_service import Running
+from support.running_service import RunningService
 from trt_engine.service.jobs import blenders
 from trt_engine.service.settings import TOKEN, Settings
 
@@ -61,7 +61,7 @@ def test_a_blender_without_a_window_is_only_there(client: Client) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         broken("no_blender", lambda: client.create(SCENE))
-        with Following(client, "forest.blend") as blender:
+        with ConnectedBlender(client, "forest.blend") as blender:
             jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(2)]
             assert [blender.asked().id for _ in jobs] == jobs
     thread.join(10)
@@ -69,7 +69,7 @@ def test_a_blender_without_a_window_is_only_there(client: Client) -> None:
 
 
 def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         assert [one.name for one in client.blenders()] == ["forest.blend"]
         request = dataclasses.replace(SCENE, request_id="scene")
         created = client.create(request)
@@ -100,7 +100,7 @@ def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
 
 
 def test_a_picture_that_is_uploaded_is_kept_while_it_is_wanted(client: Client, still: Path) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         client.create(dataclasses.replace(SCENE, steps=300))
         asked = blender.asked()
         media = client.upload(still)
@@ -111,7 +111,7 @@ def test_a_picture_that_is_uploaded_is_kept_while_it_is_wanted(client: Client, s
 
 
 def test_a_picture_that_the_service_may_not_read_leaves_the_job_waiting(client: Client, tmp_path: Path) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         client.create(SCENE)
         asked = blender.asked()
         broken("source", lambda: client.picture(asked.id, PathSource(str(tmp_path / "elsewhere.mp4"))))
@@ -119,7 +119,7 @@ def test_a_picture_that_the_service_may_not_read_leaves_the_job_waiting(client: 
 
 
 def test_a_blender_refuses(client: Client) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         client.create(SCENE)
         asked = blender.asked()
         client.refuse(asked.id, "The scene has no camera: add one.")
@@ -131,7 +131,7 @@ def test_a_blender_refuses(client: Client) -> None:
 
 
 def test_a_blender_is_told_that_its_job_was_cancelled(client: Client) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         client.create(SCENE)
         asked = blender.asked()
         client.cancel(asked.id)
@@ -148,7 +148,7 @@ def test_a_job_that_is_no_scene_takes_no_picture(client: Client, still: Path) ->
 
 @pytest.mark.slow
 def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, still: Path) -> None:
-    with Following(client, "one.blend") as one, Following(client, "two.blend") as two:
+    with ConnectedBlender(client, "one.blend") as one, ConnectedBlender(client, "two.blend") as two:
         jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(3)]
         # The last that came is the first that is asked, and then who has less to do.
         assert [two.asked().id, one.asked().id, two.asked().id] == jobs
@@ -167,7 +167,7 @@ def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, st
 
 @pytest.mark.slow
 def test_a_job_that_has_its_picture_needs_its_blender_no_more(client: Client, still: Path) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         client.create(SCENE)
         asked = blender.asked()
         client.picture(asked.id, PathSource(str(still)), duration=0.5)
@@ -178,10 +178,10 @@ def test_a_job_that_has_its_picture_needs_its_blender_no_more(client: Client, st
 @pytest.mark.slow
 def test_a_blender_that_comes_back_in_time_has_its_job_still(client: Client, still: Path) -> None:
     own = "0123456789abcdef" * 2
-    with Following(client, "forest.blend", own) as blender:
+    with ConnectedBlender(client, "forest.blend", own) as blender:
         job = client.create(SCENE)
         assert blender.asked().id == job.id
-    with Following(client, "forest.blend", own) as again:
+    with ConnectedBlender(client, "forest.blend", own) as again:
         assert again.asked().id == job.id
         time.sleep(1.5 * AWAY)
         assert client.job(job.id).state == "queued"
@@ -190,14 +190,14 @@ def test_a_blender_that_comes_back_in_time_has_its_job_still(client: Client, sti
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("end", [Running.kill, Running.stop])
-def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Callable[[Running], None]) -> None:
+@pytest.mark.parametrize("end", [RunningService.kill, RunningService.stop])
+def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Callable[[RunningService], None]) -> None:
     """The Blender comes back by itself, is told the job once, and gives its picture to the next service."""
     shutil.copy(still, tmp_path / "still.png")
-    service = Running(tmp_path / "service", tmp_path)
+    service = RunningService(tmp_path / "service", tmp_path)
     client = service.start()
     try:
-        with Following(client, "forest.blend") as blender:
+        with ConnectedBlender(client, "forest.blend") as blender:
             job = client.create(SCENE)
             assert blender.asked().id == job.id
             end(service)
@@ -217,7 +217,7 @@ def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Calla
 
 
 def test_leaving_ends_the_iteration_at_once(client: Client) -> None:
-    with Following(client, "forest.blend") as blender:
+    with ConnectedBlender(client, "forest.blend") as blender:
         began = time.monotonic()
         blender.leave()
         assert time.monotonic() - began < 1

@@ -20,7 +20,7 @@ import pytest
 from omniaudio.errors import UserError
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, PathSource
-from support.connected_blender import Following
+from support.connected_blender import ConnectedBlender
 from trt_engine.commands.serve import serve
 from trt_engine.service.settings import ADDRESS, TOKEN
 
@@ -101,7 +101,7 @@ LINGER = 2.0
 def test_it_lingers_while_a_blender_is_connected(tmp_path: Path) -> None:
     with running(tmp_path, "--linger", str(LINGER)) as (process, _):
         client = find(tmp_path)
-        with Following(client, "one.blend"), Following(client, "two.blend") as two:
+        with ConnectedBlender(client, "one.blend"), ConnectedBlender(client, "two.blend") as two:
             time.sleep(1.5 * LINGER)
             two.leave()
             time.sleep(1.5 * LINGER)

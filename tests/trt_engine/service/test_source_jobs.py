@@ -17,14 +17,14 @@ from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, Inpainting, InspectRequest, Job, MediaSource, PathSource
 from support.client_errors import broken
-from support.running_service import Running
-from support.videos import cut_off, write_noise
+from support.running_service import RunningService
+from support.videos import truncate, write_noise_video
 
 QUICK: dict[str, Any] = {"model": "draft", "duration": 1.0, "steps": 2, "preview": False, "map": False}
 
 
 @pytest.fixture
-def client(engine: Running) -> Client:
+def client(engine: RunningService) -> Client:
     return find(engine.folder)
 
 
@@ -69,7 +69,7 @@ def test_a_recognition_does_not_wait_for_a_generation(client: Client, still: Pat
 
 
 def test_a_recognition_is_cancelled(client: Client, tmp_path: Path) -> None:
-    clip = write_noise(tmp_path / "long.mp4")
+    clip = write_noise_video(tmp_path / "long.mp4")
     job = client.create(InspectRequest(PathSource(str(clip)), force=True))
     next(job for job in client.events(job.id) if job.progress is not None and job.progress.stage == "looking")
     began = time.monotonic()
@@ -87,7 +87,7 @@ def test_what_cannot_be_inspected_is_a_message(client: Client, still: Path, tmp_
     from PIL import Image  # noqa: PLC0415
 
     Image.fromarray(soundless).save(photo)
-    cut = cut_off(write_noise(tmp_path / "cut.mp4", movflags="faststart"))
+    cut = truncate(write_noise_video(tmp_path / "cut.mp4", movflags="faststart"))
     for request, code in (
         (InspectRequest(PathSource(str(text))), "source"),
         (InspectRequest(PathSource(str(photo))), "not_360"),
