@@ -2,7 +2,8 @@
 
 40 s of a quay in Venice (demo/assets/venice.jpg, CC0) in the form in which 360° cameras' footage comes from the web:
 H.264 at 30 frames a second, 640 x 322 stored for 644 x 322 shown, no sound, no sphere declared, fragments with nothing
-but empty tables before them. The heading turns by a step every ten seconds.
+but empty tables before them. The heading turns by a step every ten seconds. In the first two a balloon crosses the sky, so that each
+of these frames can be told from the others.
 """
 
 from fractions import Fraction
@@ -14,6 +15,7 @@ from PIL import Image
 from support.paths import DATA, REPOSITORY
 
 FRAMES, RATE, STEP_SECONDS = 1202, 30, 10
+BALLOON, BALLOON_FRAMES = 48, 60
 
 
 def main() -> None:
@@ -28,6 +30,8 @@ def main() -> None:
         stream.codec_context.sample_aspect_ratio = Fraction(161, 160)
         for number in range(FRAMES):
             shown = np.roll(quay, 8 * (number // (STEP_SECONDS * RATE)), axis=1)
+            left = 8 * min(number, BALLOON_FRAMES)
+            shown[32 : 32 + BALLOON, left : left + BALLOON] = (200, 30, 30)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(shown))))
         container.mux(stream.encode())
 

@@ -195,7 +195,7 @@ def test_a_turned_head_hears_the_sound_from_the_other_side(take: bpy.types.Strip
     assert not np.array_equal(turned, straight)
     scene.omniaudio.head_yaw = 0
     assert bpy.ops.omniaudio.listen() == {"FINISHED"}
-    assert np.abs(samples(file_of(preview)) - straight).max() <= 1
+    assert np.abs(samples(file_of(preview)) - straight).max() <= 4  # made of the take's 24 bits, no longer of floats
 
 
 def test_the_map_lies_above_the_picture(take: bpy.types.Strip, scene: bpy.types.Scene) -> None:

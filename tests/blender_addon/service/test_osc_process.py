@@ -29,6 +29,12 @@ def until(true: Callable[[], object], seconds: float = SECONDS) -> None:
         time.sleep(0.02)
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bridge finds no service of the user's."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
 def is_free(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         try:
