@@ -2,8 +2,8 @@
 
 40 s of a quay in Venice (demo/assets/venice.jpg, CC0) in the form in which 360° cameras' footage comes from the web:
 H.264 at 30 frames a second, 640 x 322 stored for 644 x 322 shown, no sound, no sphere declared, fragments with nothing
-but empty tables before them. The heading turns by a step every ten seconds. In the first two a balloon crosses the sky, so that each
-of these frames can be told from the others.
+but empty tables before them. The heading turns by a step every ten seconds. In the first two a balloon crosses the sky,
+so that these frames can be told apart.
 """
 
 from fractions import Fraction
