@@ -22,6 +22,7 @@ from omniaudio.errors import ExitCode, UserError, installation
 from omniaudio.export360.spatial_video import ExportedVideo, ExportRequest, export_spatial_video
 from omniaudio.generation import takes as generation
 from omniaudio.generation.pipeline import Stages
+from omniaudio.generation.request import Request
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
@@ -29,6 +30,7 @@ from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.recognition.recognise import recognise
 from omniaudio.recognition.sources import Sources
 from omniaudio.video.clip import Clip
+from omniaudio_client.options import GenerationOptions
 
 PIPELINES = "omniaudio.pipelines"
 """The entry-point group of functions `(registry.Model, backend: str) -> Stages`, which open a model."""
@@ -124,7 +126,7 @@ def generate(
     clip = Path(path)
     if isinstance(sources, str | PathLike):
         sources = Sources.read(Path(sources))
-    request = generation.Request(
+    request = Request(
         input=clip,
         output=clip.with_suffix(".ambix.wav") if output is None else Path(output),
         start=start,
@@ -133,7 +135,7 @@ def generate(
         sources=sources,
         force=force,
         allow_truncated=allow_truncated,
-        **options,
+        options=GenerationOptions(**options),
     )
     stages = open_model(model, backend) if model is None or isinstance(model, str | PathLike) else model
     made = generation.generate(request, stages, progress)

@@ -4,10 +4,12 @@ What a newer service adds to a record is left out. Standard library only.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from .options import GenerationOptions
 
 API_VERSION = 1
 SERVICE = "omniaudio"
@@ -62,31 +64,19 @@ class Inpainting:
 class GenerateRequest:
     """A generation that is wanted; times in seconds. Where a value is None, the model's or the clip's own is taken.
 
-    `sources` says what sounds, in the form of `sources.json`; where it is None that is recognised. `variation` is 0 for
-    an exemplar of each kind itself, and 1 for free generation; `order` is the ambisonics'; with `stems` each source's
-    own sound is made as well."""
+    `sources` says what sounds, in the form of `sources.json`; where it is None that is recognised."""
 
     source: PathSource | MediaSource | SceneSource
     request_id: str | None = None
     name: str | None = None
-    model: str | None = None
-    backend: str = "auto"
     start: float = 0.0
     duration: float | None = None
-    seed: int = 0
-    takes: int = 1
-    steps: int | None = None
-    guidance: float | None = None
     rate: int | None = None
-    preview: bool = True
-    map: bool = True
+    options: GenerationOptions = field(default_factory=GenerationOptions)
     force: bool = False
     allow_truncated: bool = False
     inpainting: Inpainting | None = None
     sources: dict[str, Any] | None = None
-    variation: float | None = None
-    order: int = 1
-    stems: bool = False
     kind: Literal["generate"] = "generate"
 
 

@@ -1,11 +1,14 @@
 """What a client may ask the bridge, as pydantic models, and what it is answered: the messages below /omniaudio/."""
 
 import json
+from dataclasses import fields
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from omniaudio.limits import OutputRate
 from omniaudio.recognition.sources import Given
+from omniaudio_client.options import GenerationOptions
 from osc_bridge.packets import Argument, Message
 
 PREFIX = "/omniaudio/"
@@ -41,6 +44,8 @@ Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
 
 
 _BY_PATH, _BY_VALUE = "by path", "by value"
+_NESTED = "generation"
+"""In a model, where the JSON has the options beside the others."""
 
 
 def _how_given(value: Any) -> str:
@@ -52,6 +57,9 @@ SourcesOption = Annotated[
     Discriminator(_how_given),
 ]
 """What sounds: the path of a `sources.json` on the bridge's machine, or what stands in one."""
+
+
+_GENERATION = {field.name for field in fields(GenerationOptions)}
 
 
 class _Model(BaseModel):
@@ -74,20 +82,22 @@ class _OfClip(_Asked):
 
 
 class Wish(_Asked):
-    """What the JSON of every generation may hold. What is left out is the model's own."""
+    """What the JSON of every generation may hold. The options of the generation stand in it beside the others, by their
+    own names, since people write it by hand."""
 
-    seed: int = Field(default=0, ge=0, lt=2**53, description="what JSON carries as it is (RFC 7493)")
-    takes: int = Field(default=1, ge=1, le=16)
-    steps: int | None = Field(default=None, ge=1, le=1000)
-    guidance: float | None = Field(default=None, ge=-100, le=100)
-    rate: int | None = Field(default=None, ge=8_000, le=192_000, description="Hz")
-    model: str | None = Field(default=None, min_length=1, max_length=200)
-    backend: str = Field(default="auto", min_length=1, max_length=200)
-    preview: bool = True
+    generation: GenerationOptions
+    rate: OutputRate | None = Field(default=None, description="Hz")
     sources: SourcesOption | None = Field(default=None, description="what sounds; else it is recognised")
-    variation: float | None = Field(default=None, ge=0, le=1, allow_inf_nan=False)
-    order: int = Field(default=1, ge=1, le=3, description="of the ambisonics")
-    stems: bool = Field(default=False, description="each source's own sound as well")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathered(cls, given: Any) -> Any:
+        """The options of the generation in their record. A DAW shows no map, so none is made unless it is asked for."""
+        if not isinstance(given, dict) or _NESTED in given:
+            return given
+        options = {name: value for name, value in given.items() if name in _GENERATION}
+        others = {name: value for name, value in given.items() if name not in _GENERATION}
+        return {**others, _NESTED: {"map": False, **options}}
 
 
 class Options(_OfClip, Wish):
@@ -121,7 +131,7 @@ class Generate(_Model):
 
     request_id: RequestId
     video: str = Field(min_length=1, max_length=4096)
-    options: Options = Options()
+    options: Options = Options.model_validate({})
     reply_port: Port | None = None
 
 
@@ -129,7 +139,7 @@ class GenerateScene(_Model):
     """`/omniaudio/generate_scene s:request_id [s:options] [i:reply_port]`."""
 
     request_id: RequestId
-    options: SceneOptions = SceneOptions()
+    options: SceneOptions = SceneOptions.model_validate({})
     reply_port: Port | None = None
 
 
@@ -206,7 +216,7 @@ def parse(message: Message) -> tuple[str, Request]:
 
 
 def _field(place: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in place if part not in (_BY_PATH, _BY_VALUE))
+    return ".".join(str(part) for part in place if part not in (_BY_PATH, _BY_VALUE, _NESTED))
 
 
 def asked_port(message: Message) -> int | None:

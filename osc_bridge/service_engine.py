@@ -72,7 +72,8 @@ class ServiceEngine:
             clip = PathSource(str(self._clip(entry.video)))
             inspection = InspectRequest(clip, request_id=name, **options.model_dump(exclude={"secret"}))
             return self._ask(lambda client: client.create(inspection)).id
-        wish = options.model_dump(mode="json", exclude={"secret", "frame_start", "frame_end", "camera"})
+        apart = {"secret", "generation", "frame_start", "frame_end", "camera"}
+        wish = options.model_dump(mode="json", exclude=apart)
         if isinstance(options.sources, str):
             wish["sources"] = self._read_sources(options.sources).model_dump(mode="json")
         source: PathSource | SceneSource
@@ -81,7 +82,7 @@ class ServiceEngine:
             wish["force"] = True  # Blender knows what it renders
         else:
             source = PathSource(str(self._clip(entry.video)))
-        request = GenerateRequest(source, request_id=name, name=_stem(entry), **wish, map=False)
+        request = GenerateRequest(source, request_id=name, name=_stem(entry), options=options.generation, **wish)
         return self._ask(lambda client: client.create(request)).id
 
     def look(self, jobs: list[str]) -> list[JobView]:
@@ -123,14 +124,14 @@ class ServiceEngine:
 
     def _deliver(self, job: Job, take: TakeResult, folder: Path) -> Take:
         assert isinstance(job.request, GenerateRequest)
-        files = [file for file in (*take.stems, take.preview, take.sidecar, take.sound) if file is not None]
+        files = [file for file in (*take.stems, take.map, take.preview, take.sidecar, take.sound) if file is not None]
         for file in files:
             self._ask(partial(_fetch, job=job.id, file=file, folder=folder))
         _relate(folder / take.sidecar.name, Path(take.sidecar.path).parent)
         return Take(
             number=take.take,
             path=str(folder / take.sound.name),
-            channels=(job.request.order + 1) ** 2,
+            channels=(job.request.options.order + 1) ** 2,
             rate=take.rate,
             duration=take.samples / take.rate,
             preview=str(folder / take.preview.name) if take.preview else "",

@@ -1,12 +1,14 @@
 """What made a sound, as it is kept on its strips: enough to make it again after the file was reopened. Knows no bpy."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, get_args
+
+from omniaudio_client.options import GenerationOptions
 
 PROPERTY = "omniaudio"
 """The strip's custom property."""
-VERSION = 2
+VERSION = 3
 
 PICTURE, GROUP, MASTER, PREVIEW = "picture", "group", "master", "preview"
 """Roles of strips: the picture, the meta strip that holds its takes, a take's AmbiX sound, and what is heard of it."""
@@ -31,17 +33,10 @@ class Provenance:
     picture: str = ""  # the file that the engine looked at ...
     picture_start: float = 0.0  # ... from this second on
     picture_duration: float = 0.0  # seconds
-    model: str = ""
-    backend: str = ""
-    seed: int = 0
-    take: int = 1  # the how-manieth of `takes`
-    takes: int = 1
-    steps: int | None = None
-    guidance: float | None = None
+    options: GenerationOptions = field(default_factory=GenerationOptions)  # and what made it
+    take: int = 1  # the how-manieth of the options' takes
     gain_db: float | None = None  # what the true-peak guard took of it, or of the take of which it is a new part
     sources: str = ""  # what was said to sound, as JSON; empty where the engine has found that out
-    variation: float | None = None
-    stems: bool = False  # each source's own sound was written, too
     sidecar: str = ""
     sound_map: str = ""
     force: bool = False  # the picture was said to be a 360° one, whatever it looks like
@@ -58,21 +53,23 @@ class Provenance:
     used: bool = False  # of a master: this take is the one to be heard and delivered
     version: int = VERSION
 
-    def to_dict(self) -> dict[str, str | int | float | bool]:
+    def to_dict(self) -> dict[str, Any]:
         """As a custom property takes it: without what is None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        values = {one.name: getattr(self, one.name) for one in fields(self)} | {"options": self.options.given()}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> "Provenance":
         """What a strip has kept. Of older or newer versions, or edited by hand, as much as can be understood."""
         if "version" not in kept:
             kept = {_OF_VERSION_1.get(name, name): value for name, value in kept.items()} | {"version": 1}
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            kind = (get_args(field.type) or (field.type,))[0]  # without the None that it may also be
-            value = _as(kind, kept.get(field.name))
+        options = kept.get("options", kept)  # beside the others before version 3
+        values: dict[str, Any] = {"options": GenerationOptions.understood(options if isinstance(options, dict) else {})}
+        for one in (one for one in fields(cls) if one.name != "options"):
+            kind = (get_args(one.type) or (one.type,))[0]  # without the None that it may also be
+            value = _as(kind, kept.get(one.name))
             if value is not None:
-                values[field.name] = value
+                values[one.name] = value
         return cls(**values)
 
 

@@ -14,6 +14,7 @@ from ..core import frames, sound_sources
 from ..core.errors import UserError
 from ..core.provenance import PICTURE, provenance_of
 from ..core.work import Allowed, Cancelled, Steps, Work
+from ..props.generation_options import show_options
 from ..props.preferences import preferences
 from ..props.settings import HIGHEST_SEED, SOURCES
 from ..props.source_list import fill, list_of, shown_clip
@@ -71,7 +72,7 @@ class OMNIAUDIO_OT_generate_again(OfTake, WorkOperator, bpy.types.Operator):  # 
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         order = _order_of(context, chosen_take(context))
         if self.new_seed:
-            order = replace(order, wish=replace(order.wish, seed=new_seed()))
+            order = replace(order, wish=order.wish.with_options(seed=new_seed()))
         return _work(order.title, order)
 
 
@@ -95,7 +96,7 @@ class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # n
         part = Part(camera_sound(take).ambix, start, duration, take.provenance.gain_db)
         order = _order_of(context, take)
         seed = new_seed() if self.seed < 0 else self.seed
-        order = replace(order, inpainting=part, wish=replace(order.wish, seed=seed, takes=scene.omniaudio.takes))
+        order = replace(order, inpainting=part, wish=order.wish.with_options(seed=seed, takes=scene.omniaudio.takes))
         title = f"{order.title}, frames {place.start} to {place.end - 1}"
         return _work(title, order)
 
@@ -115,16 +116,8 @@ class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N80
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
         kept, settings = take.provenance, scene.omniaudio
-        settings.seed, settings.takes = min(kept.seed, HIGHEST_SEED), max(1, kept.takes)
-        settings.steps = kept.steps or 0
-        settings.guidance_own = kept.guidance is not None
-        if kept.guidance is not None:
-            settings.guidance = kept.guidance
-        settings.variation_own = kept.variation is not None
-        if kept.variation is not None:
-            settings.variation = kept.variation
-        settings.stems = kept.stems
-        settings.model, settings.anchor, settings.force = kept.model, kept.anchor, kept.force
+        show_options(settings, kept.options)
+        settings.anchor, settings.force = kept.anchor, kept.force
         picture = _picture_strip(scene, take)
         if kept.source in ("RANGE", "SCENE"):
             settings.source = kept.source
@@ -234,20 +227,11 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
         part=frames.FileSpan(kept.picture_start, kept.picture_duration),
         place=take.content if group is None else content_of(group),
         wish=Wish(
-            model=kept.model,
-            backend=kept.backend,
-            seed=kept.seed,
-            takes=max(1, kept.takes),
-            steps=kept.steps,
-            guidance=kept.guidance,
-            preview=take.preview is not None,
-            map=bool(kept.sound_map),
+            options=replace(kept.options, preview=take.preview is not None, map=bool(kept.sound_map)),
             force=kept.force,
             allow_truncated=kept.allow_truncated,
             anchor=kept.anchor,
             sources=kept.sources,
-            variation=kept.variation,
-            stems=kept.stems,
         ),
         title=kept.title or take.master,
         chosen=kept.source,

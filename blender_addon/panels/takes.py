@@ -45,8 +45,8 @@ class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's 
         layout.use_property_split = False
         column = layout.column(align=True)
         for take in all_takes(context):
-            text = f"{take.provenance.number}: seed {take.provenance.seed}"
-            if take.provenance.takes > 1:
+            text = f"{take.provenance.number}: seed {take.provenance.options.seed}"
+            if take.provenance.options.takes > 1:
                 text += f", take {take.provenance.take}"
             if take.provenance.inpainting_sound:
                 text += ", part made again"
@@ -59,7 +59,7 @@ class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's 
         for anchor, text in (("CAMERA", "Camera"), ("WORLD", "World")):
             pressed = chosen.provenance.anchor == anchor
             row.operator("omniaudio.set_anchor", text=text, depress=pressed).anchor = anchor
-        kept = chosen.provenance
+        kept = chosen.provenance.options
         how = [kept.model, kept.backend, f"{kept.steps} steps" if kept.steps else ""]
         row = layout.row()
         row.active = False

@@ -109,7 +109,7 @@ def _insert_take(
     """The preview below, where there is one, and the master above it. Raises UserError with nothing inserted."""
     kept = replace(
         made_by,
-        seed=take.seed,
+        options=replace(made_by.options, seed=take.seed),
         take=take.take,
         gain_db=made_by.gain_db if made_by.inpainting_sound else take.gain_db,
         sidecar=blend_path(take.sidecar) if take.sidecar else "",

@@ -55,30 +55,22 @@ class Order:
 
     def request(self) -> GenerateRequest:
         """What the engine is asked for."""
-        wish = self.wish
-        inpainting = None
+        wish, inpainting = self.wish, None
+        options = wish.options
         if self.inpainting is not None:
             part = self.inpainting
             inpainting = Inpainting(PathSource(str(part.sound)), part.start, part.duration, part.gain_db)
+            options = replace(options, stems=False)  # the engine has none of a part
         return GenerateRequest(
             source=PathSource(str(self.picture)),
             name=bpy.path.clean_name(self.stem),  # what is made here is called by the stem itself
-            model=wish.model or None,
-            backend=wish.backend or "auto",
             start=self.part.start,
             duration=self.part.duration,
-            seed=wish.seed,
-            takes=wish.takes,
-            steps=wish.steps,
-            guidance=wish.guidance,
-            preview=wish.preview,
-            map=wish.map,
+            options=options,
             force=wish.force,
             allow_truncated=wish.allow_truncated,
             inpainting=inpainting,
             sources=json.loads(wish.sources) if wish.sources else None,
-            variation=wish.variation,
-            stems=wish.stems and inpainting is None,  # the engine has none of a part
         )
 
     def files(self) -> dict[str, Path]:
@@ -88,7 +80,7 @@ class Order:
 
     def provenance(self, made: Made) -> Provenance:
         """What the strips keep, but for what each take has of its own."""
-        wish = self.wish
+        wish, options = self.wish, self.wish.options
         kept = Provenance(
             group=self.group,
             camera=self.camera,
@@ -97,17 +89,10 @@ class Order:
             picture=blend_path(self.picture),
             picture_start=self.part.start,
             picture_duration=self.part.duration,
-            model=made.model or wish.model,
-            backend=made.backend or wish.backend,
-            seed=wish.seed,
-            takes=wish.takes,
-            steps=wish.steps,
-            guidance=wish.guidance,
+            options=replace(options, model=made.model or options.model, backend=made.backend or options.backend),
             force=wish.force,
             allow_truncated=wish.allow_truncated,
             sources=wish.sources,
-            variation=wish.variation,
-            stems=wish.stems,
         )
         if self.inpainting is None:
             return kept

@@ -40,22 +40,13 @@ def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -
     request = job.request
     assert isinstance(request, GenerateRequest)
     assert isinstance(request.source, SceneSource)
-    if request.order != 1:
+    if request.options.order != 1:
         raise UserError("Blender's sequencer takes ambisonics of first order: ask for order 1.")
     own = take_snapshot(context, scene, "SCENE", request.source.camera or "")
     wish = replace(
         own.wish,
-        model=request.model or "",
-        backend=request.backend,
-        seed=request.seed,
-        takes=request.takes,
-        steps=request.steps,
-        guidance=request.guidance,
-        preview=request.preview,
-        map=request.map,
+        options=request.options,
         sources="" if request.sources is None else json.dumps(request.sources),
-        variation=request.variation,
-        stems=request.stems,
     )
     return replace(own, place=frames_asked(request.source, own.place), wish=wish)
 

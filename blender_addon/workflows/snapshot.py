@@ -5,14 +5,18 @@ import tempfile
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import bpy
+
+from omniaudio_client.options import GenerationOptions
 
 from ..blender_versions import sequencer_scene
 from ..core import frames
 from ..core.errors import UserError
 from ..core.package import PACKAGE
 from ..core.work import Allowed
+from ..props.generation_options import generation_options
 from ..props.preferences import preferences
 from ..props.source_list import Clip, as_told, is_of, list_of, shown_clip
 from ..sequencer.sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
@@ -24,22 +28,17 @@ LONGEST_STEM = 100
 
 @dataclass(frozen=True)
 class Wish:
-    """What the engine is asked for. An empty string or None leaves the choice to it."""
+    """What the engine is asked for."""
 
-    model: str
-    backend: str
-    seed: int
-    takes: int
-    steps: int | None
-    guidance: float | None
-    preview: bool
-    map: bool
+    options: GenerationOptions
     force: bool  # the picture is known to be a 360° one; do not let the engine judge
     allow_truncated: bool  # of a file that was cut off take what can be read
     anchor: str  # CAMERA, or WORLD: turn the sound by the camera's orientation afterwards
     sources: str = ""  # what sounds, as JSON; empty leaves that to the engine, too
-    variation: float | None = None
-    stems: bool = False
+
+    def with_options(self, **changed: Any) -> "Wish":
+        """The same, with other options."""
+        return replace(self, options=replace(self.options, **changed))
 
     def with_allowed(self, allowed: Allowed) -> "Wish":
         """The same, with what the user has allowed since."""
@@ -95,20 +94,11 @@ def take_snapshot(
         folder=output_folder(settings.folder or defaults.folder),
         stem=_stem(scene, picture),
         wish=Wish(
-            model=settings.model.strip() or defaults.model.strip(),
-            backend=defaults.backend.strip(),
-            seed=settings.seed,
-            takes=settings.takes,
-            steps=settings.steps or None,
-            guidance=settings.guidance if settings.guidance_own else None,
-            preview=defaults.preview,
-            map=True,
+            options=generation_options(settings, defaults),
             force=settings.force or isinstance(picture.source, Panorama),
             allow_truncated=False,
             anchor=settings.anchor,
             sources=_listed(scene, chosen, clip, rate, picture),
-            variation=settings.variation if settings.variation_own else None,
-            stems=settings.stems,
         ),
     )
 

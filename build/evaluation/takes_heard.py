@@ -21,10 +21,12 @@ from omniaudio.evaluation import metrics
 from omniaudio.evaluation.yamnet import Yamnet
 from omniaudio.generation import takes
 from omniaudio.generation.pipeline import Stages
+from omniaudio.generation.request import Request
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition import kinds
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio_client.options import GenerationOptions
 
 sys.path.insert(0, str(BUILD / "draft_model"))
 import recordings
@@ -186,10 +188,14 @@ class Judge:
         self, scene: Scene, clip: Path, folder: Path, sources: Sources | None = None, variation: float | None = None
     ) -> tuple[Heard, Sources]:
         """A take as `take.wav` in a folder; what is heard in it, and what it was made of."""
-        request = takes.Request(
-            input=clip, output=folder / "take.wav", duration=SECONDS, sources=sources, variation=variation,
-            seed=crc32(scene.name.encode()), preview=False, map=False, force=True,
-        )  # fmt: skip
+        request = Request(
+            input=clip,
+            output=folder / "take.wav",
+            duration=SECONDS,
+            sources=sources,
+            options=GenerationOptions(variation=variation, seed=crc32(scene.name.encode()), preview=False, map=False),
+            force=True,
+        )
         (take,) = takes.generate(request, self.stages, lambda _: None, lambda: self.networks)
         foa, rate = soundfile.read(take.sound, dtype="float32", always_2d=True)
         used = Sidecar.read(take.sidecar).sources

@@ -164,7 +164,11 @@ def _origin(path: Path) -> Origin | None:
     if told is None:
         return None
     return Origin(
-        sidecar=path.with_suffix(".json"), model=told.model, seed=told.seed, take=told.take, convention=told.convention
+        sidecar=path.with_suffix(".json"),
+        model=str(told.options.model),
+        seed=told.options.seed,
+        take=told.take,
+        convention=told.convention,
     )
 
 

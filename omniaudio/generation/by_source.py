@@ -63,7 +63,7 @@ class SourceTakes:
         """A take, from 1. Stems wait in `folder`."""
         wanted = self._wanted
         exemplars = self._stems.exemplars(number)
-        with self._stems.take(number, wanted.rate, wanted.order, folder) as mix:
+        with self._stems.take(number, wanted.rate, wanted.chosen.order, folder) as mix:
             if wanted.cut is None:
                 stems = tuple((stem.part.label, partial(mix.blocks, stem)) for stem in mix.stems)
                 yield TakeSound(mix.blocks(), stems=stems, derives_from=exemplars)

@@ -7,7 +7,7 @@ is decoded in chunks.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ from omniaudio.generation.sampler import Held, halves
 from omniaudio.generation.windows import WindowPlan, chunks, noise, plan
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.video.panorama import Picture
+from omniaudio_client.options import GenerationOptions
 
 Array = NDArray[Any]
 Float32 = NDArray[np.float32]
@@ -137,16 +138,13 @@ class Stages(Protocol):
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What decides a result beside model and clip. `steps` (from noise) and `guidance` as in
+class Settings(GenerationOptions):
+    """The options with what they leave to the model. `steps` (from noise) and `guidance` as in
     `omniaudio.generation.sampler`; `variation` is the time at which sampling starts where there are exemplars:
     0 is the exemplar, 1 is noise, None is the model's own for each kind."""
 
-    seed: int
-    takes: int
-    steps: int
-    guidance: float
-    variation: float | None = None
+    steps: int = field(kw_only=True)
+    guidance: float = field(kw_only=True)
 
 
 class Generation:

@@ -15,16 +15,11 @@ from omniaudio.limits import (
     LOWEST_OUTPUT_RATE,
     LOWEST_READABLE_RATE,
     GuardGain,
-    Guidance,
-    Order,
-    Seed,
-    Steps,
-    Takes,
-    Variation,
 )
 from omniaudio.paths import check_readable
 from omniaudio.recognition.sources import Sources
 from omniaudio.versions import installed_versions
+from omniaudio_client.options import GenerationOptions
 
 LARGEST_SIDECAR = 1 << 20
 """Bytes; one that we write has a few thousand, for the most part its sources."""
@@ -36,22 +31,6 @@ _SHOWN = 100
 Short = Annotated[str, Field(max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
 """As seen from the sidecar's folder."""
-
-
-class Options(BaseModel):
-    """What the user chose, in full: every default is spelled out, so that a later default changes nothing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    backend: Short
-    steps: Steps
-    guidance: Guidance
-    start: float = Field(ge=0, allow_inf_nan=False, description="seconds into the clip")
-    duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
-    rate: int = Field(ge=LOWEST_READABLE_RATE, le=HIGHEST_READABLE_RATE, description="of the file, in Hz")
-    takes: Takes = 1
-    variation: Variation | None = Field(default=None, description="null: the model's own for each kind")
-    order: Order = Field(default=1, description="of the ambisonics")
 
 
 class DerivesFrom(BaseModel):
@@ -94,13 +73,16 @@ class Sidecar(BaseModel):
     format: Literal["omniaudio-sidecar-1"] = "omniaudio-sidecar-1"
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
-    model: RelativePath
+    options: GenerationOptions = Field(
+        description="what was asked for, with what it left to the model, so that a later default changes nothing"
+    )
     model_sha256: Short
-    seed: Seed
     take: int = Field(default=1, ge=1, description="which of the takes this is, from 1")
-    options: Options
     input: RelativePath
     input_sha256: Short
+    start: float = Field(ge=0, allow_inf_nan=False, description="seconds into the clip")
+    duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
+    rate: int = Field(ge=LOWEST_READABLE_RATE, le=HIGHEST_READABLE_RATE, description="of the file, in Hz")
     inpainting: Inpainted | None = Field(default=None, description="where only a part of another take was made")
     gain_db: float = Field(
         le=0, allow_inf_nan=False, description="what the true-peak guard took: of the whole, or of the part made again"
@@ -115,10 +97,15 @@ class Sidecar(BaseModel):
     def _can_be_asked_for(self) -> Self:
         if self.take > self.options.takes:
             raise ValueError(f"take {self.take} is none of the {self.options.takes} of options.takes")
-        rate = self.options.rate
+        left = [name for name in ("model", "steps", "guidance") if getattr(self.options, name) is None]
+        if left:
+            raise ValueError(f"options.{left[0]} is what the take was made with, not null")
+        if self.inpainting is not None and (self.options.stems or self.options.order != 1):
+            raise ValueError("inpainting has no options.stems, and an options.order of 1")
+        rate = self.rate
         if self.inpainting is None and not LOWEST_OUTPUT_RATE <= rate <= HIGHEST_OUTPUT_RATE:
             limits = f"{LOWEST_OUTPUT_RATE} to {HIGHEST_OUTPUT_RATE} Hz"
-            raise ValueError(f"options.rate is {limits} unless a part was made again, not {rate}")
+            raise ValueError(f"rate is {limits} unless a part was made again, not {rate}")
         return self
 
     def write(self, path: Path) -> None:

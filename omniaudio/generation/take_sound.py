@@ -23,8 +23,6 @@ class Wanted:
     rate: int
     """Of the sound, in Hz."""
     chosen: Settings
-    order: int
-    """Of the ambisonics."""
     sources: Sources | None
     """What sounds; to be recognised where None."""
     cut: Crop | None

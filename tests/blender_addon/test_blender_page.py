@@ -38,7 +38,8 @@ import bpy
 for strip in bpy.data.scenes[0].sequence_editor.strips_all:
     kept = strip.get("omniaudio")
     if kept is not None and kept["role"] == "master":
-        print("MASTER", strip.sound.filepath, strip.frame_final_start, strip.frame_final_duration, kept["seed"])
+        seed = kept["options"]["seed"]
+        print("MASTER", strip.sound.filepath, strip.frame_final_start, strip.frame_final_duration, seed)
 """
 
 Run = Callable[[str], subprocess.CompletedProcess[str]]

@@ -9,8 +9,9 @@ import pytest
 import soundfile
 
 from omniaudio.audio import ambisonics
-from omniaudio.generation.sidecar import Options, Sidecar
+from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio_client.options import GenerationOptions
 from support.paths import REPOSITORY
 
 RATE = 8000
@@ -57,10 +58,11 @@ def master(tmp_path: Path) -> Path:
     stem(tmp_path, "take.stem-1-cat.wav", 100)
     stem(tmp_path, "take.stem-2-bird.wav", -60)
     Sidecar(
-        model="draft",
         model_sha256="0" * 64,
-        seed=0,
-        options=Options(backend="onnxruntime", steps=1, guidance=1.0, start=0.0, duration=3.0, rate=8000),
+        options=GenerationOptions(model="draft", backend="onnxruntime", seed=0, steps=1, guidance=1.0),
+        start=0.0,
+        duration=3.0,
+        rate=8000,
         input="clip.mp4",
         input_sha256="1" * 64,
         gain_db=0.0,

@@ -11,7 +11,7 @@ import pytest
 from omniaudio.analysis.inspect import describe
 from omniaudio.audio.binaural import BinauralRequest
 from omniaudio.errors import ExitCode, UserError, printable
-from omniaudio.generation.takes import Request
+from omniaudio.generation.request import Request
 from omniaudio.paths import check_name, check_readable
 from omniaudio.video.clip import clip_sha256
 

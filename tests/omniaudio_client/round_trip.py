@@ -8,13 +8,16 @@ from pathlib import Path
 
 from omniaudio_client.discovery import find
 from omniaudio_client.http import EngineError
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, MediaSource
 
 folder, clip, target = map(Path, sys.argv[1:])
 service = find(folder)
 service.health()
 media = service.upload(clip)
-request = GenerateRequest(MediaSource(media.id), model="draft", duration=0.5, steps=2, map=False)
+request = GenerateRequest(
+    MediaSource(media.id), duration=0.5, options=GenerationOptions(model="draft", steps=2, map=False)
+)
 job = service.create(request)
 fractions = [state.progress.fraction for state in service.events(job.id) if state.progress is not None]
 job = service.wait(job.id)

@@ -19,6 +19,7 @@ import omniaudio_client
 from omniaudio_client import discovery, records
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import default_folder, find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, MediaSource, PathSource
 from support.client_errors import broken
 from support.running_service import RunningService
@@ -41,6 +42,15 @@ def test_it_imports_the_standard_library_alone() -> None:
         assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names, file
 
 
+NAMES = [
+    name
+    for name, value in vars(records).items()
+    if dataclasses.is_dataclass(value)
+    # The service takes the options as they are, and knows all kinds.
+    and value not in (GenerationOptions, records.OtherRequest)
+]
+
+
 def services_records() -> dict[str, type[Record]]:
     found: dict[str, type[Record]] = {}
     bases = [Record]
@@ -51,14 +61,7 @@ def services_records() -> dict[str, type[Record]]:
     return found
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name
-        for name, value in vars(records).items()
-        if dataclasses.is_dataclass(value) and value is not records.OtherRequest
-    ],
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_its_records_are_the_services(name: str) -> None:
     fields = {field.name for field in dataclasses.fields(getattr(records, name))}
     theirs = [kind.result for kind in REQUESTS] if name == "Result" else [services_records()[name]]
@@ -110,16 +113,20 @@ def test_finding_no_service_or_a_damaged_one(tmp_path: Path) -> None:
     assert find(tmp_path).url == "http://127.0.0.1:1"
 
 
-QUICK = {"model": "draft", "duration": 0.5, "steps": 2}
-
-
 def test_a_job_from_its_creation_to_its_removal(engine: RunningService, panorama: Path, tmp_path: Path) -> None:
     client = find(engine.folder)
     assert client.health().service == "omniaudio"
-    request = GenerateRequest(PathSource(str(panorama)), request_id=f"test-{tmp_path.name}", takes=2, **QUICK)
+    request = GenerateRequest(
+        PathSource(str(panorama)),
+        request_id=f"test-{tmp_path.name}",
+        duration=0.5,
+        options=GenerationOptions(model="draft", steps=2, takes=2),
+    )
     job = client.create(request)
     assert client.create(request).id == job.id
-    assert "another" in broken("conflict", lambda: client.create(dataclasses.replace(request, seed=1)))
+    assert "another" in broken(
+        "conflict", lambda: client.create(dataclasses.replace(request, options=GenerationOptions(seed=1)))
+    )
     states = list(client.events(job.id))
     assert states[-1] == client.job(job.id) == client.wait(job.id)
     assert states[-1].state == "done"
@@ -141,7 +148,7 @@ def test_what_the_service_refuses_is_said_in_its_words(engine: RunningService, t
     client = find(engine.folder)
     broken("source", lambda: client.create(GenerateRequest(PathSource(str(tmp_path / "none.mp4")))))
     broken("not_found", lambda: client.create(GenerateRequest(MediaSource("0" * 32))))
-    assert "takes" in broken("invalid", lambda: client.create(GenerateRequest(PathSource("/a"), takes=99)))
+    assert "duration" in broken("invalid", lambda: client.create(GenerateRequest(PathSource("/a"), duration=-1.0)))
     assert "token" in broken("unauthorized", Client(client.url, "wrong").jobs)
     assert "token" in broken("unauthorized", Client(client.url).jobs)
     (tmp_path / "empty.mp4").touch()
@@ -156,7 +163,7 @@ def test_a_failed_and_a_cancelled_job(engine: RunningService, panorama: Path, tm
     assert failed.state == "failed"
     assert failed.error is not None
     assert "text.mp4" in failed.error.message
-    job = client.create(GenerateRequest(PathSource(str(panorama)), duration=20, steps=500))
+    job = client.create(GenerateRequest(PathSource(str(panorama)), duration=20, options=GenerationOptions(steps=500)))
     assert next(client.events(job.id)).state in ("queued", "running")
     client.cancel(job.id)
     assert client.wait(job.id).state == "cancelled"
@@ -170,7 +177,9 @@ def test_a_restart_while_waiting_loses_nothing(
     service = RunningService(tmp_path / "service", panorama.parent)
     client = service.start()
     try:
-        job = client.create(GenerateRequest(PathSource(str(panorama)), model="draft", duration=10))
+        job = client.create(
+            GenerateRequest(PathSource(str(panorama)), duration=10, options=GenerationOptions(model="draft"))
+        )
         states = []
         for state in client.events(job.id):
             states.append(state.state)

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from omniaudio_client.client import Client
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, PathSource, Progress, ResultFile
 from support.client_errors import broken
 
 JOB = {
     "id": "0" * 32,
     "state": "running",
-    "request": {"source": {"path": "/clip.mp4"}, "seed": 7},
+    "request": {"source": {"path": "/clip.mp4"}, "options": {"seed": 7}},
     "created": "2026-01-02T03:04:05.678Z",
     "progress": {"stage": "sampling", "fraction": 1, "seconds_left": None},
 }
@@ -90,7 +91,7 @@ def edge() -> Iterator[Edge]:
 def test_what_a_newer_service_adds_is_left_out(edge: Edge) -> None:
     edge.answer = lambda handler: handler.say(200, JOB | {"new": 1, "progress": JOB["progress"] | {"new": [2]}})
     job = Client(edge.url).job("0" * 32)
-    assert job.request == GenerateRequest(PathSource("/clip.mp4"), seed=7)
+    assert job.request == GenerateRequest(PathSource("/clip.mp4"), options=GenerationOptions(seed=7))
     assert job.progress == Progress("sampling", 1.0, None)
     assert job.created.utcoffset() is not None
 

@@ -39,7 +39,7 @@ def test_a_request_is_accepted_and_ends_with_four_channels_beside_the_clip(daw, 
         assert soundfile.info(preview).channels == 2
         sidecar = json.loads(Path(path).with_suffix(".json").read_text())
         assert sidecar["input"] == clip.name
-        assert (sidecar["seed"], sidecar["take"]) == (3, number)
+        assert (sidecar["options"]["seed"], sidecar["take"]) == (3, number)
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ import pytest
 from osc_bridge.messages import About, Ask, Generate, GenerateScene, Options, RefusedError, SceneOptions, parse
 from osc_bridge.packets import Message
 
+DEFAULT = Options.model_validate({})
+
 
 def generate(*arguments):
     return parse(Message("/omniaudio/generate", arguments))
@@ -16,7 +18,7 @@ def test_a_generation_with_everything():
     assert request == Generate(
         request_id="take-1",
         video="/clips/a.mp4",
-        options=Options(seed=3, duration=2.5, takes=2),
+        options=Options.model_validate({"seed": 3, "duration": 2.5, "takes": 2}),
         reply_port=9001,
     )
 
@@ -28,12 +30,12 @@ def test_options_are_the_services():
 
 def test_pure_data_knows_no_integers_and_may_leave_out_options():
     _, request = generate(7.0, "/clips/a.mp4", 9001.0)
-    assert (request.request_id, request.reply_port, request.options) == ("7", 9001, Options())
+    assert (request.request_id, request.reply_port, request.options) == ("7", 9001, DEFAULT)
 
 
 @pytest.mark.parametrize("options", ["", " ", "{}"])
 def test_empty_options_are_none(options):
-    assert generate("a", "/b", options)[1].options == Options()
+    assert generate("a", "/b", options)[1].options == DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,11 @@ def test_empty_options_are_none(options):
         ((7.0, 9001.0), GenerateScene(request_id="7", reply_port=9001)),
         (
             ("a", '{"frame_start": -5, "frame_end": 48, "seed": 3}', 9001),
-            GenerateScene(request_id="a", options=SceneOptions(frame_start=-5, frame_end=48, seed=3), reply_port=9001),
+            GenerateScene(
+                request_id="a",
+                options=SceneOptions.model_validate({"frame_start": -5, "frame_end": 48, "seed": 3}),
+                reply_port=9001,
+            ),
         ),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_scene_is_a_request_like_others_and_none_of_a_clip(path):
         engine.states["a"] = "done"
         async with running(engine, path) as (client, bridge, _):
             assert bridge._open["a"].video == ""
-            assert bridge._open["a"].options == SceneOptions(frame_end=48)
+            assert bridge._open["a"].options == SceneOptions.model_validate({"frame_end": 48})
             client.send("generate_scene", "a", '{"frame_end": 48}')
             assert (await client.hear("done", "fail"))[:2] == ("a", 1)
 

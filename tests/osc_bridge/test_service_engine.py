@@ -9,7 +9,7 @@ from trt_engine.service.kinds.generate import GenerateRequest
 
 
 def entry(video, request_id="take-1"):
-    return Entry(request_id, "", video, Options(), "127.0.0.1", None)
+    return Entry(request_id, "", video, Options.model_validate({}), "127.0.0.1", None)
 
 
 @pytest.mark.parametrize(

@@ -208,8 +208,8 @@ def test_a_ledger_from_before_there_were_recognitions(tmp_path):
     for _ in range(2):
         with closing(Ledger(path)) as ledger:
             clip, scene, *others = ledger.open()
-            assert (clip.verb, clip.options) == ("generate", Options(seed=3))
-            assert (scene.verb, scene.options) == ("generate_scene", SceneOptions(seed=3))
+            assert (clip.verb, clip.options) == ("generate", Options.model_validate({"seed": 3}))
+            assert (scene.verb, scene.options) == ("generate_scene", SceneOptions.model_validate({"seed": 3}))
             assert [other.options for other in others] == [InspectOptions(start=1.0)] * len(others)
             ledger.put(Entry("new", "", "/v", InspectOptions(start=1.0), "127.0.0.1", None, verb="inspect"))
     assert len(others) == 1

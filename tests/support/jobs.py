@@ -4,12 +4,14 @@ import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from omniaudio_client.options import GenerationOptions
 from trt_engine.service.jobs.job import Job, JobState
 from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.kinds.generate import GenerateRequest
@@ -19,8 +21,11 @@ from trt_engine.service.settings import Settings
 
 def request(source: Path, **wishes: Any) -> GenerateRequest:
     """Half a second of sound in two steps, without pictures and preview."""
-    quick = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map": False}
-    return GenerateRequest(source=PathSource(path=str(source)), **{**quick, **wishes})
+    quick = {"model": "draft", "steps": 2, "preview": False, "map": False}
+    names = {field.name for field in fields(GenerationOptions)}
+    options = quick | {name: value for name, value in wishes.items() if name in names}
+    others = {"duration": 0.5} | {name: value for name, value in wishes.items() if name not in names}
+    return GenerateRequest(source=PathSource(path=str(source)), options=GenerationOptions(**options), **others)
 
 
 def long(source: Path, **wishes: Any) -> GenerateRequest:

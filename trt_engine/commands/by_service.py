@@ -12,6 +12,7 @@ from uuid import uuid4
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, relative, together
 from omniaudio.generation import inpainting, takes
+from omniaudio.generation.request import Request, check, paths
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.video.clip import clip_sha256
 from omniaudio.video.stills import is_sequence
@@ -45,7 +46,7 @@ class Generated(NamedTuple):
     takes: list[takes.Take]
 
 
-def generate(client: Client, request: takes.Request, model: str | None, backend: str, report: Reporting) -> Generated:
+def generate(client: Client, request: Request, report: Reporting) -> Generated:
     """Generate the sound of a clip with a service, and write it here.
 
     A service on this machine reads the clip by its path if it may; otherwise the clip is uploaded. An interruption
@@ -53,9 +54,7 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
 
     Args:
         client: the service.
-        request: the clip, the output and the options.
-        model: a name that the service knows; None: its best model.
-        backend: a back-end of the service, or `auto`.
+        request: the clip, the output and the options; the model and the back-end are the service's.
         report: called after each step.
 
     Returns:
@@ -64,31 +63,22 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
     Raises:
         UserError: as `takes.generate`; also if the service refuses the job, fails, or cannot be reached.
     """
+    model = request.options.model
     if model is not None and Path(model).name != model:
         raise UserError(f"--service takes the name of a model, not a folder such as {model}.", ExitCode.NO_MODEL)
-    takes.check(request, request.rate or ASSUMED_RATE)
+    check(request, request.rate or ASSUMED_RATE)
     part = request.inpainting
     wanted = GenerateRequest(
         source=_by_its_path(request.input),
         request_id=uuid4().hex,
-        model=model,
-        backend=backend,
         start=request.start,
         duration=request.duration,
-        seed=request.seed,
-        takes=request.takes,
-        steps=request.steps,
-        guidance=request.guidance,
         rate=request.rate,
-        preview=request.preview,
-        map=request.map,
+        options=request.options,
         force=request.force,
         allow_truncated=request.allow_truncated,
         inpainting=None if part is None else _asked(part),
         sources=None if request.sources is None else request.sources.model_dump(mode="json"),
-        variation=request.variation,
-        order=request.order,
-        stems=request.stems,
     )
     with user_errors():
         job = _by_path(client, wanted, report) or _by_upload(client, wanted, report)
@@ -97,7 +87,7 @@ def generate(client: Client, request: takes.Request, model: str | None, backend:
         assert job.result is not None
         input_sha256 = clip_sha256(request.input)
         sound_sha256 = None if part is None else file_sha256(part.sound)
-        numbered = zip(takes.paths(request), job.result.takes, strict=True)
+        numbered = zip(paths(request), job.result.takes, strict=True)
         fetch = partial(client.download, job.id)
         made = [_downloaded(take, path, request, (input_sha256, sound_sha256), fetch) for (_, path), take in numbered]
     assert job.result.model is not None
@@ -179,7 +169,7 @@ def _carried_out(client: Client, wanted: GenerateRequest, report: Reporting) -> 
 def _downloaded(
     take: TakeResult,
     path: Path,
-    request: takes.Request,
+    request: Request,
     sha256: tuple[str, str | None],
     fetch: Callable[[ResultFile, Path], None],
 ) -> takes.Take:

@@ -1,25 +1,31 @@
 """`omniaudio generate`: generates spatial audio for one clip."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from omniaudio.commands.reporting import interruptible, print_event, reporting_errors, reporting_progress
-from omniaudio.commands.validation import validated
+from omniaudio.commands.validation import possible_options, validated
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generation import takes
+from omniaudio.generation import takes as generation
 from omniaudio.generation.inpainting import Inpainting
+from omniaudio.generation.request import Request, repeat
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
 from omniaudio.recognition.sources import Sources
+from omniaudio_client.options import GenerationOptions
 from trt_engine.commands import by_service
 from trt_engine.commands.which_service import ServiceUrl, TokenFile, connect
-from trt_engine.runtime.backends import AUTO
 from trt_engine.runtime.open import open_pipeline
+
+FREE_OPTIONS = ("model", "preview", "map")
+"""Options that --reproduce takes too: they do not change the sound. A model's folder may have been moved."""
 
 
 def generate(
+    context: typer.Context,
     *,
     clip: Annotated[
         Path | None, typer.Argument(metavar="CLIP", help="A 360° video, still image or image sequence.")
@@ -53,18 +59,16 @@ def generate(
     ] = None,
     order: Annotated[int | None, typer.Option(help="The ambisonic order, 1 to 3; default: 1.")] = None,
     stems: Annotated[
-        bool, typer.Option("--stems", help="Also write each source alone, as OUT.stem-1-dog.wav and so on.")
-    ] = False,
-    take_count: Annotated[
-        int | None, typer.Option("--takes", help="The number of takes; the second is OUT.take2.wav, and so on.")
+        bool | None, typer.Option("--stems", help="Also write each source alone, as OUT.stem-1-dog.wav and so on.")
+    ] = None,
+    takes: Annotated[
+        int | None, typer.Option(help="The number of takes; the second is OUT.take2.wav, and so on.")
     ] = None,
     rate: Annotated[
         int | None, typer.Option(help="The sampling rate of the output in Hz; default: the model's.")
     ] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview/--no-preview", help="Also write OUT.preview.wav, binaural.")
-    ] = True,
-    drawn: Annotated[bool, typer.Option("--map/--no-map", help="Also write OUT.map.png, the direction map.")] = True,
+    preview: Annotated[bool | None, typer.Option(help="Also write OUT.preview.wav, binaural; default: yes.")] = None,
+    map: Annotated[bool | None, typer.Option(help="Also write OUT.map.png, the direction map; default: yes.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Accept a clip that does not look like 360°.")] = False,
     allow_truncated: Annotated[
         bool, typer.Option("--allow-truncated", help="Use the readable part of a truncated file.")
@@ -86,18 +90,9 @@ def generate(
     token_file: TokenFile = None,
 ) -> None:
     """Generate spatial audio for a 360° clip: an AmbiX WAV, its sidecar, a binaural preview and a direction map."""
-    values: dict[str, Any] = {
-        "start": start,
-        "duration": duration,
-        "seed": seed,
-        "steps": steps,
-        "guidance": guidance,
-        "takes": take_count,
-        "rate": rate,
-        "variation": variation,
-        "order": order,
-    }
-    given = {name: value for name, value in values.items() if value is not None}
+    values = {name: value for name, value in context.params.items() if value is not None}
+    options = {field.name: values[field.name] for field in fields(GenerationOptions) if field.name in values}
+    given: dict[str, Any] = {name: values[name] for name in ("start", "duration", "rate") if name in values}
     with reporting_errors(as_json, "no file was written"), interruptible():
         if sidecar is None:
             if clip is None:
@@ -105,38 +100,34 @@ def generate(
             if inpaint is not None or time_range is not None:
                 given |= _inpainting(inpaint, time_range, start)
             given |= {"input": clip, "output": output or clip.with_suffix(".ambix.wav")}
-            given |= {"force": force, "allow_truncated": allow_truncated, "stems": stems}
+            given |= {"force": force, "allow_truncated": allow_truncated, "options": possible_options(**options)}
             if sources is not None:
                 given["sources"] = Sources.read(sources)
-            request = validated(takes.Request, **given, preview=preview, map=drawn)
+            request = validated(Request, **given)
             if service is not None:
                 client = connect(service, token_file)
                 with reporting_progress(as_json) as report:
-                    done = by_service.generate(client, request, model, backend or AUTO, report)
+                    done = by_service.generate(client, request, report)
                 _print_result(done.takes, done.model, done.backend, as_json)
                 return
-            pipeline = open_pipeline(registry.find_or_best(model), backend or AUTO)
+            pipeline = open_pipeline(registry.find_or_best(model), request.options.backend)
         else:
             if service is not None:
                 raise UserError("--reproduce runs on this machine with the sidecar's options: leave out --service.")
-            given |= {
-                name: value
-                for name, value in (("backend", backend), ("sources", sources), ("stems", stems or None))
-                if value is not None
-            }
-            if given:
-                named = ", ".join(f"--{name}" for name in given)
+            refused = [name for name in options if name not in FREE_OPTIONS]
+            if refused := [*given, *refused, *(["sources"] if sources else [])]:
+                named = ", ".join(f"--{name}" for name in refused)
                 raise UserError(f"--reproduce takes its options from the sidecar: leave out {named}.")
             if time_range is not None:
                 raise UserError("--reproduce takes the range from the sidecar: leave out --range.")
             kept = Sidecar.read(sidecar)
             if inpaint is not None and kept.inpainting is None:
                 raise UserError(f"The take of {sidecar.name} was not inpainted: leave out --inpaint.")
-            pipeline = open_pipeline(registry.find(model or kept.model), kept.options.backend)
-            request = takes.repeat(sidecar, pipeline, clip, output, inpaint)
-            request = request.model_copy(update={"preview": preview, "map": drawn})
+            pipeline = open_pipeline(registry.find(model or str(kept.options.model)), kept.options.backend)
+            request = repeat(sidecar, pipeline, clip, output, inpaint)
+            request = request.model_copy(update={"options": replace(request.options, **options)})
         with reporting_progress(as_json) as report:
-            made = takes.generate(request, pipeline, report)
+            made = generation.generate(request, pipeline, report)
         _print_result(made, pipeline.name, str(pipeline.backend), as_json)
 
 
@@ -156,11 +147,11 @@ def _inpainting(take: Path | None, time_range: str | None, start: float | None) 
         ) from error
     sidecar = take.with_suffix(".json")
     if start is None and sidecar.is_file():
-        start = Sidecar.read(sidecar).options.start
+        start = Sidecar.read(sidecar).start
     return {"inpainting": inpainting, "start": start or 0.0}
 
 
-def _print_result(made: list[takes.Take], model: str, backend: str, as_json: bool) -> None:
+def _print_result(made: list[generation.Take], model: str, backend: str, as_json: bool) -> None:
     if as_json:
         print_event("done", model=model, backend=backend, takes=[take.model_dump(mode="json") for take in made])
         return

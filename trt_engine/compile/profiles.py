@@ -9,7 +9,7 @@ from omniaudio.config import ModelConfig
 from omniaudio.generation.decoding import OVERLAP_FRAMES
 from omniaudio.generation.sampler import ROWS_AT_ONCE
 from omniaudio.generation.windows import plan
-from omniaudio.limits import MOST_TAKES
+from omniaudio_client.options import MAX_TAKES
 from trt_engine.compile.bundle import Graph, Sizes, Stage
 
 LONGEST_SECONDS = 3600.0
@@ -22,7 +22,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     max_seconds: float = Field(default=600.0, gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)
-    max_takes: int = Field(default=4, ge=1, le=MOST_TAKES)
+    max_takes: int = Field(default=4, ge=1, le=MAX_TAKES)
 
 
 class Range(NamedTuple):

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from omniaudio.config import ModelConfig
 from omniaudio.generation.windows import WindowPlan, plan
-from omniaudio.limits import MOST_TAKES
+from omniaudio_client.options import MAX_TAKES
 from trt_engine.compile.bundle import Sizes
 from trt_engine.compile.profiles import LONGEST_SECONDS
 
@@ -159,9 +159,9 @@ def update_profile(config: ModelConfig, guided: bool) -> dict[str, Sizes]:
         return Sizes(minimum=least, optimum=least, maximum=most)
 
     found = {
-        "x": sizes((1, channels, length), (MOST_TAKES, channels, frames)),
-        "known": sizes((1, channels, length), (MOST_TAKES, channels, frames)),
-        "velocity": sizes((halves, channels, length), (halves * windows * MOST_TAKES, channels, length)),
+        "x": sizes((1, channels, length), (MAX_TAKES, channels, frames)),
+        "known": sizes((1, channels, length), (MAX_TAKES, channels, frames)),
+        "velocity": sizes((halves, channels, length), (halves * windows * MAX_TAKES, channels, length)),
         "steps": sizes((1,)),
         "index": sizes((WINDOWS_AT_A_FRAME, length), (WINDOWS_AT_A_FRAME, frames)),
         "weight": sizes((WINDOWS_AT_A_FRAME, length), (WINDOWS_AT_A_FRAME, frames)),

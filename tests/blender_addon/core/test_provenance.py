@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_addon.core.provenance import Provenance, keep, provenance_of
+from omniaudio_client.options import MAX_SEED, MAX_TAKES, GenerationOptions
 
 
 class Group:
@@ -35,6 +36,15 @@ KINDS: dict[object, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False),
     float | None: st.none() | st.floats(0, 20),
     bool: st.booleans(),
+    GenerationOptions: st.builds(
+        GenerationOptions,
+        model=st.none() | st.text(min_size=1),
+        seed=st.integers(0, MAX_SEED),
+        takes=st.integers(1, MAX_TAKES),
+        steps=st.none() | st.integers(1, 1000),
+        guidance=st.none() | st.floats(-100, 100),
+        stems=st.booleans(),
+    ),
 }
 provenances = st.builds(Provenance, **{field.name: KINDS[field.type] for field in fields(Provenance)})
 
@@ -56,14 +66,16 @@ def test_whatever_stands_there_is_read_as_far_as_it_can_be(kept: dict[str, Any])
 
 def test_one_bad_value_does_not_spoil_the_others() -> None:
     kept = {"version": 2, "seed": "seven", "model": "draft", "steps": "20", "guidance": [3], "of a later version": {}}
-    assert Provenance.from_dict(kept) == Provenance(model="draft", steps=20)
+    expected = Provenance(options=GenerationOptions(model="draft", steps=20), version=2)
+    assert Provenance.from_dict(kept) == expected
+    assert Provenance.from_dict({"version": 2, "options": kept}) == expected
 
 
 def test_the_first_version_s_names_are_understood() -> None:
     kept = {"source": "//film.mp4", "source_start": 2.0, "source_duration": 1.5, "seed": 5, "role": "master"}
     found = Provenance.from_dict(kept)
     assert (found.picture, found.picture_start, found.picture_duration) == ("//film.mp4", 2.0, 1.5)
-    assert (found.seed, found.role, found.version) == (5, "master", 1)
+    assert (found.options.seed, found.role, found.version) == (5, "master", 1)
     assert found.source == ""
 
 

@@ -57,11 +57,11 @@ def test_sound_for_a_trimmed_movie_strip(
         assert (file.getnchannels(), file.getsampwidth()) == (4, 3)
         assert file.getnframes() == round(1.5 * file.getframerate())
     made_by = master["omniaudio"].to_dict()
-    assert (made_by["picture_start"], made_by["picture_duration"], made_by["seed"]) == (2.0, 1.5, 5)
-    assert made_by["model"] == "draft"
+    assert (made_by["picture_start"], made_by["picture_duration"], made_by["options"]["seed"]) == (2.0, 1.5, 5)
+    assert made_by["options"]["model"] == "draft"
     assert Path(bpy.path.abspath(made_by["picture"])).resolve() == Path(bpy.path.abspath(film.filepath)).resolve()
     sidecar = json.loads(Path(bpy.path.abspath(made_by["sidecar"])).read_text())
-    assert sidecar["seed"] == 5
+    assert sidecar["options"]["seed"] == 5
     assert Path(bpy.path.abspath(made_by["sound_map"])).is_file()
 
 
@@ -90,7 +90,7 @@ def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
     assert [strip.mute for strip in previews] == [False, True]
     sidecar = json.loads(Path(bpy.path.abspath(masters[1]["omniaudio"]["sidecar"])).read_text())
     options = sidecar["options"]
-    assert (sidecar["seed"], sidecar["take"], options["steps"], options["guidance"]) == (11, 2, 3, 2.0)
+    assert (options["seed"], sidecar["take"], options["steps"], options["guidance"]) == (11, 2, 3, 2.0)
 
 
 def test_without_a_preview_there_is_the_master_alone(
@@ -110,7 +110,7 @@ def test_takes_steps_and_folder_are_the_preferences_until_they_are_set_here(
     assert (settings.takes, settings.steps) == (3, 7)
     scene.camera = bpy.data.objects["Camera"]
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context, None, "SCENE")
-    assert (snapshot.wish.takes, snapshot.wish.steps, snapshot.folder) == (3, 7, tmp_path)
+    assert (snapshot.wish.options.takes, snapshot.wish.options.steps, snapshot.folder) == (3, 7, tmp_path)
     settings.takes, settings.steps = 1, 0
     preferences.takes = 5
     assert (settings.takes, settings.steps) == (1, 0)

@@ -36,7 +36,8 @@ def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     def request(start: int | None = None, end: int | None = None, camera: str | None = None, **wish: object) -> object:
         connected(client)
-        job = client.create(own.GenerateRequest(own.SceneSource(start, end, camera), model="draft", steps=2, **wish))
+        options = module("omniaudio_client.options").GenerationOptions(model="draft", steps=2, **wish)
+        job = client.create(own.GenerateRequest(own.SceneSource(start, end, camera), options=options))
         until(requests.waiting)
         return job
 
@@ -82,7 +83,7 @@ def test_it_is_rendered_made_and_placed_and_the_job_is_left_to_who_asked(
     for master in masters:
         assert (master.frame_final_start, master.frame_final_duration) == (6, 10)
         assert master["omniaudio"]["source"] == "SCENE"
-        assert master["omniaudio"]["seed"] == 7
+        assert master["omniaudio"]["options"]["seed"] == 7
         with wave.open(bpy.path.abspath(master.sound.filepath)) as file:
             assert file.getnframes() == file.getframerate()
     assert (tmp_path / "hafen_picture_001.mp4").is_file()

@@ -195,11 +195,12 @@ def test_the_wish_is_what_the_panel_says(module: Modules, scene: bpy.types.Scene
     settings = scene.omniaudio
     settings.seed, settings.takes, settings.anchor = 7, 3, "WORLD"
     wish = chosen(module, "SCENE").wish
-    assert (wish.seed, wish.takes, wish.anchor, wish.steps, wish.guidance) == (7, 3, "WORLD", None, None)
-    assert (wish.model, wish.backend, wish.preview, wish.map) == ("", "", True, True)
+    options = wish.options
+    assert (options.seed, options.takes, wish.anchor, options.steps, options.guidance) == (7, 3, "WORLD", None, None)
+    assert (options.model, options.backend, options.preview, options.map) == (None, "auto", True, True)
     settings.steps, settings.guidance_own, settings.guidance = 12, True, 2.5
     wish = chosen(module, "SCENE").wish
-    assert (wish.steps, wish.guidance) == (12, 2.5)
+    assert (wish.options.steps, wish.options.guidance) == (12, 2.5)
 
 
 def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(

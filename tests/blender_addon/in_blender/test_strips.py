@@ -21,7 +21,9 @@ RATES = [(12, 1.0), (24, 1.001), (24, 1.0), (25, 1.0), (30, 1.001), (30, 1.0), (
 
 def insert(module: Modules, scene: bpy.types.Scene, takes: list[object], start: int, frames: int, **more: object):
     """Takes at a place, as of a picture that is called shot."""
-    made_by = module("core.provenance").Provenance(source="SCENE", model="draft")
+    made_by = module("core.provenance").Provenance(
+        source="SCENE", options=module("omniaudio_client.options").GenerationOptions(model="draft")
+    )
     place = module("core.frames").Placement(start, frames)
     return module("sequencer.strips").insert_takes(scene, takes, place, "shot", made_by, **more)
 
@@ -63,7 +65,11 @@ def test_the_first_take_is_heard_and_the_masters_are_kept(
         assert (master.sound.channels, preview.sound.channels) == ("CHANNELS_4", "STEREO")
         assert len({"NONE", master.color_tag, preview.color_tag, group.color_tag}) == 4
         assert (kept(master)["role"], kept(preview)["role"]) == ("master", "preview")
-        assert (kept(master)["take"], kept(master)["seed"], kept(master)["model"]) == (n, 6 + n, "draft")
+        assert (kept(master)["take"], kept(master)["options"]["seed"], kept(master)["options"]["model"]) == (
+            n,
+            6 + n,
+            "draft",
+        )
         assert kept(master)["sidecar"].endswith(f"take_{n}.json")
         assert kept(master)["group"] == kept(preview)["group"] == kept(group)["group"] != ""
 

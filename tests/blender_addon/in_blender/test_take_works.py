@@ -64,7 +64,7 @@ def test_another_take_is_another_sound_of_the_same_picture(take: bpy.types.Strip
     assert bpy.ops.omniaudio.generate_again(new_seed=True) == {"FINISHED"}
     first, second = of_role(scene, "master")
     one, other = (strip["omniaudio"].to_dict() for strip in (first, second))
-    assert one["seed"] == 5 != other["seed"]
+    assert one["options"]["seed"] == 5 != other["options"]["seed"]
     for name in ("picture", "picture_start", "picture_duration", "steps", "model", "group"):
         assert one[name] == other[name], name
     assert [strip.mute for strip in of_role(scene, "preview")] == [True, False]
@@ -83,7 +83,7 @@ def test_changing_fills_the_panel_with_what_made_the_take(take: bpy.types.Strip,
     assert scene.sequence_editor.active_strip.name == "film"
     settings.seed = 6
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    assert [strip["omniaudio"]["seed"] for strip in of_role(scene, "master")] == [5, 6]
+    assert [strip["omniaudio"]["options"]["seed"] for strip in of_role(scene, "master")] == [5, 6]
 
 
 def test_a_picture_that_is_gone_is_a_message(take: bpy.types.Strip) -> None:

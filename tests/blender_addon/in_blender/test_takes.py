@@ -16,7 +16,9 @@ Takes = Callable[..., object]
 @pytest.fixture
 def placed(module: Modules, scene: bpy.types.Scene, make_take: Takes) -> object:
     """Three takes from frame 11, a second long."""
-    made_by = module("core.provenance").Provenance(source="SCENE", picture="//film.mp4", steps=20)
+    made_by = module("core.provenance").Provenance(
+        source="SCENE", picture="//film.mp4", options=module("omniaudio_client.options").GenerationOptions(steps=20)
+    )
     takes = [make_take(1.0, f"take_{n}", n) for n in (1, 2, 3)]
     place = module("core.frames").Placement(11, 24)
     return module("sequencer.strips").insert_takes(scene, takes, place, "shot", made_by)

@@ -23,6 +23,7 @@ from blender_addon.service.engine_watch import EngineChoice
 from blender_addon.service.known_backends import kept
 from omniaudio_client.discovery import ENGINE_FAILED
 from omniaudio_client.http import EngineError
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, PathSource, SceneSource
 
 PATIENCE = 60.0
@@ -315,7 +316,9 @@ def test_another_choice_lets_go_of_the_engine(here: Here, tmp_path: Path) -> Non
 def test_jobs_of_others_keep_it_running(here: Here, tmp_path: Path, still: Path) -> None:
     engine = here()
     client = engine.client()
-    job = client.create(GenerateRequest(PathSource(str(still)), model="draft", duration=0.5, steps=1000))
+    job = client.create(
+        GenerateRequest(PathSource(str(still)), duration=0.5, options=GenerationOptions(model="draft", steps=1000))
+    )
     pid = pid_of(tmp_path / "engine")
     engine.stop()
     assert services(tmp_path / "engine") == [pid]

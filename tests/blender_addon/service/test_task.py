@@ -19,12 +19,13 @@ from blender_addon.service.engine import Engine
 from blender_addon.service.engine_watch import EngineChoice
 from blender_addon.service.results import FOLDER
 from blender_addon.service.task import Made, Task
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import BinauralRequest, GenerateRequest, Job, PathSource, RotateRequest, SceneSource
 
 PATIENCE = 120.0
 NOWHERE = PathSource("")  # filled in by the task
-QUICK = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=2)
-LONG = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=1000)
+QUICK = GenerateRequest(NOWHERE, duration=0.5, options=GenerationOptions(model="draft", steps=2))
+LONG = GenerateRequest(NOWHERE, duration=0.5, options=GenerationOptions(model="draft", steps=1000))
 
 Here = Callable[[], Engine]
 
@@ -124,7 +125,7 @@ def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, f
     clip = folder / "Bäume 木.png"
     clip.write_bytes(still.read_bytes())
     stem = "Bäume 木 " * 20  # which is cut
-    request = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=2, takes=2, seed=7)
+    request = GenerateRequest(NOWHERE, duration=0.5, options=GenerationOptions(model="draft", steps=2, takes=2, seed=7))
     first = made(Task(engine, request, {"source": clip}, folder, stem))
     second = made(Task(engine, QUICK, {"source": clip}, folder, stem))
     assert (first.model, first.backend, len(first.takes), first.files) == ("draft", "onnxruntime", 2, ())
@@ -143,7 +144,7 @@ def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, f
             assert (sound.getnchannels(), sound.getnframes()) == (2, one.samples)
         kept = json.loads(one.sidecar.read_bytes())
         assert one.sidecar.parent / kept["input"] == clip
-        assert kept["seed"] == one.seed
+        assert kept["options"]["seed"] == one.seed
     assert len(list(folder.iterdir())) == 1 + 3 * 4  # the clip, and of each take four files
     assert engine.client().jobs() == ()
 
@@ -184,7 +185,7 @@ def test_an_engine_here_that_may_not_read_a_file_is_sent_it(
 @pytest.mark.slow
 def test_a_job_outlives_the_engine(here: Here, still: Path, tmp_path: Path) -> None:
     engine = here()
-    request = GenerateRequest(NOWHERE, model="draft", duration=0.5, steps=20)
+    request = GenerateRequest(NOWHERE, duration=0.5, options=GenerationOptions(model="draft", steps=20))
     task = Task(engine, request, {"source": still}, tmp_path, "survivor")
     until(lambda: task.state.kind == "running" and task.state.progress.fraction > 0)
     pid = json.loads((tmp_path / "engine" / "service.json").read_bytes())["pid"]
@@ -239,7 +240,7 @@ def asked_for(engine: Engine, asked: list[Job]) -> Job:
     """A job for a scene, of which the engine has told this Blender."""
     client = engine.client()
     until(lambda: bool(client.blenders()))
-    client.create(GenerateRequest(SceneSource(1, 12), model="draft", steps=2))
+    client.create(GenerateRequest(SceneSource(1, 12), options=GenerationOptions(model="draft", steps=2)))
     until(lambda: bool(asked))
     return asked[0]
 

@@ -58,7 +58,8 @@ def test_a_scene_without_a_camera_is_refused_and_esc_ends_a_render(live_blender:
     blender.wait_for("addon('session.blender_engine').engine().state.kind == 'ready'")
     blender.wait_for("len(addon('session.blender_engine').engine().client().blenders())")
     ask = "own = addon('omniaudio_client.records'); client = addon('session.blender_engine').engine().client(); "
-    ask += "job = client.create(own.GenerateRequest(own.SceneSource(), model='draft', steps=2)).id"
+    ask += "options = addon('omniaudio_client.options').GenerationOptions(model='draft', steps=2); "
+    ask += "job = client.create(own.GenerateRequest(own.SceneSource(), options=options)).id"
     camera = "scene = bpy.context.window_manager.windows[0].scene; camera = scene.camera; scene.camera = None"
     blender.do(camera)
     blender.do(ask)

@@ -15,7 +15,8 @@ from omniaudio.audio.ambisonics import Convention, Sound, convert, encode
 from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.cli import application
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generation.sidecar import Options, Sidecar
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio_client.options import GenerationOptions
 
 RATE = 16000
 
@@ -92,12 +93,13 @@ def test_silence_in_w_tells_nothing() -> None:
 def test_a_sidecar_says_the_convention(tmp_path: Path) -> None:
     path = stored(tmp_path / "take.ambix.wav", convert(scene(), Convention.AMBIX, Convention.FUMA))
     assert described(path).convention.convention == Convention.FUMA
-    options = Options(backend="torch", steps=1, guidance=1, start=0, duration=1, rate=RATE)
+    options = GenerationOptions(model="draft", backend="torch", seed=7, steps=1, guidance=1)
     sidecar = Sidecar(
-        model="draft",
         model_sha256="",
-        seed=7,
         options=options,
+        start=0,
+        duration=1,
+        rate=RATE,
         input="a.mp4",
         input_sha256="",
         gain_db=0,

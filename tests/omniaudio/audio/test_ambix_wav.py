@@ -18,7 +18,8 @@ from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.audio.loudness import TruePeakMeter, guard_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
-from omniaudio.generation.sidecar import Options, Sidecar
+from omniaudio.generation.sidecar import Sidecar
+from omniaudio_client.options import GenerationOptions
 from support.paths import REPOSITORY
 
 CEILING = 10 ** (-1 / 20)
@@ -210,10 +211,11 @@ class TestSidecar:
     @staticmethod
     def sidecar() -> Sidecar:
         return Sidecar(
-            model="draft",
             model_sha256="0" * 64,
-            seed=7,
-            options=Options(backend="onnxruntime", steps=24, guidance=3.0, start=0, duration=10, rate=48000, takes=2),
+            options=GenerationOptions(model="draft", backend="onnxruntime", seed=7, steps=24, guidance=3.0, takes=2),
+            start=0,
+            duration=10,
+            rate=48000,
             input="clip.mp4",
             input_sha256="1" * 64,
             gain_db=-0.5,

@@ -23,7 +23,8 @@ from omniaudio.generation.inpainting import (
     open_part,
     splice,
 )
-from omniaudio.generation.sidecar import Inpainted, Options, Sidecar
+from omniaudio.generation.sidecar import Inpainted, Sidecar
+from omniaudio_client.options import GenerationOptions
 from support.small_pipeline import FRAMES, RATIO, config
 from support.small_pipeline import RATE as MODEL_RATE
 
@@ -203,8 +204,9 @@ def test_the_new_sound_is_turned_down_as_the_take_was(tmp_path: Path) -> None:
 
 def sidecar(gain_db: float, inpainting: Inpainted | None = None) -> Sidecar:
     return Sidecar(
-        model="draft", model_sha256="0" * 64, seed=1, input="clip.mp4", input_sha256="0" * 64, inpainting=inpainting,
-        options=Options(backend="onnxruntime", steps=2, guidance=1.0, start=0, duration=2, rate=RATE),
+        model_sha256="0" * 64, start=0, duration=2, rate=RATE, input="clip.mp4", input_sha256="0" * 64,
+        inpainting=inpainting,
+        options=GenerationOptions(model="draft", backend="onnxruntime", seed=1, steps=2, guidance=1.0),
         gain_db=gain_db, true_peak_dbtp=-1.0,
     )  # fmt: skip
 

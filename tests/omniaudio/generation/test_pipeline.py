@@ -176,7 +176,7 @@ def test_guidance_drops_what_the_config_says() -> None:
 @pytest.mark.parametrize("seconds", [0.001, 0.35, 6.0, 6.05, 17.3])
 def test_sound_has_the_wanted_length_to_the_sample(seconds: float) -> None:
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
-    generation = Generation(model, seconds, Settings(0, 1, 2, 1.0), lambda report: None)
+    generation = Generation(model, seconds, Settings(seed=0, takes=1, steps=2, guidance=1.0), lambda report: None)
     generation.look(pictures([7] * 100))
     latents = generation.sample()
     for rate in (RATE, 1200):
@@ -189,7 +189,7 @@ def test_sound_has_the_wanted_length_to_the_sample(seconds: float) -> None:
 def test_progress_runs_through_the_stages_to_its_end() -> None:
     reports: list[Report] = []
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
-    generation = Generation(model, 60.0, Settings(0, 2, 3, 2.0), reports.append)
+    generation = Generation(model, 60.0, Settings(seed=0, takes=2, steps=3, guidance=2.0), reports.append)
     generation.look(pictures([1] * 120))
     for take in generation.sample():
         list(generation.sound(take, RATE, 60 * RATE))
@@ -205,7 +205,9 @@ def test_what_the_report_raises_ends_the_work() -> None:
         if report.stage == SAMPLING:
             raise KeyboardInterrupt
 
-    generation = Generation(Analytic(gaussian_process(0.5)), 30.0, Settings(0, 1, 100, 1.0), cancel)
+    generation = Generation(
+        Analytic(gaussian_process(0.5)), 30.0, Settings(seed=0, takes=1, steps=100, guidance=1.0), cancel
+    )
     generation.look(pictures([1] * 60))
     with pytest.raises(KeyboardInterrupt):
         generation.sample()

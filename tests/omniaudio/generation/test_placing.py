@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from omniaudio.audio.ambisonics import encode, unit_vector
 from omniaudio.generation.placing import BED_RANGE, SOURCE_RANGE, Diffuser, channels, file_level, harmonics
-from omniaudio.limits import MAX_ORDER
+from omniaudio_client.options import MAX_ORDER
 
 ORDERS = np.floor(np.sqrt(np.arange(channels(MAX_ORDER)))).astype(int)
 

@@ -11,18 +11,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generation import takes
 from omniaudio.generation.inpainting import Inpainting
-from omniaudio.generation.sidecar import LARGEST_SIDECAR, Options, Sidecar
+from omniaudio.generation.request import Request, as_request
+from omniaudio.generation.sidecar import LARGEST_SIDECAR, Sidecar
+from omniaudio_client.options import GenerationOptions
 
 Edit = Callable[[dict[str, Any]], None]
 VALID = json.loads(
     Sidecar(
-        model="draft",
         model_sha256="0" * 64,
-        seed=3,
         take=1,
-        options=Options(backend="onnxruntime", steps=4, guidance=2.0, start=0, duration=2, rate=44100, takes=2),
+        options=GenerationOptions(model="draft", backend="onnxruntime", seed=3, steps=4, guidance=2.0, takes=2),
+        start=0,
+        duration=2,
+        rate=44100,
         input="clip.mp4",
         input_sha256="1" * 64,
         gain_db=0,
@@ -51,36 +53,39 @@ def at(name: str, value: object) -> Edit:
     return edit
 
 
-def asked_for(sidecar: Sidecar) -> takes.Request:
+def asked_for(sidecar: Sidecar) -> Request:
     """The request that it gives, once its input and its sound have been found."""
     part = sidecar.inpainting
     again = None if part is None else Inpainting(sound=Path("take.wav"), start=part.start, duration=part.duration)
-    return takes.as_request(sidecar, Path("clip.mp4"), Path("a.wav"), again)
+    return as_request(sidecar, Path("clip.mp4"), Path("a.wav"), again)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "limit"),
     [
-        ("options.rate", 1, "1000"),
-        ("options.rate", 7999, "8000 to 192000"),
-        ("options.rate", 5_000_000, "768000"),
+        ("rate", 1, "1000"),
+        ("rate", 7999, "8000 to 192000"),
+        ("rate", 5_000_000, "768000"),
         ("options.steps", 0, "1"),
         ("options.steps", 1001, "1000"),
         ("options.steps", 2.5, "integer"),
         ("options.takes", 17, "16"),
+        ("options.model", None, "not null"),
+        ("options.steps", None, "not null"),
+        ("options.colour", 1, "Unexpected"),
         ("options.guidance", float("nan"), "finite"),
         ("options.guidance", float("inf"), "finite"),
         ("options.guidance", 1e30, "100"),
-        ("options.start", -1, "0"),
-        ("options.duration", 0, "greater than 0"),
-        ("options.duration", float("inf"), "finite"),
+        ("start", -1, "0"),
+        ("duration", 0, "greater than 0"),
+        ("duration", float("inf"), "finite"),
         ("options.backend", "a" * 201, "200"),
-        ("seed", -1, "0"),
-        ("seed", 2**63, str(2**63)),
-        ("seed", 2**70, ""),
+        ("options.seed", -1, "0"),
+        ("options.seed", 2**53, str(2**53 - 1)),
+        ("options.seed", 2**70, ""),
         ("take", 3, "2 of options.takes"),
         ("take", 0, "1"),
-        ("model", "a" * 5000, "4096"),
+        ("options.model", "a" * 5000, "4096"),
         ("input", "a" * 5000, "4096"),
         ("input", "", "1 character"),
         ("input", 7, "string"),
@@ -115,15 +120,15 @@ def test_a_value_that_cannot_be_asked_for_is_refused_when_it_is_read(
 @pytest.mark.parametrize(
     "edit",
     [
-        at("options.rate", 192_000),
+        at("rate", 192_000),
         at("options.steps", 1000),
         at("options.guidance", -100),
-        at("seed", 2**63 - 1),
+        at("options.seed", 2**53 - 1),
         at("take", 2),
-        at("model", "folder/of/a model"),
+        at("options.model", "folder/of/a model"),
         at("versions", {}),
         at("inpainting", PART),
-        lambda content: content.update(inpainting=PART) or content["options"].update(rate=768_000),
+        lambda content: content.update(inpainting=PART, rate=768_000),
     ],
 )
 def test_every_value_within_the_limits_can_be_asked_for(tmp_path: Path, edit: Edit) -> None:
@@ -155,7 +160,7 @@ def test_what_is_no_sidecar(tmp_path: Path, content: bytes, words: str) -> None:
 def test_an_editor_may_add_a_mark_of_utf8(tmp_path: Path) -> None:
     """As Windows' Notepad does."""
     (tmp_path / "a.json").write_text(json.dumps(VALID), encoding="utf-8-sig")
-    assert Sidecar.read(tmp_path / "a.json").seed == 3
+    assert Sidecar.read(tmp_path / "a.json").options.seed == 3
 
 
 FIELDS = [*VALID, *(f"options.{name}" for name in VALID["options"]), *(f"inpainting.{name}" for name in PART)]

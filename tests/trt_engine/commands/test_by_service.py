@@ -17,6 +17,7 @@ from omniaudio.errors import ExitCode
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, Inpainting, MediaSource, PathSource
 from support.command_line import Outcome, omniaudio
 from support.running_service import RunningService
@@ -151,9 +152,10 @@ def test_what_a_guard_took_of_a_take_is_read_beside_it_or_told(  # noqa: PLR0917
     client = find(engine.folder)
     sound = MediaSource(client.upload(take).id) if sent else PathSource(str(take))
     wanted = GenerateRequest(
-        PathSource(str(panorama)), model="draft", steps=2, preview=False, map=False,
+        PathSource(str(panorama)),
         inpainting=Inpainting(sound, 0.25, 0.5, asked),
-    )  # fmt: skip
+        options=GenerationOptions(model="draft", steps=2, preview=False, map=False),
+    )
     *_, done = client.events(client.create(wanted).id)
     assert done.result is not None, done.error
     assert Sidecar.read(Path(done.result.takes[0].sidecar.path)).inpainting.gain_db == taken

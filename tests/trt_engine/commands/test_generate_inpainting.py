@@ -14,8 +14,10 @@ from omniaudio.errors import ExitCode
 from omniaudio.generation import takes
 from omniaudio.generation.inpainting import FADE_SECONDS, Inpainting
 from omniaudio.generation.pipeline import Stages
+from omniaudio.generation.request import Request
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
+from omniaudio_client.options import GenerationOptions
 from support.command_line import Outcome, omniaudio
 from support.paths import REPOSITORY
 from trt_engine.runtime.open import open_pipeline
@@ -36,7 +38,13 @@ def run(model: registry.Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def take(model: registry.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten seconds of Venice, at another rate than the model's."""
     path = tmp_path_factory.mktemp("takes") / "venice.wav"
-    wanted = takes.Request(input=VENICE, output=path, duration=10.0, seed=3, rate=48_000, preview=False, map=False)
+    wanted = Request(
+        input=VENICE,
+        output=path,
+        duration=10.0,
+        rate=48_000,
+        options=GenerationOptions(seed=3, preview=False, map=False),
+    )
     takes.generate(wanted, open_pipeline(model, "onnxruntime"), lambda report: None)
     return path
 
@@ -129,10 +137,10 @@ def test_footage_by_the_start_that_the_take_was_made_with(run: Run, footage: Pat
     words = (clip, "--range", "2:5", "--steps", "6", "--no-preview", "--inpaint")
     assert run(*words, whole, "-o", tmp_path / "part.wav").code == 0
     assert_inpainted(whole, tmp_path / "part.wav", 2.0, 5.0)
-    assert json.loads((tmp_path / "part.json").read_text())["options"]["start"] == 20
+    assert json.loads((tmp_path / "part.json").read_text())["start"] == 20
     bare = shutil.copy(whole, tmp_path / "bare.wav")
     assert run(*words, bare, "--start", "20", "-o", tmp_path / "same.wav").code == 0
-    assert json.loads((tmp_path / "same.json").read_text())["options"]["start"] == 20
+    assert json.loads((tmp_path / "same.json").read_text())["start"] == 20
 
 
 @pytest.mark.slow
@@ -176,10 +184,13 @@ def test_only_what_is_near_is_looked_at_and_sampled(
         return sample(own, start, plan, *more, **named)
 
     monkeypatch.setattr(type(stages), "sample", watched)
-    wanted = takes.Request(
-        input=panorama, output=tmp_path / "out.wav", steps=2, preview=False, map=False, force=True,
+    wanted = Request(
+        input=panorama,
+        output=tmp_path / "out.wav",
+        force=True,
         inpainting=Inpainting(sound=long, start=100.0, duration=0.4 * stages.config.duration),
-    )  # fmt: skip
+        options=GenerationOptions(steps=2, preview=False, map=False),
+    )
     takes.generate(wanted, stages, lambda report: None)
     assert [len(plan.windows) for plan in windows] == [1]
 

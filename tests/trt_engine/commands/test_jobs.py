@@ -11,6 +11,7 @@ import pytest
 from omniaudio.errors import ExitCode
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, InspectRequest, Job, MediaSource, PathSource
 from support.command_line import Outcome, omniaudio
 from support.running_service import RunningService
@@ -40,7 +41,9 @@ def jobs(
 def done(client: Client, panorama: Path, tmp_path: Path) -> Job:
     """A job that is done, of a clip whose name looks like markup."""
     clip = Path(shutil.copy(panorama, tmp_path / "[red]clip :smile:.png"))
-    request = GenerateRequest(PathSource(str(clip)), model="draft", duration=0.5, steps=2, takes=2, map=False)
+    request = GenerateRequest(
+        PathSource(str(clip)), duration=0.5, options=GenerationOptions(model="draft", steps=2, takes=2, map=False)
+    )
     return client.wait(client.create(request).id)
 
 
@@ -97,7 +100,9 @@ def test_a_recognition(jobs: Callable[..., Outcome], client: Client, panorama: P
 
 
 def test_following(jobs: Callable[..., Outcome], client: Client, panorama: Path, failed: Job) -> None:
-    job = client.create(GenerateRequest(PathSource(str(panorama)), model="draft", duration=2))
+    job = client.create(
+        GenerateRequest(PathSource(str(panorama)), duration=2, options=GenerationOptions(model="draft"))
+    )
     code, out, err = jobs("watch", job.id[:12], "--json")
     assert code == 0, err
     states = [json.loads(line) for line in out.splitlines()]
@@ -110,7 +115,9 @@ def test_following(jobs: Callable[..., Outcome], client: Client, panorama: Path,
 
 
 def test_cancelling_and_removing(jobs: Callable[..., Outcome], client: Client, panorama: Path, done: Job) -> None:
-    long = client.create(GenerateRequest(PathSource(str(panorama)), model="draft", duration=20, steps=500))
+    long = client.create(
+        GenerateRequest(PathSource(str(panorama)), duration=20, options=GenerationOptions(model="draft", steps=500))
+    )
     code, _, err = jobs("remove", long.id)
     assert (code, "ended" in err) == (ExitCode.FAILED, True)
     code, out, _ = jobs("cancel", long.id[:10], done.id)

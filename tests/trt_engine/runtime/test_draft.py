@@ -1,6 +1,7 @@
 """The shipped draft: each source sounds where it is, each stem by itself, and every take can be delivered."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from omniaudio.evaluation.metrics import defects
 from omniaudio.generation import takes
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.placing import channels
+from omniaudio.generation.request import Request, repeat
 from omniaudio.generation.sidecar import Sidecar
 from omniaudio.generation.windows import plan
 from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio_client.options import GenerationOptions
 from trt_engine.compile.bundle import BUNDLE_FILE, verify
 from trt_engine.runtime.open import open_pipeline
 
@@ -49,8 +52,10 @@ def make(draft: Stages, still: Path, tmp_path: Path) -> Make:
     """Takes of given sources, as `out.wav`."""
 
     def made(sources: Sources | None, **wishes: object) -> list[takes.Take]:
-        given = {"input": still, "duration": SECONDS, "preview": False, "map": False, "force": True} | wishes
-        request = takes.Request(output=tmp_path / "out.wav", sources=sources, **given)
+        options = {"preview": False, "map": False}
+        options |= {field.name: wishes.pop(field.name) for field in fields(GenerationOptions) if field.name in wishes}
+        given = {"input": still, "duration": SECONDS, "force": True} | wishes
+        request = Request(output=tmp_path / "out.wav", sources=sources, options=GenerationOptions(**options), **given)
         return takes.generate(request, draft, lambda _: None)
 
     return made
@@ -149,7 +154,7 @@ def test_takes_differ_and_each_repeats_from_its_sidecar(draft: Stages, make: Mak
     made = make(sources(source("dog", 90), bed="rain"), takes=2, seed=7)
     first, second = (sound(take.sound) for take in made)
     assert abs(np.corrcoef(first[W], second[W])[0, 1]) < 0.5
-    request = takes.repeat(made[1].sidecar, draft, output=tmp_path / "twice.wav")
+    request = repeat(made[1].sidecar, draft, output=tmp_path / "twice.wav")
     (twice,) = takes.generate(request.model_copy(update={"preview": False, "map": False}), draft, lambda _: None)
     assert twice.sound.read_bytes() == made[1].sound.read_bytes()
 
@@ -180,7 +185,9 @@ def test_the_sidecar_says_what_sounds_and_whom_to_credit(make: Make) -> None:
 
 def test_progress_has_room_for_what_follows_looking(draft: Stages, still: Path, tmp_path: Path) -> None:
     """Before the sources are known nobody knows how much there is to sample; the bar is not full when looking ends."""
-    request = takes.Request(input=still, duration=SECONDS, output=tmp_path / "out.wav", force=True, map=False)
+    request = Request(
+        input=still, duration=SECONDS, output=tmp_path / "out.wav", force=True, options=GenerationOptions(map=False)
+    )
     reports: list[Report] = []
     takes.generate(request, draft, reports.append)
     fractions = [report.fraction for report in reports]
@@ -217,13 +224,16 @@ def test_a_panorama_with_nothing_in_it_has_a_quiet_bed(make: Make) -> None:
 @pytest.mark.parametrize("start", range(0, 40, 5))
 def test_footage_gives_a_sound(draft: Stages, footage: Path, tmp_path: Path, start: int) -> None:
     made = takes.generate(
-        takes.Request(
-            input=footage, output=tmp_path / "out.wav", start=start, duration=4.0,
-            seed=start, preview=False, map=False,
+        Request(
+            input=footage,
+            output=tmp_path / "out.wav",
+            start=start,
+            duration=4.0,
+            options=GenerationOptions(seed=start, preview=False, map=False),
         ),
         draft,
         lambda _: None,
-    )  # fmt: skip
+    )
     foa, rate = soundfile.read(made[0].sound, dtype="float32")
     assert foa.shape == (4 * rate, 4)
     assert not defects(foa.T)

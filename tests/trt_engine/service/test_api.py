@@ -45,14 +45,20 @@ def client(settings: Settings) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def wish(panorama: Path, model: registry.Model) -> dict[str, Any]:
     """A job that is quickly done."""
-    return {"source": {"path": str(panorama)}, "model": model.name, "duration": 1, "steps": 2, "preview": False}
+    options = {"model": model.name, "steps": 2, "preview": False}
+    return {"source": {"path": str(panorama)}, "duration": 1, "options": options}
+
+
+def changed(wish: dict[str, Any], *, options: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
+    """A wish with other values, also of its options."""
+    return {**wish, **others, "options": {**wish["options"], **(options or {})}}
 
 
 @pytest.fixture(scope="module")
 def done(client: Client, wish: dict[str, Any]) -> dict[str, Any]:
     """A longer job that is done, and was followed from the start."""
-    more = {"duration": SECONDS, "preview": True, "name": "forest", "request_id": "the-first", "steps": 4}
-    created = client.ask("POST", "/v1/jobs", {**wish, **more})
+    more = {"duration": SECONDS, "name": "forest", "request_id": "the-first"}
+    created = client.ask("POST", "/v1/jobs", changed(wish, options={"preview": True, "steps": 4}, **more))
     assert created.status == 201
     job_id = created.json["id"]
     with client.events(job_id) as events:
@@ -116,7 +122,7 @@ def test_creating_is_idempotent_by_the_request_id(client: Client, done: dict[str
     again = client.ask("POST", "/v1/jobs", done["request"])
     assert again.status == 200
     assert again.json["id"] == done["id"]
-    other = client.ask("POST", "/v1/jobs", {**done["request"], "seed": 1})
+    other = client.ask("POST", "/v1/jobs", changed(done["request"], options={"seed": 1}))
     assert other.status == 409
     assert other.error[0] == "conflict"
 
@@ -131,7 +137,7 @@ def test_a_request_id_is_known_though_its_clip_is_gone(client: Client, wish: dic
     again = client.ask("POST", "/v1/jobs", asked)
     assert (created.status, again.status) == (201, 200)
     assert again.json["id"] == created.json["id"]
-    assert client.ask("POST", "/v1/jobs", {**asked, "seed": 1}).error[0] == "conflict"
+    assert client.ask("POST", "/v1/jobs", changed(asked, options={"seed": 1})).error[0] == "conflict"
     assert client.ask("POST", "/v1/jobs", {**asked, "request_id": "another"}).error[0] == "source"
 
 
@@ -143,7 +149,7 @@ def test_a_known_end_is_not_told_again(client: Client, done: dict[str, Any]) -> 
 
 
 def test_a_stream_that_broke_off_goes_on(client: Client, wish: dict[str, Any]) -> None:
-    job_id = client.ask("POST", "/v1/jobs", {**wish, "duration": 5, "steps": 8}).json["id"]
+    job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=5, options={"steps": 8})).json["id"]
     with client.events(job_id) as events:
         last, _ = next(events)
     with client.events(job_id, last) as events:
@@ -153,7 +159,7 @@ def test_a_stream_that_broke_off_goes_on(client: Client, wish: dict[str, Any]) -
 
 
 def test_cancelling_and_forgetting(client: Client, wish: dict[str, Any]) -> None:
-    job_id = client.ask("POST", "/v1/jobs", {**wish, "duration": 60, "steps": 1000}).json["id"]
+    job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=60, options={"steps": 1000})).json["id"]
     with client.events(job_id) as events:
         next(events)
         early = client.ask("DELETE", f"/v1/jobs/{job_id}")
@@ -177,7 +183,7 @@ def test_a_job_of_an_upload(client: Client, wish: dict[str, Any], panorama: Path
     assert uploaded.status == 201
     assert uploaded.json == {"id": uploaded.json["id"], "name": "wald.png", "size": len(content)}
     source = {"media": uploaded.json["id"]}
-    job_id = client.ask("POST", "/v1/jobs", {**wish, "source": source, "steps": 50}).json["id"]
+    job_id = client.ask("POST", "/v1/jobs", changed(wish, source=source, options={"steps": 50})).json["id"]
     with client.events(job_id) as events:
         next(events)
         wanted = client.ask("DELETE", f"/v1/media/{source['media']}")
@@ -204,12 +210,18 @@ def test_unloading(client: Client, done: dict[str, Any]) -> None:
     [
         ({"duration": 0}, ["body.duration"]),
         ({"duration": 36_000_000}, ["body.duration"]),
-        ({"seed": -1, "takes": 17, "steps": 0, "rate": 1}, ["body.seed", "body.takes", "body.steps", "body.rate"]),
-        ({"guidance": math.nan}, ["body.guidance"]),
-        ({"guidance": math.inf, "start": -math.inf}, ["body.guidance", "body.start"]),
+        (
+            {"options": {"seed": -1, "takes": 17, "steps": 0}, "rate": 1},
+            ["body.options.seed", "body.options.takes", "body.options.steps", "body.rate"],
+        ),
+        ({"options": {"order": 4, "variation": 1.5}}, ["body.options.order", "body.options.variation"]),
+        ({"options": {"guidance": math.nan}}, ["body.options.guidance"]),
+        ({"options": {"guidance": math.inf}, "start": -math.inf}, ["body.options.guidance", "body.start"]),
+        ({"options": {"unknown": 1}}, ["body.options.unknown"]),
+        ({"seed": 1}, ["body.seed"]),
         ({"unknown": 1}, ["body.unknown"]),
         ({"name": "../x"}, ["body.name"]),
-        ({"model": "/etc"}, ["body.model"]),
+        ({"options": {"model": ""}}, ["body.options.model"]),
         ({"source": {"path": "/a", "media": "b"}}, ["body.source"]),
         ({"source": {"path": "/a" * 3000}}, ["body.source"]),
         ({"source": {"path": "/bad\udcff.mp4"}, "name": "bad\udcff"}, ["body.source", "body.name"]),
@@ -343,7 +355,7 @@ def test_a_request_that_stops_is_dropped(client: Client, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_many_followers_of_one_job(client: Client, wish: dict[str, Any]) -> None:
     """Readers at different speeds each get the end, and the slow ones hold up nobody."""
-    job_id = client.ask("POST", "/v1/jobs", {**wish, "duration": 5, "steps": 20}).json["id"]
+    job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=5, options={"steps": 20})).json["id"]
     ends: list[str] = []
 
     def follow(pause: float) -> None:
@@ -365,7 +377,7 @@ def test_many_followers_of_one_job(client: Client, wish: dict[str, Any]) -> None
 def test_a_thousand_jobs(settings: Settings, wish: dict[str, Any], tmp_path: Path) -> None:
     waiting = settings.model_copy(update={"folder": tmp_path, "most_queued": 100})
     with serving(waiting) as client:
-        first = client.ask("POST", "/v1/jobs", {**wish, "duration": 60, "steps": 1000}).json["id"]
+        first = client.ask("POST", "/v1/jobs", changed(wish, duration=60, options={"steps": 1000})).json["id"]
         until(lambda: client.ask("GET", f"/v1/jobs/{first}").json["state"] == "running", 60)
         answers = [client.ask("POST", "/v1/jobs", wish) for _ in range(1000)]
         assert [answer.status for answer in answers] == [201] * 100 + [429] * 900
@@ -378,7 +390,7 @@ def test_a_thousand_jobs(settings: Settings, wish: dict[str, Any], tmp_path: Pat
 
 def test_followers_do_not_hold_up_the_end(settings: Settings, wish: dict[str, Any], tmp_path: Path) -> None:
     with serving(settings.model_copy(update={"folder": tmp_path})) as client:
-        job_id = client.ask("POST", "/v1/jobs", {**wish, "duration": 60, "steps": 1000}).json["id"]
+        job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=60, options={"steps": 1000})).json["id"]
         with client.events(job_id) as events:
             next(events)
             client.service.should_exit = True

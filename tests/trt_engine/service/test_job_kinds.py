@@ -20,6 +20,7 @@ from omniaudio.export360.audio_track import Codec
 from omniaudio.model_zoo import registry
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import (
     BinauralRequest,
     ExportRequest,
@@ -37,7 +38,6 @@ from trt_engine.runtime.backends import backends
 from trt_engine.service.api.catalogue import model_list
 
 RATE = 48_000
-QUICK = {"model": "draft", "duration": 0.5, "steps": 2, "preview": False, "map": False}
 
 
 @pytest.fixture
@@ -160,7 +160,9 @@ def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> 
 
 @pytest.mark.slow
 def test_a_preview_does_not_wait_for_a_generation(client: Client, sound: Path, panorama: Path) -> None:
-    long = client.create(GenerateRequest(PathSource(str(panorama)), **{**QUICK, "duration": 20, "steps": 1000}))
+    long = client.create(
+        GenerateRequest(PathSource(str(panorama)), duration=20, options=GenerationOptions(model="draft", steps=1000))
+    )
     next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")
     made(client, client.create(BinauralRequest(PathSource(str(sound)))))
     assert client.job(long.id).state == "running"
@@ -208,7 +210,7 @@ def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
     sound = PathSource(str(write_sound(tmp_path / "foa.wav", 5)))
     for request in (
         ExportRequest(sound, picture, codec="aac", force=True),
-        GenerateRequest(picture, force=True, map=False, preview=False, steps=1),
+        GenerateRequest(picture, force=True, options=GenerationOptions(map=False, preview=False, steps=1)),
     ):
         failed = client.wait(client.create(request).id)
         assert failed.error is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from omniaudio_client.client import Client
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, Job, MediaSource, PathSource, Progress, SceneSource
 from support.client_errors import broken
 from support.connected_blender import ConnectedBlender
@@ -19,7 +20,9 @@ from support.running_service import RunningService
 from trt_engine.service.jobs import blenders
 from trt_engine.service.settings import TOKEN, Settings
 
-SCENE = GenerateRequest(SceneSource(1, 24), model="draft", duration=0.5, steps=2, preview=False, map=False)
+SCENE = GenerateRequest(
+    SceneSource(1, 24), duration=0.5, options=GenerationOptions(model="draft", steps=2, preview=False, map=False)
+)
 AWAY = 1.0
 
 

@@ -81,7 +81,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: regis
     # As long as the schema lets a job be, since it cannot tell what this service is set to.
     settings = Settings(folder=tmp_path / "service", port=0, roots=(roots,), most_seconds=360_000)
     with serving(settings) as client:
-        wish = {"source": {"path": str(clip)}, "model": model.name, "duration": 0.5, "steps": 1}
+        wish = {"source": {"path": str(clip)}, "duration": 0.5, "options": {"model": model.name, "steps": 1}}
         job_id = client.ask("POST", "/v1/jobs", wish).json["id"]
         with client.events(job_id) as events:
             *_, (_, job) = events

@@ -19,6 +19,7 @@ import pytest
 
 from omniaudio.errors import UserError
 from omniaudio_client.discovery import find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, PathSource
 from support.connected_blender import ConnectedBlender
 from trt_engine.commands.serve import serve
@@ -116,7 +117,11 @@ def test_it_lingers_while_a_blender_is_connected(tmp_path: Path) -> None:
 def test_it_lingers_while_it_works(tmp_path: Path, still: Path) -> None:
     with running(tmp_path, "--linger", "1", "--allow-root", still.parent) as (process, _):
         client = find(tmp_path)
-        request = GenerateRequest(PathSource(str(still)), model="draft", duration=1, steps=60, preview=False, map=False)
+        request = GenerateRequest(
+            PathSource(str(still)),
+            duration=1,
+            options=GenerationOptions(model="draft", steps=60, preview=False, map=False),
+        )
         job = client.create(request)
         # Nobody asks meanwhile.
         assert process.wait(120) == 0

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from omniaudio.recognition.recognise import recognise
 from omniaudio.video.clip import Clip
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, Inpainting, InspectRequest, Job, MediaSource, PathSource
 from support.client_errors import broken
 from support.running_service import RunningService
 from support.videos import truncate, write_noise_video
 
-QUICK: dict[str, Any] = {"model": "draft", "duration": 1.0, "steps": 2, "preview": False, "map": False}
+OPTIONS = GenerationOptions(model="draft", steps=2, preview=False, map=False)
+QUICK: dict[str, Any] = {"duration": 1.0, "options": OPTIONS}
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_what_is_found_is_what_the_engine_finds(client: Client, still: Path) -> 
 
 def test_a_recognition_does_not_wait_for_a_generation(client: Client, still: Path) -> None:
     long = client.create(
-        GenerateRequest(PathSource(str(still)), **{**QUICK, "duration": 20.0, "steps": 1000, "variation": 1.0})
+        GenerateRequest(PathSource(str(still)), duration=20.0, options=replace(OPTIONS, steps=1000, variation=1.0))
     )
     next(job for job in client.events(long.id) if job.progress is not None and job.progress.stage == "sampling")
     done(client, InspectRequest(PathSource(str(still))))
@@ -107,7 +110,10 @@ def test_sources_order_and_stems(client: Client, still: Path, tmp_path: Path) ->
     """What is found is edited, and the generation does as it says; each stem is a file, and all of them the take."""
     media = MediaSource(client.upload(still).id)
     wish = GenerateRequest(
-        media, sources=sources(90, -90, bed="rain"), order=2, stems=True, takes=2, variation=0.3, **QUICK
+        media,
+        sources=sources(90, -90, bed="rain"),
+        duration=1.0,
+        options=replace(OPTIONS, order=2, stems=True, takes=2, variation=0.3),
     )
     result = done(client, wish).result
     assert result is not None
@@ -132,7 +138,10 @@ def test_sources_order_and_stems(client: Client, still: Path, tmp_path: Path) ->
 def test_a_muted_source_has_no_stem(client: Client, still: Path) -> None:
     wanted = sources(90, bed="rain")
     wanted["sources"].append({**wanted["sources"][0], "mute": True})
-    result = done(client, GenerateRequest(PathSource(str(still)), sources=wanted, stems=True, **QUICK)).result
+    result = done(
+        client,
+        GenerateRequest(PathSource(str(still)), sources=wanted, duration=1.0, options=replace(OPTIONS, stems=True)),
+    ).result
     assert result is not None
     assert len(result.takes[0].stems) == 2
 
@@ -180,13 +189,10 @@ def test_bad_sources_are_named_entry_by_entry(client: Client, still: Path, chang
 
 def test_other_bad_wishes(client: Client, still: Path) -> None:
     clip = PathSource(str(still))
-    assert "body.order" in broken("invalid", lambda: client.create(GenerateRequest(clip, order=4)))
-    assert "body.variation" in broken("invalid", lambda: client.create(GenerateRequest(clip, variation=1.5)))
-    inpainting = Inpainting(clip, 0.0, 1.0)
-    for more in ({"stems": True}, {"order": 3}):
-        message = broken(
-            "invalid", lambda more=more: client.create(GenerateRequest(clip, inpainting=inpainting, **more))
-        )
+    again = Inpainting(clip, 0.0, 1.0)
+    for options in (GenerationOptions(stems=True), GenerationOptions(order=3)):
+        wish = GenerateRequest(clip, inpainting=again, options=options)
+        message = broken("invalid", lambda wish=wish: client.create(wish))
         assert "no stems" in message
 
 

@@ -161,6 +161,7 @@ def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path
 def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
     """As a service has left them that knew generations of one clip alone."""
     wanted = request(CLIP, request_id="old").model_dump(exclude={"kind", "inpainting"})
+    wanted |= wanted.pop("options")  # which stood beside the others then
     with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
         database.executescript(f"BEGIN; {store_module._VERSIONS[0]} PRAGMA user_version=1; COMMIT;")
         database.execute(

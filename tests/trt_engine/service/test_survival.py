@@ -17,6 +17,7 @@ import pytest
 import soundfile
 
 from omniaudio_client.discovery import find
+from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, PathSource
 from support.jobs import ended, long, request, sampling, supervised, worker_processes
 from trt_engine.service.errors import ErrorCode
@@ -60,7 +61,7 @@ def whole(folder: Path) -> set[str]:
                 assert (results / file.name).stat().st_size == file.size
                 names.add(file.name)
             assert soundfile.read(take.sound.path)[0].shape == (take.samples, 4)
-            assert json.loads(Path(take.sidecar.path).read_text())["seed"] == take.seed
+            assert json.loads(Path(take.sidecar.path).read_text())["options"]["seed"] == take.seed
         assert {path.name for path in results.iterdir()} == names
         ids.add(results.name)
     return ids
@@ -155,6 +156,7 @@ def test_a_killed_service_loses_none_of_ten_jobs_and_does_none_twice(tmp_path: P
         for number in range(10):
             wanted = request(still, steps=10, seed=number, request_id=str(number)).model_dump(exclude_none=True)
             wanted["source"] = PathSource(**wanted["source"])
+            wanted["options"] = GenerationOptions(**wanted["options"])
             engine.create(GenerateRequest(**wanted))
         while sum(row["state"] == "done" for row in rows(tmp_path)) < 3:
             assert process.poll() is None

@@ -69,6 +69,22 @@ UPDATE jobs SET error = json_set(
         json_remove(error, '$.sentence'), '$.message', json_extract(error, '$.sentence')
     ) WHERE error IS NOT NULL;
 """,
+    """
+UPDATE jobs SET request = json_set(
+        json_remove(request, '$.model', '$.backend', '$.seed', '$.takes', '$.steps', '$.guidance',
+            '$.variation', '$.order', '$.preview', '$.map', '$.stems'),
+        '$.options',
+        json_patch('{}', json_object(
+            'model', json_extract(request, '$.model'), 'backend', json_extract(request, '$.backend'),
+            'seed', json_extract(request, '$.seed'), 'takes', json_extract(request, '$.takes'),
+            'steps', json_extract(request, '$.steps'), 'guidance', json_extract(request, '$.guidance'),
+            'variation', json_extract(request, '$.variation'), 'order', json_extract(request, '$.order'),
+            'preview', json_extract(request, '$.preview'), 'map', json_extract(request, '$.map'),
+            'stems', json_extract(request, '$.stems')
+        ))
+    ) WHERE coalesce(json_extract(request, '$.kind'), 'generate') = 'generate'
+        AND json_type(request, '$.options') IS NULL;
+""",
 )
 """What makes the tables of a version from those of the one before."""
 SCHEMA = len(_VERSIONS)

@@ -6,22 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.limits import (
-    HIGHEST_OUTPUT_RATE,
-    LARGEST_GUIDANCE,
-    LOWEST_GAIN_DB,
-    LOWEST_OUTPUT_RATE,
-    MOST_STEPS,
-    MOST_TAKES,
-    Order,
-)
+from omniaudio.limits import HIGHEST_OUTPUT_RATE, LOWEST_GAIN_DB, LOWEST_OUTPUT_RATE
 from omniaudio.recognition.sources import Given
+from omniaudio_client.options import GenerationOptions
 from trt_engine.service.kinds.attempt import Attempt
 from trt_engine.service.kinds.request import (
-    MAX_SEED,
     Lane,
     Length,
-    Name,
     Request,
     SceneSource,
     Seconds,
@@ -52,33 +43,21 @@ class GenerateRequest(Request):
 
     source: Source | SceneSource
     name: Stem | None = Field(default=None, description="the files' stem; else the source's own")
-    model: Stem | None = Field(default=None, description="a name that `omniaudio models` lists; else the best one here")
-    backend: Name = "auto"
     start: Seconds = Field(default=0.0, description="seconds into the clip")
     duration: Length | None = Field(default=None, description="seconds; else to the clip's end")
-    seed: int = Field(default=0, ge=0, le=MAX_SEED)
-    takes: int = Field(default=1, ge=1, le=MOST_TAKES)
-    steps: int | None = Field(default=None, ge=1, le=MOST_STEPS)
-    guidance: Annotated[float, Field(strict=True, ge=-LARGEST_GUIDANCE, le=LARGEST_GUIDANCE)] | None = None
     rate: int | None = Field(default=None, ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE, description="Hz")
-    preview: bool = True
-    map: bool = True
+    options: GenerationOptions = GenerationOptions()
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
     allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
     inpainting: Inpainting | None = Field(
         default=None, description="make a part of this take anew instead of the whole clip"
     )
     sources: Given | None = Field(default=None, description="what sounds; else it is recognised in the clip")
-    variation: Annotated[float, Field(strict=True, ge=0, le=1)] | None = Field(
-        default=None, description="0 is an exemplar of each kind itself, 1 is free generation"
-    )
-    order: Order = Field(default=1, description="of the ambisonics")
-    stems: bool = Field(default=False, description="each source's own sound as well, placed as in the whole")
     kind: Literal["generate"] = "generate"
 
     @model_validator(mode="after")
     def _part_of_a_whole(self) -> Self:
-        if self.inpainting is not None and (self.stems or self.order != 1):
+        if self.inpainting is not None and (self.options.stems or self.options.order != 1):
             raise ValueError("inpainting has no stems, and the order of its take, which is 1")
         return self
 
@@ -98,6 +77,7 @@ class GenerateRequest(Request):
         # The worker's, which the service itself starts without.
         from omniaudio.audio.convention import converted_from  # noqa: PLC0415
         from omniaudio.generation import inpainting, takes  # noqa: PLC0415
+        from omniaudio.generation.request import Request as TakesRequest  # noqa: PLC0415
 
         part = None
         if self.inpainting is not None:
@@ -107,26 +87,18 @@ class GenerateRequest(Request):
                 sound=sound, start=wanted.start, duration=wanted.duration, gain_db=wanted.gain_db
             )
         self._check_length(attempt)
-        pipeline = attempt.models.pipeline(self.model, self.backend)
-        request = takes.Request(
+        pipeline = attempt.models.pipeline(self.options.model, self.options.backend)
+        request = TakesRequest(
             input=attempt.files["source"],
             output=attempt.output(self.name, "source", ".ambix", ".wav"),
             start=self.start,
             duration=self.duration,
-            seed=self.seed,
-            takes=self.takes,
-            steps=self.steps,
-            guidance=self.guidance,
             rate=self.rate,
-            preview=self.preview,
-            map=self.map,
+            options=self.options,
             force=self.force,
             allow_truncated=self.allow_truncated,
             inpainting=part,
             sources=self.sources,
-            variation=self.variation,
-            order=self.order,
-            stems=self.stems,
         )
         made = takes.generate(request, pipeline, attempt.report, attempt.models.networks)
         return Result(
@@ -147,8 +119,8 @@ class GenerateRequest(Request):
         else:
             info = Clip(attempt.files["source"]).info
             _, seconds = wanted_range(info, self.start, self.duration, self.allow_truncated)
-        if seconds * self.takes > attempt.max_seconds:
-            count = f"{self.takes} takes of " if self.takes > 1 else ""
+        if seconds * self.options.takes > attempt.max_seconds:
+            count = f"{self.options.takes} takes of " if self.options.takes > 1 else ""
             raise UserError(
                 f"This service makes {attempt.max_seconds:g} s of sound a job at most, not {count}{seconds:g} s: ask "
                 f"for less at a time with start and duration.",

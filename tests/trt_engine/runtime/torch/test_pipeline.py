@@ -89,7 +89,9 @@ def test_what_a_report_raises_ends_the_sampling(stages: TorchPipeline, panorama:
         if report.stage == SAMPLING:
             raise KeyboardInterrupt
 
-    generation = Generation(stages, 1.5 * stages.config.duration, Settings(0, 1, 50, 2.0), cancel)
+    generation = Generation(
+        stages, 1.5 * stages.config.duration, Settings(seed=0, takes=1, steps=50, guidance=2.0), cancel
+    )
     generation.look(iter([read_still(panorama)] * 10))
     with pytest.raises(KeyboardInterrupt):
         generation.sample()
