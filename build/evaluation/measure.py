@@ -36,6 +36,7 @@ sys.path.append(str(BUILD.parent))
 from benchmarks.page import write_blocks
 
 MEASURED = (
+    "omniaudio_client/kinds.toml",
     "omniaudio/recognition",
     "omniaudio/generation",
     "omniaudio/model_zoo/checkpoints/recognition",
@@ -66,8 +67,8 @@ class Place:
 def identity() -> str:
     """Of the recogniser, the generator and the model."""
     content = hashlib.sha256()
-    for folder in MEASURED:
-        for path in sorted((BUILD.parent / folder).rglob("*")):
+    for root in (BUILD.parent / name for name in MEASURED):
+        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
             if path.is_file() and path.suffix not in (".pyc", ".md"):
                 content.update(path.name.encode() + path.read_bytes())
     return content.hexdigest()[:12]

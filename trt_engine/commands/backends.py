@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from trt_engine.runtime.backends import backends as known_backends
@@ -22,6 +23,9 @@ def backends(
     table = Table("back-end", "available", "version", "device or requirement")
     for one in found:
         table.add_row(
-            one.name, "yes" if one.available else "no", ", ".join(one.versions.values()), one.device or one.reason
+            one.name,
+            "yes" if one.available else "no",
+            ", ".join(one.versions.values()),
+            escape(one.device or one.reason or ""),
         )
     Console().print(table)

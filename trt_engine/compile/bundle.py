@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from omniaudio.config import WEIGHT_NAMES, ModelConfig
 from omniaudio.errors import ExitCode, UserError
@@ -47,9 +47,11 @@ class Tensor(_Record):
 
 
 class FileRecord(_Record):
-    """A file of the bundle: its name in the folder, bytes, SHA-256 in hexadecimal."""
+    """A file of the bundle: its name in the folder, bytes, SHA-256 in hexadecimal.
 
-    file: str
+    A bundle from elsewhere names no file outside its folder."""
+
+    file: str = Field(pattern=r"^(engines/)?[^/\\:.][^/\\:]*$")
     size: int
     sha256: str
 

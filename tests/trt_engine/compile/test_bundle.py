@@ -48,6 +48,17 @@ def test_a_bundle_file_that_is_half_written_or_newer(copy: Path, content: str) -
         bundle.load(copy)
 
 
+@pytest.mark.parametrize(
+    "name", ["../decoder.onnx", "/etc/passwd", "engines/../../x", "C:decoder.onnx", "a\\\\b", ".."]
+)
+def test_a_bundle_names_no_file_outside_its_folder(copy: Path, name: str) -> None:
+    text = (copy / BUNDLE_FILE).read_text("utf-8")
+    assert '"decoder.onnx"' in text
+    (copy / BUNDLE_FILE).write_text(text.replace('"decoder.onnx"', f'"{name}"'), "utf-8")
+    with pytest.raises(UserError, match="damaged or of another version"):
+        bundle.load(copy)
+
+
 def test_a_folder_without_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"omniaudio build --model .* --target cpu"):
         bundle.load(tmp_path)
