@@ -22,10 +22,6 @@ def backends(
         return
     table = Table("back-end", "available", "version", "device or requirement")
     for one in found:
-        table.add_row(
-            one.name,
-            "yes" if one.available else "no",
-            ", ".join(one.versions.values()),
-            escape(one.device or one.reason or ""),
-        )
+        versions, usable = ", ".join(one.versions.values()), "yes" if one.available else "no"
+        table.add_row(one.name, usable, versions, escape(one.device or one.reason or ""))
     Console().print(table)
