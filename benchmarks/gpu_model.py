@@ -16,7 +16,7 @@ from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.vision.metaclip import FEATURES, SIZE
 
 SEED = 0
-FP8_LARGEST = torch.finfo(torch.float8_e4m3fn).max
+FP8_MAX = torch.finfo(torch.float8_e4m3fn).max
 WARM_UP = 3
 
 Compute = Callable[[], Tensor]
@@ -176,7 +176,7 @@ class Fp8Linear(nn.Module):
 
 def _to_fp8(x: Tensor) -> tuple[Tensor, Tensor]:
     """Values (rows, columns) and the scale (rows, 1) that they are multiplied by to be `x`."""
-    scale = x.abs().amax(dim=-1, keepdim=True).float().clamp(min=1e-12) / FP8_LARGEST
+    scale = x.abs().amax(dim=-1, keepdim=True).float().clamp(min=1e-12) / FP8_MAX
     return (x / scale).to(torch.float8_e4m3fn), scale
 
 

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from benchmarks.generate import write_clip
 from benchmarks.measure import Process
 from omniaudio_client.discovery import ADDRESS, TOKEN, find
-from osc_bridge.packets import LARGEST_PACKET, Argument, Message, read, write
+from osc_bridge.packets import MAX_PACKET_BYTES, Argument, Message, read, write
 
 REQUESTS = 60
 QUESTIONS = 1000
@@ -76,7 +76,7 @@ def _generate(udp: socket.socket, name: str, clip: Path, seconds: float, steps: 
 
 
 def _next(udp: socket.socket) -> Message:
-    return read(udp.recv(LARGEST_PACKET))[0]
+    return read(udp.recv(MAX_PACKET_BYTES))[0]
 
 
 @contextmanager

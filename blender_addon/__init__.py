@@ -25,7 +25,7 @@ def unregister() -> None:
     from . import operators, panels  # noqa: PLC0415
     from .props import osc_settings, preferences, settings, source_list  # noqa: PLC0415
     from .render import scene_copy  # noqa: PLC0415
-    from .session import blender_engine, blender_osc, scene_requests  # noqa: PLC0415
+    from .session import blender_osc, blender_service, scene_requests  # noqa: PLC0415
 
     scene_requests.unregister()
     panels.unregister()
@@ -36,4 +36,4 @@ def unregister() -> None:
     preferences.unregister()
     osc_settings.unregister()
     blender_osc.unregister()
-    blender_engine.unregister()
+    blender_service.unregister()

@@ -36,7 +36,7 @@ LOCKER, LOCKER_TOOL = ".venv-lock", "uv==0.13.9"  # pip locks for its own platfo
 DEBIAN_LIBRARIES = "libegl1 libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
 TYPED = [
     "benchmarks",
-    "blender_addon/service/task.py",
+    "blender_addon/service/service_job.py",
     "blender_addon/core/frames.py",
     "build/bootstrap.py",
     "build/build_addon.py",

@@ -1,6 +1,6 @@
 """The client of the service: jobs, their events, uploads and downloads, over HTTP.
 
-Every error is an `EngineError` with one message that says what to do. A client speaks to the address that it is given
+Every error is an `ServiceError` with one message that says what to do. A client speaks to the address that it is given
 and to no other. `discovery.find` gives the client of the service that runs on this machine. Standard library only.
 
 >>> client = find()
@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from uuid import uuid4
 
 from .events import PATIENCE_SECONDS, RequestsForBlender, follow
-from .http import FOREIGN, EngineError, Line, Transport, resource
+from .http import FOREIGN, Line, ServiceError, Transport, resource
 from .records import (
     API_VERSION,
     SERVICE,
@@ -60,7 +60,7 @@ class Client:
             timeout: seconds that the service may stay silent while it is waited for.
 
         Raises:
-            EngineError: `url` is no such address, `token` no such text.
+            ServiceError: `url` is no such address, `token` no such text.
         """
         self._transport = Transport(url, token, timeout)
 
@@ -85,12 +85,12 @@ class Client:
         return self._transport.local
 
     def health(self) -> Health:
-        """Which service answers; needs no token. Raises EngineError, also where it is one with another API."""
+        """Which service answers; needs no token. Raises ServiceError, also where it is one with another API."""
         health: Health = self._transport.call(Health, "GET", "/health")
         if health.service != SERVICE:
             raise self._transport.foreign()
         if health.api != API_VERSION:
-            raise EngineError(
+            raise ServiceError(
                 FOREIGN,
                 f"The service at {self.url} speaks version {health.api} of the API, this client {API_VERSION}: "
                 f"install the same version of OmniAudio on both sides.",
@@ -186,7 +186,7 @@ class Client:
         return job
 
     def wait(self, job_id: str, patience: float = PATIENCE_SECONDS) -> Job:
-        """The job when it has ended, however it did. Raises EngineError as `events` does."""
+        """The job when it has ended, however it did. Raises ServiceError as `events` does."""
         for job in self.events(job_id, patience):
             last = job
         return last
@@ -194,7 +194,7 @@ class Client:
     def events(self, job_id: str, patience: float = PATIENCE_SECONDS) -> Iterator[Job]:
         """A job as it is now, then the newest after each change; the last one has ended.
 
-        A service that goes away is asked again, and may start again meanwhile: its jobs outlive it. EngineError is
+        A service that goes away is asked again, and may start again meanwhile: its jobs outlive it. ServiceError is
         raised where it stays away for longer than `patience` seconds, and where it refuses.
         """
         address, what = resource("jobs", job_id, "events"), f"it goes on with job {job_id}"

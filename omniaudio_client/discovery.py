@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .client import Client
-from .http import FILE, FOREIGN, UNREACHABLE, EngineError
+from .http import FILE, FOREIGN, UNREACHABLE, ServiceError
 from .records import SERVICE
 
 ADDRESS, TOKEN = "service.json", "token"
@@ -33,19 +33,19 @@ IN_USE = 10
 TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 """The environment variable that may hold the token of a service."""
 UNAUTHORIZED, NO_TOKEN = "unauthorized", "no_token"
-"""Codes of an EngineError: the service misses the token or refuses it; a token file cannot be read."""
+"""Codes of an ServiceError: the service misses the token or refuses it; a token file cannot be read."""
 TOKEN_WANTED = (
     f"The service requires its token: name the file that holds it with --token-file, or set {TOKEN_VARIABLE}. "
     "`omniaudio serve` prints the path of that file."
 )
 
-ENGINE_FAILED = "engine_failed"
-"""Code of an EngineError: the service does not start, or ends by itself."""
+SERVICE_FAILED = "engine_failed"
+"""Code of an ServiceError: the service does not start, or ends by itself."""
 
 _LOG = "start.log"
 _SERVICE_LOG = "service.log"
-_MOST_LOG_BYTES = 1 << 20
-_LAST_BYTES, _LONGEST_WORD = 8192, 300
+_MAX_LOG_BYTES = 1 << 20
+_LAST_BYTES, _MAX_WORD = 8192, 300
 _ASK_SECONDS = 0.1
 _QUESTION_SECONDS = 2.0
 """For an answer when the program that has started it ends, and waits for it."""
@@ -56,7 +56,7 @@ def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
     of `Client`.
 
     Raises:
-        EngineError: none was started there, or its files cannot be read.
+        ServiceError: none was started there, or its files cannot be read.
     """
     folder = folder or default_folder()
     try:
@@ -64,11 +64,13 @@ def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
         token = (folder / TOKEN).read_text("ascii").strip() if (folder / TOKEN).exists() else None
     except FileNotFoundError as error:
         message = "No service runs on this machine: start one with `omniaudio serve`, or name its address."
-        raise EngineError(UNREACHABLE, message) from error
+        raise ServiceError(UNREACHABLE, message) from error
     except OSError as error:
-        raise EngineError(FILE, f"{error.filename} cannot be read ({error.strerror}): mend its permissions.") from error
+        raise ServiceError(
+            FILE, f"{error.filename} cannot be read ({error.strerror}): mend its permissions."
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise EngineError(FILE, f"The files in {folder} are damaged: start the service again.") from error
+        raise ServiceError(FILE, f"The files in {folder} are damaged: start the service again.") from error
     return Client(str(url), token, timeout)
 
 
@@ -91,7 +93,7 @@ def log_of(folder: Path) -> Path:
 
 
 def running(folder: Path) -> Client:
-    """The service that has a folder. Raises EngineError where it does not answer, or is of another version."""
+    """The service that has a folder. Raises ServiceError where it does not answer, or is of another version."""
     client = find(folder)
     # After a power cut its port may be somebody else's, who need not be told the token.
     Client(client.url).health()
@@ -104,7 +106,7 @@ def named(url: str | None, token_file: Path | None = None) -> Client:
     The token comes from the file, from `TOKEN_VARIABLE`, or, for the user's own service only, from its folder.
 
     Raises:
-        EngineError: NO_TOKEN, the token file cannot be read; the address is invalid; or there is no address and no
+        ServiceError: NO_TOKEN, the token file cannot be read; the address is invalid; or there is no address and no
             service was started on this machine.
     """
     client = find() if url is None else _at(url)
@@ -114,7 +116,7 @@ def named(url: str | None, token_file: Path | None = None) -> Client:
 
 def _at(url: str) -> Client:
     client = Client(url)
-    with suppress(EngineError):
+    with suppress(ServiceError):
         own = find()
         # Use the own service's address: another listener that `localhost` may resolve to must not get the token.
         if own.port == client.port and (own.host == client.host or (own.local and client.host == "localhost")):
@@ -129,7 +131,7 @@ def _given_token(token_file: Path | None) -> str | None:
         return token_file.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
-        raise EngineError(
+        raise ServiceError(
             NO_TOKEN, f"The token file {token_file} cannot be read ({reason}): check its path."
         ) from error
 
@@ -153,7 +155,7 @@ class ServiceProcess:
             roots: the folders that it may read clips in.
 
         Raises:
-            EngineError: ENGINE_FAILED, the system cannot start it, or the folder cannot be used.
+            ServiceError: SERVICE_FAILED, the system cannot start it, or the folder cannot be used.
         """
         words = [*command, "serve", "--folder", str(folder), "--port", "0", "--linger", str(LINGER_SECONDS)]
         for root in roots:
@@ -164,7 +166,7 @@ class ServiceProcess:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Whoever else starts one on this folder at this moment writes here too, so it is only ever appended to.
             with self._log.open("ab") as log:
-                if log.tell() > _MOST_LOG_BYTES:
+                if log.tell() > _MAX_LOG_BYTES:
                     log.truncate(0)
                 self._first_byte = log.seek(0, os.SEEK_END)
                 self._process = subprocess.Popen(
@@ -178,8 +180,8 @@ class ServiceProcess:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise EngineError(
-                ENGINE_FAILED,
+            raise ServiceError(
+                SERVICE_FAILED,
                 f"The OmniAudio engine could not be started ({error}): check its program {command[0]}, and the folder "
                 f"{folder}.",
             ) from error
@@ -196,10 +198,10 @@ class ServiceProcess:
             given_up: waits so many seconds, and says whether nobody wants it any more.
 
         Raises:
-            EngineError: this one has ended, the other is of another version, or none answers within `START_SECONDS`
+            ServiceError: this one has ended, the other is of another version, or none answers within `START_SECONDS`
                 or until it is given up.
         """
-        silence = EngineError(UNREACHABLE, "")
+        silence = ServiceError(UNREACHABLE, "")
         deadline = time.monotonic() + START_SECONDS
         while not given_up(_ASK_SECONDS) and time.monotonic() < deadline:
             code = self.exit_code
@@ -207,18 +209,18 @@ class ServiceProcess:
                 raise self.epitaph()
             try:
                 return running(self._folder)
-            except EngineError as error:
+            except ServiceError as error:
                 silence = error
             if code == IN_USE and silence.code == FOREIGN:
                 raise silence  # it has the folder, and is of another version
         self.stop()
-        raise EngineError(
-            ENGINE_FAILED,
+        raise ServiceError(
+            SERVICE_FAILED,
             f"The OmniAudio engine does not answer after {START_SECONDS:.0f} s: look at its log {log_of(self._folder)}."
             f" {silence.message}".rstrip(),
         )
 
-    def epitaph(self) -> EngineError:
+    def epitaph(self) -> ServiceError:
         """Why one ended that should not have, in its own last words."""
         try:
             with self._log.open("rb") as log:
@@ -229,8 +231,10 @@ class ServiceProcess:
         # The option parser frames what it says with a box.
         bare = [line.strip(" │╭─╮╰╯") for line in lines]
         last = next((line for line in reversed(bare) if line), "")
-        said = f"its last words were: {last[:_LONGEST_WORD]}" if last else "it said nothing"
-        return EngineError(ENGINE_FAILED, f"The OmniAudio engine ended by itself (exit code {self.exit_code}); {said}")
+        said = f"its last words were: {last[:_MAX_WORD]}" if last else "it said nothing"
+        return ServiceError(
+            SERVICE_FAILED, f"The OmniAudio engine ended by itself (exit code {self.exit_code}); {said}"
+        )
 
     def let_go(self, blender: str = "") -> None:
         """Have it end, unless somebody needs it: a job waits or runs, or a Blender is connected that is not this one,
@@ -238,7 +242,7 @@ class ServiceProcess:
         if self.exit_code is not None:
             return
         # Who does not answer does not work for anybody.
-        with suppress(EngineError):
+        with suppress(ServiceError):
             client = find(self._folder, _QUESTION_SECONDS)
             others = any(other.id != blender for other in client.blenders())
             if others or client.jobs("queued", 1) or client.jobs("running", 1):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
-from .http import TIMEOUT, UNREACHABLE, EngineError, Line, Transport
+from .http import TIMEOUT, UNREACHABLE, Line, ServiceError, Transport
 from .records import Job
 
 PATIENCE_SECONDS = 60.0
@@ -42,18 +42,18 @@ def follow(
     """
     known, pause, lost = "", _FIRST_PAUSE, time.monotonic()
     while not line.closed.is_set():
-        reason: EngineError | None = None
+        reason: ServiceError | None = None
         try:
             for event, job in _stream(transport, address, known, line, end):
                 known, pause, lost = event, _FIRST_PAUSE, time.monotonic()
                 if job is not None:
                     yield job
-        except EngineError as error:
+        except ServiceError as error:
             if error.code not in (UNREACHABLE, TIMEOUT):
                 raise
             reason = error
         if time.monotonic() - lost > patience:
-            raise EngineError(
+            raise ServiceError(
                 UNREACHABLE,
                 f"The service at {transport.url} has been away for {patience:g} s: start it again, and {what}.",
             ) from reason
@@ -98,7 +98,7 @@ class RequestsForBlender(Iterator[Job]):
         self._jobs = follow(transport, address, patience, what="Blender connects to it again", line=self._line)
 
     def __next__(self) -> Job:
-        """The next job. Raises StopIteration once this is closed, EngineError as `Client.events`."""
+        """The next job. Raises StopIteration once this is closed, ServiceError as `Client.events`."""
         try:
             for job in self._jobs:
                 if job.id not in self._told:

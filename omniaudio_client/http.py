@@ -35,7 +35,7 @@ _MAX_BYTES = 64 << 20
 T = TypeVar("T")
 
 
-class EngineError(Exception):
+class ServiceError(Exception):
     """What went wrong: `message` says what to do, `code` is for programs."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -47,7 +47,7 @@ class EngineError(Exception):
 class Transport:
     """A service at an address. Holds no connection, so that threads may share one.
 
-    Raises EngineError for every answer that is no success, and for what goes wrong on the way.
+    Raises ServiceError for every answer that is no success, and for what goes wrong on the way.
     """
 
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
@@ -60,9 +60,9 @@ class Transport:
         # Anything else would be left out silently, a password even be shown in messages.
         bare = not (parts.username or parts.password or parts.path.strip("/") or parts.query or parts.fragment)
         if parts.scheme not in ("http", "https") or not self.host.isascii() or not self.host or not bare:
-            raise EngineError(FOREIGN, f"{url!r} is no address of a service: name one like http://127.0.0.1:4360.")
+            raise ServiceError(FOREIGN, f"{url!r} is no address of a service: name one like http://127.0.0.1:4360.")
         if token is not None and not re.fullmatch(r"[!-~]+", token):
-            raise EngineError("unauthorized", "The token is no such text: copy the service's file `token` as it is.")
+            raise ServiceError("unauthorized", "The token is no such text: copy the service's file `token` as it is.")
         self._secure = parts.scheme == "https"
         self.port = port or (443 if self._secure else 80)
         self.url = f"{parts.scheme}://{parts.netloc}"
@@ -85,7 +85,7 @@ class Transport:
         for pause in _PAUSES:
             try:
                 return call()
-            except EngineError as error:
+            except ServiceError as error:
                 if error.code != UNREACHABLE:
                     raise
             time.sleep(pause)
@@ -128,7 +128,7 @@ class Transport:
         timeout: float | None = None,
         line: "Line | None" = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """A successful answer, to be read; everything else, and what goes wrong in between, is an EngineError."""
+        """A successful answer, to be read; everything else, and what goes wrong in between, is an ServiceError."""
         seconds = self.timeout if timeout is None else timeout
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self.host, self.port, timeout=seconds)
@@ -148,13 +148,13 @@ class Transport:
             yield response
         except TimeoutError as error:
             message = f"The service at {self.url} did not answer within {seconds:g} s: look whether it still works."
-            raise EngineError(TIMEOUT, message) from error
+            raise ServiceError(TIMEOUT, message) from error
         except ConnectionRefusedError as error:
             message = f"No service answers at {self.url}: start it with `omniaudio serve`, or name its right address."
-            raise EngineError(UNREACHABLE, message) from error
+            raise ServiceError(UNREACHABLE, message) from error
         except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
             message = f"The connection to the service at {self.url} broke off: look whether it still runs."
-            raise EngineError(UNREACHABLE, message) from error
+            raise ServiceError(UNREACHABLE, message) from error
         except (http.client.HTTPException, UnicodeError) as error:
             raise self.foreign() from error
         except OSError as error:
@@ -163,26 +163,26 @@ class Transport:
                 if isinstance(error, socket.gaierror)
                 else f"cannot be reached ({error.strerror or error})"
             )
-            raise EngineError(UNREACHABLE, f"{self.url} {what}: check the address and the network.") from error
+            raise ServiceError(UNREACHABLE, f"{self.url} {what}: check the address and the network.") from error
         finally:
             connection.close()
 
-    def _refusal(self, response: http.client.HTTPResponse) -> EngineError:
+    def _refusal(self, response: http.client.HTTPResponse) -> ServiceError:
         """What the service says about an answer that is no success."""
         if response.status < http.HTTPStatus.BAD_REQUEST:
             where = (response.getheader("Location") or "nowhere")[:200]
-            return EngineError(FOREIGN, f"{self.url} leads on to {where}: name the service's own address.")
+            return ServiceError(FOREIGN, f"{self.url} leads on to {where}: name the service's own address.")
         try:
             told = json.loads(self.content(response))["error"]
-            return EngineError(str(told["code"]), str(told["message"]))
+            return ServiceError(str(told["code"]), str(told["message"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
         if response.status in (http.HTTPStatus.BAD_GATEWAY, http.HTTPStatus.SERVICE_UNAVAILABLE):
-            return EngineError(UNREACHABLE, f"The service at {self.url} is not ready: ask again in a moment.")
+            return ServiceError(UNREACHABLE, f"The service at {self.url} is not ready: ask again in a moment.")
         return self.foreign()
 
-    def foreign(self) -> EngineError:
-        return EngineError(
+    def foreign(self) -> ServiceError:
+        return ServiceError(
             FOREIGN,
             f"{self.url} answers, but not as this version of OmniAudio's service does: check the address, and that "
             f"both sides are of the same version.",
@@ -223,7 +223,7 @@ class Transport:
                     with _file_refusals(target, "written"):
                         writer.flush()
             if size != file.size:
-                raise EngineError(
+                raise ServiceError(
                     UNREACHABLE,
                     f"{file.name} came with {size} of {file.size} bytes from {self.url}: download it again.",
                 )
@@ -266,7 +266,7 @@ def _sent(file: IO[bytes], path: Path, size: int, on_sent: Callable[[int, int], 
         with _file_refusals(path, "read"):
             block = file.read(min(_BLOCK, size - sent))
         if not block:
-            raise EngineError(FILE, f"{path} became shorter while it was sent: send it again when it is complete.")
+            raise ServiceError(FILE, f"{path} became shorter while it was sent: send it again when it is complete.")
         yield block
         sent += len(block)
         if on_sent is not None:
@@ -279,4 +279,4 @@ def _file_refusals(path: Path, done: str) -> Iterator[None]:
         yield
     except OSError as error:
         advice = "choose another place, or make room there" if done == "written" else "check its path and permissions"
-        raise EngineError(FILE, f"{path} cannot be {done} ({error.strerror or error}): {advice}.") from error
+        raise ServiceError(FILE, f"{path} cannot be {done} ({error.strerror or error}): {advice}.") from error

@@ -124,13 +124,13 @@ class RotateRequest:
 @dataclass(frozen=True)
 class MapRequest:
     """A direction map that is wanted as a video: where a sound comes from, drawn over its panorama. The sound begins at
-    `picture_start` seconds of the picture."""
+    `clip_start` seconds of the picture."""
 
     sound: PathSource | MediaSource
     picture: PathSource | MediaSource
     request_id: str | None = None
     name: str | None = None
-    picture_start: float = 0.0
+    clip_start: float = 0.0
     kind: Literal["map"] = "map"
 
 
@@ -143,7 +143,7 @@ class ExportRequest:
     picture: PathSource | MediaSource
     request_id: str | None = None
     name: str | None = None
-    picture_start: float = 0.0
+    clip_start: float = 0.0
     codec: str = "pcm"
     stereo: str | None = None
     force: bool = False

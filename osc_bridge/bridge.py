@@ -17,7 +17,6 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-from osc_bridge.engine import POLL_SECONDS, Engine, JobView, Sounding, Take
 from osc_bridge.ledger import Entry, Ledger, fingerprint
 from osc_bridge.messages import (
     JOBS,
@@ -33,18 +32,19 @@ from osc_bridge.messages import (
     parse,
 )
 from osc_bridge.packets import Argument, Message, PacketError
+from osc_bridge.service import POLL_SECONDS, JobView, Service, Sounding, Take
 from osc_bridge.transport import Peer, UdpPeer
 
-MOST_OPEN = 200
+MAX_OPEN = 200
 """Requests that have not ended."""
-MOST_SUBSCRIBERS = 32
+MAX_SUBSCRIBERS = 32
 SUBSCRIPTION_SECONDS = 600.0
-MOST_LISTED = 50
+MAX_LISTED = 50
 PATIENCE_SECONDS = 600.0
 """How long an engine may be away before its requests are given up."""
 REPEATS = (1.0, 2.0, 4.0, 8.0)
 """Seconds between a `done` or `fail` and its repetitions, until it is acknowledged: datagrams get lost."""
-MOST_REPEATED = 500
+MAX_REPEATED = 500
 """Ends that are being repeated; what a flood brings beyond them is said once."""
 AWAY = ("unreachable", "timeout")
 """Codes of an engine that may come back."""
@@ -60,7 +60,7 @@ class Bridge:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Service,
         ledger: Ledger,
         secret: str | None = None,
         on_said: Callable[[Message], None] | None = None,
@@ -134,8 +134,8 @@ class Bridge:
         if known is not None and not _never_begun(known):
             self._tell(self._answered_at(known, peer), peer)
             return
-        if len(self._open) >= MOST_OPEN:
-            message = f"{MOST_OPEN} requests are waiting: ask again when some are done."
+        if len(self._open) >= MAX_OPEN:
+            message = f"{MAX_OPEN} requests are waiting: ask again when some are done."
             raise RefusedError("queue_full", message, request.request_id)
         video = "" if isinstance(request, GenerateScene) else request.video
         verb = next(verb for verb, form in JOBS.items() if form is type(request))
@@ -164,7 +164,7 @@ class Bridge:
         self._hush(request.request_id)
 
     def _list(self, request: Ask, peer: Peer) -> None:
-        entries = self._ledger.newest(MOST_LISTED)
+        entries = self._ledger.newest(MAX_LISTED)
         for entry in entries:
             view = self._views.get(entry.job)
             fraction = 1.0 if entry.outcome else view.fraction if view else 0.0
@@ -180,8 +180,8 @@ class Bridge:
     def _subscribe(self, request: Ask, peer: Peer) -> None:
         now = time.monotonic()
         self._subscribers = {one: until for one, until in self._subscribers.items() if until > now}
-        if len(self._subscribers) >= MOST_SUBSCRIBERS and peer not in self._subscribers:
-            raise RefusedError("queue_full", f"{MOST_SUBSCRIBERS} programs have subscribed: ask again in ten minutes.")
+        if len(self._subscribers) >= MAX_SUBSCRIBERS and peer not in self._subscribers:
+            raise RefusedError("queue_full", f"{MAX_SUBSCRIBERS} programs have subscribed: ask again in ten minutes.")
         self._subscribers[peer] = now + SUBSCRIPTION_SECONDS
         self._send(peer, "subscribed", SUBSCRIPTION_SECONDS)
 
@@ -268,7 +268,7 @@ class Bridge:
         for peer in peers:
             self._tell(entry, peer)
         datagrams = [peer for peer in peers if isinstance(peer, UdpPeer)]
-        if datagrams and len(self._repeats) < MOST_REPEATED:
+        if datagrams and len(self._repeats) < MAX_REPEATED:
             self._repeats[entry.request_id] = asyncio.create_task(self._repeat(entry, datagrams[0]))
 
     async def _repeat(self, entry: Entry, peer: Peer) -> None:

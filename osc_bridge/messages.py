@@ -14,7 +14,7 @@ from osc_bridge.packets import Argument, Message
 PREFIX = "/omniaudio/"
 PROTOCOL = 1
 """Version of these messages; another one is incompatible."""
-MOST_FAULTS, LONGEST_FAULTS = 20, 1000
+MAX_FAULTS, MAX_FAULTS_SECONDS = 20, 1000
 """Of a message, which are named; and their characters."""
 
 
@@ -208,9 +208,9 @@ def parse(message: Message) -> tuple[str, Request]:
         # Without the input: what came off the wire is not sent back.
         faults = error.errors(include_input=False, include_url=False)
         refused = "; ".join(
-            f"{_field(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults[:MOST_FAULTS]
+            f"{_field(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults[:MAX_FAULTS]
         )
-        more = f"; and {len(faults) - MOST_FAULTS} more" if len(faults) > MOST_FAULTS else ""
+        more = f"; and {len(faults) - MAX_FAULTS} more" if len(faults) > MAX_FAULTS else ""
         told = f"{message.address}: {_printable(refused)}{more}."
         raise RefusedError("invalid", told, _about(request_id)) from error
 
@@ -242,7 +242,7 @@ def _about(value: Any) -> str:
 
 def _printable(text: str) -> str:
     """A client's own words in a message: not without an end, and nothing that OSC cannot say."""
-    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST_FAULTS])
+    return "".join(character if character.isprintable() else "?" for character in text[:MAX_FAULTS_SECONDS])
 
 
 def _named(form: type[BaseModel], arguments: tuple[Argument, ...]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import LINGER_SECONDS, ServiceProcess, running
-from omniaudio_client.http import UNREACHABLE, EngineError
+from omniaudio_client.http import UNREACHABLE, ServiceError
 
 COMMAND = (sys.executable, "-m", "omniaudio.cli")
 PAUSE_SECONDS = 10.0
@@ -36,7 +36,7 @@ class OwnService:
         self._command = tuple(command)
         self._child: ServiceProcess | None = None
         self._starting = threading.Lock()
-        self._failure: EngineError | None = None
+        self._failure: ServiceError | None = None
         self._next_start = 0.0
         self._closed = threading.Event()
         threading.Thread(target=self._need_it, name="osc-service", daemon=True).start()
@@ -45,23 +45,23 @@ class OwnService:
         """The service, which is started where none answers.
 
         Raises:
-            EngineError: UNREACHABLE, it does not start, is of another version, or this was closed.
+            ServiceError: UNREACHABLE, it does not start, is of another version, or this was closed.
         """
-        with suppress(EngineError):
+        with suppress(ServiceError):
             return running(self._folder)
         with self._starting:
-            with suppress(EngineError):  # another thread has started it meanwhile
+            with suppress(ServiceError):  # another thread has started it meanwhile
                 return running(self._folder)
             if self._closed.is_set():
-                raise EngineError(UNREACHABLE, "The bridge ends, and its service with it: start it again.")
+                raise ServiceError(UNREACHABLE, "The bridge ends, and its service with it: start it again.")
             if self._failure is not None and time.monotonic() < self._next_start:
                 raise self._failure
             try:
                 self._child = ServiceProcess(self._command, self._folder, self._roots)
                 client = self._child.ready(self._closed.wait)
-            except EngineError as error:
+            except ServiceError as error:
                 # Whatever the reason: what was asked for waits until a later start succeeds.
-                self._failure = EngineError(UNREACHABLE, error.message)
+                self._failure = ServiceError(UNREACHABLE, error.message)
                 self._next_start = time.monotonic() + PAUSE_SECONDS
                 raise self._failure from error
             if self._child.exit_code is None:  # else another program's was faster
@@ -78,5 +78,5 @@ class OwnService:
     def _need_it(self) -> None:
         """Ask for the service now and then, so that it does not end by itself and lose the models it has loaded."""
         while not self._closed.wait(LINGER_SECONDS / 3):
-            with suppress(EngineError):
+            with suppress(ServiceError):
                 running(self._folder)

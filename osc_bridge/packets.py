@@ -13,9 +13,9 @@ from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
 
 Argument = str | int | float | bool
 
-LARGEST_PACKET = 65_507
+MAX_PACKET_BYTES = 65_507
 """Bytes of a UDP datagram, and of a packet over TCP."""
-MOST_MESSAGES = 64
+MAX_MESSAGES = 64
 """Of one packet."""
 DEEPEST_BUNDLE = 8
 
@@ -43,12 +43,12 @@ def read(packet: bytes) -> list[Message]:
     Raises:
         PacketError: it is not OSC, or has types that the bridge does not know, or is larger than anything sensible.
     """
-    if len(packet) > LARGEST_PACKET:
+    if len(packet) > MAX_PACKET_BYTES:
         raise PacketError(f"{len(packet)} bytes are too many")
     messages: list[Message] = []
     for element in _elements(packet, 0):
-        if len(messages) == MOST_MESSAGES:
-            raise PacketError(f"more than {MOST_MESSAGES} messages in one packet")
+        if len(messages) == MAX_MESSAGES:
+            raise PacketError(f"more than {MAX_MESSAGES} messages in one packet")
         messages.append(_message(element))
     return messages
 

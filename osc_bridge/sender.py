@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from osc_bridge.messages import PREFIX, RefusedError
-from osc_bridge.packets import LARGEST_PACKET, Argument, Message, PacketError, read, write
+from osc_bridge.packets import MAX_PACKET_BYTES, Argument, Message, PacketError, read, write
 
 READ_SECONDS = 2.0
 """For so long a program that has the result file open may keep it from being replaced, as Windows lets it."""
@@ -84,7 +84,7 @@ class Sender:
     def send(self, verb: str, *arguments: Argument) -> None:
         """Send one message. Raises PacketError for what OSC cannot say."""
         packet = write(Message(PREFIX + verb, arguments))
-        if len(packet) > LARGEST_PACKET:
+        if len(packet) > MAX_PACKET_BYTES:
             raise PacketError(f"{len(packet)} bytes are too many")
         with suppress(ConnectionError):  # the one before was refused: nobody listens there yet
             self._socket.send(packet)
@@ -93,7 +93,7 @@ class Sender:
         """The messages that come within so many seconds; ends with the first packet."""
         self._socket.settimeout(seconds)
         try:
-            yield from read(self._socket.recv(LARGEST_PACKET))
+            yield from read(self._socket.recv(MAX_PACKET_BYTES))
         except (TimeoutError, PacketError, ConnectionError):
             return  # a refused datagram: nobody listens there yet
 

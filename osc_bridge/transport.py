@@ -13,11 +13,11 @@ from typing import Protocol, cast
 
 from pythonosc import slip
 
-from osc_bridge.packets import LARGEST_PACKET, Message, PacketError, read, write
+from osc_bridge.packets import MAX_PACKET_BYTES, Message, PacketError, read, write
 
-LARGEST_BACKLOG = 1 << 20
+MAX_BACKLOG = 1 << 20
 """Bytes that may wait for one TCP client to read them, and for datagrams to leave."""
-MOST_CONNECTIONS = 64
+MAX_CONNECTIONS = 64
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class UdpPeer:
     def send(self, message: Message) -> None:
         """Send one datagram, unless more wait than the system takes."""
         waiting = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]  # typeshed does not know it
-        if not self.transport.is_closing() and waiting < LARGEST_BACKLOG:
+        if not self.transport.is_closing() and waiting < MAX_BACKLOG:
             self.transport.sendto(write(message), (self.host, self.port))
 
     def at(self, port: int) -> "UdpPeer":
@@ -92,7 +92,7 @@ class TcpPeer:
             return
         packet = write(message)
         self._writer.write(len(packet).to_bytes(4, "big") + packet if self._by_length else slip.encode(packet))
-        if self._writer.transport.get_write_buffer_size() > LARGEST_BACKLOG:
+        if self._writer.transport.get_write_buffer_size() > MAX_BACKLOG:
             _log.warning("A client at %s does not read its answers: cut off.", self.host)
             self._writer.transport.abort()
 
@@ -124,7 +124,7 @@ async def listen_tcp(host: str, port: int, handler: Handler) -> asyncio.Server:
         assert task is not None
         connections.add(task)
         try:
-            if len(connections) <= MOST_CONNECTIONS:
+            if len(connections) <= MAX_CONNECTIONS:
                 await _converse(reader, writer, handler)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, PacketError) as error:
             _log.debug("A connection ended: %s.", error)
@@ -132,7 +132,7 @@ async def listen_tcp(host: str, port: int, handler: Handler) -> asyncio.Server:
             connections.discard(task)
             writer.close()
 
-    return await asyncio.start_server(serve, host, port, limit=2 * LARGEST_PACKET)
+    return await asyncio.start_server(serve, host, port, limit=2 * MAX_PACKET_BYTES)
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
@@ -147,7 +147,7 @@ async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
             head = first + await reader.readexactly(rest)
             first, rest = b"", 4
             length = int.from_bytes(head, "big")
-            if length > LARGEST_PACKET:
+            if length > MAX_PACKET_BYTES:
                 raise PacketError(f"{length} bytes were announced")
             deliver(await reader.readexactly(length), peer, handler)
     frame = first

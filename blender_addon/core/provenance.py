@@ -13,7 +13,7 @@ VERSION = 3
 PICTURE, GROUP, MASTER, PREVIEW = "picture", "group", "master", "preview"
 """Roles of strips: the picture, the meta strip that holds its takes, a take's AmbiX sound, and what is heard of it."""
 
-_OF_VERSION_1 = {"source": "picture", "source_start": "picture_start", "source_duration": "picture_duration"}
+_OF_VERSION_1 = {"source": "picture", "source_start": "clip_start", "source_duration": "picture_duration"}
 """Names that were other ones then."""
 
 
@@ -31,7 +31,7 @@ class Provenance:
     source: str = ""  # STRIP, RANGE, SCENE or FILE: where the picture came from
     title: str = ""  # the picture's name, which the strips are named after
     picture: str = ""  # the file that the engine looked at ...
-    picture_start: float = 0.0  # ... from this second on
+    clip_start: float = 0.0  # ... from this second on
     picture_duration: float = 0.0  # seconds
     options: GenerationOptions = field(default_factory=GenerationOptions)  # and what made it
     take: int = 1  # the how-manieth of the options' takes

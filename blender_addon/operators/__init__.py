@@ -2,11 +2,13 @@
 
 import bpy
 
-from ..core.work import works
-from . import deliver, engine, generate, jobs, listen, osc, pump, request, sources, takes
+from ..core.job import works
+from . import binaural, export, generate, jobs, osc, pump, request, service, sources, takes
 
 CLASSES = tuple(
-    cls for module in (generate, sources, takes, listen, deliver, jobs, engine, osc, request) for cls in module.CLASSES
+    cls
+    for module in (generate, sources, takes, binaural, export, jobs, service, osc, request)
+    for cls in module.CLASSES
 )
 
 

@@ -12,11 +12,11 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from ..blender_versions import content_of, sequencer_scene, show_sequence
 from ..core import frames, sound_sources
 from ..core.errors import UserError
+from ..core.job import Allowed, Cancelled, Steps, Work
 from ..core.provenance import PICTURE, provenance_of
-from ..core.work import Allowed, Cancelled, Steps, Work
 from ..props.generation_options import show_options
 from ..props.preferences import preferences
-from ..props.settings import HIGHEST_SEED, SOURCES
+from ..props.settings import MAX_SEED, SOURCES
 from ..props.source_list import fill, list_of, shown_clip
 from ..sequencer.sound_strips import kept_file
 from ..sequencer.sources import PictureStrip
@@ -24,7 +24,7 @@ from ..sequencer.takes import TakeStrips
 from ..service.results import sources_beside
 from ..workflows.anchor import camera_sound
 from ..workflows.generate import Order, Part, carry_out, generate
-from ..workflows.snapshot import LONGEST_STEM, Wish, output_folder, take_snapshot
+from ..workflows.snapshot import MAX_STEM_BYTES, Wish, output_folder, take_snapshot
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 
@@ -83,9 +83,7 @@ class OMNIAUDIO_OT_generate_part(OfTake, WorkOperator, bpy.types.Operator):  # n
     bl_label = "Generate Part"
     bl_options = {"UNDO"}  # noqa: RUF012
 
-    seed: IntProperty(
-        name="Seed", description="-1: a new one", default=-1, min=-1, max=HIGHEST_SEED, options={"SKIP_SAVE"}
-    )
+    seed: IntProperty(name="Seed", description="-1: a new one", default=-1, min=-1, max=MAX_SEED, options={"SKIP_SAVE"})
 
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         scene = sequencer_scene(context)
@@ -127,7 +125,7 @@ class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N80
         else:
             settings.source, settings.file = "FILE", kept.picture
             rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
-            scene.frame_current = take.content.start - round(kept.picture_start * rate)  # where the file would begin
+            scene.frame_current = take.content.start - round(kept.clip_start * rate)  # where the file would begin
         _list_sources(scene, take)
         self.report({"INFO"}, f"The panel shows what made {take.master}; change it and generate")
         return {"FINISHED"}
@@ -168,7 +166,7 @@ class OMNIAUDIO_OT_mark_part(bpy.types.Operator):  # noqa: N801
 
 def new_seed() -> int:
     """One by chance."""
-    return secrets.randbelow(HIGHEST_SEED + 1)
+    return secrets.randbelow(MAX_SEED + 1)
 
 
 def part_of(scene: bpy.types.Scene, take: TakeStrips) -> frames.Placement:
@@ -224,7 +222,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
     return Order(
         scene=scene.name,
         picture=picture,
-        part=frames.FileSpan(kept.picture_start, kept.picture_duration),
+        part=frames.FileSpan(kept.clip_start, kept.picture_duration),
         place=take.content if group is None else content_of(group),
         wish=Wish(
             options=replace(kept.options, preview=take.preview is not None, map=bool(kept.sound_map)),
@@ -236,7 +234,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
         title=kept.title or take.master,
         chosen=kept.source,
         folder=_folder_of(context, scene, take.ambix),
-        stem=frames.shortened(bpy.path.clean_name(kept.title or picture.stem), LONGEST_STEM),
+        stem=frames.shortened(bpy.path.clean_name(kept.title or picture.stem), MAX_STEM_BYTES),
         camera=kept.camera,
         under=None if strip is None else PictureStrip(strip.name, content_of(strip).start),
         group=kept.group,

@@ -4,7 +4,7 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 
 from ..core.errors import UserError
-from ..core.work import Allowed, Work, works
+from ..core.job import Allowed, Work, works
 from .pump import WorkOperator
 
 

@@ -6,8 +6,8 @@ from typing import ClassVar
 import bpy
 
 from ..core.errors import UserError
-from ..core.work import Work, works
-from ..session import blender_engine
+from ..core.job import Work, works
+from ..session import blender_service
 
 TICK = 0.1
 """Seconds between two steps in a window."""
@@ -33,7 +33,7 @@ class WorkOperator:
         self._timer = context.window_manager.event_timer_add(TICK, window=context.window)
         self._timers.append(self._timer)
         context.window_manager.modal_handler_add(self)
-        blender_engine.redraw()
+        blender_service.redraw()
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -47,7 +47,7 @@ class WorkOperator:
         before = self._work.progress
         over = self._work.step()
         if over or not self._work.progress.looks_like(before):
-            blender_engine.redraw()
+            blender_service.redraw()
         if not over:
             return {"PASS_THROUGH"}
         self._remove_timer(context)

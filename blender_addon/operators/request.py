@@ -3,7 +3,7 @@
 import bpy
 
 from ..core.errors import UserError
-from ..core.work import Work
+from ..core.job import Work
 from ..session import scene_requests
 from ..workflows.scene import answer, snapshot_for
 from .pump import WorkOperator

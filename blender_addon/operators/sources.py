@@ -10,7 +10,7 @@ from omniaudio_client.kinds import all_kinds, kind, name_of
 
 from ..blender_versions import sequencer_scene
 from ..core.errors import UserError
-from ..core.work import Allowed, Cancelled, Steps, Work
+from ..core.job import Allowed, Cancelled, Steps, Work
 from ..props.source_list import (
     OmniAudioSourceList,
     add,

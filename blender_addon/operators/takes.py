@@ -5,7 +5,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..blender_versions import sequencer_scene
 from ..core.errors import UserError
-from ..core.work import Work
+from ..core.job import Work
 from ..props.settings import ANCHORS
 from ..sequencer.takes import use_take
 from ..workflows.anchor import set_anchor

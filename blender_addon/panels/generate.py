@@ -10,9 +10,9 @@ from ..blender_versions import sequencer_scene, shown_place
 from ..core import frames
 from ..props.preferences import preferences
 from ..sequencer.sources import chosen_strip, shown_range
-from ..session import blender_engine
+from ..session import blender_service
 from ..workflows.snapshot import output_folder
-from .engine import draw_engine
+from .service import draw_service
 from .sources import draw_sources
 from .text import draw_message
 
@@ -45,8 +45,8 @@ class OMNIAUDIO_PT_generate(SequencerPanel, bpy.types.Panel):  # noqa: N801 (Ble
         draw_sources(layout, context, scene)
         draw_wish(layout, context, scene)
         _draw_folder(layout, context, scene)
-        if blender_engine.engine().state.kind in ("waiting", "failed"):
-            draw_engine(layout, context)
+        if blender_service.engine().state.kind in ("waiting", "failed"):
+            draw_service(layout, context)
         row = layout.row()
         row.scale_y = 1.5
         row.operator("omniaudio.generate", icon="SPEAKER")
@@ -170,7 +170,7 @@ def shown_length(scene: bpy.types.Scene) -> int | None:
 
 def _model(name: str) -> Model | None:
     """The one that would be taken, as far as the engine has told."""
-    state = blender_engine.engine().state
+    state = blender_service.engine().state
     wanted = name or preferences().model or state.default
     return next((model for model in state.models if model.name == wanted), None)
 

@@ -3,7 +3,7 @@
 import bpy
 
 from ..core.fixes import fixes
-from ..core.work import Work, works
+from ..core.job import Work, works
 from .text import draw_message
 
 _ICONS = {"done": "CHECKMARK", "failed": "ERROR", "cancelled": "X"}

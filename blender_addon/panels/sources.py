@@ -10,7 +10,7 @@ from ..core import sound_sources
 from ..props.source_list import OmniAudioSoundSource, OmniAudioSourceList, is_of, list_of, shown_clip
 from .text import draw_message
 
-FEWEST_ROWS = 2
+MIN_ROWS = 2
 
 
 class OMNIAUDIO_UL_sources(bpy.types.UIList):  # noqa: N801 (Blender's own form)
@@ -80,7 +80,7 @@ def _draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, found: Om
     if all(entry.bed for entry in found.entries):
         draw_message(layout, context, "No source was found; add one by the plus", "INFO")
     row = layout.row()
-    row.template_list("OMNIAUDIO_UL_sources", "", found, "entries", found, "active", rows=FEWEST_ROWS)
+    row.template_list("OMNIAUDIO_UL_sources", "", found, "entries", found, "active", rows=MIN_ROWS)
     column = row.column(align=True)
     column.operator("omniaudio.add_source", text="", icon="ADD")
     column.operator("omniaudio.remove_source", text="", icon="REMOVE").index = found.active

@@ -7,7 +7,7 @@ import bpy
 PIXELS_A_LETTER = 6.5
 """Of Blender's own font, at a scale of 1."""
 MARGIN_PIXELS = 70
-FEWEST_LETTERS = 20
+MIN_LETTERS = 20
 
 
 def draw_message(
@@ -15,7 +15,7 @@ def draw_message(
 ) -> None:
     """A message over as many lines as it needs, the icon before the first; `used` pixels are taken by others."""
     width = context.region.width / context.preferences.system.ui_scale if context.region else 0
-    letters = max(FEWEST_LETTERS, int((width - MARGIN_PIXELS - used) / PIXELS_A_LETTER))
+    letters = max(MIN_LETTERS, int((width - MARGIN_PIXELS - used) / PIXELS_A_LETTER))
     column = layout.column(align=True)
     for i, line in enumerate(textwrap.wrap(message, letters)):
         if i == 0:

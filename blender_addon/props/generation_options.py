@@ -10,7 +10,7 @@ import bpy
 
 from omniaudio_client.options import GenerationOptions, Option, options_of
 
-LARGEST_NUMBER = 2**31 - 1
+MAX_NUMBER = 2**31 - 1
 """That an integer property of Blender holds."""
 
 
@@ -32,7 +32,7 @@ def show_options(settings: bpy.types.PropertyGroup, options: GenerationOptions) 
                 continue
         if value is None:
             value = option.kind()
-        setattr(settings, option.name, min(value, LARGEST_NUMBER) if option.kind is int else value)
+        setattr(settings, option.name, min(value, MAX_NUMBER) if option.kind is int else value)
 
 
 def _value(option: Option, settings: bpy.types.PropertyGroup, preferences: Any) -> Any:

@@ -5,7 +5,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, 
 
 from ..core.package import PACKAGE
 from ..service import known_backends
-from ..session import blender_engine
+from ..session import blender_service
 from .osc_settings import OmniAudioOsc
 
 
@@ -16,18 +16,18 @@ def preferences(context: bpy.types.Context | None = None) -> "OmniAudioPreferenc
 
 def model_names(_context: bpy.types.Context) -> list[str]:
     """The models that the engine knows; none before it has answered for the first time."""
-    return [model.name for model in blender_engine.engine().state.models]
+    return [model.name for model in blender_service.engine().state.models]
 
 
 def backend_names() -> list[tuple[str, str]]:
     """The back-ends that the engine knows, each with what it runs on or why it does not; before it has answered, those
     that it named last."""
-    backends = blender_engine.engine().state.backends or known_backends.kept(blender_engine.folder())
+    backends = blender_service.engine().state.backends or known_backends.kept(blender_service.folder())
     return [(one.name, one.device or one.reason or one.devices) for one in backends]
 
 
 def _choice_changed(_preferences: "OmniAudioPreferences", _context: bpy.types.Context) -> None:
-    blender_engine.configure()
+    blender_service.configure()
 
 
 class OmniAudioPreferences(bpy.types.AddonPreferences):
@@ -87,7 +87,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
     osc: PointerProperty(type=OmniAudioOsc)
 
     def draw(self, context: bpy.types.Context) -> None:
-        from ..panels.engine import draw_engine  # noqa: PLC0415 (it draws by these preferences)
+        from ..panels.service import draw_service  # noqa: PLC0415 (it draws by these preferences)
 
         layout = self.layout
         layout.use_property_split = True
@@ -99,7 +99,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         else:
             column.prop(self, "address")
             column.prop(self, "token")
-        draw_engine(layout, context)
+        draw_service(layout, context)
         column = layout.column()
         column.prop(self, "model", placeholder="The best that is installed")
         column.prop(self, "backend", placeholder="The fastest that works")

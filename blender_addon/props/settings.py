@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from .preferences import model_names, preferences
 from .source_list import OmniAudioSourceList
 
-HIGHEST_SEED = 2**31 - 1
+MAX_SEED = 2**31 - 1
 """The largest that a field of Blender holds."""
 UNSET = -1
 
@@ -65,7 +65,7 @@ class OmniAudioSettings(bpy.types.PropertyGroup):
         get=lambda self: self.takes_set if self.takes_set != UNSET else preferences().takes,
         set=lambda self, value: setattr(self, "takes_set", value),
     )
-    seed: IntProperty(name="Seed", description="Another seed gives another sound", min=0, max=HIGHEST_SEED)
+    seed: IntProperty(name="Seed", description="Another seed gives another sound", min=0, max=MAX_SEED)
     steps_set: IntProperty(default=UNSET, options={"HIDDEN"})
     steps: IntProperty(
         name="Steps",

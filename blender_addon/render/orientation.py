@@ -12,7 +12,7 @@ from ..core.errors import UserError
 from ..core.frames import Placement
 from .scene_copy import copy_of, look_through
 
-MOST_SECONDS_A_STEP = 0.02
+MAX_SECONDS_A_STEP = 0.02
 """The window stays alive between two steps."""
 
 
@@ -29,11 +29,11 @@ def camera_orientations(
     with copy_of(scene) as copy:
         look_through(copy, camera)
         name = copy.name  # looked up at each frame: the user goes on working
-        pause = time.monotonic() + MOST_SECONDS_A_STEP
+        pause = time.monotonic() + MAX_SECONDS_A_STEP
         for frame in range(place.start, place.end):
             if time.monotonic() > pause:
                 yield len(found) / place.frames
-                pause = time.monotonic() + MOST_SECONDS_A_STEP
+                pause = time.monotonic() + MAX_SECONDS_A_STEP
             found.append(_at_frame(bpy.data.scenes.get(name), frame, float(len(found) / rate), found[-1:]))
     return tuple(found)
 

@@ -16,7 +16,7 @@ from ..workflows.snapshot import Snapshot
 from .panorama_render import panorama_scene
 from .sequence_render import sequence_scene
 
-LEAST_ROOM_BYTES = 1 << 20
+MIN_FREE_BYTES = 1 << 20
 """Where less is free after a render, what Blender says of its failure is not believed: it blames the codec."""
 
 
@@ -60,7 +60,7 @@ def _check_room(folder: Path) -> None:
         free = shutil.disk_usage(folder).free
     except OSError:  # a folder that is gone is told by Blender
         return
-    if free < LEAST_ROOM_BYTES:
+    if free < MIN_FREE_BYTES:
         raise UserError(
             f"No files can be written to the folder {folder} (the disk is full): make room there, or choose another.",
             FOLDER,

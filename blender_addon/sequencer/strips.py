@@ -30,10 +30,10 @@ from .sound_strips import (
 from .sources import PictureStrip
 
 if TYPE_CHECKING:
-    from ..service.task import MadeTake
+    from ..service.service_job import MadeTake
 
 GROUP_COLOUR = "COLOR_06"
-LONGEST_TITLE = 40
+MAX_TITLE = 40
 """Bytes of a strip's name, of which 4.5 keeps 63: what is added to the title has to be seen."""
 
 
@@ -187,7 +187,7 @@ def _connect(scene: bpy.types.Scene, picture: bpy.types.Strip, group: bpy.types.
 
 
 def _short(title: str) -> str:
-    return frames.shortened(title, LONGEST_TITLE)
+    return frames.shortened(title, MAX_TITLE)
 
 
 def _name_of(strip: bpy.types.Strip | None) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 PORT = 9000
 SECONDS_TO_STOP = 10.0
 """After which a bridge that does not end by itself is killed."""
-_LONGEST_WORD = 300
+_MAX_WORD = 300
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class OscChoice:
 
     port: int = PORT
     roots: tuple[Path, ...] = ()
-    engine_folder: Path | None = None
+    service_folder: Path | None = None
     engine: str = ""
     token: str = ""
 
@@ -124,8 +124,8 @@ class OscProcess:
         words.append(str(self._folder / f"osc-{choice.port}.sqlite3"))
         for root in choice.roots:
             words += ["--allow-root", str(root)]
-        if choice.engine_folder is not None:
-            words += ["--service-folder", str(choice.engine_folder)]
+        if choice.service_folder is not None:
+            words += ["--service-folder", str(choice.service_folder)]
         if choice.engine:
             words += ["--service", choice.engine]
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -173,7 +173,7 @@ def as_text(address: str, arguments: Sequence[Any]) -> str:
             text = f"{request} failed: {message}"
         case verb, rest:
             text = " ".join(map(str, [verb, *rest]))
-    return text[:_LONGEST_WORD]
+    return text[:_MAX_WORD]
 
 
 def _epitaph(code: int, log: Path) -> str:
@@ -182,5 +182,5 @@ def _epitaph(code: int, log: Path) -> str:
             last = next(reversed(deque((line.strip() for line in lines if line.strip()), 1)), "")
     except OSError:
         last = ""
-    said = f": {last[:_LONGEST_WORD]}" if last else ""
+    said = f": {last[:_MAX_WORD]}" if last else ""
     return f"The OSC bridge ended by itself (exit code {code}){said}. Start it again; its log is {log}."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omniaudio_client.http import FILE, EngineError
+from omniaudio_client.http import FILE, ServiceError
 from omniaudio_client.records import Job, ResultFile, TakeResult
 
 from ..core.errors import CancelledError, UserError
@@ -19,7 +19,7 @@ from ..core.frames import free_file, shortened
 FOLDER = "folder"
 """Code of an error that another folder, or room in this one, mends."""
 
-_LONGEST_STEM = 200
+_MAX_STEM = 200
 """Bytes. File systems allow 255 in a name, of which the number, the take and the kind need some."""
 _naming = threading.Lock()
 """Held between looking for a free name and using it."""
@@ -81,7 +81,7 @@ class ResultFolder:
             files: what it was made of, by the request's fields: sidecars tell where it lies as seen from them.
         """
         self._folder = folder
-        self._stem = shortened(stem, _LONGEST_STEM)
+        self._stem = shortened(stem, _MAX_STEM)
         self._files = files
 
     def fetch(self, job: Job, download: Download, may_place: Callable[[], bool]) -> Made:
@@ -94,7 +94,7 @@ class ResultFolder:
 
         Raises:
             UserError: FOLDER, it takes no files; CancelledError, they may not be placed.
-            EngineError: they cannot be downloaded.
+            ServiceError: they cannot be downloaded.
         """
         assert job.result is not None
         wanted = [(ending, file) for ending, file in _endings(job)]
@@ -109,7 +109,7 @@ class ResultFolder:
                 if not may_place():
                     raise CancelledError
                 base = self._placed(hidden, [ending for ending, _ in wanted])
-        except EngineError as error:
+        except ServiceError as error:
             if error.code != FILE:
                 raise
             raise self._refused(job, error.__cause__ or error) from error

@@ -7,7 +7,7 @@ import threading
 import time
 
 from omniaudio_client.client import Client
-from omniaudio_client.http import TIMEOUT, UNREACHABLE, EngineError
+from omniaudio_client.http import TIMEOUT, UNREACHABLE, ServiceError
 from omniaudio_client.records import Job, Progress, SceneSource
 
 from ..core.errors import UserError
@@ -59,7 +59,7 @@ class Asked:
         while not self._ended.wait(REPORT_SECONDS):
             try:
                 now = self._client.rendering(self.job.id, Progress(RENDERING, self._fraction))
-            except EngineError as error:
+            except ServiceError as error:
                 if error.code in (UNREACHABLE, TIMEOUT):
                     continue  # an engine that comes back goes on with its jobs
                 self._unwanted = True
@@ -76,7 +76,7 @@ class Asked:
             try:
                 self._client.refuse(self.job.id, self._refusal)
                 return
-            except EngineError as error:  # any other code: the job has ended, or is gone
+            except ServiceError as error:  # any other code: the job has ended, or is gone
                 if error.code not in (UNREACHABLE, TIMEOUT) or time.monotonic() > deadline:
                     return
             time.sleep(REPORT_SECONDS)

@@ -7,9 +7,9 @@ import bpy
 
 from ..core.package import PACKAGE
 from ..props.preferences import preferences
-from ..service.engine_process import find_program
 from ..service.osc_process import OscChoice, OscProcess, OscState
-from . import blender_engine
+from ..service.service_program import find_program
+from . import blender_service
 
 LOOK_SECONDS = 0.5
 
@@ -32,8 +32,8 @@ def start() -> None:
     if _process is None:
         _process = OscProcess(Path(bpy.utils.extension_path_user(PACKAGE, path="osc", create=True)))
         atexit.register(stop)  # where Blender ends without unregistering
-    blender_engine.engine().wake()
-    blender_engine.watch()
+    blender_service.engine().wake()
+    blender_service.watch()
     _process.start(command, _choice(chosen))
     if not bpy.app.background and not bpy.app.timers.is_registered(_show):
         bpy.app.timers.register(_show, first_interval=LOOK_SECONDS, persistent=True)
@@ -59,7 +59,7 @@ def _choice(chosen: bpy.types.AddonPreferences) -> OscChoice:
     roots = tuple(folders) or (Path.home(),)
     if chosen.connection == "CONNECT":
         return OscChoice(chosen.osc.port, roots, engine=chosen.address.strip(), token=chosen.token.strip())
-    return OscChoice(chosen.osc.port, roots, engine_folder=blender_engine.folder())
+    return OscChoice(chosen.osc.port, roots, service_folder=blender_service.folder())
 
 
 def _show() -> float | None:
@@ -67,5 +67,5 @@ def _show() -> float | None:
     global _shown  # noqa: PLW0603
     if (now := state()) != _shown:
         _shown = now
-        blender_engine.redraw()
+        blender_service.redraw()
     return None if now.kind in ("off", "failed") else LOOK_SECONDS

@@ -7,7 +7,7 @@ import bpy
 from omniaudio_client.client import Client
 from omniaudio_client.records import Job
 
-from ..core.work import Work
+from ..core.job import Work
 from ..service.scene_asked import Asked
 
 LOOK_SECONDS = 0.5

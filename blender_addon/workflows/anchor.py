@@ -13,13 +13,13 @@ from omniaudio_client.records import PathSource, RotateRequest
 from ..core import frames
 from ..core.errors import UserError
 from ..core.geometry import from_first_heading
+from ..core.job import Cancelled, Outcome, Progress, Steps
 from ..core.provenance import Provenance, provenance_of
-from ..core.work import Cancelled, Outcome, Progress, Steps
 from ..render.orientation import camera_orientations
 from ..sequencer.sound_strips import blend_path, kept_file
 from ..sequencer.takes import TakeStrips, replace_sound
-from ..service.task import MadeTake
-from .following import blender_is_free, made_by_engine, removed_after, scene_named
+from ..service.service_job import MadeTake
+from .following import blender_is_free, made_by_service, removed_after, scene_named
 from .snapshot import usable_folder
 
 
@@ -56,7 +56,7 @@ def turned_to_world(
         file = Path(own) / "orientations.json"
         file.write_text(json.dumps([orientation._asdict() for orientation in orientations]), "utf-8")
         for sound in sounds:
-            made = yield from made_by_engine(
+            made = yield from made_by_service(
                 RotateRequest(PathSource(str(sound.ambix)), PathSource(str(file)), preview=sound.preview is not None),
                 {"sound": sound.ambix, "orientations": file},
                 folder,

@@ -13,15 +13,15 @@ from omniaudio_client.records import InspectRequest, PathSource
 from ..core import sound_sources
 from ..core.errors import UserError
 from ..core.frames import FileSpan, Placement
-from ..core.work import Cancelled, Outcome, Progress, Steps
+from ..core.job import Cancelled, Outcome, Progress, Steps
 from ..props.source_list import fill, list_of
 from ..sequencer.sources import Footage
-from .following import blender_is_free, made_by_engine, rendered
+from .following import blender_is_free, made_by_service, rendered
 from .snapshot import Snapshot
 
 LOOK_SECONDS = 2.0
 """Between two frames that are rendered: the engine looks no oftener."""
-MOST_FRAMES = 8
+MAX_FRAMES = 8
 """That are rendered; of a long range fewer a second."""
 
 
@@ -36,7 +36,7 @@ def detect(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
             force=snapshot.wish.force,
             allow_truncated=snapshot.wish.allow_truncated,
         )
-        made = yield from made_by_engine(request, {"source": file}, Path(own), snapshot.stem, cancelled)
+        made = yield from made_by_service(request, {"source": file}, Path(own), snapshot.stem, cancelled)
     if made.sources is None:
         raise UserError("The engine told no sources: install the same version of OmniAudio on both sides.")
     yield from blender_is_free(cancelled)
@@ -63,7 +63,7 @@ def few_frames(snapshot: Snapshot) -> Snapshot:
     """The same, with no more frames rendered than the engine looks at, each in the middle of what it stands for."""
     assert not isinstance(snapshot.source, Footage)
     place = snapshot.place
-    count = min(MOST_FRAMES, max(1, ceil(place.frames / snapshot.rate / LOOK_SECONDS)))
+    count = min(MAX_FRAMES, max(1, ceil(place.frames / snapshot.rate / LOOK_SECONDS)))
     step = ceil(place.frames / count)
     start = place.start + min(step, place.frames) // 2
     return replace(

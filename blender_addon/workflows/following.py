@@ -12,21 +12,21 @@ from omniaudio_client.records import AnyRequest
 
 from ..core import frames
 from ..core.errors import CancelledError, UserError
-from ..core.work import Cancelled, Progress
+from ..core.job import Cancelled, Progress
 from ..render.rendering import render
-from ..service.task import Made, MadeTake, Task
-from ..session import blender_engine
+from ..service.service_job import Made, MadeTake, Task
+from ..session import blender_service
 from .snapshot import Snapshot
 
 
-def made_by_engine(
+def made_by_service(
     request: AnyRequest, files: Mapping[str, Path], folder: Path, stem: str, cancelled: Cancelled
 ) -> Generator[Progress, None, Made]:
     """Has the engine carry out a request, and its files put into `folder`. Raises UserError and CancelledError.
 
     The engine's job ends too where these steps are ended in between, and no file of it stays.
     """
-    task = Task(blender_engine.chosen(), request, files, folder, stem)
+    task = Task(blender_service.chosen(), request, files, folder, stem)
     try:
         while (state := task.state).kind not in ("done", "failed", "cancelled"):
             if cancelled():

@@ -10,15 +10,15 @@ from omniaudio_client.records import GenerateRequest, Inpainting, PathSource
 
 from ..core import frames
 from ..core.errors import CancelledError, UserError
+from ..core.job import Cancelled, Outcome, Steps
 from ..core.provenance import Provenance
-from ..core.work import Cancelled, Outcome, Steps
 from ..props.source_list import Clip, fill, is_of, list_of
 from ..sequencer import strips
 from ..sequencer.sound_strips import blend_path
 from ..sequencer.sources import Footage, PictureStrip
-from ..service.task import Made, MadeTake
+from ..service.service_job import Made, MadeTake
 from .anchor import Heard, follow_world, turned_to_world
-from .following import blender_is_free, made_by_engine, removed_after, rendered, scene_named
+from .following import blender_is_free, made_by_service, removed_after, rendered, scene_named
 from .snapshot import Snapshot, Wish, usable_folder
 
 
@@ -87,7 +87,7 @@ class Order:
             source=self.chosen,
             title=self.title,
             picture=blend_path(self.picture),
-            picture_start=self.part.start,
+            clip_start=self.part.start,
             picture_duration=self.part.duration,
             options=replace(options, model=made.model or options.model, backend=made.backend or options.backend),
             force=wish.force,
@@ -144,7 +144,7 @@ def carry_out(order: Order, cancelled: Cancelled) -> Steps:
     Where the sound cannot be turned to the world it is placed as the camera hears it, and the outcome says why.
     """
     usable_folder(order.folder)
-    made = yield from made_by_engine(order.request(), order.files(), order.folder, order.stem, cancelled)
+    made = yield from made_by_service(order.request(), order.files(), order.folder, order.stem, cancelled)
     worlds: list[MadeTake] = []
     trouble = ""
     with removed_after([made.takes, worlds], CancelledError, GeneratorExit):

@@ -11,7 +11,7 @@ from omniaudio_client.records import GenerateRequest, Job, SceneSource
 
 from ..core import frames
 from ..core.errors import UserError
-from ..core.work import Cancelled, Steps
+from ..core.job import Cancelled, Steps
 from ..sequencer.sources import Panorama
 from ..service.scene_asked import Asked, frames_asked
 from .following import rendered

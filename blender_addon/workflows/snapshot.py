@@ -14,15 +14,15 @@ from omniaudio_client.options import GenerationOptions
 from ..blender_versions import sequencer_scene
 from ..core import frames
 from ..core.errors import UserError
+from ..core.job import Allowed
 from ..core.package import PACKAGE
-from ..core.work import Allowed
 from ..props.generation_options import generation_options
 from ..props.preferences import preferences
 from ..props.source_list import Clip, as_told, is_of, list_of, shown_clip
 from ..sequencer.sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
 from ..service.results import FOLDER
 
-LONGEST_STEM = 100
+MAX_STEM_BYTES = 100
 """Bytes of a file's name: file systems allow 255, and the engine adds the take's number and the kind."""
 
 
@@ -158,4 +158,4 @@ def _stem(scene: bpy.types.Scene, picture: Picture) -> str:
             stem = bpy.path.clean_name(picture.under.name)
         case _:
             stem = Path(bpy.data.filepath).stem or bpy.path.clean_name(scene.name)
-    return frames.shortened(stem, LONGEST_STEM)
+    return frames.shortened(stem, MAX_STEM_BYTES)

@@ -36,7 +36,7 @@ SEGMENT_SECONDS = 0.5
 _SMOOTH_FRAMES = 4
 
 _PATH_POINTS = 24
-_MOST_DIFFUSE = 0.95
+_MAX_DIFFUSE = 0.95
 """A stretch of the path with less direction in it than this leaves is not drawn."""
 
 WIDTH = 1600
@@ -267,7 +267,7 @@ def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: in
     each = ceil(len(segments) / _PATH_POINTS)
     sums = np.add.reduceat(segments, np.arange(0, len(segments), each), axis=0)
     lengths = np.linalg.norm(sums[:, :3], axis=1)
-    loud = (lengths > (1 - _MOST_DIFFUSE) * sums[:, 3]) & (sums[:, 3] > 10 ** (-RANGE_DB / 10) * sums[:, 3].max())
+    loud = (lengths > (1 - _MAX_DIFFUSE) * sums[:, 3]) & (sums[:, 3] > 10 ** (-RANGE_DB / 10) * sums[:, 3].max())
     aims = [flow / length if clear else None for flow, length, clear in zip(sums[:, :3], lengths, loud, strict=True)]
 
     for first, second in pairwise(aims):

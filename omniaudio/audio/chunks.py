@@ -21,12 +21,12 @@ _EXTENSIBLE = 0xFFFE
 _LINEAR = frozenset({1, 3, _EXTENSIBLE})
 """Format tags of integers and floats."""
 
-_MOST_CHUNKS = 1000
-_MOST_BYTES = 4 << 20
+_MAX_CHUNKS = 1000
+_MAX_BYTES = 4 << 20
 """Of a chunk's content that is read."""
 _KEPT = frozenset({b"fmt ", b"axml", b"chan", b"CHAN"})
 _SOUND = frozenset({b"data", b"SSND"})
-_LARGEST_PAGE = 27 + 255 + 255 * 255
+_MAX_PAGE_BYTES = 27 + 255 + 255 * 255
 """Bytes of an Ogg page."""
 
 
@@ -113,7 +113,7 @@ def read_chunks(path: Path) -> SoundChunks:
         large = None
         for name, begin, size in _chunks(stream, form, end) if form.begin else ():
             if name in _KEPT:
-                contents.setdefault(name, stream.read(min(size, _MOST_BYTES)))
+                contents.setdefault(name, stream.read(min(size, _MAX_BYTES)))
             elif name == b"ds64":
                 large = int.from_bytes(stream.read(16)[8:], "little")
             elif name in _SOUND and announced is None:
@@ -127,7 +127,7 @@ def read_chunks(path: Path) -> SoundChunks:
 def _chunks(stream: IO[bytes], form: _Form, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Each chunk's name, where its content begins, and its size as announced; the stream stands at the content."""
     at = form.begin
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         stream.seek(at)
         head = stream.read(form.name + form.size)
         if len(head) < form.name + form.size:
@@ -156,7 +156,7 @@ def last_page_is_cut(path: Path) -> bool:
         if stream.read(4) != b"OggS":
             return False
         end = os.fstat(stream.fileno()).st_size
-        stream.seek(max(0, end - 2 * _LARGEST_PAGE))
+        stream.seek(max(0, end - 2 * _MAX_PAGE_BYTES))
         tail = stream.read()
     # The mark of a page may stand in its content by chance: pages are counted from each mark that leads to the end.
     at = tail.find(b"OggS")

@@ -11,12 +11,12 @@ from omniaudio.audio.ambisonics import CHANNELS, Convention, Sound, convert
 from omniaudio.audio.chunks import last_page_is_cut, read_chunks
 from omniaudio.audio.convention import declared, tell
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.limits import HIGHEST_READABLE_RATE, LOWEST_READABLE_RATE
+from omniaudio.limits import MAX_READABLE_RATE, MIN_READABLE_RATE
 from omniaudio.paths import check_readable
 
 BLOCK = 1 << 15
 """Samples that are read at once."""
-LARGEST_SAMPLE = 1e10
+MAX_SAMPLE = 1e10
 """Full scale being 1. Floats reach 2e9 where 32-bit integers were stored as they are; what is far beyond is damage, and
 its powers overflow."""
 
@@ -81,7 +81,7 @@ class SoundFile(NamedTuple):
 
     def _check(self, block: Sound) -> None:
         # Not a number is not below the limit either.
-        if not np.abs(block).max(initial=0) <= LARGEST_SAMPLE:
+        if not np.abs(block).max(initial=0) <= MAX_SAMPLE:
             what = "larger than any sound has" if np.isfinite(block).all() else "infinite or not a number"
             message = f"{self.path.name} has samples that are {what}: export it again."
             raise UserError(message, ExitCode.NO_INPUT)
@@ -130,10 +130,10 @@ def check_header(path: Path, header: Header) -> None:
             f"{path.name} has {header.channels} channels, and first-order ambisonics four: name a 4-channel file.",
             ExitCode.NO_INPUT,
         )
-    if not LOWEST_READABLE_RATE <= header.samplerate <= HIGHEST_READABLE_RATE:
-        limit = f"{LOWEST_READABLE_RATE} at least"
-        if header.samplerate > HIGHEST_READABLE_RATE:
-            limit = f"{HIGHEST_READABLE_RATE} at most"
+    if not MIN_READABLE_RATE <= header.samplerate <= MAX_READABLE_RATE:
+        limit = f"{MIN_READABLE_RATE} at least"
+        if header.samplerate > MAX_READABLE_RATE:
+            limit = f"{MAX_READABLE_RATE} at most"
         message = f"{path.name} has {header.samplerate} samples a second: name a file with {limit}."
         raise UserError(message, ExitCode.NO_INPUT)
     if header.frames <= 0:

@@ -18,7 +18,7 @@ TRACK_BLOCK_SECONDS = 0.25
 SILENCE_DBFS = -60.0
 CLIPPED_RUN = 3
 """So many equal samples in a row at full scale are a clipped peak; a single one may be a peak that just reaches it."""
-LARGEST_DC = 0.005
+MAX_DC = 0.005
 """−46 dBFS."""
 
 _FULL_SCALE = 1 - 2.0**-15
@@ -198,7 +198,7 @@ def defects(foa: Floats) -> list[str]:
         if _is_clipped(channel):
             found.append(f"{name} is clipped")
         offset = float(np.mean(channel, dtype=float))
-        if abs(offset) > LARGEST_DC:
+        if abs(offset) > MAX_DC:
             found.append(f"{name} has a DC offset of {offset:+.3f}")
     return found
 

@@ -25,7 +25,7 @@ from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.video.clip import Clip, Frame
-from omniaudio.video.h264 import PictureEncoder
+from omniaudio.video.h264 import FrameEncoder
 from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, Picture
 from omniaudio.video.time_range import time_range
 
@@ -91,7 +91,7 @@ def write_direction_map_video(request: DirectionMapVideoRequest, report: Callabl
         progress.begin("draw")
         frames = _held(clip.frames(float(rate), start, min(rest, sound.seconds)))
         with av.open(f"file:{partial}", "w", format="mp4", options={"movflags": "faststart"}) as video:
-            encoder = PictureEncoder(video, (2 * HEIGHT, HEIGHT), rate)
+            encoder = FrameEncoder(video, (2 * HEIGHT, HEIGHT), rate)
 
             def packets() -> Iterator["av.Packet[av.VideoStream]"]:
                 scene = zip(frames, _densities(sound, rate, count), loudest, strict=False)

@@ -19,7 +19,7 @@ import numpy as np
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.container import open_file, video_stream
-from omniaudio.video.h264 import PictureEncoder, fitted
+from omniaudio.video.h264 import FrameEncoder, fitted
 from omniaudio.video.panorama import Picture
 from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, whole_frame
 from omniaudio.video.stills import sequence_files
@@ -36,9 +36,9 @@ COPIED = {
 STILL_RATE = Fraction(6)
 """Pictures a second of a film of one still: players that seek by pictures find every sixth of a second."""
 
-_MOST_REORDERED = 32
+_MAX_REORDERED = 32
 """Pictures; H.264 and HEVC allow 16 between decoding and showing."""
-_LEAST_SHOWN = 1e-3
+_MIN_SHOWN = 1e-3
 """Seconds; a picture that would be shown for less at the film's end is left out."""
 
 
@@ -88,13 +88,13 @@ def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
     aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
     size = fitted(*upright_size(info))
     if info.kind == "still":
-        return lasting(_repeated(PictureEncoder(film, size, STILL_RATE, aspect, still=True), part), part.seconds)
+        return lasting(_repeated(FrameEncoder(film, size, STILL_RATE, aspect, still=True), part), part.seconds)
     rate = info.fps or SEQUENCE_RATE
     if info.kind == "video":
         with open_file(info.path) as clip:
-            encoder = PictureEncoder(film, size, rate, aspect, video_stream(clip, info.path))
+            encoder = FrameEncoder(film, size, rate, aspect, video_stream(clip, info.path))
     else:
-        encoder = PictureEncoder(film, size, rate, aspect)
+        encoder = FrameEncoder(film, size, rate, aspect)
     return lasting(_encoded(encoder, part), part.seconds)
 
 
@@ -109,7 +109,7 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
         raise NotCopyableError
     unit, first = line.unit, line.first
     start, half = part.start, part.half_a_picture
-    end = max(1, (part.seconds - _LEAST_SHOWN) / unit)  # The first picture is shown, however short the sound.
+    end = max(1, (part.seconds - _MIN_SHOWN) / unit)  # The first picture is shown, however short the sound.
     if start > half:
         try:
             clip.seek(int((start + half) / unit) + first, stream=source)
@@ -151,7 +151,7 @@ def _with_decoding_times(clip: av.container.InputContainer, source: av.VideoStre
                 continue
             waiting.append(packet)
             if packet.dts is None:
-                if len(waiting) > _MOST_REORDERED:
+                if len(waiting) > _MAX_REORDERED:
                     raise NotCopyableError
                 continue
             for later, earlier in pairwise(reversed(waiting)):
@@ -163,7 +163,7 @@ def _with_decoding_times(clip: av.container.InputContainer, source: av.VideoStre
         raise NotCopyableError
 
 
-def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
+def _encoded(encoder: FrameEncoder, part: Part) -> Packets:
     empty = True
     for time, frame in _shown(_frames(part), part):
         empty = False
@@ -175,10 +175,10 @@ def _encoded(encoder: PictureEncoder, part: Part) -> Packets:
     yield from encoder.finish()
 
 
-def _repeated(encoder: PictureEncoder, part: Part) -> Packets:
+def _repeated(encoder: FrameEncoder, part: Part) -> Packets:
     """A still, again and again, for players that seek by pictures; repetitions take next to no room."""
     picture = encoder.convert(_as_frame(whole_frame(part.info, part.info.path)))
-    for place in range(max(1, ceil((part.seconds - _LEAST_SHOWN) * STILL_RATE))):
+    for place in range(max(1, ceil((part.seconds - _MIN_SHOWN) * STILL_RATE))):
         yield from encoder.encode(picture, float(place / STILL_RATE))
     yield from encoder.finish()
 
@@ -216,7 +216,7 @@ def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:
         if first is not None:
             yield 0.0, first
             first = None
-        if time - part.start >= part.seconds - _LEAST_SHOWN:
+        if time - part.start >= part.seconds - _MIN_SHOWN:
             return
         yield time - part.start, frame
     if first is not None:

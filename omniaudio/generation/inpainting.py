@@ -29,14 +29,14 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.decoding import CONTEXT_FRAMES, matched_cross_fade
 from omniaudio.generation.sampler import Held
 from omniaudio.generation.sidecar import Sidecar
-from omniaudio.limits import LOWEST_GAIN_DB, GuardGain
+from omniaudio.limits import MIN_GAIN_DB, GuardGain
 from omniaudio.paths import InputPath
 
 Float32 = NDArray[np.float32]
 
 FADE_SECONDS = 0.05
 """Of the cross-fade at either edge, inside the part."""
-SHORTEST_SECONDS = 0.25
+MIN_SECONDS = 0.25
 """Of a part: its two cross-fades, and a few latent frames of either model between them."""
 CONTEXT = 0.25
 """Of a window that is known on either side of a part at least, where the take is so long."""
@@ -123,9 +123,9 @@ def open_part(inpainting: Inpainting) -> Part:
             f"{sound.seconds:g} s: choose one that does.",
             ExitCode.BAD_RANGE,
         )
-    if inpainting.duration < SHORTEST_SECONDS:
+    if inpainting.duration < MIN_SECONDS:
         raise UserError(
-            f"A part of {inpainting.duration:g} s is too short to be made anew: choose {SHORTEST_SECONDS:g} s or more.",
+            f"A part of {inpainting.duration:g} s is too short to be made anew: choose {MIN_SECONDS:g} s or more.",
             ExitCode.BAD_RANGE,
         )
     gain_db = _taken(inpainting.sound) if inpainting.gain_db is None else inpainting.gain_db
@@ -139,7 +139,7 @@ def _taken(sound: Path) -> float:
     sidecar = Sidecar.beside(sound)
     if sidecar is None:
         return 0.0
-    return max(LOWEST_GAIN_DB, sidecar.gain_db if sidecar.inpainting is None else sidecar.inpainting.gain_db)
+    return max(MIN_GAIN_DB, sidecar.gain_db if sidecar.inpainting is None else sidecar.inpainting.gain_db)
 
 
 def crop(part: Part, config: ModelConfig) -> Crop:

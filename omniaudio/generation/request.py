@@ -18,7 +18,7 @@ from omniaudio.generation.sidecar import Inpainted, Sidecar
 from omniaudio.limits import OutputRate
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath, check_name
-from omniaudio.recognition.recognise import MOST_SOURCES
+from omniaudio.recognition.recognise import MAX_SOURCES
 from omniaudio.recognition.sources import Sources
 from omniaudio.versions import installed_versions
 from omniaudio.video.clip import Clip, clip_sha256
@@ -120,7 +120,7 @@ def _bytes_per_sample(request: Request) -> int:
     """What a sample of a take needs on the disk at most: master and preview as 24 bit, both waiting as float32; and the
     stems, which wait as float32 of one channel, and may be written."""
     written = channels(request.options.order) + 2
-    stems = MOST_SOURCES + 1
+    stems = MAX_SOURCES + 1
     return written * (3 + 4) + stems * 4 + (stems * channels(request.options.order) * 3 if request.options.stems else 0)
 
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.limits import (
-    HIGHEST_OUTPUT_RATE,
-    HIGHEST_READABLE_RATE,
-    LOWEST_OUTPUT_RATE,
-    LOWEST_READABLE_RATE,
+    MAX_OUTPUT_RATE,
+    MAX_READABLE_RATE,
+    MIN_OUTPUT_RATE,
+    MIN_READABLE_RATE,
     GuardGain,
 )
 from omniaudio.paths import check_readable
@@ -21,7 +21,7 @@ from omniaudio.recognition.sources import Sources
 from omniaudio.versions import installed_versions
 from omniaudio_client.options import GenerationOptions
 
-LARGEST_SIDECAR = 1 << 20
+MAX_SIDECAR_BYTES = 1 << 20
 """Bytes; one that we write has a few thousand, for the most part its sources."""
 
 _WANTED = "the .json file that lies beside a generated .wav"
@@ -82,7 +82,7 @@ class Sidecar(BaseModel):
     input_sha256: Short
     start: float = Field(ge=0, allow_inf_nan=False, description="seconds into the clip")
     duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
-    rate: int = Field(ge=LOWEST_READABLE_RATE, le=HIGHEST_READABLE_RATE, description="of the file, in Hz")
+    rate: int = Field(ge=MIN_READABLE_RATE, le=MAX_READABLE_RATE, description="of the file, in Hz")
     inpainting: Inpainted | None = Field(default=None, description="where only a part of another take was made")
     gain_db: float = Field(
         le=0, allow_inf_nan=False, description="what the true-peak guard took: of the whole, or of the part made again"
@@ -103,8 +103,8 @@ class Sidecar(BaseModel):
         if self.inpainting is not None and (self.options.stems or self.options.order != 1):
             raise ValueError("inpainting has no options.stems, and an options.order of 1")
         rate = self.rate
-        if self.inpainting is None and not LOWEST_OUTPUT_RATE <= rate <= HIGHEST_OUTPUT_RATE:
-            limits = f"{LOWEST_OUTPUT_RATE} to {HIGHEST_OUTPUT_RATE} Hz"
+        if self.inpainting is None and not MIN_OUTPUT_RATE <= rate <= MAX_OUTPUT_RATE:
+            limits = f"{MIN_OUTPUT_RATE} to {MAX_OUTPUT_RATE} Hz"
             raise ValueError(f"rate is {limits} unless a part was made again, not {rate}")
         return self
 
@@ -121,9 +121,9 @@ class Sidecar(BaseModel):
         check_readable(path, _WANTED)
         try:
             with path.open("rb") as file:
-                content = file.read(LARGEST_SIDECAR + 1)
-            if len(content) > LARGEST_SIDECAR:
-                raise _no_sidecar(path, f"it is larger than {LARGEST_SIDECAR >> 20} MiB")
+                content = file.read(MAX_SIDECAR_BYTES + 1)
+            if len(content) > MAX_SIDECAR_BYTES:
+                raise _no_sidecar(path, f"it is larger than {MAX_SIDECAR_BYTES >> 20} MiB")
             return cls.model_validate(json.loads(content.decode("utf-8-sig"), object_pairs_hook=_without_repeats))
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}).", ExitCode.NO_INPUT) from error

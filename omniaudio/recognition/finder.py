@@ -66,7 +66,7 @@ PLAYED = frozenset(
 """Kinds that somebody makes who is seen at the same place."""
 PLAYED_FROM = 0.35
 """Confidence in the instrument from which on the person plays it."""
-LEAST_CLEAR = 0.1
+MIN_CLEAR = 0.1
 """Share of the windows that have to be without a thing, for these alone to tell of the bed."""
 
 EVEN, SPREAD = 0.35, 0.12
@@ -269,4 +269,4 @@ def _around(windows: _Windows, things: Sequence[Sighting]) -> Float32:
     for thing in things:
         apart = np.arccos(np.clip(windows.directions @ thing.direction, -1, 1))
         clear &= apart > (thing.size + windows.sizes) / 2
-    return windows.shares[clear] if clear.mean() > LEAST_CLEAR else windows.shares
+    return windows.shares[clear] if clear.mean() > MIN_CLEAR else windows.shares

@@ -18,13 +18,13 @@ from omniaudio.video.time_range import time_range
 
 LOOK_SECONDS = 2.0
 """Between two looks at a video; what moves is between them where the path leads."""
-FEWEST_LOOKS, MOST_LOOKS = 5, 60
+MIN_LOOKS, MAX_LOOKS = 5, 60
 """At short clips more a second, at long ones fewer."""
-FASTEST_LOOKS = 0.5
+MIN_SECONDS_BETWEEN_LOOKS = 0.5
 """Seconds between two looks at least."""
 STILL_SECONDS = 10.0
 """The length that the sources of a still image are given."""
-MOST_SOURCES = 8
+MAX_SOURCES = 8
 
 _SMALL = (64, 128)
 _UNCHANGED = 8
@@ -71,7 +71,7 @@ def recognise(
 
 def _looks(seconds: float) -> int:
     """How often to look at a video of a length."""
-    return min(MOST_LOOKS, max(ceil(seconds / LOOK_SECONDS), min(FEWEST_LOOKS, ceil(seconds / FASTEST_LOOKS))))
+    return min(MAX_LOOKS, max(ceil(seconds / LOOK_SECONDS), min(MIN_LOOKS, ceil(seconds / MIN_SECONDS_BETWEEN_LOOKS))))
 
 
 def sources(
@@ -99,7 +99,7 @@ def sources(
         report(len(looks) / len(times))
     times = times[: len(looks)]
     tracks = tracking.follow([look.things for look in looks])
-    found = [tracking.source(track, times, span, kinds) for track in tracks[:MOST_SOURCES]]
+    found = [tracking.source(track, times, span, kinds) for track in tracks[:MAX_SOURCES]]
     bed, sure = beds.choose([look.bed for look in looks], kinds)
     level = kinds[bed].level - (beds.QUIETER if sure <= beds.UNSURE else 0.0)
     return Sources(

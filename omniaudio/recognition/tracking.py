@@ -19,7 +19,7 @@ LIKE, MUCH_ALIKE = 0.15, 0.5
 away, as what moves fast is."""
 LOST_AFTER = 2
 """Looks in a row without a thing that end it."""
-SEEN_AT_LEAST = 0.5
+MIN_SEEN = 0.5
 """Share of a track's looks that see the thing; below that it is chance."""
 SINGLE = 0.5
 """Confidence that a thing needs that only one look of several sees."""
@@ -107,7 +107,7 @@ def _is_real(track: Track, looks: int) -> bool:
     span = track.looks[-1] - track.looks[0] + 1
     if len(track.looks) == 1:
         return looks == 1 or track.confidence >= SINGLE
-    return len(track.looks) / span >= SEEN_AT_LEAST
+    return len(track.looks) / span >= MIN_SEEN
 
 
 def source(track: Track, times: Sequence[float], span: tuple[float, float], kinds: Kinds) -> Source:

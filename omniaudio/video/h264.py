@@ -24,7 +24,7 @@ _BT709 = 1
 """ITU-T H.273: primaries, transfer and matrix all have this number."""
 
 
-class PictureEncoder:
+class FrameEncoder:
     """Pictures with their times to packets of one track."""
 
     def __init__(

@@ -30,9 +30,9 @@ _BEFORE_INDEX = frozenset(
     {b"ftyp", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pdin", b"meta", b"udta", b"styp", b"sidx"}
 )
 """What may come before an index."""
-_LARGEST_INDEX = 1 << 28
+_MAX_INDEX_BYTES = 1 << 28
 """Bytes; an hour of film has some megabytes."""
-_LARGEST_OFFSET = (1 << 32) - 1
+_MAX_OFFSET = (1 << 32) - 1
 _SPHERICAL_V1 = UUID("ffcc8263-f855-4a93-8814-587a02521fdd")
 _STEREO_MODE: dict[Stereo, int] = {"mono": 0, "top-bottom": 1, "side-by-side": 2}
 _STEREO_NAME: dict[Stereo, str] = {"mono": "mono", "top-bottom": "top-bottom", "side-by-side": "left-right"}
@@ -101,7 +101,7 @@ def read_index(path: Path) -> bytes:
     """What lies in a file's `moov`; nothing where it has none, as files of other kinds."""
     with path.open("rb") as film:
         for place in _top_level(film):
-            if place.kind == b"moov" and 8 <= place.size <= _LARGEST_INDEX:
+            if place.kind == b"moov" and 8 <= place.size <= _MAX_INDEX_BYTES:
                 film.seek(place.start + 8)
                 return film.read(place.size - 8)
             if place.kind not in _BEFORE_INDEX or place.size < 8:
@@ -192,13 +192,13 @@ def _mark_track(track: Box, stereo: Stereo) -> None:
     handler = media.find(b"hdlr").content[8:12]
     (entry,) = media.find(b"minf", b"stbl", b"stsd").boxes
     if handler == b"vide":
-        add_to_picture(entry, bytes(stereo_layout(stereo)) + bytes(equirectangular()))
+        add_to_frame(entry, bytes(stereo_layout(stereo)) + bytes(equirectangular()))
         track.boxes.append(spherical_v1(stereo))
     elif handler == b"soun":
         entry.content += bytes(spatial_audio())
 
 
-def add_to_picture(entry: Box, boxes: bytes) -> None:
+def add_to_frame(entry: Box, boxes: bytes) -> None:
     """More boxes after those in a picture's sample entry, before the four zeros by which QuickTime may end them."""
     at = PICTURE_FIELDS
     while at + 8 <= len(entry.content) and (size := int.from_bytes(entry.content[at : at + 4], "big")) >= 8:
@@ -213,7 +213,7 @@ def shift_offsets(moov: Box) -> None:
     largest = max((max(offsets, default=0) for _, offsets in tables), default=0)
     while True:
         shift = len(bytes(moov))
-        wide = largest + shift > _LARGEST_OFFSET
+        wide = largest + shift > _MAX_OFFSET
         for box, offsets in tables:
             box.kind = b"co64" if wide or box.kind == b"co64" else b"stco"
             letter = "Q" if box.kind == b"co64" else "I"

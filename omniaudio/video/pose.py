@@ -22,7 +22,7 @@ Picture = npt.NDArray[np.uint8]
 _MATRIX_TOLERANCE = 0.1
 """How far the parts of a normalized display matrix may be from 0 and ±1. Others are taken for unusable: a picture that
 is turned by less than a quarter is no panorama any more."""
-_LEAST_POSE = 0.01
+_MIN_POSE = 0.01
 """Degrees; less is not worth resampling the picture."""
 
 _turning = Lock()
@@ -84,14 +84,14 @@ def read_pose(yaw: float, pitch: float, roll: float) -> Pose | None:
     positive ones around the axes right, up and backward of its right-handed coordinates, as FFmpeg's formula has them,
     too; so a positive roll lifts the right side."""
     pose = Pose(yaw, pitch, 0.0 - roll)
-    return pose if max(map(abs, pose)) >= _LEAST_POSE else None
+    return pose if max(map(abs, pose)) >= _MIN_POSE else None
 
 
 def read_gpano_pose(pitch: float | None, roll: float | None) -> Pose | None:
     """The pose of a photograph: the camera's pitch and its roll, under which the horizon turns counter-clockwise in the
     picture. The heading says where north is; players do not turn by it."""
     pose = Pose(0.0, pitch or 0.0, roll or 0.0)
-    return pose if max(map(abs, pose)) >= _LEAST_POSE else None
+    return pose if max(map(abs, pose)) >= _MIN_POSE else None
 
 
 def posed(picture: Picture, pose: Pose | None, layout: str = "mono") -> Picture:

@@ -22,13 +22,13 @@ _ASPECT_TOLERANCE = 0.03
 film (1.90:1) stays outside."""
 _STRETCHED = (1.2, 2.7)
 """Between which aspects a picture may be a stretched panorama: 4:3 and 16:9 to 2.25:1 and CinemaScope."""
-LEAST_HEIGHT = 8
+MIN_HEIGHT = 8
 """Pixels of a panorama."""
 _ROWS, _COLUMNS = 128, 256
 """Of a picture when it is judged."""
 _PLAIN = 1.5
 """Levels by which a row varies that is more than a bar of one colour."""
-_LEAST_ROWS = 24
+_MIN_ROWS = 24
 """Of a picture that is judged without its bars."""
 _BLURRED = 3
 """Rows beside bars, into which compression carries them."""
@@ -38,7 +38,7 @@ _ALIKE = 0.4
 """How different eyes are, over how much they vary. Other halves are as different as they are varied."""
 _SQUEEZED_ALIKE = 0.25
 """The same where the shape does not tell of two eyes."""
-_LEAST_CONTRAST = 4.0
+_MIN_CONTRAST = 4.0
 """Levels by which a picture varies that tells anything."""
 
 
@@ -105,7 +105,7 @@ def look(picture: Picture) -> Seen:
     """What a picture shows, of one eye, as it would be if it were a panorama: twice as wide as high."""
     small = _small(picture)
     rows = np.flatnonzero(small.std(axis=1).mean(axis=1) > _PLAIN)
-    inside = small[rows[0] : rows[-1] + 1] if len(rows) > _LEAST_ROWS else small  # without bars of one colour
+    inside = small[rows[0] : rows[-1] + 1] if len(rows) > _MIN_ROWS else small  # without bars of one colour
     inside = inside[_BLURRED:-_BLURRED]
     left, right = inside[:, 0], inside[:, -1]
     seam, detail = _correlation(inside)
@@ -128,7 +128,7 @@ def look(picture: Picture) -> Seen:
         symmetry=float(mirrored) / (distance + 0.5),
         roughness=float(np.median(steps)) / (distance + 0.5),
         circles=fisheye_circles(picture),
-        halves_alike=unlike < _ALIKE * halves_vary and halves_vary > _LEAST_CONTRAST,
+        halves_alike=unlike < _ALIKE * halves_vary and halves_vary > _MIN_CONTRAST,
     )
 
 
@@ -140,7 +140,7 @@ def shows_sphere(seen: Seen) -> bool:
     one_sided = seen.gap < 0.7 * seen.symmetry and seen.symmetry > 0.2
     sure = seen.seam > 0.6 and seen.gap < 0.4 * seen.symmetry  # A logo may lie over one of the poles.
     points = min(seen.poles) < 0.45 and (max(seen.poles) < 0.8 or sure)
-    tells = seen.contrast > _LEAST_CONTRAST / 3
+    tells = seen.contrast > _MIN_CONTRAST / 3
     return bool(neighbours and one_sided and points and tells and not _is_something_else(seen))
 
 
@@ -149,7 +149,7 @@ def shows_no_sphere(seen: Seen) -> bool:
     and noise tell nothing."""
     if _is_something_else(seen):
         return True
-    if seen.contrast < _LEAST_CONTRAST or seen.roughness > 0.5:
+    if seen.contrast < _MIN_CONTRAST or seen.roughness > 0.5:
         return False
     return (seen.gap > 0.65 and seen.step > 1.2) or min(seen.poles) > 0.6
 
@@ -270,7 +270,7 @@ def guessed_stereo(picture: Picture, pixel_aspect: Fraction) -> Stereo:
     """Which eye is where in a picture that does not say so: above each other or side by side if the halves are alike
     and it has a shape of two panoramas, or of one into which two were squeezed; else mono."""
     height, width = picture.shape[:2]
-    if min(height, width) < LEAST_HEIGHT or fisheye_circles(picture):
+    if min(height, width) < MIN_HEIGHT or fisheye_circles(picture):
         return "mono"
     aspect = width * float(pixel_aspect) / height
     (above, above_vary), (beside, beside_vary) = _unlikeness(picture, 0), _unlikeness(picture, 1)
@@ -280,9 +280,9 @@ def guessed_stereo(picture: Picture, pixel_aspect: Fraction) -> Stereo:
     elif abs(aspect / 4 - 1) < _ASPECT_TOLERANCE:
         stereo = "side-by-side" if beside <= _ALIKE * beside_vary + 1 else "mono"
     elif may_be_stretched(aspect, "mono"):
-        if above < _SQUEEZED_ALIKE * above_vary and above_vary > _LEAST_CONTRAST and above < beside:
+        if above < _SQUEEZED_ALIKE * above_vary and above_vary > _MIN_CONTRAST and above < beside:
             stereo = "top-bottom"
-        elif beside < _SQUEEZED_ALIKE * beside_vary and beside_vary > _LEAST_CONTRAST:
+        elif beside < _SQUEEZED_ALIKE * beside_vary and beside_vary > _MIN_CONTRAST:
             # Of half a sphere each eye's own edges do not meet.
             stereo = "side-by-side" if shows_sphere(look(picture[:, : width // 2])) else "mono"
     return stereo

@@ -7,7 +7,7 @@ from contextlib import suppress
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.clip import Clip
 from omniaudio.video.probe import ClipInfo
-from omniaudio.video.projection import LEAST_HEIGHT, Seen, is_2_to_1, look, may_be_stretched, verdict
+from omniaudio.video.projection import MIN_HEIGHT, Seen, is_2_to_1, look, may_be_stretched, verdict
 from omniaudio.video.spherical_tags import MESH
 
 _log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def why_no_sphere(clip: Clip, start: float = 0.0, seconds: float | None = None) 
     if info.projection not in (None, "equirectangular"):
         return f"its metadata call its projection {info.projection}"
     size = f"{info.frame_width}×{info.frame_height}"
-    if info.frame_height < LEAST_HEIGHT:
+    if info.frame_height < MIN_HEIGHT:
         return f"it has only {size} pixels"
     stretched = is_stretched(info)
     if stretched and not may_be_stretched(info.aspect, info.stereo):

@@ -37,7 +37,7 @@ MESH = "mesh"
 _SEGMENT, _CLUSTER, _TRACKS, _TRACK = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
 _VIDEO, _PROJECTION, _PROJECTION_TYPE = 0xE0, 0x7670, 0x7671
 _MATROSKA_MESH = 3
-_LARGEST_HEADER = 1 << 26
+_MAX_HEADER_BYTES = 1 << 26
 """Bytes of an index in Matroska that is read; those of films have some kilobytes."""
 
 
@@ -125,7 +125,7 @@ def _matroska_projection(path: Path, index: int) -> int | None:
                 for inner, at, length in _elements(file, start, min(end, start + size)):
                     if inner == _CLUSTER:
                         return None
-                    if inner == _TRACKS and length < _LARGEST_HEADER:
+                    if inner == _TRACKS and length < _MAX_HEADER_BYTES:
                         tracks = [e for e in _elements(file, at, at + length) if e[0] == _TRACK]
                         return _type_of_track(file, tracks[index]) if index < len(tracks) else None
     return None

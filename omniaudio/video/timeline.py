@@ -24,7 +24,7 @@ from av.format import Flags
 from omniaudio.video.container import mean_rate, no_frame, open_file, video_stream
 from omniaudio.video.truncation import declared_end, is_whole
 
-_MOST_REORDERED = 16
+_MAX_REORDERED = 16
 """Frames that may be decoded before an earlier one is shown: H.264 and HEVC keep no more."""
 _EXAMINED = 64
 """Packets that tell what kind of time stamps a stream has."""
@@ -133,7 +133,7 @@ class _Packets:
         unit, step = _unit(self._stream), _step(self._stream)
         restarts = _may_restart(self._container)
         # Where containers have no decoding times FFmpeg makes them up, and they may go back as frames are reordered.
-        back = _BACK_SECONDS / unit if restarts else _MOST_REORDERED * step
+        back = _BACK_SECONDS / unit if restarts else _MAX_REORDERED * step
         forward = _FORWARD_SECONDS / unit if restarts else inf
         offset = 0
         last: int | None = None
@@ -185,7 +185,7 @@ def _sorted(stamped: Iterable[tuple[int | None, av.VideoFrame]]) -> Iterator[tup
         frames.append(frame)
         if stamp is not None:
             heappush(stamps, stamp)
-        if len(frames) > _MOST_REORDERED:
+        if len(frames) > _MAX_REORDERED:
             yield heappop(stamps) if stamps else None, frames.popleft()
     for frame in frames:
         yield heappop(stamps) if stamps else None, frame

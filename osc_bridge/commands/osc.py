@@ -25,12 +25,12 @@ from omniaudio_client.discovery import (
     find,
     named,
 )
-from omniaudio_client.http import EngineError
+from omniaudio_client.http import ServiceError
 from osc_bridge.bridge import Bridge
 from osc_bridge.console import Console, last_word, when_the_reader_goes
+from osc_bridge.http_service import HttpService
 from osc_bridge.ledger import Ledger
 from osc_bridge.own_service import OwnService
-from osc_bridge.service_engine import ServiceEngine
 from osc_bridge.transport import listen_tcp, listen_udp
 
 PORT = 9000
@@ -90,7 +90,7 @@ def osc(
         # A parent process expects only JSON on standard output.
         say = partial(typer.echo, err=child)
         with _service(service_url, service_folder, token_file, allow_root or [], say) as connect:
-            service = ServiceEngine(connect, results, kept.parent / INSPECTED, allow_root or [])
+            service = HttpService(connect, results, kept.parent / INSPECTED, allow_root or [])
             _serve(service, bind=bind, port=port, secret=secret, ledger=kept, child=child)
     except UserError as error:
         if child:
@@ -98,7 +98,7 @@ def osc(
         raise
 
 
-def _serve(engine: ServiceEngine, *, bind: str, port: int, secret: str | None, ledger: Path, child: bool) -> None:
+def _serve(engine: HttpService, *, bind: str, port: int, secret: str | None, ledger: Path, child: bool) -> None:
     """Check the options and run the bridge until it is stopped."""
     try:
         loopback = ipaddress.ip_address(bind).is_loopback
@@ -140,7 +140,7 @@ def _service(
         if client.local:  # a remote one may take long to time out
             try:
                 client.workers()
-            except EngineError as error:
+            except ServiceError as error:
                 # A service that does not answer may start later; report a missing token now.
                 if error.code == UNAUTHORIZED:
                     raise UserError(TOKEN_WANTED) from error
@@ -162,7 +162,7 @@ def _user_errors() -> Iterator[None]:
     """Raise errors of the client as `UserError`."""
     try:
         yield
-    except EngineError as error:
+    except ServiceError as error:
         code = ExitCode.NO_INPUT if error.code == NO_TOKEN else ExitCode.FAILED
         raise UserError(error.message, code) from error
 

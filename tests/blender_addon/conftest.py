@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from blender_addon.service.engine import Engine
+    from blender_addon.service.service import Service
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], "Engine"]]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], "Service"]]:
     """Makes Engines on one folder, with this environment's program; they are stopped in the end."""
     pytest.importorskip("fastapi")
-    from blender_addon.service.engine import Engine  # noqa: PLC0415
-    from blender_addon.service.engine_watch import EngineChoice  # noqa: PLC0415
+    from blender_addon.service.service import Service  # noqa: PLC0415
+    from blender_addon.service.service_watch import ServiceChoice  # noqa: PLC0415
 
     monkeypatch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
-    made: list[Engine] = []
+    made: list[Service] = []
 
-    def make() -> Engine:
-        engine = Engine(tmp_path / "engine")
-        engine.configure(EngineChoice(program=sys.executable))
+    def make() -> Service:
+        engine = Service(tmp_path / "engine")
+        engine.configure(ServiceChoice(program=sys.executable))
         made.append(engine)
         return engine
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from omniaudio_client.discovery import find
-from omniaudio_client.http import EngineError
+from omniaudio_client.http import ServiceError
 from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, MediaSource
 
@@ -33,5 +33,5 @@ service.remove(job.id)
 service.remove_upload(media.id)
 try:
     service.job(job.id)
-except EngineError as error:
+except ServiceError as error:
     print(error.code)

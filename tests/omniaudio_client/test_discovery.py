@@ -9,8 +9,8 @@ import pytest
 
 from omniaudio.errors import ExitCode
 from omniaudio_client import discovery
-from omniaudio_client.discovery import ENGINE_FAILED, IN_USE, ServiceProcess, log_of
-from omniaudio_client.http import EngineError
+from omniaudio_client.discovery import IN_USE, SERVICE_FAILED, ServiceProcess, log_of
+from omniaudio_client.http import ServiceError
 
 
 def child(folder: Path, script: str) -> ServiceProcess:
@@ -40,11 +40,11 @@ def test_the_epitaph_is_its_own_last_words(script: str, words: str, tmp_path: Pa
     child(tmp_path, "print('of an earlier one')")
     epitaph = child(tmp_path, script).epitaph()
     assert re.search(words, epitaph.message)
-    assert epitaph.code == ENGINE_FAILED
+    assert epitaph.code == SERVICE_FAILED
 
 
 def test_the_log_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "_MOST_LOG_BYTES", 1000)
+    monkeypatch.setattr(discovery, "_MAX_LOG_BYTES", 1000)
     child(tmp_path, "print('x' * 2000)")
     assert "ends" in child(tmp_path, "print('ends')").epitaph().message
     assert (tmp_path / "start.log").read_bytes().strip() == b"ends"
@@ -66,6 +66,6 @@ def test_stopping_ends_one_that_ignores_it_too(ignores: bool, tmp_path: Path) ->
 def test_what_cannot_be_started_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for command, folder in ((str(tmp_path), tmp_path), (sys.executable, tmp_path / "file")):
-        with pytest.raises(EngineError, match="could not be started") as refusal:
+        with pytest.raises(ServiceError, match="could not be started") as refusal:
             ServiceProcess([command], folder, [])
-        assert refusal.value.code == ENGINE_FAILED
+        assert refusal.value.code == SERVICE_FAILED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from omniaudio_client.discovery import find
-from omniaudio_client.http import UNREACHABLE, EngineError
+from omniaudio_client.http import UNREACHABLE, ServiceError
 from osc_bridge.own_service import OwnService
 from support.daw import Daw, free_port
 
@@ -129,11 +129,11 @@ def test_a_service_that_fails_is_not_started_again_at_once(tmp_path: Path) -> No
     broken = [sys.executable, "-c", "raise SystemExit('its last words')"]
     service = OwnService(tmp_path, [], said.append, broken)
     for _ in range(3):
-        with pytest.raises(EngineError, match="its last words") as refusal:
+        with pytest.raises(ServiceError, match="its last words") as refusal:
             service.client()
         assert refusal.value.code == UNREACHABLE
     assert (tmp_path / "start.log").read_text().split("\n") == ["its last words", ""]
     assert said == []
     service.close()
-    with pytest.raises(EngineError, match="The bridge ends"):
+    with pytest.raises(ServiceError, match="The bridge ends"):
         service.client()

@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from osc_bridge import bridge as module
-from osc_bridge.engine import JobView
 from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError, SceneOptions
 from osc_bridge.packets import Message, read, write
+from osc_bridge.service import JobView
 from osc_bridge.transport import listen_tcp
 from support.scripted_osc import AWAY, Client, ToldEngine, running
 
@@ -168,7 +168,7 @@ def test_subscribers_over_tcp_from_one_machine_all_hear(path):
 
 
 def test_ends_that_are_repeated_have_a_bound(path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_REPEATED", 3)
+    monkeypatch.setattr(module, "MAX_REPEATED", 3)
 
     async def scene():
         engine = ToldEngine()

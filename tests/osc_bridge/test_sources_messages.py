@@ -19,9 +19,9 @@ from omniaudio.recognition.sources import Sources
 from osc_bridge import bridge as bridge_module
 from osc_bridge import sender as sender_module
 from osc_bridge.commands import register
-from osc_bridge.engine import Inspected, Sounding
 from osc_bridge.ledger import Entry, Ledger
 from osc_bridge.messages import InspectOptions, Options, SceneOptions
+from osc_bridge.service import Inspected, Sounding
 from support.daw import free_port
 from support.programs import needs, started, wait_for
 from support.scripted_osc import AWAY, ToldEngine, running, scripted_bridge

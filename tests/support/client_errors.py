@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from omniaudio_client.http import EngineError
+from omniaudio_client.http import ServiceError
 
 
 def broken(kind: str, call: Callable[[], object]) -> str:
     """The message of the error of a kind that a call raises."""
-    with pytest.raises(EngineError) as caught:
+    with pytest.raises(ServiceError) as caught:
         call()
     assert caught.value.code == kind
     assert "\n" not in caught.value.message

@@ -19,18 +19,18 @@ from trt_engine.service.kinds.request import PathSource
 from trt_engine.service.settings import Settings
 
 
-def request(source: Path, **wishes: Any) -> GenerateRequest:
+def request(source: Path, **given: Any) -> GenerateRequest:
     """Half a second of sound in two steps, without pictures and preview."""
-    quick = {"model": "draft", "steps": 2, "preview": False, "map": False}
+    quick: dict[str, Any] = {"model": "draft", "steps": 2, "preview": False, "map": False}
     names = {field.name for field in fields(GenerationOptions)}
-    options = quick | {name: value for name, value in wishes.items() if name in names}
-    others = {"duration": 0.5} | {name: value for name, value in wishes.items() if name not in names}
+    options = quick | {name: value for name, value in given.items() if name in names}
+    others = {"duration": 0.5} | {name: value for name, value in given.items() if name not in names}
     return GenerateRequest(source=PathSource(path=str(source)), options=GenerationOptions(**options), **others)
 
 
-def long(source: Path, **wishes: Any) -> GenerateRequest:
+def long(source: Path, **given: Any) -> GenerateRequest:
     """Half a minute of sampling if it is let."""
-    return request(source, **{"steps": 1000, **wishes})
+    return request(source, **{"steps": 1000, **given})
 
 
 @asynccontextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from osc_bridge.bridge import Bridge
-from osc_bridge.engine import Engine, JobView, Take
 from osc_bridge.ledger import Entry, Ledger
 from osc_bridge.messages import RefusedError
 from osc_bridge.packets import Argument, Message, read, write
+from osc_bridge.service import JobView, Service, Take
 from osc_bridge.transport import listen_udp
 
 AWAY = RefusedError("unreachable", "The service is away: start it.")
@@ -73,7 +73,7 @@ class Client:
 
 
 @asynccontextmanager
-async def running(engine: Engine, path: Path) -> AsyncIterator[tuple[Client, Bridge, Ledger]]:
+async def running(engine: Service, path: Path) -> AsyncIterator[tuple[Client, Bridge, Ledger]]:
     with closing(Ledger(path)) as ledger:
         bridge = Bridge(engine, ledger)
         udp = await listen_udp("127.0.0.1", 0, bridge.handle)

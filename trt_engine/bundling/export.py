@@ -37,7 +37,7 @@ from trt_engine.compile.bundle import (
     write,
 )
 from trt_engine.graphs.external_data import refer
-from trt_engine.graphs.stage_modules import StageModule, example_pictures, load_parts, stage_modules
+from trt_engine.graphs.stage_modules import StageModule, example_frames, load_parts, stage_modules
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.torch.pipeline import TorchSession
 
@@ -98,7 +98,7 @@ def export_model(model: registry.Model, on_graph: Callable[[Stage], None] = lamb
             | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")},
         ),
     )
-    for stage, module in stage_modules(loaded, vision, example_pictures(loaded.config)).items():
+    for stage, module in stage_modules(loaded, vision, example_frames(loaded.config)).items():
         if stage not in bundle.graphs:
             graphs = bundle.graphs | {stage: _write_graph(stage, module, folder, stored)}
             bundle = bundle.model_copy(update={"graphs": graphs})

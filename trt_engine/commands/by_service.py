@@ -17,7 +17,7 @@ from omniaudio.generation.sidecar import Sidecar
 from omniaudio.video.clip import clip_sha256
 from omniaudio.video.stills import is_sequence
 from omniaudio_client.client import Client
-from omniaudio_client.http import EngineError
+from omniaudio_client.http import ServiceError
 from omniaudio_client.records import (
     GenerateRequest,
     Inpainting,
@@ -108,7 +108,7 @@ def _by_path(client: Client, wanted: GenerateRequest, report: Reporting) -> Job 
         return None
     try:
         return _carried_out(client, wanted, report)
-    except EngineError as error:
+    except ServiceError as error:
         if error.code != "source" or not can_be_sent:
             raise
         return None
@@ -142,7 +142,7 @@ def _by_upload(client: Client, wanted: GenerateRequest, report: Reporting) -> Jo
 
 def _remove(client: Client, upload: MediaSource) -> None:
     """Delete an upload, which no other job uses. If that fails, the service deletes it later."""
-    with suppress(EngineError):
+    with suppress(ServiceError):
         client.remove_upload(upload.media)
 
 
@@ -151,7 +151,7 @@ def _by_its_path(file: Path) -> PathSource:
 
 
 def _carried_out(client: Client, wanted: GenerateRequest, report: Reporting) -> Job:
-    """Return the ended job of a request. A refusal raises EngineError; a failure is in the job."""
+    """Return the ended job of a request. A refusal raises ServiceError; a failure is in the job."""
     try:
         job = client.create(wanted)
         for state in client.events(job.id):
@@ -160,7 +160,7 @@ def _carried_out(client: Client, wanted: GenerateRequest, report: Reporting) -> 
                 report(job.progress)
     except KeyboardInterrupt:
         # The same request id gives the same job, even if the interruption came before the answer.
-        with suppress(EngineError):
+        with suppress(ServiceError):
             client.cancel(client.create(wanted).id)
         raise
     return job

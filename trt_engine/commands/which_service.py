@@ -10,7 +10,7 @@ import typer
 from omniaudio.errors import ExitCode, UserError
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import NO_TOKEN, TOKEN_VARIABLE, TOKEN_WANTED, UNAUTHORIZED, named
-from omniaudio_client.http import EngineError
+from omniaudio_client.http import ServiceError
 from omniaudio_client.records import Error
 
 ServiceUrl = Annotated[
@@ -52,11 +52,11 @@ def user_errors() -> Iterator[None]:
     """Raise errors of the client as `UserError`."""
     try:
         yield
-    except EngineError as error:
+    except ServiceError as error:
         raise as_user_error(error) from error
 
 
-def as_user_error(error: EngineError | Error) -> UserError:
+def as_user_error(error: ServiceError | Error) -> UserError:
     """Return the error with the exit code of a command that generates without a service."""
     message = TOKEN_WANTED if error.code == UNAUTHORIZED else error.message
     return UserError(message, _CODES.get(error.code, ExitCode.FAILED))

@@ -12,7 +12,7 @@ from omniaudio.generation.windows import plan
 from omniaudio_client.options import MAX_TAKES
 from trt_engine.compile.bundle import Graph, Sizes, Stage
 
-LONGEST_SECONDS = 3600.0
+MAX_SECONDS = 3600.0
 """What engines can be made for at most."""
 
 
@@ -21,7 +21,7 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    max_seconds: float = Field(default=600.0, gt=0, le=LONGEST_SECONDS, allow_inf_nan=False)
+    max_seconds: float = Field(default=600.0, gt=0, le=MAX_SECONDS, allow_inf_nan=False)
     max_takes: int = Field(default=4, ge=1, le=MAX_TAKES)
 
 

@@ -68,7 +68,7 @@ class Precision(StrEnum):
     FP8 = "fp8"
 
 
-LOWEST_ARCHITECTURE: dict[Precision, int] = {Precision.BF16: 80, Precision.FP8: 89}
+MIN_ARCHITECTURE: dict[Precision, int] = {Precision.BF16: 80, Precision.FP8: 89}
 """The first architecture whose tensor cores multiply in a precision; the other precisions run on all of them."""
 
 
@@ -91,7 +91,7 @@ def architectures(flavour: Flavour, wanted: Sequence[str], precision: Precision)
             "choose --target tensorrt-rtx.",
         )
     if not wanted and flavour is Flavour.TENSORRT_RTX:
-        lowest = LOWEST_ARCHITECTURE.get(precision, 0)
+        lowest = MIN_ARCHITECTURE.get(precision, 0)
         return tuple(number for number in RTX_ARCHITECTURES if number >= lowest)
     if NATIVE in wanted or flavour is Flavour.TENSORRT:
         if len(set(wanted)) > 1:
@@ -146,7 +146,7 @@ def _check(flavour: Flavour, number: int, precision: Precision) -> None:
             f"TensorRT-RTX does not compile for {number} ({ARCHITECTURES.get(number, 'not known here')}): use "
             "--target tensorrt on the machine with that GPU."
         )
-    lowest = LOWEST_ARCHITECTURE.get(precision, 0)
+    lowest = MIN_ARCHITECTURE.get(precision, 0)
     if number < lowest:
         raise UserError(
             f"Architecture {number} ({ARCHITECTURES.get(number, 'not known here')}) does not compute in {precision}, "

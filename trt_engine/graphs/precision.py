@@ -23,7 +23,7 @@ from trt_engine.graphs.external_data import INLINE_BYTES
 Amplitudes = Mapping[str, float]
 """The largest magnitude of values, by their names in the float32 graph: those that products of weights read."""
 
-LARGEST_E4M3 = 448.0
+MAX_E4M3 = 448.0
 OPSET = 22
 """The first in which convolutions know bfloat16. The exporter's operations, of an older one, mean the same in it."""
 
@@ -32,7 +32,7 @@ _LOW = {
     Precision.BF16: ir.DataType.BFLOAT16,
     Precision.FP8: ir.DataType.FLOAT16,
 }
-_LARGEST = {ir.DataType.FLOAT16: 65504.0, ir.DataType.BFLOAT16: float(np.finfo(np.float32).max)}
+_MAX = {ir.DataType.FLOAT16: 65504.0, ir.DataType.BFLOAT16: float(np.finfo(np.float32).max)}
 _E4M3 = ir.DataType.FLOAT8E4M3FN
 
 _PRODUCTS = {"MatMul", "Gemm", "Conv", "ConvTranspose"}
@@ -149,7 +149,7 @@ class _Lowering:
                     rounded = exact.astype(self._low.numpy()).astype(np.float32)
                 fits = bool(np.isfinite(rounded).all() and rounded.any() == exact.any())
             else:  # extremes alone: a gigabyte of weights is read here
-                fits = bool(max(exact.max(initial=0), -exact.min(initial=0)) <= _LARGEST[self._low])
+                fits = bool(max(exact.max(initial=0), -exact.min(initial=0)) <= _MAX[self._low])
             self._survives[constant] = fits
         return self._survives[constant]
 
@@ -215,7 +215,7 @@ class _Lowering:
             exact = value.const_value
             assert exact is not None
             tensor = ir.LazyTensor(
-                lambda: ir.Tensor(np.clip(exact.numpy() / steps, -LARGEST_E4M3, LARGEST_E4M3).astype(_E4M3.numpy())),
+                lambda: ir.Tensor(np.clip(exact.numpy() / steps, -MAX_E4M3, MAX_E4M3).astype(_E4M3.numpy())),
                 _E4M3,
                 ir.Shape(exact.shape.numpy()),
             )
@@ -226,7 +226,7 @@ class _Lowering:
     def _step(self, name: str, amplitude: np.ndarray | np.float32) -> ir.Value:
         """What one unit of E4M3 is worth, as it is rounded in the graph; never so small that it loses digits."""
         dtype = self._low.numpy()
-        step = np.maximum(amplitude / LARGEST_E4M3, np.finfo(np.float16).smallest_normal)
+        step = np.maximum(amplitude / MAX_E4M3, np.finfo(np.float16).smallest_normal)
         return _constant(self._graph, name, ir.Tensor(np.asarray(step, dtype)))
 
     def _dequantised(self, stored: ir.Value, step: ir.Value, **axis: int) -> ir.Value:

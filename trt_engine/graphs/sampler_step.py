@@ -17,7 +17,7 @@ from omniaudio.config import ModelConfig
 from omniaudio.generation.windows import WindowPlan, plan
 from omniaudio_client.options import MAX_TAKES
 from trt_engine.compile.bundle import Sizes
-from trt_engine.compile.profiles import LONGEST_SECONDS
+from trt_engine.compile.profiles import MAX_SECONDS
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
@@ -151,7 +151,7 @@ def update_profile(config: ModelConfig, guided: bool) -> dict[str, Sizes]:
     length, channels, halves = config.latent_frames, config.latent_channels, 2 if guided else 1
     per_second = config.sample_rate / config.samples_per_latent
     patch = config.model.diffusion.config.patch_size
-    longest = plan(round(LONGEST_SECONDS * per_second), length, config.omniaudio.frame_rate / per_second, patch)
+    longest = plan(round(MAX_SECONDS * per_second), length, config.omniaudio.frame_rate / per_second, patch)
     frames, windows = longest.frames, len(longest.windows)
 
     def sizes(*shapes: tuple[int, ...]) -> Sizes:

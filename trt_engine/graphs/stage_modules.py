@@ -176,7 +176,7 @@ def load_parts(model: registry.Model) -> tuple[OmniAudio, nn.Module | None]:
     return loaded, encoders.find(config.omniaudio.vision.type).load_in_torch(registry.user_folder())
 
 
-def example_pictures(config: ModelConfig) -> dict[str, Tensor]:
+def example_frames(config: ModelConfig) -> dict[str, Tensor]:
     """Two frames' pictures, of noise, as vision is shown them; none where the model sees no picture."""
     if not config.sees:
         return {}

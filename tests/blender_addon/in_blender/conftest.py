@@ -92,7 +92,7 @@ def preferences(installed: str) -> Iterator[object]:
     for name in chosen.bl_rna.properties.keys():  # noqa: SIM118 (Blender's collections are no mappings)
         if name != "bl_idname" and not chosen.bl_rna.properties[name].is_readonly:
             chosen.property_unset(name)
-    importlib.import_module(f"{installed}.session.blender_engine").configure()  # nobody tells it of that
+    importlib.import_module(f"{installed}.session.blender_service").configure()  # nobody tells it of that
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def film(scene: object) -> object:
 
 
 @pytest.fixture
-def short_film(film: object) -> object:
+def short_video(film: object) -> object:
     """Its first second."""
     film.frame_offset_end = FOOTAGE_FRAMES - 30
     return film
@@ -146,7 +146,7 @@ def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path
 
     def make(seconds: float, name: str = "take_001", take: int = 1, preview: bool = True) -> object:
         ambix = write_wav(f"{name}.wav", 4, seconds)
-        return module("service.task").MadeTake(
+        return module("service.service_job").MadeTake(
             ambix=ambix,
             preview=write_wav(f"{name}.preview.wav", 2, seconds) if preview else None,
             sound_map=None,
@@ -162,7 +162,7 @@ def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path
 
 
 @pytest.fixture
-def numbered_pictures(tmp_path: Path) -> Callable[..., list[Path]]:
+def numbered_frames(tmp_path: Path) -> Callable[..., list[Path]]:
     """Writes 64 x 32 pictures whose grey says their number, and whose left quarter is black."""
     import bpy
     import numpy as np

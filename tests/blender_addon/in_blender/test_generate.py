@@ -57,7 +57,7 @@ def test_sound_for_a_trimmed_movie_strip(
         assert (file.getnchannels(), file.getsampwidth()) == (4, 3)
         assert file.getnframes() == round(1.5 * file.getframerate())
     made_by = master["omniaudio"].to_dict()
-    assert (made_by["picture_start"], made_by["picture_duration"], made_by["options"]["seed"]) == (2.0, 1.5, 5)
+    assert (made_by["clip_start"], made_by["picture_duration"], made_by["options"]["seed"]) == (2.0, 1.5, 5)
     assert made_by["options"]["model"] == "draft"
     assert Path(bpy.path.abspath(made_by["picture"])).resolve() == Path(bpy.path.abspath(film.filepath)).resolve()
     sidecar = json.loads(Path(bpy.path.abspath(made_by["sidecar"])).read_text())
@@ -66,18 +66,18 @@ def test_sound_for_a_trimmed_movie_strip(
 
 
 def test_another_take_does_not_overwrite_the_first(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     for _ in range(2):
         assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     sounds = {strip.sound.filepath for role in ("master", "preview") for strip in of_role(scene, role)}
-    stem = Path(short_film.filepath).stem
+    stem = Path(short_video.filepath).stem
     assert sounds == {f"//{stem}_00{n}{kind}.wav" for n in (1, 2) for kind in ("", ".preview")}
 
 
 def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     settings = scene.omniaudio
@@ -94,7 +94,7 @@ def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
 
 
 def test_without_a_preview_there_is_the_master_alone(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, preferences: object
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, preferences: object
 ) -> None:
     saved(tmp_path)
     preferences.preview = False
@@ -134,13 +134,13 @@ def test_sound_for_the_scene_in_a_file_that_was_never_saved(
 
 
 def test_a_cancelled_work_leaves_nothing(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     while work.progress.stage != "sampling":
         assert not work.step(), work.error
     work.cancel()
@@ -151,12 +151,12 @@ def test_a_cancelled_work_leaves_nothing(
 
 
 def test_a_scene_that_is_gone_is_a_message_with_the_place_of_the_files(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     scene.name = "another"
     finish(work)
     assert work.state == "failed"
@@ -164,13 +164,13 @@ def test_a_scene_that_is_gone_is_a_message_with_the_place_of_the_files(
 
 
 def test_no_step_of_a_work_holds_the_window_up(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Below 50 ms of this thread's own time: what else the machine does does not count."""
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     longest, over = 0.0, False
     while not over:
         before = time.thread_time()
@@ -187,7 +187,7 @@ def test_a_missing_engine_is_a_message(
     saved(tmp_path)
     monkeypatch.delenv("OMNIAUDIO_PYTHON", raising=False)
     monkeypatch.setenv("PATH", os.devnull)
-    bpy.ops.omniaudio.restart_engine()
+    bpy.ops.omniaudio.restart_service()
     says("The OmniAudio engine was not found")
     preferences.program = "/no/such/python"
     says("'/no/such/python' is no program")
@@ -206,7 +206,7 @@ def test_an_address_where_nobody_answers_is_a_message(
 
 def test_an_engine_at_an_address_does_it_too(
     engine: None,
-    short_film: bpy.types.Strip,
+    short_video: bpy.types.Strip,
     preferences: object,
     tmp_path: Path,
     scene: bpy.types.Scene,
@@ -227,8 +227,8 @@ def test_an_engine_at_an_address_does_it_too(
         says("asks for its token")
         preferences.token = (folder / "token").read_text().strip()
         assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-        assert of_role(scene, "master")[0].sound.filepath == f"//{Path(short_film.filepath).stem}_001.wav"
-        module("session.blender_engine").stop()  # which leaves an engine alone that it has not started
+        assert of_role(scene, "master")[0].sound.filepath == f"//{Path(short_video.filepath).stem}_001.wav"
+        module("session.blender_service").stop()  # which leaves an engine alone that it has not started
         assert process.poll() is None
     finally:
         process.terminate()
@@ -241,7 +241,7 @@ def test_an_engine_s_refusal_is_shown_with_what_mends_it(
     saved(tmp_path)
     preferences.model = "no such model"
     says("no such model")
-    failed = list(module("core.work").works)[-1]
+    failed = list(module("core.job").works)[-1]
     assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.show_preferences"]
 
 
@@ -256,12 +256,12 @@ def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
     editor.active_strip.frame_final_duration = 24
     saved(tmp_path)
     says("not a 360° panorama")
-    failed = list(module("core.work").works)[-1]
+    failed = list(module("core.job").works)[-1]
     (fix,) = module("core.fixes").fixes(failed.error.code)
     assert (fix.operator, fix.of_job, fix.force) == ("omniaudio.try_again", True, True)
-    count = len(list(module("core.work").works))
+    count = len(list(module("core.job").works))
     assert bpy.ops.omniaudio.try_again(force=True) == {"FINISHED"}
-    assert len(list(module("core.work").works)) == count
+    assert len(list(module("core.job").works)) == count
     assert of_role(scene, "master")[0]["omniaudio"]["force"]
 
 
@@ -273,7 +273,7 @@ def test_a_film_that_was_cut_off_is_refused_and_what_can_be_read_may_be_taken(
     film.filepath = str(cut)
     saved(tmp_path)
     says("cut.mp4 is cut off: its header says 40.07 s")
-    failed = list(module("core.work").works)[-1]
+    failed = list(module("core.job").works)[-1]
     (fix,) = module("core.fixes").fixes(failed.error.code)
     assert (fix.operator, fix.of_job, fix.allow_truncated) == ("omniaudio.try_again", True, True)
     assert bpy.ops.omniaudio.try_again(allow_truncated=True) == {"FINISHED"}
@@ -295,7 +295,7 @@ def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.typ
 
 
 def test_a_folder_that_takes_no_files_is_a_message(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     scene.omniaudio.folder = str(tmp_path / "file" / "below")
@@ -316,7 +316,7 @@ def test_a_rendered_panorama_outlives_the_engine_s_failure(
 
 @pytest.mark.skipif("sequencer_scene" not in bpy.types.WorkSpace.bl_rna.properties, reason="needs Blender 5.0 or later")
 def test_the_sequencer_shows_the_scene_that_got_the_strips(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     bpy.context.workspace.sequencer_scene = None
@@ -325,7 +325,7 @@ def test_the_sequencer_shows_the_scene_that_got_the_strips(
 
 
 def test_one_undo_takes_a_press_away(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.takes = 2

@@ -101,7 +101,7 @@ def test_the_camera_that_a_marker_chooses(module: Modules, scene: bpy.types.Scen
 
 
 def test_between_two_steps_the_window_lives(module: Modules, scene: bpy.types.Scene, monkeypatch) -> None:
-    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    monkeypatch.setattr(module("render.orientation"), "MAX_SECONDS_A_STEP", 0.0)
     place = module("core.frames").Placement(1, 5)
     fractions = list(module("render.orientation").camera_orientations(scene, place, Fraction(24)))
     assert fractions == sorted(fractions)
@@ -117,7 +117,7 @@ def test_what_cannot_be_followed_is_a_message(module: Modules, scene: bpy.types.
     with pytest.raises(user_error, match="no camera at frame 1"):
         followed(module, scene, 1, 2)
     assert [s.name for s in bpy.data.scenes] == ["Scene"]
-    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    monkeypatch.setattr(module("render.orientation"), "MAX_SECONDS_A_STEP", 0.0)
     steps = module("render.orientation").camera_orientations(scene, module("core.frames").Placement(1, 3), Fraction(24))
     next(steps)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)  # the user opens another file

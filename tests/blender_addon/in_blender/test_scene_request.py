@@ -17,7 +17,7 @@ SECONDS = 60.0
 @pytest.fixture
 def client(engine: None, module: Modules) -> Iterator[object]:
     """The engine's, which this Blender has started."""
-    running = module("session.blender_engine").engine()
+    running = module("session.blender_service").engine()
     yield running.client()
     running.stop()
 
@@ -26,11 +26,11 @@ def client(engine: None, module: Modules) -> Iterator[object]:
 def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
     """Asks the engine for the scene as a DAW's bridge does; this Blender takes it up, as one with a window does."""
     blender, own, requests = (
-        module("session.blender_engine"),
+        module("session.blender_service"),
         module("omniaudio_client.records"),
         module("session.scene_requests"),
     )
-    running = module("service.engine").Engine(blender.folder(), requests.asked)
+    running = module("service.service").Service(blender.folder(), requests.asked)
     monkeypatch.setattr(blender, "_engine", running)
     client = running.client()
 
@@ -169,5 +169,5 @@ def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[...
 def test_without_a_window_it_is_not_asked(client: object, module: Modules) -> None:
     """Nothing would take the request up."""
     own = module("omniaudio_client.records")
-    with pytest.raises(module("omniaudio_client.http").EngineError, match="No Blender is connected"):
+    with pytest.raises(module("omniaudio_client.http").ServiceError, match="No Blender is connected"):
         client.create(own.GenerateRequest(own.SceneSource()))

@@ -17,11 +17,11 @@ COUNT = 8
 
 
 @pytest.fixture
-def numbered(scene: bpy.types.Scene, numbered_pictures: Callable[..., list[Path]]) -> bpy.types.Strip:
+def numbered(scene: bpy.types.Scene, numbered_frames: Callable[..., list[Path]]) -> bpy.types.Strip:
     """Eight pictures, a frame each from frame 11 on channel 2, as the active strip of a scene that is not 2:1."""
     scene.render.resolution_x, scene.render.resolution_y, scene.render.fps = 90, 90, 8
     scene.view_settings.view_transform = "Standard"
-    files = numbered_pictures(COUNT)
+    files = numbered_frames(COUNT)
     editor = scene.sequence_editor_create()
     strip = editor.strips.new_image("numbered", str(files[0]), 2, 11)
     for file in files[1:]:

@@ -50,7 +50,7 @@ def bytes_of(master: bpy.types.Strip) -> bytes:
 
 
 def test_what_sounds_in_a_film_is_listed_kept_and_undone_in_one_step(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "film.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
@@ -201,7 +201,7 @@ def test_a_cancelled_detection_leaves_the_list_as_it_was(
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
-    work = module("core.work").Work(
+    work = module("core.job").Work(
         "film", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
     )
     assert not work.step()
@@ -216,7 +216,7 @@ def test_a_strip_that_is_gone_meanwhile_is_a_message(
     engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
-    work = module("core.work").Work(
+    work = module("core.job").Work(
         "film", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
     )
     assert not work.step()

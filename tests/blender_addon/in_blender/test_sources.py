@@ -98,9 +98,9 @@ def test_a_meta_strip_that_hides_the_movie_is_a_message(
 
 
 def test_an_image_strip_is_its_picture_and_a_sequence_of_images_is_rendered(
-    module: Modules, scene: bpy.types.Scene, numbered_pictures: Numbered
+    module: Modules, scene: bpy.types.Scene, numbered_frames: Numbered
 ) -> None:
-    files = numbered_pictures(3)
+    files = numbered_frames(3)
     editor = scene.sequence_editor_create()
     still = editor.strips.new_image("still", str(files[1]), 1, 5)
     still.frame_final_duration = 48
@@ -170,7 +170,7 @@ def test_each_scene_has_its_own_picture(module: Modules, scene: bpy.types.Scene)
 
 
 def test_a_file_lies_at_the_current_frame(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, numbered_pictures: Numbered
+    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, numbered_frames: Numbered
 ) -> None:
     scene.render.fps = 24
     scene.frame_set(40)
@@ -180,7 +180,7 @@ def test_a_file_lies_at_the_current_frame(
     span = module("core.frames").FileSpan(0.0, 961 / 24)
     assert snapshot.source == module("sequencer.sources").Footage(FOOTAGE, span)
     assert (snapshot.title, snapshot.under) == (FOOTAGE.stem, None)
-    (picture,) = numbered_pictures(1)
+    (picture,) = numbered_frames(1)
     scene.omniaudio.file = str(picture)
     snapshot = chosen(module, "FILE")
     assert snapshot.place == module("core.frames").Placement(40, 211)  # to the end of the scene

@@ -36,7 +36,7 @@ def samples(file: Path) -> np.ndarray:
 
 
 @pytest.fixture
-def take(engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path) -> bpy.types.Strip:
+def take(engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path) -> bpy.types.Strip:
     """A take of a second, whose picture is the active strip, in a file that was saved."""
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
     scene.omniaudio.seed, scene.omniaudio.steps = 5, 4
@@ -65,7 +65,7 @@ def test_another_take_is_another_sound_of_the_same_picture(take: bpy.types.Strip
     first, second = of_role(scene, "master")
     one, other = (strip["omniaudio"].to_dict() for strip in (first, second))
     assert one["options"]["seed"] == 5 != other["options"]["seed"]
-    for name in ("picture", "picture_start", "picture_duration", "steps", "model", "group"):
+    for name in ("picture", "clip_start", "picture_duration", "steps", "model", "group"):
         assert one[name] == other[name], name
     assert [strip.mute for strip in of_role(scene, "preview")] == [True, False]
     assert bpy.ops.omniaudio.use_take(master=first.name) == {"FINISHED"}
@@ -170,7 +170,7 @@ def test_the_world_s_sound_is_turned_by_the_camera_and_back(take: bpy.types.Stri
 
 
 def test_sound_may_be_generated_for_the_world_at_once(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
     scene.omniaudio.anchor, scene.omniaudio.takes = "WORLD", 2
@@ -242,7 +242,7 @@ print(json.dumps([sound, [int(numpy.argmin([abs(one - a).mean() for a in all_of_
 
 
 def test_what_the_handles_leave_is_delivered(
-    take: bpy.types.Strip, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    take: bpy.types.Strip, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     """Picture and sound alike: of 30 frames the 10 in the middle."""
     group = of_role(scene, "group")[0]
@@ -250,7 +250,7 @@ def test_what_the_handles_leave_is_delivered(
     group.frame_final_end -= 10
     assert bpy.ops.omniaudio.deliver() == {"FINISHED"}
     (film,) = tmp_path.glob("*_360_*.mov")
-    words = [os.environ["OMNIAUDIO_PYTHON"], "-c", LOOKS, str(film), bpy.path.abspath(short_film.filepath)]
+    words = [os.environ["OMNIAUDIO_PYTHON"], "-c", LOOKS, str(film), bpy.path.abspath(short_video.filepath)]
     seconds, shown = json.loads(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     assert seconds == pytest.approx(10 / 30, abs=0.001)
     assert shown == list(range(10, 20))

@@ -63,7 +63,7 @@ def started(module: Modules) -> object:
     """The work of the button, as the modal operator has it; its engine works on it already."""
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.work").Work(snapshot.title, lambda cancelled: generate(snapshot, False, cancelled))
+    work = module("core.job").Work(snapshot.title, lambda cancelled: generate(snapshot, False, cancelled))
     for _ in range(5):
         work.step()
     return work
@@ -76,10 +76,10 @@ def finish(work: object) -> None:
 
 @pytest.mark.parametrize("name", ["Töne 音 & film's “first” 100%", "/".join(3 * ["a" * 150])])
 def test_names_of_every_kind(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, name: str
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, name: str
 ) -> None:
     saved(tmp_path / name)
-    short_film.name = "ünïcödé 映画"
+    short_video.name = "ünïcödé 映画"
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     (master,) = of_role(scene, "master")
     assert Path(bpy.path.abspath(master.sound.filepath)).parent == tmp_path / name
@@ -97,29 +97,29 @@ def test_a_range_of_one_frame(engine: None, scene: bpy.types.Scene, tmp_path: Pa
 
 
 def test_the_picture_is_moved_while_its_sound_is_made(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     work = started(module)
-    short_film.frame_start += 100
+    short_video.frame_start += 100
     finish(work)
     assert work.state == "done", work.error
-    assert of_role(scene, "master")[0].frame_final_start == short_film.frame_final_start == 111
+    assert of_role(scene, "master")[0].frame_final_start == short_video.frame_final_start == 111
 
 
 def test_the_picture_is_deleted_while_its_sound_is_made(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     work = started(module)
-    scene.sequence_editor.strips.remove(short_film)
+    scene.sequence_editor.strips.remove(short_video)
     finish(work)
     assert work.state == "done", work.error
     assert of_role(scene, "master")[0].frame_final_start == 11
 
 
 def test_the_file_is_saved_and_the_work_undone_below_it(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Undo gives every object a new address; a work holds none."""
     saved(tmp_path)
@@ -135,7 +135,7 @@ def test_the_file_is_saved_and_the_work_undone_below_it(
 
 
 def test_another_file_is_opened_meanwhile(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Blender cancels the operator then, which closes its work."""
     saved(tmp_path)
@@ -149,13 +149,13 @@ def test_another_file_is_opened_meanwhile(
 
 
 def test_a_take_that_is_deleted_while_its_preview_is_made(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    (take,) = module("sequencer.takes").takes_of(scene, short_film)
-    listen = module("workflows.listen").listen
-    work = module("core.work").Work("listen", lambda cancelled: listen(scene.name, take, 30.0, cancelled))
+    (take,) = module("sequencer.takes").takes_of(scene, short_video)
+    listen = module("workflows.binaural").listen
+    work = module("core.job").Work("listen", lambda cancelled: listen(scene.name, take, 30.0, cancelled))
     work.step()
     scene.sequence_editor.strips.remove(of_role(scene, "group")[0])
     finish(work)
@@ -170,7 +170,7 @@ def test_a_deleted_source_is_a_message(engine: None, scene: bpy.types.Scene, tmp
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     (tmp_path / "panorama.png").unlink()
     generate = module("workflows.generate").generate
-    work = module("core.work").Work("gone", lambda cancelled: generate(snapshot, False, cancelled))
+    work = module("core.job").Work("gone", lambda cancelled: generate(snapshot, False, cancelled))
     finish(work)
     assert work.state == "failed"
     assert "panorama.png" in work.error.message
@@ -187,7 +187,7 @@ def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
     for turned_to, active in ((None, "Scene sound"), ("film", "film")):
-        work = module("core.work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled))
+        work = module("core.job").Work("scene", lambda cancelled: generate(snapshot, True, cancelled))
         work.step()
         editor.active_strip = editor.strips[turned_to] if turned_to else editor.active_strip
         finish(work)
@@ -205,7 +205,7 @@ def test_a_disk_that_is_full_or_read_only(
     says(f"No files can be written to the folder {bad_disk}")
     assert list(bad_disk.iterdir()) == []
     assert [strip.name for strip in scene.sequence_editor.strips_all] == ["panorama"]
-    failed = list(module("core.work").works)[-1]
+    failed = list(module("core.job").works)[-1]
     assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.try_again"]
     scene.omniaudio.folder = ""
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
@@ -262,7 +262,7 @@ def test_two_renders_have_two_names(engine: None, scene: bpy.types.Scene, tmp_pa
     small_scene(scene)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    works = [module("core.work").Work("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)]
+    works = [module("core.job").Work("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)]
     for work in works:
         work.step()
     for work in works:
@@ -284,7 +284,7 @@ def following(scene: bpy.types.Scene, module: Modules) -> Iterator[float]:
 def test_a_copy_that_was_saved_is_not_there_when_the_file_is_opened(
     scene: bpy.types.Scene, tmp_path: Path, module: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    monkeypatch.setattr(module("render.orientation"), "MAX_SECONDS_A_STEP", 0.0)
     steps = following(scene, module)
     with module("render.panorama_render").panorama_scene(
         scene,
@@ -304,7 +304,7 @@ def test_a_copy_that_was_saved_is_not_there_when_the_file_is_opened(
 def test_undo_does_not_bring_a_copy_back(
     scene: bpy.types.Scene, module: Modules, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module("render.orientation"), "MOST_SECONDS_A_STEP", 0.0)
+    monkeypatch.setattr(module("render.orientation"), "MAX_SECONDS_A_STEP", 0.0)
     steps = following(scene, module)
     bpy.ops.ed.undo_push(message="what the artist does meanwhile")
     assert list(steps)
@@ -319,20 +319,20 @@ def test_works_do_not_go_over_to_another_file(scene: bpy.types.Scene, module: Mo
     scene.omniaudio.folder = "/dev/null/nowhere"
     small_scene(scene)
     says("No files can be written")
-    assert list(module("core.work").works)
+    assert list(module("core.job").works)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
-    assert not list(module("core.work").works)
+    assert not list(module("core.job").works)
 
 
 @pytest.mark.parametrize("ended", ["cancel", "close"])
 def test_one_that_is_ended_while_its_sound_is_turned_leaves_no_files(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules, ended: str
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules, ended: str
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.anchor = "WORLD"
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.work").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
     while not list(tmp_path.glob("*.json")):  # the take is made, and goes on to be turned
         assert not work.step(), work.error
         time.sleep(0.005)
@@ -344,7 +344,7 @@ def test_one_that_is_ended_while_its_sound_is_turned_leaves_no_files(
 
 
 def test_a_switch_that_cannot_be_made_for_all_takes_is_made_for_none(
-    engine: None, short_film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.takes, scene.omniaudio.anchor = 2, "WORLD"

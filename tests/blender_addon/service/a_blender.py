@@ -10,14 +10,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
-from blender_addon.service.engine import Engine
-from blender_addon.service.engine_watch import EngineChoice
+from blender_addon.service.service import Service
+from blender_addon.service.service_watch import ServiceChoice
 from omniaudio_client import discovery
 
 folder, program, linger = sys.argv[1:]
 discovery.LINGER_SECONDS = int(linger)
-engine = Engine(Path(folder))
-engine.configure(EngineChoice(program=program))
+engine = Service(Path(folder))
+engine.configure(ServiceChoice(program=program))
 url = engine.client().url
 print(json.dumps({"url": url, "started_here": engine.state.started_here}), flush=True)
 sys.stdin.read()

@@ -83,7 +83,7 @@ def listening(osc: OscProcess, choice: OscChoice) -> Daw:
 @pytest.mark.slow
 def test_what_it_says_last_can_be_read(osc: OscProcess, service: RunningService, tmp_path: Path) -> None:
     clip = write_panorama(tmp_path / "hafen.png")
-    choice = OscChoice(free_port(), (tmp_path,), engine_folder=service.folder)
+    choice = OscChoice(free_port(), (tmp_path,), service_folder=service.folder)
     assert osc.state.kind == "off"
     daw = listening(osc, choice)
     daw.send("generate", "a", str(clip), '{"duration": 0.5, "steps": 2}')
@@ -100,7 +100,7 @@ def test_one_that_was_killed_is_failed_and_the_next_one_goes_on(
     osc: OscProcess, service: RunningService, tmp_path: Path
 ) -> None:
     clip = write_panorama(tmp_path / "hafen.png")
-    choice = OscChoice(free_port(), engine_folder=service.folder)
+    choice = OscChoice(free_port(), service_folder=service.folder)
     daw = listening(osc, choice)
     daw.send("generate", "killed", str(clip), '{"duration": 3, "steps": 20}')
     assert daw.hear("accepted", "fail").address == "/omniaudio/accepted"

@@ -20,7 +20,7 @@ REDRAWS = {
     "idle": "0",
     "sequencer redrawn ten times a second": "sequencer().tag_redraw()",
     "sidebar redrawn ten times a second": "[r.tag_redraw() for r in sequencer().regions if r.type == 'UI']",
-    "the extension's redraw": "addon('session.blender_engine').redraw()",
+    "the extension's redraw": "addon('session.blender_service').redraw()",
 }
 """What the figures of a job are compared with."""
 

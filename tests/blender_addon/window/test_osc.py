@@ -31,8 +31,8 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
     open_panel(blender)
     blender.click_button("bpy.ops.omniaudio.osc_start(")
     blender.wait_for("addon('session.blender_osc').state().kind == 'listening'")
-    blender.wait_for("addon('session.blender_engine').engine().state.kind == 'ready'")
-    blender.wait_for("len(addon('session.blender_engine').engine().client().blenders())")
+    blender.wait_for("addon('session.blender_service').engine().state.kind == 'ready'")
+    blender.wait_for("len(addon('session.blender_service').engine().client().blenders())")
     daw = Daw(port)
     daw.send("generate_scene", "a", '{"frame_start": 7, "frame_end": 18, "steps": 2}')
     assert daw.hear("accepted", "fail").address == "/omniaudio/accepted"
@@ -54,10 +54,10 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
 def test_a_scene_without_a_camera_is_refused_and_esc_ends_a_render(live_blender: LiveBlender) -> None:
     blender = live_blender
     blender.open_sidebar()
-    blender.do("addon('session.blender_engine').engine().wake()")
-    blender.wait_for("addon('session.blender_engine').engine().state.kind == 'ready'")
-    blender.wait_for("len(addon('session.blender_engine').engine().client().blenders())")
-    ask = "own = addon('omniaudio_client.records'); client = addon('session.blender_engine').engine().client(); "
+    blender.do("addon('session.blender_service').engine().wake()")
+    blender.wait_for("addon('session.blender_service').engine().state.kind == 'ready'")
+    blender.wait_for("len(addon('session.blender_service').engine().client().blenders())")
+    ask = "own = addon('omniaudio_client.records'); client = addon('session.blender_service').engine().client(); "
     ask += "options = addon('omniaudio_client.options').GenerationOptions(model='draft', steps=2); "
     ask += "job = client.create(own.GenerateRequest(own.SceneSource(), options=options)).id"
     camera = "scene = bpy.context.window_manager.windows[0].scene; camera = scene.camera; scene.camera = None"

@@ -246,7 +246,7 @@ def test_what_no_encoder_takes_is_one_message(
         raise av.error.ExternalError(28, "No space left on device")
 
     monkeypatch.setattr(video_track, "COPIED", {"mov": frozenset()})
-    monkeypatch.setattr(h264.PictureEncoder, "finish", fail)
+    monkeypatch.setattr(h264.FrameEncoder, "finish", fail)
     write_sound(tmp_path / "foa.wav", 2)
     with pytest.raises(UserError) as caught:
         run(clip)

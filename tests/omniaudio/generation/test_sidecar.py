@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.inpainting import Inpainting
 from omniaudio.generation.request import Request, as_request
-from omniaudio.generation.sidecar import LARGEST_SIDECAR, Sidecar
+from omniaudio.generation.sidecar import MAX_SIDECAR_BYTES, Sidecar
 from omniaudio_client.options import GenerationOptions
 
 Edit = Callable[[dict[str, Any]], None]
@@ -147,7 +147,7 @@ def test_every_value_within_the_limits_can_be_asked_for(tmp_path: Path, edit: Ed
         (b'{"seed": 1' + b"0" * 5000 + b"}", "its form"),
         (json.dumps(VALID).replace('"seed"', '"seed": 1, "seed"', 1).encode(), "'seed' stands in it twice"),
         (json.dumps(VALID).replace("clip.mp4", "clip\\udcff.mp4").encode(), "input"),
-        (b" " * (LARGEST_SIDECAR + 1), "larger than 1 MiB"),
+        (b" " * (MAX_SIDECAR_BYTES + 1), "larger than 1 MiB"),
     ],
 )
 def test_what_is_no_sidecar(tmp_path: Path, content: bytes, words: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from omniaudio.video.mp4_boxes import (
     Box,
-    add_to_picture,
+    add_to_frame,
     equirectangular,
     mark_spatial,
     parse,
@@ -100,5 +100,5 @@ def test_boxes_of_a_picture_come_before_what_ends_its_sample_entry() -> None:
     fields, inner = bytes(range(78)), bytes(Box(b"pasp", bytes(8)))
     for end in (b"", bytes(4)):
         entry = Box(b"AVdn", fields + inner + end)
-        add_to_picture(entry, b"new")
+        add_to_frame(entry, b"new")
         assert entry.content == fields + inner + b"new" + end

@@ -58,7 +58,7 @@ def works() -> list[dict[str, object]]:
             "fraction": work.progress.fraction,
             "message": work.error.message if work.error else work.outcome.message if work.outcome else "",
         }
-        for work in addon("core.work").works
+        for work in addon("core.job").works
     ]
 
 
@@ -145,7 +145,7 @@ gaps = Gaps()
 
 def watch_parts() -> None:
     """Take the times of what the extension does on the main thread."""
-    gaps.watch(addon("core.work").Work, "step", "step of a work")
+    gaps.watch(addon("core.job").Work, "step", "step of a work")
     gaps.watch(addon("sequencer.strips"), "insert_takes", "insertion of the strips")
     for name in ("OMNIAUDIO_PT_generate", "OMNIAUDIO_PT_takes", "OMNIAUDIO_PT_jobs"):
         panel = getattr(bpy.types, name, None)

@@ -14,7 +14,7 @@ from support.stem_model import write_stem_model
 from trt_engine.bundling.export import GRAPH_WEIGHTS, UNFINISHED, export_model
 from trt_engine.compile import bundle
 from trt_engine.compile.bundle import Stage
-from trt_engine.graphs.stage_modules import StageModule, example_pictures, load_parts, stage_modules
+from trt_engine.graphs.stage_modules import StageModule, example_frames, load_parts, stage_modules
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.openvino import OpenVinoSession
 from trt_engine.runtime.session import Session
@@ -22,7 +22,7 @@ from trt_engine.runtime.torch.pipeline import TorchSession
 
 pytestmark = pytest.mark.slow
 
-LARGEST_ERROR = 1e-3
+MAX_ERROR = 1e-3
 STAGES = [stage for stage in Stage if stage is not Stage.VISION]
 
 
@@ -64,7 +64,7 @@ def stems(model: registry.Model, stopped: dict[str, int]) -> registry.Model:
 @pytest.fixture(scope="module")
 def modules(stems: registry.Model) -> dict[Stage, StageModule]:
     loaded, vision = load_parts(stems)
-    return stage_modules(loaded, vision, example_pictures(loaded.config))
+    return stage_modules(loaded, vision, example_frames(loaded.config))
 
 
 def graph(stems: registry.Model, stage: Stage, kind: type[Session]) -> Session:
@@ -85,7 +85,7 @@ def test_every_backend_computes_what_torch_computes(
         assert computed.keys() == expected.keys()
         for name, value in expected.items():
             assert computed[name].shape == value.shape
-            assert np.abs(computed[name] - value).max() <= LARGEST_ERROR * np.abs(value).max()
+            assert np.abs(computed[name] - value).max() <= MAX_ERROR * np.abs(value).max()
 
 
 @pytest.mark.parametrize("kind", [OnnxRuntimeSession, OpenVinoSession])
@@ -124,7 +124,7 @@ def test_the_bundle_says_what_was_checked(stems: registry.Model) -> None:
     found = bundle.verify(stems.folder)
     assert list(found.graphs) == STAGES
     for exported in found.graphs.values():
-        assert 0 <= exported.check.relative_error < LARGEST_ERROR
+        assert 0 <= exported.check.relative_error < MAX_ERROR
     shapes = {tensor.name: tensor.shape for tensor in found.graphs[Stage.VELOCITY].inputs}
     assert shapes["x"] == ("batch", 16, "frames")
     assert found.graphs[Stage.DECODER].outputs[0].shape == ("batch", 1, "512*frames")
@@ -143,7 +143,7 @@ def test_a_model_that_sees_pictures_has_a_graph_for_them(joint: registry.Model) 
     assert found.graphs.keys() == set(Stage)
     with models_in(joint.folder.parent):
         loaded, vision = load_parts(joint)
-    shown = stage_modules(loaded, vision, example_pictures(loaded.config))[Stage.VISION]
+    shown = stage_modules(loaded, vision, example_frames(loaded.config))[Stage.VISION]
     computed = graph(joint, Stage.VISION, OpenVinoSession).run({k: v.numpy() for k, v in shown.examples.items()})
     for name, value in shown.example_outputs.items():
-        assert np.abs(computed[name] - value.numpy()).max() <= LARGEST_ERROR * np.abs(value.numpy()).max()
+        assert np.abs(computed[name] - value.numpy()).max() <= MAX_ERROR * np.abs(value.numpy()).max()

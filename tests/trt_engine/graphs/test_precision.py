@@ -16,7 +16,7 @@ from trt_engine.compile import bundle
 from trt_engine.compile.bundle import Stage
 from trt_engine.compile.targets import Precision
 from trt_engine.graphs.emulation import emulate
-from trt_engine.graphs.precision import LARGEST_E4M3, Amplitudes, lower, write_lowered
+from trt_engine.graphs.precision import MAX_E4M3, Amplitudes, lower, write_lowered
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
 from trt_engine.runtime.session import Array, Session
 
@@ -213,7 +213,7 @@ def test_fp8_is_the_arithmetic_of_e4m3(tmp_path: Path) -> None:
         return values.astype(np.float16).astype(np.float32)
 
     def quantised(values: Array, largest: Array) -> Array:
-        step = half(largest / LARGEST_E4M3)
+        step = half(largest / MAX_E4M3)
         return (values / step).astype(ir.DataType.FLOAT8E4M3FN.numpy()).astype(np.float32) * step
 
     read = half(half(shown[1]["x"]) @ half(first))

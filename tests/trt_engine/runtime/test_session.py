@@ -28,7 +28,7 @@ STRICT = STAGES[: len(Stage)]
 """Stages that refuse in torch, too, what their graphs refuse."""
 
 SHORT_TOKENS = 12
-LARGEST_ERROR = 1e-3
+MAX_ERROR = 1e-3
 """Between back-ends, over the largest value."""
 
 
@@ -111,7 +111,7 @@ def test_it_computes_what_the_others_compute_and_the_same_bits_again(
     for name, value in wanted.items():
         assert first[name].dtype == np.float32
         assert first[name].shape == value.shape
-        assert np.abs(first[name] - value).max() <= LARGEST_ERROR * np.abs(value).max()
+        assert np.abs(first[name] - value).max() <= MAX_ERROR * np.abs(value).max()
         np.testing.assert_array_equal(first[name], second[name])
     for name, value in kept.items():
         np.testing.assert_array_equal(given[name], value)

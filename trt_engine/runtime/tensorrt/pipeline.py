@@ -18,7 +18,7 @@ from omniaudio.generation.sampler import Held, halves
 from omniaudio.generation.windows import WindowPlan
 from trt_engine.compile.bundle import PICTURE, Bundle, Stage, engine_for
 from trt_engine.compile.compiler import Job, compile_graph, library
-from trt_engine.compile.profiles import LONGEST_SECONDS
+from trt_engine.compile.profiles import MAX_SECONDS
 from trt_engine.compile.targets import Flavour
 from trt_engine.graphs.sampler_step import OUTPUTS, tables, update_graph, update_profile
 from trt_engine.runtime.session import Array, Described, Description
@@ -130,7 +130,7 @@ class TensorRtPipeline(Described):
         most, _, longest = update_profile(self.config, halves(guidance) == 2)["x"].maximum
         if len(start) > most or windows.frames > longest:
             raise UserError(
-                f"{self._flavour.label} makes {most} takes of {LONGEST_SECONDS / 60:g} minutes at a time at most: ask "
+                f"{self._flavour.label} makes {most} takes of {MAX_SECONDS / 60:g} minutes at a time at most: ask "
                 "for less, or choose another --backend.",
                 ExitCode.BAD_RANGE,
             )

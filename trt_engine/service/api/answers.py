@@ -42,7 +42,7 @@ _OF_STATUS = {
     416: (ErrorCode.INVALID, "The range lies outside of the file: ask for one within its size."),
 }
 _FAULT = (ErrorCode.INTERNAL, "The service met a fault of its own: its log says which. Ask again, or restart it.")
-_MOST_FIELDS = 20
+_MAX_FIELDS = 20
 """That many refused fields are named in one answer."""
 
 
@@ -74,8 +74,8 @@ async def invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     faults = {_field(fault["loc"]): fault["msg"].removeprefix("Value error, ") for fault in error.errors()}
     named = [f"{field} ({message.lower()})" for field, message in faults.items()]
-    more = f" and {len(named) - _MOST_FIELDS} more" if len(named) > _MOST_FIELDS else ""
-    return answer(ErrorCode.INVALID, f"Correct {', '.join(named[:_MOST_FIELDS])}{more}.")
+    more = f" and {len(named) - _MAX_FIELDS} more" if len(named) > _MAX_FIELDS else ""
+    return answer(ErrorCode.INVALID, f"Correct {', '.join(named[:_MAX_FIELDS])}{more}.")
 
 
 def _field(place: Sequence[int | str]) -> str:

@@ -35,7 +35,7 @@ from trt_engine.service.kinds.registry import AnyRequest
 from trt_engine.service.kinds.request import MediaId
 from trt_engine.service.settings import Settings
 
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 
 _HOUR = 3600.0
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -144,7 +144,7 @@ async def create_job(request: AnyRequest, response: Response, here: Here) -> Job
 
 @_router.get("/jobs", responses=documented(422))
 async def list_jobs(
-    here: Here, state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100
+    here: Here, state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
 ) -> JobList:
     """List jobs, the newest first."""
     return JobList(jobs=tuple(here.supervisor.jobs(state, limit)))

@@ -28,8 +28,8 @@ from trt_engine.service.jobs.supervisor import Supervisor
 from trt_engine.service.settings import ADDRESS, LOG, Settings
 from trt_engine.service.worker import gpu
 
-MOST_CONNECTIONS = 256
-MOST_HEAD_BYTES = 32 * 1024
+MAX_CONNECTIONS = 256
+MAX_HEAD_BYTES = 32 * 1024
 """Of a request's line and headers."""
 STALLED_SECONDS = 60.0
 """A client that for so long neither sends the rest of its request nor takes its answer is dropped."""
@@ -71,10 +71,10 @@ class Service(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=_KEPT_ALIVE_SECONDS,
             timeout_graceful_shutdown=_ENDING_SECONDS,
-            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )
         super().__init__(config)
         self._last_used, self._requests = time.monotonic(), 0
@@ -176,7 +176,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        listening = socket.create_server(address[:2], family=family, backlog=MOST_CONNECTIONS)
+        listening = socket.create_server(address[:2], family=family, backlog=MAX_CONNECTIONS)
     except OSError as error:
         raise UserError(
             f"{settings.host}, port {settings.port}, cannot be listened at ({error.strerror}): choose another --port, "

@@ -26,7 +26,7 @@ from trt_engine.service.settings import MEDIA, Settings
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|#%]")
 """What no name of an upload holds: what a file system refuses, or an address or a sequence's name would mean by it."""
-_MOST_NAME_BYTES = 120
+_MAX_NAME_BYTES = 120
 _DAY = 24 * 3600
 _PARTIAL = "."
 """Begins the name of an upload's folder while it is being received, or deleted."""
@@ -175,9 +175,9 @@ def _fitting(name: str) -> str:
     """A file's name that every system takes, with its suffix kept."""
     last = PurePosixPath(_UNFIT.sub("_", name.replace("\\", "/"))).name.strip(" .")
     stem, suffix = os.path.splitext(last or "clip")
-    room = _MOST_NAME_BYTES - len(suffix.encode())
+    room = _MAX_NAME_BYTES - len(suffix.encode())
     if room < 1:
-        stem, suffix, room = stem + suffix, "", _MOST_NAME_BYTES
+        stem, suffix, room = stem + suffix, "", _MAX_NAME_BYTES
     # What the cut leaves at the end may be what Windows takes away there.
     return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
 

@@ -19,11 +19,11 @@ from trt_engine.service.records import Record
 from trt_engine.service.settings import WORKERS, Settings
 from trt_engine.service.worker.messages import Cancel, Done, Failed, Loaded, Progressed, Run
 
-MOST_STARTS = 5
+MAX_STARTS = 5
 """Of a job, whatever ended the others."""
-MOST_CRASHES = 2
+MAX_CRASHES = 2
 """Workers that a job may cost."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+FIRST_PAUSE, MAX_PAUSE = 0.5, 30.0
 """Seconds until a worker is started after one has broken; twice as long after each further one in a row."""
 STUCK_SECONDS = 120.0
 """A worker that a cancellation does not reach within so long is killed: a step takes less on any machine."""
@@ -122,7 +122,7 @@ class Device:
                 taken = self._store.take(self._lane)
             except ServiceError as error:
                 _log.error(error.message)
-                await asyncio.sleep(LONGEST_PAUSE)
+                await asyncio.sleep(MAX_PAUSE)
                 continue
             if taken is None:
                 await self._rest()
@@ -139,7 +139,7 @@ class Device:
                 self._job = None
                 self._live.left(taken.id)
             if self._breaks:
-                await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self._breaks - 1)))
+                await asyncio.sleep(min(MAX_PAUSE, FIRST_PAUSE * 2 ** (self._breaks - 1)))
 
     async def _rest(self) -> None:
         """Until there may be a job; the worker is ended when that takes long."""
@@ -151,8 +151,8 @@ class Device:
             await self._end()
 
     async def _carry_out(self, taken: Taken) -> None:
-        if taken.starts > MOST_STARTS:
-            message = f"The job was begun {MOST_STARTS} times and never came to an end: ask again for less at a time."
+        if taken.starts > MAX_STARTS:
+            message = f"The job was begun {MAX_STARTS} times and never came to an end: ask again for less at a time."
             await self._fail(taken, Error(code=ErrorCode.CRASHED, message=message))
             return
         attempt: Path | None = None
@@ -181,7 +181,7 @@ class Device:
                 await self._fail(taken, Error(code=ErrorCode.INTERNAL, message=message))
         elif isinstance(ended, Failed):
             await self._fail(taken, ended.error)
-        elif taken.crashes + 1 < MOST_CRASHES:
+        elif taken.crashes + 1 < MAX_CRASHES:
             _log.warning("Job %s is tried again: the worker process %s.", taken.id, ended.how)
             await self._write_down(lambda: self._store.requeue(taken.id, crashed=True))
             self._requeued()

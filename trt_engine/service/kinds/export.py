@@ -20,7 +20,7 @@ class ExportRequest(Request):
     sound: SoundSource
     picture: Source
     name: Stem | None = None
-    picture_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
+    clip_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
     codec: Codec = Codec.PCM
     stereo: Stereo | None = Field(default=None, description="the picture's own where None")
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
@@ -40,7 +40,7 @@ class ExportRequest(Request):
             sound=attempt.files["sound"],
             output=attempt.output(self.name, "picture", ".spatial", _SUFFIXES[self.codec]),
             codec=self.codec,
-            clip_start=self.picture_start,
+            clip_start=self.clip_start,
             stereo=self.stereo,
             force=self.force,
             allow_truncated=self.allow_truncated,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.limits import HIGHEST_OUTPUT_RATE, LOWEST_GAIN_DB, LOWEST_OUTPUT_RATE
+from omniaudio.limits import MAX_OUTPUT_RATE, MIN_GAIN_DB, MIN_OUTPUT_RATE
 from omniaudio.recognition.sources import Given
 from omniaudio_client.options import GenerationOptions
 from trt_engine.service.kinds.attempt import Attempt
@@ -32,7 +32,7 @@ class Inpainting(Record):
     sound: Source = Field(description="an AmbiX take of the same part of the same clip")
     start: Seconds = Field(description="seconds of `sound`")
     duration: Length = Field(description="seconds")
-    gain_db: Annotated[float, Field(strict=True, ge=LOWEST_GAIN_DB, le=0)] | None = Field(
+    gain_db: Annotated[float, Field(strict=True, ge=MIN_GAIN_DB, le=0)] | None = Field(
         default=None,
         description="the true-peak gain reduction of `sound`; else as the sidecar beside its path says, or 0",
     )
@@ -45,7 +45,7 @@ class GenerateRequest(Request):
     name: Stem | None = Field(default=None, description="the files' stem; else the source's own")
     start: Seconds = Field(default=0.0, description="seconds into the clip")
     duration: Length | None = Field(default=None, description="seconds; else to the clip's end")
-    rate: int | None = Field(default=None, ge=LOWEST_OUTPUT_RATE, le=HIGHEST_OUTPUT_RATE, description="Hz")
+    rate: int | None = Field(default=None, ge=MIN_OUTPUT_RATE, le=MAX_OUTPUT_RATE, description="Hz")
     options: GenerationOptions = GenerationOptions()
     force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
     allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")

@@ -16,7 +16,7 @@ class MapRequest(Request):
     sound: SoundSource
     picture: Source
     name: Stem | None = None
-    picture_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
+    clip_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
     kind: Literal["map"]
 
     def inputs(self) -> Mapping[str, Source]:
@@ -29,7 +29,7 @@ class MapRequest(Request):
 
         output = attempt.output(self.name, "sound", ".map", ".mp4")
         wanted = direction_map_video.DirectionMapVideoRequest(
-            clip=attempt.files["picture"], sound=attempt.files["sound"], output=output, clip_start=self.picture_start
+            clip=attempt.files["picture"], sound=attempt.files["sound"], output=output, clip_start=self.clip_start
         )
         made = direction_map_video.write_direction_map_video(wanted, attempt.report)
         return Result(files=(attempt.made(made),), converted_from=converted_from(attempt.files["sound"]))

@@ -36,7 +36,7 @@ from trt_engine.runtime.tensorrt.device import DeviceArray
 from trt_engine.runtime.tensorrt.pipeline import ALIGNMENT, TensorRtPipeline, chunks_of_rows
 
 pytest.importorskip("tensorrt_rtx")
-MOST_ROWS = 6
+MAX_ROWS = 6
 """That an engine takes at once: the clips below need more."""
 
 
@@ -99,7 +99,7 @@ class GraphEngine:
         self._shapes: dict[str, tuple[int, ...]] = {}
 
     def greatest(self, name: str) -> tuple[int, ...]:
-        return (MOST_ROWS,)
+        return (MAX_ROWS,)
 
     def shape(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         self._shapes = dict(shapes)

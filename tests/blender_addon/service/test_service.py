@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 
 from blender_addon.core.errors import UserError
-from blender_addon.service import engine_watch
-from blender_addon.service.engine import Engine
-from blender_addon.service.engine_process import NO_PROGRAM
-from blender_addon.service.engine_watch import EngineChoice
+from blender_addon.service import service_watch
 from blender_addon.service.known_backends import kept
-from omniaudio_client.discovery import ENGINE_FAILED
-from omniaudio_client.http import EngineError
+from blender_addon.service.service import Service
+from blender_addon.service.service_program import NO_PROGRAM
+from blender_addon.service.service_watch import ServiceChoice
+from omniaudio_client.discovery import SERVICE_FAILED
+from omniaudio_client.http import ServiceError
 from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import GenerateRequest, PathSource, SceneSource
 
@@ -30,7 +30,7 @@ PATIENCE = 60.0
 AT_ONCE = 0.2
 A_BLENDER = Path(__file__).with_name("a_blender.py")
 
-Here = Callable[[], Engine]
+Here = Callable[[], Service]
 
 
 def until(happens: Callable[[], bool]) -> None:
@@ -167,15 +167,15 @@ def test_one_that_is_killed_is_started_again(here: Here, tmp_path: Path) -> None
 def test_one_that_does_not_start_is_tried_again_after_growing_pauses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_watch, "PAUSES_SECONDS", (0.1, 0.2, 0.4))
+    monkeypatch.setattr(service_watch, "PAUSES_SECONDS", (0.1, 0.2, 0.4))
     program = tmp_path / "omniaudio"
     program.write_text(f"#!/bin/sh\ndate +%s.%N >> {tmp_path}/starts\necho 'no libraries here' >&2\nexit 3\n")
     program.chmod(0o755)
-    engine = Engine(tmp_path / "engine")
-    engine.configure(EngineChoice(program=str(program)))
+    engine = Service(tmp_path / "engine")
+    engine.configure(ServiceChoice(program=str(program)))
     with pytest.raises(UserError, match=r"exit code 3\); its last words were: no libraries here") as refusal:
         engine.client()
-    assert refusal.value.code == ENGINE_FAILED
+    assert refusal.value.code == SERVICE_FAILED
     until(lambda: engine.state.kind == "failed")
     times = [float(line) for line in (tmp_path / "starts").read_text().split()]
     assert len(times) == 4
@@ -189,8 +189,8 @@ def test_one_that_does_not_start_is_tried_again_after_growing_pauses(
 
 
 def test_no_program_is_a_failure_that_is_not_tried_again(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
-    engine.configure(EngineChoice(program="/no/program"))
+    engine = Service(tmp_path)
+    engine.configure(ServiceChoice(program="/no/program"))
     with pytest.raises(UserError, match="'/no/program' is no program"):
         engine.client()
     assert (engine.state.kind, engine.state.code) == ("failed", NO_PROGRAM)
@@ -201,15 +201,15 @@ def test_nothing_but_client_and_stop_waits(tmp_path: Path) -> None:
     program = tmp_path / "omniaudio"
     program.write_text("#!/bin/sh\ntrap '' TERM\nexec sleep 60\n")
     program.chmod(0o755)
-    engine = Engine(tmp_path / "engine")
+    engine = Service(tmp_path / "engine")
     begin = time.monotonic()
-    engine.configure(EngineChoice(program=str(program)))
+    engine.configure(ServiceChoice(program=str(program)))
     engine.wake()
     engine.announce("a.blend")
     assert engine.state.kind == "starting"
     until(lambda: engine.state.started_here)
     middle = time.monotonic()
-    engine.configure(EngineChoice(address="http://127.0.0.1:1"))
+    engine.configure(ServiceChoice(address="http://127.0.0.1:1"))
     engine.wake()
     assert engine.state.kind in ("starting", "waiting")
     assert middle - begin < 2
@@ -221,14 +221,14 @@ def test_an_engine_elsewhere_needs_its_token(here: Here, tmp_path: Path) -> None
     own = here()
     url = own.client().url
     token = (tmp_path / "engine" / "token").read_text().strip()
-    other = Engine(tmp_path / "other")
+    other = Service(tmp_path / "other")
     for wrong in ("", "wrong"):
-        other.configure(EngineChoice(address=url, token=wrong))
+        other.configure(ServiceChoice(address=url, token=wrong))
         with pytest.raises(UserError) as refusal:
             other.client()
         assert refusal.value.code == "unauthorized"
         assert other.state.kind == "failed"
-    other.configure(EngineChoice(address=url, token=token))
+    other.configure(ServiceChoice(address=url, token=token))
     assert other.client().health()
     assert not other.state.started_here
     other.stop()
@@ -239,11 +239,11 @@ def test_an_engine_elsewhere_needs_its_token(here: Here, tmp_path: Path) -> None
 def test_who_answers_nothing_is_asked_again_until_it_does(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_watch, "PAUSES_SECONDS", (0.2,))
+    monkeypatch.setattr(service_watch, "PAUSES_SECONDS", (0.2,))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    other = Engine(tmp_path / "other")
-    other.configure(EngineChoice(address=f"http://127.0.0.1:{port}"))
+    other = Service(tmp_path / "other")
+    other.configure(ServiceChoice(address=f"http://127.0.0.1:{port}"))
     with pytest.raises(UserError, match="No service answers at") as refusal:
         other.client()
     assert refusal.value.code == "unreachable"
@@ -268,8 +268,8 @@ def test_who_is_no_engine_or_another_version_of_it_is_told_so(
     status: int, body: bytes, words: str, tmp_path: Path
 ) -> None:
     with answering(status, body) as (url, _):
-        engine = Engine(tmp_path)
-        engine.configure(EngineChoice(address=url, token="secret"))
+        engine = Service(tmp_path)
+        engine.configure(ServiceChoice(address=url, token="secret"))
         with pytest.raises(UserError, match=words) as refusal:
             engine.client()
         assert refusal.value.code == "foreign"
@@ -305,9 +305,9 @@ def test_who_has_the_port_of_an_engine_that_was_killed_is_told_no_token(here: He
 def test_another_choice_lets_go_of_the_engine(here: Here, tmp_path: Path) -> None:
     engine = here()
     engine.client()
-    engine.configure(EngineChoice(program=sys.executable))  # the same
+    engine.configure(ServiceChoice(program=sys.executable))  # the same
     assert engine.state.kind == "ready"
-    engine.configure(EngineChoice(address="http://127.0.0.1:1"))
+    engine.configure(ServiceChoice(address="http://127.0.0.1:1"))
     assert engine.state.kind == "off"
     until(lambda: not services(tmp_path / "engine"))
 
@@ -332,18 +332,18 @@ def test_a_blender_that_renders_for_nobody_is_asked_for_no_scene(here: Here) -> 
     engine = here()
     client = engine.client()
     until(lambda: bool(client.blenders()))
-    with pytest.raises(EngineError, match="No Blender is connected"):
+    with pytest.raises(ServiceError, match="No Blender is connected"):
         client.create(GenerateRequest(SceneSource(1, 2)))
 
 
 def test_another_machine_is_not_spoken_to_where_blender_is_offline(tmp_path: Path) -> None:
-    engine = Engine(tmp_path)
+    engine = Service(tmp_path)
     try:
-        engine.configure(EngineChoice(address="http://192.0.2.1:4360", online=False))
+        engine.configure(ServiceChoice(address="http://192.0.2.1:4360", online=False))
         with pytest.raises(UserError, match="Allow Online Access") as refused:
             engine.client()
         assert refused.value.code == "offline"
-        engine.configure(EngineChoice(address="http://127.0.0.1:1", online=False))
+        engine.configure(ServiceChoice(address="http://127.0.0.1:1", online=False))
         with pytest.raises(UserError, match="No service answers"):
             engine.client()
     finally:

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from blender_addon.core.errors import UserError
-from blender_addon.service.engine import Engine
-from blender_addon.service.engine_watch import EngineChoice
 from blender_addon.service.results import FOLDER
-from blender_addon.service.task import Made, Task
+from blender_addon.service.service import Service
+from blender_addon.service.service_job import Made, Task
+from blender_addon.service.service_watch import ServiceChoice
 from omniaudio_client.options import GenerationOptions
 from omniaudio_client.records import BinauralRequest, GenerateRequest, Job, PathSource, RotateRequest, SceneSource
 
@@ -27,7 +27,7 @@ NOWHERE = PathSource("")  # filled in by the task
 QUICK = GenerateRequest(NOWHERE, duration=0.5, options=GenerationOptions(model="draft", steps=2))
 LONG = GenerateRequest(NOWHERE, duration=0.5, options=GenerationOptions(model="draft", steps=1000))
 
-Here = Callable[[], Engine]
+Here = Callable[[], Service]
 
 
 def until(happens: Callable[[], bool]) -> None:
@@ -51,7 +51,7 @@ def failure(task: Task) -> UserError:
     return task.state.error
 
 
-def write_film(still: Path, path: Path) -> Path:
+def write_video_with_audio(still: Path, path: Path) -> Path:
     """Half a second of a picture, as Blender renders it."""
     av = pytest.importorskip("av")
     with av.open(str(still)) as picture, av.open(str(path), "w") as film:
@@ -65,25 +65,25 @@ def write_film(still: Path, path: Path) -> Path:
     return path
 
 
-def address(folder: Path) -> EngineChoice:
+def address(folder: Path) -> ServiceChoice:
     """The engine that runs on a folder, as one elsewhere."""
     url = json.loads((folder / "service.json").read_bytes())["url"]
-    return EngineChoice(address=url, token=(folder / "token").read_text().strip())
+    return ServiceChoice(address=url, token=(folder / "token").read_text().strip())
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """An engine that was started here, with the draft model."""
     pytest.importorskip("fastapi")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    one = Engine(tmp_path_factory.mktemp("own") / "engine")
-    one.configure(EngineChoice(program=sys.executable))
+    one = Service(tmp_path_factory.mktemp("own") / "engine")
+    one.configure(ServiceChoice(program=sys.executable))
     yield one
     one.stop()
 
 
 @pytest.fixture(scope="module")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Path]]:
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
     """An engine at an address of this machine that is not the loopback's, which may read nothing here; its folder."""
     pytest.importorskip("fastapi")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
@@ -99,8 +99,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as service:
         until((folder / "service" / "service.json").is_file)
         here = address(folder / "service")
-        one = Engine(folder / "unused")
-        one.configure(EngineChoice(here.address.replace("127.0.0.1", host), here.token))
+        one = Service(folder / "unused")
+        one.configure(ServiceChoice(here.address.replace("127.0.0.1", host), here.token))
         yield one, folder / "service"
         one.stop()
         service.terminate()
@@ -115,13 +115,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def take(engine: Engine, still: Path, tmp_path: Path) -> Path:
+def take(engine: Service, still: Path, tmp_path: Path) -> Path:
     """Half a second of AmbiX sound."""
     return made(Task(engine, QUICK, {"source": still}, tmp_path, "take")).takes[0].ambix
 
 
 @pytest.mark.slow
-def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, folder: Path) -> None:
+def test_takes_come_whole_with_names_of_their_own(engine: Service, still: Path, folder: Path) -> None:
     clip = folder / "Bäume 木.png"
     clip.write_bytes(still.read_bytes())
     stem = "Bäume 木 " * 20  # which is cut
@@ -151,7 +151,7 @@ def test_takes_come_whole_with_names_of_their_own(engine: Engine, still: Path, f
 
 @pytest.mark.slow
 def test_an_engine_elsewhere_is_sent_the_clip_and_keeps_nothing(
-    elsewhere: tuple[Engine, Path], still: Path, tmp_path: Path
+    elsewhere: tuple[Service, Path], still: Path, tmp_path: Path
 ) -> None:
     one, service = elsewhere
     task = Task(one, QUICK, {"source": still}, tmp_path, "remote")
@@ -173,9 +173,9 @@ def test_an_engine_elsewhere_is_sent_the_clip_and_keeps_nothing(
 
 
 def test_an_engine_here_that_may_not_read_a_file_is_sent_it(
-    elsewhere: tuple[Engine, Path], still: Path, tmp_path: Path
+    elsewhere: tuple[Service, Path], still: Path, tmp_path: Path
 ) -> None:
-    one = Engine(tmp_path / "unused")
+    one = Service(tmp_path / "unused")
     one.configure(address(elsewhere[1]))
     assert one.client().local
     assert made(Task(one, QUICK, {"source": still}, tmp_path, "sent")).takes
@@ -195,7 +195,7 @@ def test_a_job_outlives_the_engine(here: Here, still: Path, tmp_path: Path) -> N
     assert json.loads((tmp_path / "engine" / "service.json").read_bytes())["pid"] != pid
 
 
-def test_one_that_is_cancelled_leaves_nothing(engine: Engine, still: Path, tmp_path: Path) -> None:
+def test_one_that_is_cancelled_leaves_nothing(engine: Service, still: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     task = Task(engine, LONG, {"source": still}, target, "cancelled")
@@ -221,7 +221,7 @@ def test_an_engine_that_is_stopped_cancels_what_it_does_for_this_blender(
     assert engine.client().jobs() == ()  # the next one begins with nothing
 
 
-def test_other_kinds_of_jobs(engine: Engine, take: Path, tmp_path: Path) -> None:
+def test_other_kinds_of_jobs(engine: Service, take: Path, tmp_path: Path) -> None:
     heard = made(Task(engine, BinauralRequest(NOWHERE, yaw=90.0), {"sound": take}, tmp_path, "heard"))
     assert (heard.takes, heard.model, heard.files) == ((), None, (tmp_path / "heard_001.wav",))
     with wave.open(str(heard.files[0]), "rb") as sound:
@@ -236,7 +236,7 @@ def test_other_kinds_of_jobs(engine: Engine, take: Path, tmp_path: Path) -> None
     assert turned.seed is None
 
 
-def asked_for(engine: Engine, asked: list[Job]) -> Job:
+def asked_for(engine: Service, asked: list[Job]) -> Job:
     """A job for a scene, of which the engine has told this Blender."""
     client = engine.client()
     until(lambda: bool(client.blenders()))
@@ -246,21 +246,21 @@ def asked_for(engine: Engine, asked: list[Job]) -> Job:
 
 
 @pytest.fixture
-def scene_engine(tmp_path: Path) -> Iterator[tuple[Engine, list[Job]]]:
+def scene_engine(tmp_path: Path) -> Iterator[tuple[Service, list[Job]]]:
     """An engine, and what it asks this Blender for."""
     pytest.importorskip("fastapi")
     asked: list[Job] = []
-    engine = Engine(tmp_path / "engine", lambda _client, job: asked.append(job))
-    engine.configure(EngineChoice(program=sys.executable))
+    engine = Service(tmp_path / "engine", lambda _client, job: asked.append(job))
+    engine.configure(ServiceChoice(program=sys.executable))
     yield engine, asked
     engine.stop()
 
 
 @pytest.mark.slow
 def test_a_scene_that_was_rendered_is_handed_over_and_its_job_left_to_who_asked(
-    scene_engine: tuple[Engine, list[Job]], tmp_path: Path, still: Path
+    scene_engine: tuple[Service, list[Job]], tmp_path: Path, still: Path
 ) -> None:
-    film = write_film(still, tmp_path / "film.mp4")
+    film = write_video_with_audio(still, tmp_path / "film.mp4")
     engine, asked = scene_engine
     job = asked_for(engine, asked)
     engine.announce("saved.blend")  # which does not lose it, and does not ask for it again
@@ -275,7 +275,7 @@ def test_a_scene_that_was_rendered_is_handed_over_and_its_job_left_to_who_asked(
 
 
 def test_whoever_asked_for_a_scene_hears_that_its_picture_is_gone(
-    scene_engine: tuple[Engine, list[Job]], tmp_path: Path
+    scene_engine: tuple[Service, list[Job]], tmp_path: Path
 ) -> None:
     engine, asked = scene_engine
     job = asked_for(engine, asked)
@@ -287,9 +287,9 @@ def test_whoever_asked_for_a_scene_hears_that_its_picture_is_gone(
 
 
 def test_a_scene_that_is_cancelled_here_is_cancelled_for_who_asked(
-    scene_engine: tuple[Engine, list[Job]], tmp_path: Path, still: Path
+    scene_engine: tuple[Service, list[Job]], tmp_path: Path, still: Path
 ) -> None:
-    film = write_film(still, tmp_path / "film.mp4")
+    film = write_video_with_audio(still, tmp_path / "film.mp4")
     engine, asked = scene_engine
     job = asked_for(engine, asked)
     task = Task(engine, job, {"picture": film}, tmp_path, "scene")
@@ -299,12 +299,12 @@ def test_a_scene_that_is_cancelled_here_is_cancelled_for_who_asked(
     assert engine.client().job(job.id).state == "cancelled"
 
 
-def test_a_clip_that_is_gone_is_a_message(engine: Engine, tmp_path: Path) -> None:
+def test_a_clip_that_is_gone_is_a_message(engine: Service, tmp_path: Path) -> None:
     error = failure(Task(engine, QUICK, {"source": tmp_path / "gone.mp4"}, tmp_path, "gone"))
     assert "gone.mp4 cannot be read" in error.message
 
 
-def test_what_fails_at_the_engine_is_its_message(engine: Engine, tmp_path: Path) -> None:
+def test_what_fails_at_the_engine_is_its_message(engine: Service, tmp_path: Path) -> None:
     clip = tmp_path / "text.mp4"
     clip.write_text("no picture")
     error = failure(Task(engine, QUICK, {"source": clip}, tmp_path, "text"))
@@ -313,13 +313,13 @@ def test_what_fails_at_the_engine_is_its_message(engine: Engine, tmp_path: Path)
 
 
 def test_no_engine_is_a_message(still: Path, tmp_path: Path) -> None:
-    engine = Engine(tmp_path / "engine")
-    engine.configure(EngineChoice(program=str(tmp_path / "nothing")))
+    engine = Service(tmp_path / "engine")
+    engine.configure(ServiceChoice(program=str(tmp_path / "nothing")))
     assert failure(Task(engine, QUICK, {"source": still}, tmp_path, "none")).code == "no_program"
 
 
 def test_a_folder_that_has_gone_is_a_message_and_the_engine_keeps_the_takes(
-    engine: Engine, still: Path, tmp_path: Path
+    engine: Service, still: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "target"
     error = failure(Task(engine, QUICK, {"source": still}, target, "lost"))
@@ -333,7 +333,7 @@ def test_a_folder_that_has_gone_is_a_message_and_the_engine_keeps_the_takes(
 
 @pytest.mark.parametrize(("options", "reason"), [("size=64k", "No space left"), ("ro", "Read-only file system")])
 def test_a_folder_that_takes_no_files_stays_as_it_is(
-    options: str, reason: str, engine: Engine, still: Path, tmp_path: Path
+    options: str, reason: str, engine: Service, still: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "mounted"
     target.mkdir()

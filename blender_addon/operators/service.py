@@ -6,20 +6,20 @@ from pathlib import Path
 import bpy
 
 from ..core.package import PACKAGE
-from ..session import blender_engine
+from ..session import blender_service
 
 LINES_SHOWN = 25
 POPUP_WIDTH = 900
 
 
-class OMNIAUDIO_OT_restart_engine(bpy.types.Operator):  # noqa: N801 (Blender's own form)
+class OMNIAUDIO_OT_restart_service(bpy.types.Operator):  # noqa: N801 (Blender's own form)
     """Start the engine, or start it anew; jobs that it works on go on afterwards"""
 
-    bl_idname = "omniaudio.restart_engine"
+    bl_idname = "omniaudio.restart_service"
     bl_label = "Restart Engine"
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        blender_engine.restart()
+        blender_service.restart()
         return {"FINISHED"}
 
 
@@ -31,14 +31,14 @@ class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return blender_engine.engine().log.is_file()
+        return blender_service.engine().log.is_file()
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self._lines = last_lines(blender_engine.engine().log)
+        self._lines = last_lines(blender_service.engine().log)
         return context.window_manager.invoke_popup(self, width=POPUP_WIDTH)
 
     def draw(self, _context: bpy.types.Context) -> None:
-        log = blender_engine.engine().log
+        log = blender_service.engine().log
         split = self.layout.split(factor=0.85)
         split.label(text=str(log), icon="TEXT")
         split.operator("wm.path_open", text="Open", icon="FILE_FOLDER").filepath = str(log)
@@ -47,7 +47,7 @@ class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
             column.label(text=line)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        print(*last_lines(blender_engine.engine().log), sep="\n")
+        print(*last_lines(blender_service.engine().log), sep="\n")
         return {"FINISHED"}
 
 
@@ -70,4 +70,4 @@ def last_lines(log: Path) -> list[str]:
         return [f"The log cannot be read ({error.strerror})."]
 
 
-CLASSES = (OMNIAUDIO_OT_restart_engine, OMNIAUDIO_OT_show_log, OMNIAUDIO_OT_show_preferences)
+CLASSES = (OMNIAUDIO_OT_restart_service, OMNIAUDIO_OT_show_log, OMNIAUDIO_OT_show_preferences)

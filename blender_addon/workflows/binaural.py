@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from omniaudio_client.records import BinauralRequest, PathSource
 
-from ..core.work import Cancelled, Outcome, Steps
+from ..core.job import Cancelled, Outcome, Steps
 from ..sequencer.takes import TakeStrips, replace_sound, takes_of
-from .following import blender_is_free, made_by_engine, scene_named
+from .following import blender_is_free, made_by_service, scene_named
 from .snapshot import usable_folder
 
 
@@ -18,7 +18,7 @@ def listen(scene: str, take: TakeStrips, yaw: float, cancelled: Cancelled) -> St
     folder = usable_folder(take.ambix.parent)
     request = BinauralRequest(PathSource(str(take.ambix)), yaw=yaw)
     stem = f"{take.ambix.stem}_yaw{yaw:+.0f}"
-    made = yield from made_by_engine(request, {"sound": take.ambix}, folder, stem, cancelled)
+    made = yield from made_by_service(request, {"sound": take.ambix}, folder, stem, cancelled)
     yield from blender_is_free(cancelled)
     owner = scene_named(scene, folder)
     now = takes_of(owner, owner.sequence_editor.strips_all.get(take.master) if owner.sequence_editor else None)

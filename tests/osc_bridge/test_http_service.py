@@ -2,9 +2,9 @@
 
 import pytest
 
+from osc_bridge.http_service import MAX_STEM_BYTES, HttpService, _stem
 from osc_bridge.ledger import Entry
 from osc_bridge.messages import Options, RefusedError
-from osc_bridge.service_engine import LONGEST_STEM, ServiceEngine, _stem
 from trt_engine.service.kinds.generate import GenerateRequest
 
 
@@ -32,7 +32,7 @@ def entry(video, request_id="take-1"):
 def test_the_service_and_file_systems_take_every_clips_name(name, request_id):
     stem = _stem(entry(f"/clips/{name}.mp4", request_id))
     assert GenerateRequest(source={"path": "/clips/a.mp4"}, name=stem).name == stem
-    assert len(stem.encode()) <= LONGEST_STEM
+    assert len(stem.encode()) <= MAX_STEM_BYTES
     assert stem.endswith(".ambix")
 
 
@@ -51,4 +51,4 @@ def test_a_share_in_any_spelling_is_not_even_followed(video, tmp_path):
         raise AssertionError("the service was asked")
 
     with pytest.raises(RefusedError, match="absolute path"):
-        ServiceEngine(connect, tmp_path, tmp_path).submit(entry(video))
+        HttpService(connect, tmp_path, tmp_path).submit(entry(video))

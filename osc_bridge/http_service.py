@@ -17,7 +17,7 @@ from omniaudio.errors import UserError
 from omniaudio.recognition.sources import Source, Sources
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import TOKEN_WANTED, UNAUTHORIZED, default_roots
-from omniaudio_client.http import EngineError
+from omniaudio_client.http import ServiceError
 from omniaudio_client.records import (
     GenerateRequest,
     InspectRequest,
@@ -27,23 +27,23 @@ from omniaudio_client.records import (
     SceneSource,
     TakeResult,
 )
-from osc_bridge.engine import POLL_SECONDS, Inspected, JobView, Sounding, Take
 from osc_bridge.ledger import KEPT_ENDED, Entry
 from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
+from osc_bridge.service import POLL_SECONDS, Inspected, JobView, Sounding, Take
 
 LOOKED_AT = 4
 """Waiting jobs that are asked about at a time; those that run are all seen at once."""
 NAMESPACE = "osc:"
 """Begins the bridge's request ids at the service, which other clients share."""
-MOST_SOURCES_BYTES = 256 * 1024
+MAX_SOURCES_BYTES = 256 * 1024
 """Of a `sources.json` that a client names: as much as the service takes."""
-LONGEST_STEM = 100
+MAX_STEM_BYTES = 100
 """Bytes. The service takes so many characters, and file systems 255 bytes with the suffixes."""
 
 _Answer = TypeVar("_Answer")
 
 
-class ServiceEngine:
+class HttpService:
     """Jobs of a service, for files under allowed roots, whose results are put beside the clip, and for the scene that
     is open in Blender, whose results are put into a folder of their own."""
 
@@ -149,7 +149,7 @@ class ServiceEngine:
     def _ask(self, question: Callable[[Client], _Answer]) -> _Answer:
         try:
             return question(self._connect())
-        except EngineError as error:
+        except ServiceError as error:
             message = TOKEN_WANTED if error.code == UNAUTHORIZED else error.message
             raise RefusedError(error.code, message) from error
 
@@ -162,8 +162,8 @@ class ServiceEngine:
         roots = (*(self._roots or [root.resolve() for root in default_roots()]), self._inspected.resolve())
         path = _followed("file of sources", given, roots)
         try:
-            if path.suffix != ".json" or not path.is_file() or path.stat().st_size > MOST_SOURCES_BYTES:
-                message = f"{path} is no .json file of {MOST_SOURCES_BYTES // 1024} KiB at most: name one with sources."
+            if path.suffix != ".json" or not path.is_file() or path.stat().st_size > MAX_SOURCES_BYTES:
+                message = f"{path} is no .json file of {MAX_SOURCES_BYTES // 1024} KiB at most: name one with sources."
                 raise RefusedError("source", message)
             return Sources.read(path)
         except OSError as error:
@@ -223,7 +223,7 @@ def _stem(entry: Entry) -> str:
     that two requests of one clip do not meet."""
     ending = f".{entry.request_id.replace(':', '~')}.ambix"
     clip = re.sub(r'[\x00-\x1f\x7f\\:*?"<>|#%]', "-", Path(entry.video or "scene").stem).lstrip(".") or "clip"
-    return clip.encode(errors="replace")[: LONGEST_STEM - len(ending)].decode(errors="ignore") + ending
+    return clip.encode(errors="replace")[: MAX_STEM_BYTES - len(ending)].decode(errors="ignore") + ending
 
 
 def _relate(sidecar: Path, before: Path) -> None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from omniaudio_client.client import Client
-from omniaudio_client.discovery import ENGINE_FAILED, ServiceProcess, log_of, running
+from omniaudio_client.discovery import SERVICE_FAILED, ServiceProcess, log_of, running
 from omniaudio_client.events import RequestsForBlender
-from omniaudio_client.http import FOREIGN, UNREACHABLE, EngineError
+from omniaudio_client.http import FOREIGN, UNREACHABLE, ServiceError
 from omniaudio_client.records import Backend, Job, Model
 
 from ..core.errors import UserError
 from . import known_backends
-from .engine_process import NO_PROGRAM, find_program, roots
+from .service_program import NO_PROGRAM, find_program, roots
 
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Between a failure and the next attempt, by how many failures there were in a row before it."""
@@ -39,7 +39,7 @@ _IN_BLENDER = {
 
 
 @dataclass(frozen=True)
-class EngineChoice:
+class ServiceChoice:
     """Which engine: the one at `address`, with its `token`; or, where that is empty, one that is started here by
     `program` (see `engine_process.find_program`). `online`: other machines may be spoken to."""
 
@@ -50,7 +50,7 @@ class EngineChoice:
 
 
 @dataclass(frozen=True)
-class EngineState:
+class ServiceState:
     """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `message`
     says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
     that it takes where none is named, `started_here` whether this Blender has started it. `backends` come some seconds
@@ -66,13 +66,13 @@ class EngineState:
     started_here: bool = False
 
 
-class EngineWatch:
+class ServiceWatch:
     """One engine by one choice, in a thread of its own. `on_change` is called in that thread after every change."""
 
     def __init__(
         self,
         *,
-        choice: EngineChoice,
+        choice: ServiceChoice,
         folder: Path,
         blender_id: str,
         name: str,
@@ -90,7 +90,7 @@ class EngineWatch:
         self._name = name
         self._on_scene_job = on_scene_job
         self._on_change = on_change
-        self._state = EngineState("starting")
+        self._state = ServiceState("starting")
         self._child: ServiceProcess | None = None
         self._released = threading.Event()
         self._lock = threading.Lock()  # of the name and the stream
@@ -98,7 +98,7 @@ class EngineWatch:
         self._told: set[str] = set()
 
     @property
-    def state(self) -> EngineState:
+    def state(self) -> ServiceState:
         """As it is now."""
         return replace(self._state, started_here=self._started_here())
 
@@ -114,9 +114,9 @@ class EngineWatch:
         while not self._released.is_set():
             begin = time.monotonic()
             try:
-                self._tell(EngineState("starting"))
+                self._tell(ServiceState("starting"))
                 error = self._use(self._start_or_find())
-            except EngineError as refusal:
+            except ServiceError as refusal:
                 error = UserError(_IN_BLENDER.get(refusal.code, refusal.message), refusal.code)
             except UserError as failure:
                 error = failure
@@ -127,9 +127,9 @@ class EngineWatch:
             remote = bool(self._choice.address)
             hopeless = error.code in _NOT_MENDED_BY_WAITING or (remote and error.code == FOREIGN)
             if hopeless or (in_a_row == len(PAUSES_SECONDS) and not remote):
-                self._tell(EngineState("failed", error.message, error.code))
+                self._tell(ServiceState("failed", error.message, error.code))
                 return
-            self._tell(EngineState("waiting", error.message, error.code))
+            self._tell(ServiceState("waiting", error.message, error.code))
             self._released.wait(PAUSES_SECONDS[min(in_a_row, len(PAUSES_SECONDS) - 1)])
             in_a_row += 1
 
@@ -159,7 +159,7 @@ class EngineWatch:
                 )
             client.health()
             return client
-        with suppress(EngineError):
+        with suppress(ServiceError):
             return running(self._folder)
         self._child = ServiceProcess(find_program(self._choice.program), self._folder, roots())
         return self._child.ready(self._released.wait)
@@ -168,7 +168,7 @@ class EngineWatch:
         """Be connected to an engine until it goes, or is released; what to say of it then."""
         version, known = client.health().version, client.models()
         self.client = client
-        self._tell(EngineState("ready", version=version, models=known.models, default=known.default))
+        self._tell(ServiceState("ready", version=version, models=known.models, default=known.default))
         threading.Thread(target=self._ask_for_backends, args=(client,), daemon=True).start()
         patience = _GONE_REMOTE_SECONDS if self._choice.address else _GONE_SECONDS
         gone = UserError(f"The OmniAudio engine at {client.url} has ended.", UNREACHABLE)
@@ -178,18 +178,18 @@ class EngineWatch:
                     if self._on_scene_job is not None and job.id not in self._told:
                         self._told.add(job.id)
                         self._on_scene_job(client, job)
-        except EngineError as error:
+        except ServiceError as error:
             gone = UserError(error.message, error.code)
         if self._child is not None and self._child.exit_code is not None:
             code, log = self._child.exit_code, log_of(self._folder)
             gone = UserError(
-                f"The OmniAudio engine ended by itself (exit code {code}); its log is {log}.", ENGINE_FAILED
+                f"The OmniAudio engine ended by itself (exit code {code}); its log is {log}.", SERVICE_FAILED
             )
         return gone
 
     def _ask_for_backends(self, client: Client) -> None:
         """It takes seconds, since the engine tries each one, and nothing waits for it."""
-        with suppress(EngineError):
+        with suppress(ServiceError):
             backends = client.backends()
             known_backends.keep(self._folder, backends)
             if self.client is client and self._state.kind == "ready":
@@ -213,6 +213,6 @@ class EngineWatch:
         if self._child is not None:
             self._child.let_go(self._id)
 
-    def _tell(self, state: EngineState) -> None:
+    def _tell(self, state: ServiceState) -> None:
         self._state = state
         self._on_change()

@@ -8,9 +8,9 @@ from omniaudio_client.records import ExportRequest, PathSource
 
 from ..core.errors import CancelledError, UserError
 from ..core.frames import FileSpan
+from ..core.job import Cancelled, Outcome, Progress, Steps
 from ..core.sound_part import write_part
-from ..core.work import Cancelled, Outcome, Progress, Steps
-from .following import made_by_engine, rendered
+from .following import made_by_service, rendered
 from .snapshot import Snapshot, usable_folder
 
 
@@ -63,11 +63,11 @@ def _written(delivery: Delivery, picture: Path, cancelled: Cancelled) -> Steps:
     request = ExportRequest(
         PathSource(str(delivery.sound)),
         PathSource(str(picture)),
-        picture_start=delivery.start,
+        clip_start=delivery.start,
         codec=delivery.codec,
         force=delivery.force,
         allow_truncated=delivery.allow_truncated,
     )
     files = {"sound": delivery.sound, "picture": picture}
-    made = yield from made_by_engine(request, files, delivery.folder, delivery.stem, cancelled)
+    made = yield from made_by_service(request, files, delivery.folder, delivery.stem, cancelled)
     return Outcome(f"Delivered {made.files[0]}", delivery.folder)

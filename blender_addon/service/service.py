@@ -17,15 +17,15 @@ from omniaudio_client.discovery import log_of
 from omniaudio_client.records import Job
 
 from ..core.errors import UserError
-from .engine_watch import EngineChoice, EngineState, EngineWatch
+from .service_watch import ServiceChoice, ServiceState, ServiceWatch
 
 STOP_SECONDS = 12.0
 """`stop` returns after so long, whatever the engine does: a bit more than it is given to end orderly."""
 _CANCEL_SECONDS = 3.0
-_LONGEST_NAME = 255
+_MAX_NAME = 255
 
 
-class Engine:
+class Service:
     """The engine that this Blender uses. Threads may share it; no method but `client` and `stop` waits."""
 
     def __init__(self, folder: Path, on_scene_job: Callable[[Client, Job], None] | None = None) -> None:
@@ -40,25 +40,25 @@ class Engine:
         self._on_scene_job = on_scene_job
         self._id = uuid4().hex
         self._name = "untitled"
-        self._choice = EngineChoice()
+        self._choice = ServiceChoice()
         self._changed = threading.Condition()
-        self._watch: EngineWatch | None = None
+        self._watch: ServiceWatch | None = None
         self._thread: threading.Thread | None = None
         self._alone = threading.Lock()  # held by the watch over an engine here: the next one needs its folder
         self._users: dict[object, Callable[[], None]] = {}
 
     @property
-    def state(self) -> EngineState:
+    def state(self) -> ServiceState:
         """As it is now."""
         watch = self._watch
-        return EngineState() if watch is None else watch.state
+        return ServiceState() if watch is None else watch.state
 
     @property
     def log(self) -> Path:
         """What an engine that was started here says of its troubles; it may not be there yet."""
         return log_of(self._folder)
 
-    def configure(self, choice: EngineChoice) -> None:
+    def configure(self, choice: ServiceChoice) -> None:
         """Use this engine from now on. Another one is let go of, as by `stop`; the new one is looked for once it is
         needed."""
         with self._changed:
@@ -69,7 +69,7 @@ class Engine:
     def announce(self, name: str) -> None:
         """What is open in this Blender, like `forest.blend`, for who asks the engine for the sound of its scene."""
         with self._changed:
-            self._name = name[:_LONGEST_NAME] or "untitled"
+            self._name = name[:_MAX_NAME] or "untitled"
             if self._watch is not None:
                 self._watch.announce(self._name)
 
@@ -121,10 +121,10 @@ class Engine:
         if thread is not None and not self._choice.address:  # of one elsewhere there is nothing to be ended
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _woken(self) -> EngineWatch:
+    def _woken(self) -> ServiceWatch:
         """The watch over the engine, which runs; called with the lock."""
         if self._watch is None or self._watch.state.kind == "failed":
-            watch = EngineWatch(
+            watch = ServiceWatch(
                 choice=self._choice,
                 folder=self._folder,
                 blender_id=self._id,
@@ -138,7 +138,7 @@ class Engine:
             self._thread.start()
         return self._watch
 
-    def _run_alone(self, watch: EngineWatch) -> None:
+    def _run_alone(self, watch: ServiceWatch) -> None:
         with self._alone:
             watch.run()
 

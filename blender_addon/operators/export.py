@@ -8,13 +8,13 @@ import bpy
 
 from ..blender_versions import sequencer_scene
 from ..core import frames
-from ..core.work import Allowed, Cancelled, Steps, Work
+from ..core.job import Allowed, Cancelled, Steps, Work
 from ..props.preferences import preferences
 from ..sequencer.sound_strips import kept_file
 from ..sequencer.sources import Panorama, Sequence
 from ..sequencer.takes import TakeStrips
-from ..workflows.deliver import Delivery, deliver
-from ..workflows.snapshot import LONGEST_STEM, Snapshot, output_folder, take_snapshot
+from ..workflows.export import Delivery, deliver
+from ..workflows.snapshot import MAX_STEM_BYTES, Snapshot, output_folder, take_snapshot
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 
@@ -39,12 +39,12 @@ class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N
             sound=kept_file(str(take.ambix), f"The sound of {take.master}"),
             part=None if take.place == take.content else frames.FileSpan(begin, float(take.place.frames / rate)),
             picture=picture,
-            start=kept.picture_start + begin if settings.deliver_picture == "FILE" else 0.0,
+            start=kept.clip_start + begin if settings.deliver_picture == "FILE" else 0.0,
             codec=settings.codec.lower(),
             force=kept.force or settings.force or settings.deliver_picture == "SCENE",
             allow_truncated=kept.allow_truncated,
             folder=output_folder(settings.folder or preferences(context).folder),
-            stem=frames.shortened(bpy.path.clean_name(kept.title or take.master), LONGEST_STEM) + "_360",
+            stem=frames.shortened(bpy.path.clean_name(kept.title or take.master), MAX_STEM_BYTES) + "_360",
         )
 
         def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:

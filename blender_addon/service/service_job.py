@@ -17,20 +17,20 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from omniaudio_client.client import Client
-from omniaudio_client.discovery import ENGINE_FAILED
+from omniaudio_client.discovery import SERVICE_FAILED
 from omniaudio_client.events import PATIENCE_SECONDS
-from omniaudio_client.http import TIMEOUT, UNREACHABLE, EngineError
+from omniaudio_client.http import TIMEOUT, UNREACHABLE, ServiceError
 from omniaudio_client.records import AnyRequest, Job, MediaSource, PathSource, Progress, ResultFile
 
 from ..core.errors import CancelledError, UserError
-from .engine import Engine
 from .results import FOLDER, Made, MadeTake, ResultFolder, files_of
+from .service import Service
 
 __all__ = ["Made", "MadeTake", "Task", "TaskState"]
 
 ASK_SECONDS = 0.25
 """Between two looks at the job. Its stream of events would say more often how it is, but holds who reads it."""
-_GONE = (UNREACHABLE, TIMEOUT, ENGINE_FAILED)
+_GONE = (UNREACHABLE, TIMEOUT, SERVICE_FAILED)
 
 _WAITING = Progress("waiting for the engine", 0.0)
 
@@ -57,7 +57,7 @@ class Task:
     """A job that starts at once."""
 
     def __init__(
-        self, engine: Engine, request: AnyRequest | Job, files: Mapping[str, Path], folder: Path, stem: str
+        self, engine: Service, request: AnyRequest | Job, files: Mapping[str, Path], folder: Path, stem: str
     ) -> None:
         """
         Args:
@@ -108,7 +108,7 @@ class Task:
     def _run(self) -> None:
         try:
             made = self._made()
-        except (UserError, EngineError) as error:
+        except (UserError, ServiceError) as error:
             self._become(TaskState("failed", error=UserError(error.message, error.code)))
         except Exception as error:  # a fault of ours, or what no one has thought of: whoever waits must hear of it
             traceback.print_exc()
@@ -130,7 +130,7 @@ class Task:
             try:
                 job = self._created(uploads)
                 made = self._fetched(self._ended(job))
-            except (UserError, EngineError) as error:
+            except (UserError, ServiceError) as error:
                 if isinstance(self._request, Job):
                     self._give_up(self._request, error)
                 elif error.code != FOLDER:
@@ -146,7 +146,7 @@ class Task:
             paths = {field: PathSource(str(path)) for field, path in self._files.items()}
             try:
                 return self._insist(lambda client: self._ask(client, paths))
-            except EngineError as error:
+            except ServiceError as error:
                 if error.code != "source":  # one of them is not there, or the engine may not read it
                     raise
         sent = self._upload(uploads)
@@ -202,7 +202,7 @@ class Task:
             self._check()
             try:
                 answer = call(self._engine.client())
-            except (UserError, EngineError) as error:
+            except (UserError, ServiceError) as error:
                 away = self._reached is None or time.monotonic() - self._reached > PATIENCE_SECONDS
                 if error.code not in _GONE or away:
                     raise
@@ -215,11 +215,11 @@ class Task:
         if self._cancelled.is_set():
             raise CancelledError
 
-    def _give_up(self, job: Job, error: UserError | EngineError) -> None:
+    def _give_up(self, job: Job, error: UserError | ServiceError) -> None:
         """Whoever asked for a job hears that nothing comes of it; one that has ended stays as it is."""
         if self._engine.state.kind != "ready":
             return
-        with suppress(UserError, EngineError):
+        with suppress(UserError, ServiceError):
             client = self._engine.client()
             if isinstance(error, CancelledError):
                 client.cancel(job.id)
@@ -237,7 +237,7 @@ class Task:
                 client.remove(job.id)
             for media in uploads:
                 client.remove_upload(media)
-        except (UserError, EngineError):
+        except (UserError, ServiceError):
             pass
 
 

@@ -2,7 +2,7 @@
 
 import bpy
 
-from ..session import blender_engine
+from ..session import blender_service
 from .text import draw_message
 
 _LOOKS = {
@@ -14,16 +14,16 @@ _LOOKS = {
 }
 
 
-def draw_engine(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+def draw_service(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """A line that says how the engine is, the reason where it does not work, and its buttons."""
-    state = blender_engine.engine().state
+    state = blender_service.engine().state
     text, icon = _LOOKS[state.kind]
     if state.kind == "ready":
         text += f", version {state.version}" + (", started by this Blender" if state.started_here else "")
     box = layout.box()
     box.label(text=text, icon=icon)
     row = box.row(align=True)
-    row.operator("omniaudio.restart_engine", text="Start" if state.kind == "off" else "Restart", icon="FILE_REFRESH")
+    row.operator("omniaudio.restart_service", text="Start" if state.kind == "off" else "Restart", icon="FILE_REFRESH")
     row.operator("omniaudio.show_log", text="Show Log", icon="TEXT")
     if state.message:
         draw_message(box, context, state.message)

@@ -6,10 +6,10 @@ import bpy
 
 from ..blender_versions import sequencer_scene
 from ..core.errors import UserError
-from ..core.work import Work
+from ..core.job import Work
 from ..sequencer.sound_strips import kept_file
-from ..workflows.listen import listen
-from ..workflows.sound_map import map_movie, map_picture
+from ..workflows.binaural import listen
+from ..workflows.direction_map import map_movie, map_picture
 from .choice import OfTake, chosen_take
 from .pump import WorkOperator
 

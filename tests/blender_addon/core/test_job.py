@@ -4,7 +4,7 @@ import pytest
 
 from blender_addon.core.errors import CancelledError, UserError
 from blender_addon.core.fixes import fixes
-from blender_addon.core.work import MOST_ENDED, Allowed, Cancelled, Outcome, Progress, Steps, Work, Works
+from blender_addon.core.job import MAX_ENDED, Allowed, Cancelled, Outcome, Progress, Steps, Work, Works
 
 
 def three_steps(cancelled: Cancelled) -> Steps:
@@ -104,14 +104,14 @@ def test_the_list_keeps_what_runs_and_forgets_what_ended_long_ago() -> None:
     works = Works()
     running = Work("running", three_steps)
     works.add(running)
-    for i in range(2 * MOST_ENDED):
+    for i in range(2 * MAX_ENDED):
         work = Work(str(i), three_steps)
         works.add(work)
         run(work)
     titles = [work.title for work in works]
     assert titles[0] == "running"
-    assert len(titles) == MOST_ENDED + 1
-    assert titles[-1] == str(2 * MOST_ENDED - 1)
+    assert len(titles) == MAX_ENDED + 1
+    assert titles[-1] == str(2 * MAX_ENDED - 1)
 
 
 def test_dismissing_leaves_what_runs() -> None:

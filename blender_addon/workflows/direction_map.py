@@ -9,12 +9,12 @@ from omniaudio_client.records import MapRequest, PathSource
 from ..blender_versions import place_of, set_length
 from ..core import frames
 from ..core.errors import UserError
+from ..core.job import Cancelled, Outcome, Steps
 from ..core.provenance import Provenance, keep
-from ..core.work import Cancelled, Outcome, Steps
 from ..sequencer.sound_strips import blend_path, kept_file
 from ..sequencer.takes import TakeStrips
 from .anchor import camera_sound
-from .following import blender_is_free, made_by_engine, scene_named
+from .following import blender_is_free, made_by_service, scene_named
 from .snapshot import usable_folder
 
 MAP = "map"
@@ -25,9 +25,9 @@ def map_movie(scene: str, take: TakeStrips, picture: Path, cancelled: Cancelled)
     """A movie strip above the picture. Raises UserError and CancelledError."""
     sound = camera_sound(take).ambix  # the panorama is the camera's too
     folder = usable_folder(sound.parent)
-    start = take.provenance.picture_start
-    request = MapRequest(PathSource(str(sound)), PathSource(str(picture)), picture_start=start)
-    made = yield from made_by_engine(
+    start = take.provenance.clip_start
+    request = MapRequest(PathSource(str(sound)), PathSource(str(picture)), clip_start=start)
+    made = yield from made_by_service(
         request, {"sound": sound, "picture": picture}, folder, f"{sound.stem}_map", cancelled
     )
     yield from blender_is_free(cancelled)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from blender_addon.core.errors import UserError
-from blender_addon.service.engine_process import NO_PROGRAM, find_program
+from blender_addon.service.service_program import NO_PROGRAM, find_program
 
 
 def program(path: Path) -> Path:

@@ -58,7 +58,7 @@ class JobView:
     message: str = ""
 
 
-class Engine(Protocol):
+class Service(Protocol):
     """What the bridge needs of the engine; every call may take a while, and raises RefusedError."""
 
     def submit(self, entry: Entry) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .errors import CancelledError, UserError
 
-MOST_ENDED = 8
+MAX_ENDED = 8
 """So many works that have ended are kept in the list, the newest."""
 
 
@@ -139,7 +139,7 @@ class Works:
     def add(self, work: Work) -> None:
         """Adds one, and forgets those that ended long ago."""
         ended = [other for other in self._all if other.over]
-        for other in ended[: max(0, len(ended) - MOST_ENDED + 1)]:
+        for other in ended[: max(0, len(ended) - MAX_ENDED + 1)]:
             self._all.remove(other)
         self._all.append(work)
 

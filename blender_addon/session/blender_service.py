@@ -6,7 +6,7 @@ from pathlib import Path
 import bpy
 
 from ..core.package import PACKAGE
-from ..service.engine import Engine, EngineChoice
+from ..service.service import Service, ServiceChoice
 from . import scene_requests
 
 _REGIONS = {"SEQUENCE_EDITOR": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
@@ -16,15 +16,15 @@ REDRAW_SECONDS = 0.25
 
 _NAME_CHANGES = (bpy.app.handlers.load_post, bpy.app.handlers.save_post)
 
-_engine: Engine | None = None
+_engine: Service | None = None
 
 
-def engine() -> Engine:
+def engine() -> Service:
     """It is not started by being asked for: its `wake` and `client` do that."""
     global _engine  # noqa: PLW0603 (nothing is done at import)
     if _engine is None:
         # Without a window nothing takes requests up: they are refused then.
-        _engine = Engine(folder(), None if bpy.app.background else scene_requests.asked)
+        _engine = Service(folder(), None if bpy.app.background else scene_requests.asked)
         atexit.register(stop)  # where Blender ends without unregistering
         for handlers in _NAME_CHANGES:
             handlers.append(_announce)
@@ -38,7 +38,7 @@ def folder() -> Path:
     return Path(bpy.utils.extension_path_user(PACKAGE, path="engine"))
 
 
-def chosen() -> Engine:
+def chosen() -> Service:
     """The engine as the preferences choose it now; that Blender may go online is told nobody when it changes."""
     found = engine()
     configure()
@@ -52,9 +52,9 @@ def configure() -> None:
     wanted = bpy.context.preferences.addons[PACKAGE].preferences
     if wanted.connection == "CONNECT":
         address, token = wanted.address.strip(), wanted.token.strip()
-        _engine.configure(EngineChoice(address, token, online=bpy.app.online_access))
+        _engine.configure(ServiceChoice(address, token, online=bpy.app.online_access))
     else:
-        _engine.configure(EngineChoice(program=bpy.path.abspath(wanted.program.strip())))
+        _engine.configure(ServiceChoice(program=bpy.path.abspath(wanted.program.strip())))
 
 
 def restart() -> None:
