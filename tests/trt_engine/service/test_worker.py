@@ -156,15 +156,15 @@ def test_what_libraries_print_does_not_break_the_protocol(tmp_path: Path, still:
     code = """
 import os, sys
 from pathlib import Path
-from omniaudio import takes
-from trt_engine.service import worker
+from omniaudio.generation import takes
+from trt_engine.service.worker import process
 generate = takes.generate
 def loud(*arguments):
     print("printed", flush=True)
     os.write(1, b'{"kind": "done", "job": "x"}\\n')
     return generate(*arguments)
 takes.generate = loud
-worker.main(sys.argv[1], Path(sys.argv[2]))
+process.main(sys.argv[1], Path(sys.argv[2]))
 """
     with talking(tmp_path, code) as talk:
         run = talk.run(request(still), still)
