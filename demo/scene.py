@@ -74,7 +74,7 @@ def main() -> None:
     ours = [strip for strip in bpy.context.scene.sequence_editor.strips_all if "omniaudio" in strip]
     strips = {strip["omniaudio"]["role"]: strip for strip in ours}
     master = Path(bpy.path.abspath(strips["master"].sound.filepath))
-    video = Path(bpy.path.abspath(strips["master"]["omniaudio"]["picture"]))
+    video = Path(bpy.path.abspath(strips["master"]["omniaudio"]["clip"]))
     mixdown = report.with_suffix(".wav")
     mix_down(strips["master"], strips["preview"], mixdown)
     rendered = video.stat().st_mtime  # the render's last write

@@ -34,7 +34,7 @@ from .records import (
     MediaSource,
     ModelList,
     PathSource,
-    Picture,
+    RenderedClip,
     Progress,
     Refusal,
     ResultFile,
@@ -171,12 +171,12 @@ class Client:
         job: Job = self._transport.call(Job, "POST", resource("jobs", job_id, "rendering"), asdict(progress))
         return job
 
-    def picture(
+    def give_clip(
         self, job_id: str, source: PathSource | MediaSource, start: float = 0.0, duration: float | None = None
     ) -> Job:
         """Give what a Blender has rendered for a job, which goes on with it."""
         job: Job = self._transport.call(
-            Job, "POST", resource("jobs", job_id, "picture"), asdict(Picture(source, start, duration))
+            Job, "POST", resource("jobs", job_id, "clip"), asdict(RenderedClip(source, start, duration))
         )
         return job
 

@@ -124,10 +124,10 @@ class RotateRequest:
 @dataclass(frozen=True)
 class MapRequest:
     """A direction map that is wanted as a video: where a sound comes from, drawn over its panorama. The sound begins at
-    `clip_start` seconds of the picture."""
+    `clip_start` seconds of the clip."""
 
     sound: PathSource | MediaSource
-    picture: PathSource | MediaSource
+    clip: PathSource | MediaSource
     request_id: str | None = None
     name: str | None = None
     clip_start: float = 0.0
@@ -137,10 +137,10 @@ class MapRequest:
 @dataclass(frozen=True)
 class ExportRequest:
     """A 360° video with spatial audio that is wanted: `codec` is pcm, opus or aac; `stereo` is mono, top-bottom or
-    side-by-side, or the picture's own."""
+    side-by-side, or the clip's own."""
 
     sound: PathSource | MediaSource
-    picture: PathSource | MediaSource
+    clip: PathSource | MediaSource
     request_id: str | None = None
     name: str | None = None
     clip_start: float = 0.0
@@ -241,7 +241,7 @@ class JobList:
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderedClip:
     """What a Blender has rendered for a job: the source of which the sound is made; times in seconds."""
 
     source: PathSource | MediaSource

@@ -10,10 +10,10 @@ PROPERTY = "omniaudio"
 """The strip's custom property."""
 VERSION = 3
 
-PICTURE, GROUP, MASTER, PREVIEW = "picture", "group", "master", "preview"
+CLIP, GROUP, MASTER, PREVIEW = "clip", "group", "master", "preview"
 """Roles of strips: the picture, the meta strip that holds its takes, a take's AmbiX sound, and what is heard of it."""
 
-_OF_VERSION_1 = {"source": "picture", "source_start": "clip_start", "source_duration": "picture_duration"}
+_OF_VERSION_1 = {"source": "clip", "source_start": "clip_start", "source_duration": "clip_duration"}
 """Names that were other ones then."""
 
 
@@ -30,9 +30,9 @@ class Provenance:
     camera: str = ""  # of the scene, where another one than its own was asked for
     source: str = ""  # STRIP, RANGE, SCENE or FILE: where the picture came from
     title: str = ""  # the picture's name, which the strips are named after
-    picture: str = ""  # the file that the engine looked at ...
+    clip: str = ""  # the file that the engine looked at ...
     clip_start: float = 0.0  # ... from this second on
-    picture_duration: float = 0.0  # seconds
+    clip_duration: float = 0.0  # seconds
     options: GenerationOptions = field(default_factory=GenerationOptions)  # and what made it
     take: int = 1  # the how-manieth of the options' takes
     gain_db: float | None = None  # what the true-peak guard took of it, or of the take of which it is a new part

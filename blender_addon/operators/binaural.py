@@ -37,7 +37,7 @@ class OMNIAUDIO_OT_sound_map(OfTake, WorkOperator, bpy.types.Operator):  # noqa:
 
     def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
         scene, take = sequencer_scene(context).name, chosen_take(context)
-        picture = kept_file(take.provenance.picture, f"The picture that {take.master} was made for")
+        picture = kept_file(take.provenance.clip, f"The picture that {take.master} was made for")
         return Work(f"{take.master}: sound map", lambda cancelled: map_movie(scene, take, picture, cancelled))
 
 

@@ -30,7 +30,7 @@ class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N
         settings, kept = scene.omniaudio, take.provenance
         picture: Path | Snapshot
         if settings.deliver_picture == "FILE":
-            picture = kept_file(kept.picture, f"The picture that {take.master} was made for")
+            picture = kept_file(kept.clip, f"The picture that {take.master} was made for")
         else:
             picture = _render_of(context, scene, take)
         rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)

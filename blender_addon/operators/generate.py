@@ -13,7 +13,7 @@ from ..blender_versions import content_of, sequencer_scene, show_sequence
 from ..core import frames, sound_sources
 from ..core.errors import UserError
 from ..core.job import Allowed, Cancelled, Steps, Work
-from ..core.provenance import PICTURE, provenance_of
+from ..core.provenance import CLIP, provenance_of
 from ..props.generation_options import show_options
 from ..props.preferences import preferences
 from ..props.settings import MAX_SEED, SOURCES
@@ -123,7 +123,7 @@ class OMNIAUDIO_OT_change_and_generate(OfTake, bpy.types.Operator):  # noqa: N80
             settings.source = "STRIP"
             scene.sequence_editor.active_strip = picture
         else:
-            settings.source, settings.file = "FILE", kept.picture
+            settings.source, settings.file = "FILE", kept.clip
             rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
             scene.frame_current = take.content.start - round(kept.clip_start * rate)  # where the file would begin
         _list_sources(scene, take)
@@ -197,7 +197,7 @@ def _list_sources(scene: bpy.types.Scene, take: TakeStrips) -> None:
     if not told and kept.sidecar:
         told = sources_beside(Path(bpy.path.abspath(kept.sidecar))) or {}
     if found is not None and told:
-        rendered = clip.rendered or clip.name != bpy.path.basename(kept.picture)
+        rendered = clip.rendered or clip.name != bpy.path.basename(kept.clip)
         fill(found, told, replace(clip, rendered=rendered))
 
 
@@ -212,7 +212,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
     """The generation that made a take, to be carried out once more. Raises UserError if a file of it is missing."""
     scene = sequencer_scene(context)
     kept = take.provenance
-    picture = kept_file(kept.picture, f"The picture that {take.master} was made for")
+    picture = kept_file(kept.clip, f"The picture that {take.master} was made for")
     inpainting = None
     if kept.inpainting_sound:
         sound = kept_file(kept.inpainting_sound, f"The take of which {take.master} is a new part")
@@ -222,7 +222,7 @@ def _order_of(context: bpy.types.Context, take: TakeStrips) -> Order:
     return Order(
         scene=scene.name,
         picture=picture,
-        part=frames.FileSpan(kept.clip_start, kept.picture_duration),
+        part=frames.FileSpan(kept.clip_start, kept.clip_duration),
         place=take.content if group is None else content_of(group),
         wish=Wish(
             options=replace(kept.options, preview=take.preview is not None, map=bool(kept.sound_map)),
@@ -247,7 +247,7 @@ def _picture_strip(scene: bpy.types.Scene, take: TakeStrips) -> bpy.types.Strip 
     found = (
         strip
         for strip in scene.sequence_editor.strips_all
-        if (kept := provenance_of(strip)) is not None and (kept.role, kept.group) == (PICTURE, take.provenance.group)
+        if (kept := provenance_of(strip)) is not None and (kept.role, kept.group) == (CLIP, take.provenance.group)
     )
     return next(found, None)
 

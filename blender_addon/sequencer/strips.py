@@ -17,7 +17,7 @@ import bpy
 from ..blender_versions import connected_to, content_of, editing, set_length, shown_place
 from ..core import frames
 from ..core.errors import UserError
-from ..core.provenance import GROUP, MASTER, PICTURE, PREVIEW, Provenance, keep, provenance_of
+from ..core.provenance import GROUP, MASTER, CLIP, PREVIEW, Provenance, keep, provenance_of
 from .sound_strips import (
     blend_path,
     free_channels,
@@ -97,7 +97,7 @@ def insert_takes(
         if shown_place(master).common(place).frames > 0:
             mark_used(master, False)
     if picture is not None:
-        keep(picture, Provenance(role=PICTURE, group=made_by.group))
+        keep(picture, Provenance(role=CLIP, group=made_by.group))
         _connect(scene, picture, group)
     masters = [strip for strip in new if strip.lock]
     return Inserted(group.name, tuple(InsertedTake(m.name, _name_of(preview_of(m))) for m in masters))

@@ -139,7 +139,7 @@ class ResultFolder:
         """Makes a sidecar name its input by where it lies here. The engine knows it by another name where it was
         uploaded, and the path from there."""
         kept = json.loads(sidecar.read_bytes())
-        origin = next(self._files[field] for field in ("source", "picture", "sound") if field in self._files)
+        origin = next(self._files[field] for field in ("source", "clip", "sound") if field in self._files)
         kept["input"] = _relative(origin, self._folder)
         if kept.get("inpainting") is not None:
             kept["inpainting"]["sound"] = _relative(self._files["inpainting.sound"], self._folder)

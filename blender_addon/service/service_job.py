@@ -170,7 +170,7 @@ class Task:
 
     def _ask(self, client: Client, sources: Mapping[str, PathSource | MediaSource]) -> Job:
         if isinstance(self._request, Job):
-            return client.picture(self._request.id, sources["picture"])
+            return client.give_clip(self._request.id, sources["clip"])
         return client.create(_with_sources(self._request, sources))
 
     def _ended(self, job: Job) -> Job:

@@ -28,7 +28,7 @@ def map_movie(scene: str, take: TakeStrips, picture: Path, cancelled: Cancelled)
     start = take.provenance.clip_start
     request = MapRequest(PathSource(str(sound)), PathSource(str(picture)), clip_start=start)
     made = yield from made_by_service(
-        request, {"sound": sound, "picture": picture}, folder, f"{sound.stem}_map", cancelled
+        request, {"sound": sound, "clip": picture}, folder, f"{sound.stem}_map", cancelled
     )
     yield from blender_is_free(cancelled)
     name = _place(scene_named(scene, folder), take, made.files[0])

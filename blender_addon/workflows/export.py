@@ -68,6 +68,6 @@ def _written(delivery: Delivery, picture: Path, cancelled: Cancelled) -> Steps:
         force=delivery.force,
         allow_truncated=delivery.allow_truncated,
     )
-    files = {"sound": delivery.sound, "picture": picture}
+    files = {"sound": delivery.sound, "clip": picture}
     made = yield from made_by_service(request, files, delivery.folder, delivery.stem, cancelled)
     return Outcome(f"Delivered {made.files[0]}", delivery.folder)

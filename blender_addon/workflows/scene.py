@@ -31,7 +31,7 @@ class SceneOrder(Order):
 
     def files(self) -> Mapping[str, Path]:
         """What is handed over."""
-        return {"picture": self.picture}
+        return {"clip": self.picture}
 
 
 def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -> Snapshot:

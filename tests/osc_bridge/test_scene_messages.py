@@ -63,7 +63,7 @@ def test_it_is_rendered_generated_and_lies_where_the_bridge_puts_scenes(daw, bri
     while (progress := daw.hear("progress").arguments)[2] != "rendering in Blender":
         pass
     assert 0 < progress[1] < 1
-    blender.client.picture(job, PathSource(str(clip)), 0.0, 1.0)
+    blender.client.give_clip(job, PathSource(str(clip)), 0.0, 1.0)
     takes = [daw.hear("done", "fail").arguments for _ in range(2)]
     daw.send("ack", name)
     for number, (request, take, path, channels, rate, order, duration, preview) in enumerate(takes, start=1):
@@ -108,7 +108,7 @@ def test_a_bridge_that_was_killed_while_blender_renders_says_done_when_it_is_bac
     daw.send("generate_scene", name, '{"steps": 2}')
     job = daw.hear("accepted").arguments[1]
     bridge.kill()
-    blender.client.picture(job, PathSource(str(clip)), 0.0, 0.5)
+    blender.client.give_clip(job, PathSource(str(clip)), 0.0, 0.5)
     bridge.start()
     assert daw.hear("done", "fail").arguments[:2] == (name, 1)
 
@@ -119,7 +119,7 @@ def test_osc_send_waits_for_a_scene(bridge, blender, clip):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
         job = blender.asked()
         assert job.request.source == SceneSource(1, 12)
-        blender.client.picture(job.id, PathSource(str(clip)), 0.0, 0.5)
+        blender.client.give_clip(job.id, PathSource(str(clip)), 0.0, 0.5)
         output, _ = program.communicate(timeout=SECONDS)
     assert program.returncode == 0
     (take,) = json.loads(output)["takes"]

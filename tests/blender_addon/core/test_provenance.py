@@ -74,7 +74,7 @@ def test_one_bad_value_does_not_spoil_the_others() -> None:
 def test_the_first_version_s_names_are_understood() -> None:
     kept = {"source": "//film.mp4", "source_start": 2.0, "source_duration": 1.5, "seed": 5, "role": "master"}
     found = Provenance.from_dict(kept)
-    assert (found.picture, found.clip_start, found.picture_duration) == ("//film.mp4", 2.0, 1.5)
+    assert (found.clip, found.clip_start, found.clip_duration) == ("//film.mp4", 2.0, 1.5)
     assert (found.options.seed, found.role, found.version) == (5, "master", 1)
     assert found.source == ""
 

@@ -57,9 +57,9 @@ def test_sound_for_a_trimmed_movie_strip(
         assert (file.getnchannels(), file.getsampwidth()) == (4, 3)
         assert file.getnframes() == round(1.5 * file.getframerate())
     made_by = master["omniaudio"].to_dict()
-    assert (made_by["clip_start"], made_by["picture_duration"], made_by["options"]["seed"]) == (2.0, 1.5, 5)
+    assert (made_by["clip_start"], made_by["clip_duration"], made_by["options"]["seed"]) == (2.0, 1.5, 5)
     assert made_by["options"]["model"] == "draft"
-    assert Path(bpy.path.abspath(made_by["picture"])).resolve() == Path(bpy.path.abspath(film.filepath)).resolve()
+    assert Path(bpy.path.abspath(made_by["clip"])).resolve() == Path(bpy.path.abspath(film.filepath)).resolve()
     sidecar = json.loads(Path(bpy.path.abspath(made_by["sidecar"])).read_text())
     assert sidecar["options"]["seed"] == 5
     assert Path(bpy.path.abspath(made_by["sound_map"])).is_file()

@@ -223,13 +223,13 @@ def test_names_and_paths_of_any_kind(
     take.ambix.rename(ambix)
     take.preview.rename(preview)
     take = replace(take, ambix=ambix, preview=preview)
-    made_by = module("core.provenance").Provenance(picture=f"//{name}.mp4")
+    made_by = module("core.provenance").Provenance(clip=f"//{name}.mp4")
     place = module("core.frames").Placement(1, 24)
     inserted = module("sequencer.strips").insert_takes(scene, [take, take], place, name, made_by)
     strips = scene.sequence_editor.strips_all
     assert inserted.takes[0].master.endswith(" 1 AmbiX")
     assert inserted.takes[1].preview.endswith(" 2 preview")
-    assert kept(strips[inserted.takes[0].master])["picture"] == f"//{name}.mp4"
+    assert kept(strips[inserted.takes[0].master])["clip"] == f"//{name}.mp4"
     assert kept(strips[inserted.takes[0].master])["title"] == name
     assert [take.ambix for take in module("sequencer.takes").takes_of(scene, strips[inserted.group])] == [ambix, ambix]
 

@@ -65,7 +65,7 @@ def test_another_take_is_another_sound_of_the_same_picture(take: bpy.types.Strip
     first, second = of_role(scene, "master")
     one, other = (strip["omniaudio"].to_dict() for strip in (first, second))
     assert one["options"]["seed"] == 5 != other["options"]["seed"]
-    for name in ("picture", "clip_start", "picture_duration", "steps", "model", "group"):
+    for name in ("clip", "clip_start", "clip_duration", "steps", "model", "group"):
         assert one[name] == other[name], name
     assert [strip.mute for strip in of_role(scene, "preview")] == [True, False]
     assert bpy.ops.omniaudio.use_take(master=first.name) == {"FINISHED"}
@@ -88,7 +88,7 @@ def test_changing_fills_the_panel_with_what_made_the_take(take: bpy.types.Strip,
 
 def test_a_picture_that_is_gone_is_a_message(take: bpy.types.Strip) -> None:
     kept = take["omniaudio"].to_dict()
-    take["omniaudio"] = kept | {"picture": "//gone.mp4"}
+    take["omniaudio"] = kept | {"clip": "//gone.mp4"}
     with pytest.raises(RuntimeError, match=r"gone\.mp4") as error:
         bpy.ops.omniaudio.generate_again()
     assert "Traceback" not in str(error.value)

@@ -236,7 +236,7 @@ def test_paths_that_are_longer_than_can_be(
     says("is missing")
     scene.omniaudio.source, scene.sequence_editor.active_strip.directory = "STRIP", f"//{LONG}/"
     says("is missing")
-    made_by = module("core.provenance").Provenance(picture=f"//{LONG}.mp4", sound_map=f"//{LONG}.png")
+    made_by = module("core.provenance").Provenance(clip=f"//{LONG}.mp4", sound_map=f"//{LONG}.png")
     place = module("core.frames").Placement(1, 24)
     inserted = module("sequencer.strips").insert_takes(scene, [make_take(1.0)], place, "film", made_by)
     scene.sequence_editor.active_strip = scene.sequence_editor.strips[inserted.group]
@@ -268,7 +268,7 @@ def test_two_renders_have_two_names(engine: None, scene: bpy.types.Scene, tmp_pa
     for work in works:
         finish(work)
         assert work.state == "done", work.error
-    assert {strip["omniaudio"]["picture"] for strip in of_role(scene, "master")} == {
+    assert {strip["omniaudio"]["clip"] for strip in of_role(scene, "master")} == {
         "//film_picture_001.mp4",
         "//film_picture_002.mp4",
     }

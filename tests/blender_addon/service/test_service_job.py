@@ -264,7 +264,7 @@ def test_a_scene_that_was_rendered_is_handed_over_and_its_job_left_to_who_asked(
     engine, asked = scene_engine
     job = asked_for(engine, asked)
     engine.announce("saved.blend")  # which does not lose it, and does not ask for it again
-    result = made(Task(engine, job, {"picture": film}, tmp_path, "scene"))
+    result = made(Task(engine, job, {"clip": film}, tmp_path, "scene"))
     assert result.takes[0].ambix == tmp_path / "scene_001.wav"
     assert result.takes[0].samples == 22050
     assert len(asked) == 1
@@ -279,7 +279,7 @@ def test_whoever_asked_for_a_scene_hears_that_its_picture_is_gone(
 ) -> None:
     engine, asked = scene_engine
     job = asked_for(engine, asked)
-    error = failure(Task(engine, job, {"picture": tmp_path / "gone.mp4"}, tmp_path, "scene"))
+    error = failure(Task(engine, job, {"clip": tmp_path / "gone.mp4"}, tmp_path, "scene"))
     until(lambda: engine.client().job(job.id).over)
     told = engine.client().job(job.id).error
     assert told is not None
@@ -292,7 +292,7 @@ def test_a_scene_that_is_cancelled_here_is_cancelled_for_who_asked(
     film = write_video_with_audio(still, tmp_path / "film.mp4")
     engine, asked = scene_engine
     job = asked_for(engine, asked)
-    task = Task(engine, job, {"picture": film}, tmp_path, "scene")
+    task = Task(engine, job, {"clip": film}, tmp_path, "scene")
     until(lambda: engine.client().job(job.id).state == "running")
     task.cancel()
     until(lambda: engine.client().job(job.id).over)

@@ -14,7 +14,7 @@ from omniaudio.errors import UserError
 from support.jobs import fill, request, small_disk
 from trt_engine.service.errors import Error, ErrorCode, ServiceError
 from trt_engine.service.jobs import store as store_module
-from trt_engine.service.jobs.job import JobState, Picture
+from trt_engine.service.jobs.job import JobState, RenderedClip
 from trt_engine.service.jobs.store import SCHEMA, Lane, Store
 from trt_engine.service.kinds.binaural import BinauralRequest
 from trt_engine.service.kinds.generate import GenerateRequest
@@ -225,7 +225,7 @@ def test_each_lane_has_its_jobs(store: Store) -> None:
     assert store.waiting() == store.waiting("blender") == [("blender", scene)]
     assert store.waiting("another") == []
     assert store.files_in_use() == {CLIP, Path("/a.wav")}
-    picture = Picture(source=PathSource(path="/p.mp4"), start=1, duration=2)
+    picture = RenderedClip(source=PathSource(path="/p.mp4"), start=1, duration=2)
     assert store.give(scene.id, picture, Path("/p.mp4"))
     assert not store.give(scene.id, picture, Path("/p.mp4"))
     assert store.picture(scene.id) == picture

@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from trt_engine.service.api.answers import Responses, documented
 from trt_engine.service.api.records import BlenderList, Refusal
 from trt_engine.service.api.shared import EVENTS, Here, JobPath, event, until
-from trt_engine.service.jobs.job import Job, Picture
+from trt_engine.service.jobs.job import Job, RenderedClip
 from trt_engine.service.records import Progress
 
 router = APIRouter()
@@ -60,11 +60,11 @@ async def report_rendering(job_id: JobPath, progress: Progress, here: Here) -> J
     return here.supervisor.rendering(job_id, progress)
 
 
-@router.post("/jobs/{job_id}/picture", responses=documented(400, 404, 409, 413, 422, 507))
-async def give_picture(job_id: JobPath, picture: Picture, here: Here) -> Job:
+@router.post("/jobs/{job_id}/clip", responses=documented(400, 404, 409, 413, 422, 507))
+async def give_clip(job_id: JobPath, picture: RenderedClip, here: Here) -> Job:
     """Give what a Blender has rendered for a job, which goes on as any other."""
     path = await asyncio.to_thread(here.sources.find, picture.source)
-    return here.supervisor.give_picture(job_id, picture, path)
+    return here.supervisor.give_clip(job_id, picture, path)
 
 
 @router.post("/jobs/{job_id}/refuse", responses=documented(400, 404, 409, 422, 507))

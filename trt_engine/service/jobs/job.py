@@ -43,7 +43,7 @@ class Job(Record):
     error: Error | None = None
 
 
-class Picture(Record):
+class RenderedClip(Record):
     """What a Blender has rendered for a job: the source of which the sound is made, as any other."""
 
     source: Source

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.service.errors import Error, ErrorCode, ServiceError
-from trt_engine.service.jobs.job import Job, JobState, Picture
+from trt_engine.service.jobs.job import Job, JobState, RenderedClip
 from trt_engine.service.kinds.registry import AnyRequest, AnyResult
 from trt_engine.service.kinds.request import Lane
 from trt_engine.service.kinds.result import Result
@@ -263,12 +263,12 @@ class Store:
         ).fetchone()
         return row is not None
 
-    def picture(self, job_id: str) -> Picture | None:
+    def picture(self, job_id: str) -> RenderedClip | None:
         """What a Blender has rendered for a job, if one has."""
         row = self._database.execute("SELECT picture FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return None if row is None or row["picture"] is None else Picture.model_validate_json(row["picture"])
+        return None if row is None or row["picture"] is None else RenderedClip.model_validate_json(row["picture"])
 
-    def give(self, job_id: str, picture: Picture, path: Path) -> bool:
+    def give(self, job_id: str, picture: RenderedClip, path: Path) -> bool:
         """A job goes on with what a Blender has rendered; whether it waited for that.
 
         Raises:
@@ -325,7 +325,7 @@ class Store:
             return None
         request = _REQUESTS.validate_json(row["request"])
         if row["picture"] is not None:
-            request = request.model_copy(update=dict(Picture.model_validate_json(row["picture"])))
+            request = request.model_copy(update=dict(RenderedClip.model_validate_json(row["picture"])))
         files = {field: Path(path) for field, path in json.loads(row["files"]).items()}
         return Taken(row["id"], request, row["picture"] is not None, files, row["starts"], row["crashes"])
 

@@ -27,7 +27,7 @@ from trt_engine.service.errors import Error, ErrorCode, ServiceError
 from trt_engine.service.jobs.blenders import Blender, Blenders
 from trt_engine.service.jobs.device import Device, Work, Worker, adopt
 from trt_engine.service.jobs.folders import Folders
-from trt_engine.service.jobs.job import Job, JobState, Picture
+from trt_engine.service.jobs.job import Job, JobState, RenderedClip
 from trt_engine.service.jobs.live import Live
 from trt_engine.service.jobs.store import Store
 from trt_engine.service.kinds.registry import AnyRequest
@@ -202,7 +202,7 @@ class Supervisor:
         self._blenders.rendering(job_id, progress)
         return self.job(job_id)
 
-    def give_picture(self, job_id: str, picture: Picture, path: Path) -> Job:
+    def give_clip(self, job_id: str, picture: RenderedClip, path: Path) -> Job:
         """A Blender gives what it has rendered for a job, which goes on as any other. An ended one stays as it is.
 
         Raises:

@@ -18,17 +18,17 @@ class ExportRequest(Request):
     """A 360° video with spatial audio that is wanted."""
 
     sound: SoundSource
-    picture: Source
+    clip: Source
     name: Stem | None = None
-    clip_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
+    clip_start: Seconds = Field(default=0.0, description="seconds of the clip at which the sound begins")
     codec: Codec = Codec.PCM
-    stereo: Stereo | None = Field(default=None, description="the picture's own where None")
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
+    stereo: Stereo | None = Field(default=None, description="the clip's own where None")
+    force: bool = Field(default=False, description="take the clip for a panorama whatever it looks like")
     allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
     kind: Literal["export"]
 
     def inputs(self) -> Mapping[str, Source]:
-        return {"sound": self.sound, "picture": self.picture}
+        return {"sound": self.sound, "clip": self.clip}
 
     def run(self, attempt: Attempt) -> Result:
         # The worker's, which the service itself starts without.
@@ -36,9 +36,9 @@ class ExportRequest(Request):
         from omniaudio.export360 import spatial_video  # noqa: PLC0415
 
         wanted = spatial_video.ExportRequest(
-            clip=attempt.files["picture"],
+            clip=attempt.files["clip"],
             sound=attempt.files["sound"],
-            output=attempt.output(self.name, "picture", ".spatial", _SUFFIXES[self.codec]),
+            output=attempt.output(self.name, "clip", ".spatial", _SUFFIXES[self.codec]),
             codec=self.codec,
             clip_start=self.clip_start,
             stereo=self.stereo,

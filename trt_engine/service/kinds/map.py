@@ -14,13 +14,13 @@ class MapRequest(Request):
     """A direction map that is wanted, as a video."""
 
     sound: SoundSource
-    picture: Source
+    clip: Source
     name: Stem | None = None
-    clip_start: Seconds = Field(default=0.0, description="seconds of the picture at which the sound begins")
+    clip_start: Seconds = Field(default=0.0, description="seconds of the clip at which the sound begins")
     kind: Literal["map"]
 
     def inputs(self) -> Mapping[str, Source]:
-        return {"sound": self.sound, "picture": self.picture}
+        return {"sound": self.sound, "clip": self.clip}
 
     def run(self, attempt: Attempt) -> Result:
         # The worker's, which the service itself starts without.
@@ -29,7 +29,7 @@ class MapRequest(Request):
 
         output = attempt.output(self.name, "sound", ".map", ".mp4")
         wanted = direction_map_video.DirectionMapVideoRequest(
-            clip=attempt.files["picture"], sound=attempt.files["sound"], output=output, clip_start=self.clip_start
+            clip=attempt.files["clip"], sound=attempt.files["sound"], output=output, clip_start=self.clip_start
         )
         made = direction_map_video.write_direction_map_video(wanted, attempt.report)
         return Result(files=(attempt.made(made),), converted_from=converted_from(attempt.files["sound"]))
