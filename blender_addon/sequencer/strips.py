@@ -17,7 +17,7 @@ import bpy
 from ..blender_versions import connected_to, content_of, editing, set_length, shown_place
 from ..core import frames
 from ..core.errors import UserError
-from ..core.provenance import GROUP, MASTER, CLIP, PREVIEW, Provenance, keep, provenance_of
+from ..core.provenance import CLIP, GROUP, MASTER, PREVIEW, Provenance, keep, provenance_of
 from .sound_strips import (
     blend_path,
     free_channels,
