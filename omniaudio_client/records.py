@@ -295,6 +295,7 @@ class Backend:
     available: bool
     devices: str
     device: str | None
+    versions: dict[str, str]
     reason: str | None
 
 

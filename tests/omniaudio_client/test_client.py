@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import platformdirs.macos
@@ -52,6 +53,7 @@ NAMES = [
 
 
 def services_records() -> dict[str, type[Record]]:
+    import_module("trt_engine.service.api.routes")  # defines the last of them
     found: dict[str, type[Record]] = {}
     bases = [Record]
     while bases:
