@@ -1,4 +1,4 @@
-"""The kinds of sound that the engine recognises and makes, as its own table lists them. Knows no bpy."""
+"""The kinds of sound that are recognised and generated, read from `kinds.toml`. Does not import bpy."""
 
 import tomllib
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from functools import cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("kinds.toml")
-"""The engine's own table; of an older or newer engine's there may be others."""
+"""This version's table. A service of another version may know other kinds."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind: `bed` where it surrounds the listener, else it is a thing that has a direction."""
+    """One kind: a `bed` surrounds the listener, any other has a direction."""
 
     id: str
     name: str
@@ -20,11 +20,11 @@ class Kind:
 
 @cache
 def all_kinds() -> tuple[Kind, ...]:
-    """Every kind, the things before the beds, each by the alphabet."""
+    """All kinds in alphabetical order, sources before beds."""
     table = tomllib.loads(TABLE.read_text("utf-8"))
     kinds = [
         Kind(identifier, str(row["name"]), bed)
-        for group, bed in (("things", False), ("beds", True))
+        for group, bed in (("sources", False), ("beds", True))
         for identifier, row in table[group].items()
     ]
     return tuple(sorted(kinds, key=lambda kind: (kind.bed, kind.name.casefold())))
@@ -32,11 +32,11 @@ def all_kinds() -> tuple[Kind, ...]:
 
 @cache
 def kind(identifier: str) -> Kind | None:
-    """The kind with this id; None where the table has none."""
+    """The kind with this id, or None."""
     return next((known for known in all_kinds() if known.id == identifier), None)
 
 
 def name_of(identifier: str) -> str:
-    """As people read it; the id itself of a kind that another version of the engine knows."""
+    """The name that people read. For a kind of another version it is the id."""
     known = kind(identifier)
     return identifier if known is None else known.name

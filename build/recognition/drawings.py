@@ -79,7 +79,7 @@ class Fonts:
 
     def drawings(self, kinds: Kinds, fonts: tuple[str, ...]) -> Iterator[Drawing]:
         """What the fonts draw of each thing's emoji."""
-        for kind in kinds.things:
+        for kind in kinds.sources:
             for name in self._names(kind.emoji):
                 yield from self._in_each(fonts, kind.id, name)
 

@@ -1,7 +1,7 @@
 """The kinds of sound that can be recognised: `kinds.toml`, read and checked.
 
-The table is the model here: a recogniser that knows ImageNet's 1,000 classes names a kind by the sum of the
-probabilities of its classes, so every class stands in the table once, under a kind or as silent.
+The recogniser knows ImageNet's 1,000 classes. The probability of a kind is the sum over its classes, so the table
+lists every class exactly once: under a kind, or as silent.
 """
 
 import tomllib
@@ -49,15 +49,15 @@ class Kind(BaseModel):
     size: float = Field(default=0, ge=0, description="longer side in metres; 0 for a bed")
     sounding: Literal["single", "continuous"] = "single"
     distance: Literal["point", "line", "none"] = "point"
-    voice: str = Field(description="the kind whose sound is used; another one where the generator lacks this one")
+    voice: str = Field(description="the kind whose sound is used: another one if the generator lacks this one")
     imagenet: Classes
     coco: tuple[str, ...] = ()
     labels: tuple[str, ...] = Field(min_length=1, description="AudioSet's classes that a tagger may find it by")
 
     @model_validator(mode="after")
-    def _things_have_a_size(self) -> "Kind":
+    def _only_sources_have_a_size(self) -> "Kind":
         if self.bed == (self.size > 0):
-            raise ValueError(f"{self.id}: a thing has a size, a bed has none")
+            raise ValueError(f"{self.id}: a source has a size, a bed has none")
         return self
 
     def distance_at(self, apparent_size: float) -> float:
@@ -72,7 +72,7 @@ class Kind(BaseModel):
 
 
 class Kinds(BaseModel):
-    """All kinds, things before beds, and the ImageNet classes that make no sound worth having."""
+    """All kinds, those of sources before those of beds, and the ImageNet classes that make no sound worth having."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,12 +85,12 @@ class Kinds(BaseModel):
         if listed != list(range(IMAGENET_CLASSES)):
             twice = sorted({one for one, following in pairwise(listed) if one == following})
             missing = sorted(set(range(IMAGENET_CLASSES)) - set(listed))
-            raise ValueError(f"each ImageNet class stands once: {twice} stand twice, {missing} are missing")
+            raise ValueError(f"each ImageNet class is listed once: {twice} are listed twice, {missing} are missing")
         ids = [kind.id for kind in self.kinds]
         if len(set(ids)) < len(ids):
             raise ValueError("two kinds have the same id")
         if unknown := {kind.voice for kind in self.kinds} - set(ids):
-            raise ValueError(f"the voices {sorted(unknown)} are no kinds")
+            raise ValueError(f"these voices are not kinds: {sorted(unknown)}")
         return self
 
     def __getitem__(self, identifier: str) -> Kind:
@@ -105,7 +105,7 @@ class Kinds(BaseModel):
         return tuple(kind.id for kind in self.kinds)
 
     @property
-    def things(self) -> tuple[Kind, ...]:
+    def sources(self) -> tuple[Kind, ...]:
         return tuple(kind for kind in self.kinds if not kind.bed)
 
     @property
@@ -113,7 +113,7 @@ class Kinds(BaseModel):
         return tuple(kind for kind in self.kinds if kind.bed)
 
     def columns(self) -> npt.NDArray[np.intp]:
-        """`(1000,)`: the index of each ImageNet class's kind in `kinds`; `len(kinds)` where it is silent."""
+        """`(1000,)`: the index in `kinds` of each ImageNet class's kind; `len(kinds)` for a silent class."""
         found = np.full(IMAGENET_CLASSES, len(self.kinds), np.intp)
         for index, kind in enumerate(self.kinds):
             found[list(kind.imagenet)] = index
@@ -125,11 +125,11 @@ class Kinds(BaseModel):
 
 
 def parse(text: str) -> Kinds:
-    """A table of kinds as `kinds.toml` writes it. Raises ValueError where it contradicts itself."""
+    """A table of kinds as `kinds.toml` writes it. Raises ValueError if it contradicts itself."""
     table = tomllib.loads(text)
     kinds = [
         Kind.model_validate({"id": identifier, "bed": bed, "voice": identifier, **row})
-        for group, bed in (("things", False), ("beds", True))
+        for group, bed in (("sources", False), ("beds", True))
         for identifier, row in table[group].items()
     ]
     return Kinds(kinds=tuple(kinds), silent=table["silent"])

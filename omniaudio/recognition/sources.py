@@ -69,18 +69,18 @@ class _Audible(_Entry):
         return {**entry, "level": round(kinds.load()[kind].level_at(largest), 1)}
 
 
-def _list_things(schema: dict[str, Any]) -> None:
-    schema["properties"]["kind"]["enum"] = [kind.id for kind in kinds.load().things]
+def _list_source_kinds(schema: dict[str, Any]) -> None:
+    schema["properties"]["kind"]["enum"] = [kind.id for kind in kinds.load().sources]
 
 
-def _list_beds(schema: dict[str, Any]) -> None:
+def _list_bed_kinds(schema: dict[str, Any]) -> None:
     schema["properties"]["kind"]["enum"] = [kind.id for kind in kinds.load().beds]
 
 
 class Source(_Audible):
     """One thing that sounds, from the first time of its path to the last."""
 
-    model_config = ConfigDict(json_schema_extra=_list_things)
+    model_config = ConfigDict(json_schema_extra=_list_source_kinds)
 
     path: tuple[Place, ...] = Field(min_length=1)
 
@@ -136,7 +136,7 @@ def _between(first: Floats, second: Floats, share: Floats) -> Floats:
 class Bed(_Audible):
     """What surrounds the listener."""
 
-    model_config = ConfigDict(json_schema_extra=_list_beds)
+    model_config = ConfigDict(json_schema_extra=_list_bed_kinds)
 
     @model_validator(mode="after")
     def _no_thing(self) -> Self:

@@ -42,7 +42,7 @@ def test_features_of_nothing_and_below_zero_by_rounding_stay_finite() -> None:
 
 def test_the_shipped_head_has_learnt_what_the_table_has_emoji_for() -> None:
     head = DrawingsHead.load(TABLE)
-    unknown = [kind.id for kind in TABLE.things if kind.emoji and not np.isfinite(head.bias[TABLE.ids.index(kind.id)])]
+    unknown = [kind.id for kind in TABLE.sources if kind.emoji and not np.isfinite(head.bias[TABLE.ids.index(kind.id)])]
     assert unknown == []
 
 

@@ -18,7 +18,7 @@ TABLE = files("omniaudio_client").joinpath("kinds.toml").read_text("utf-8")
 
 def test_there_are_at_least_45_kinds_and_every_bed_of_the_design() -> None:
     table = kinds.load()
-    assert len(table.things) >= 45
+    assert len(table.sources) >= 45
     beds = {"sea_waves", "stream", "rain", "wind", "forest", "meadow", "traffic", "crowd", "night", "interior"}
     assert {bed.id for bed in table.beds} == beds
 
@@ -67,7 +67,7 @@ def test_a_coco_class_has_one_kind() -> None:
 
 
 def test_every_voice_is_its_own() -> None:
-    """A voice that again used another one's would be looked up in vain."""
+    """Voices do not chain: a voice that used a third kind's would not be found."""
     table = kinds.load()
     for kind in table.kinds:
         assert table[kind.voice].voice == kind.voice
@@ -86,9 +86,9 @@ def test_the_level_falls_with_the_distance_that_the_apparent_size_tells() -> Non
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('imagenet = "84"', 'imagenet = "85"', "85.* stand twice.*84.* missing"),
-        ("size = 0.7", "size = 0", "dog: a thing has a size"),
-        ('voice = "bell"', 'voice = "bel"', "bel'.* no kinds"),
+        ('imagenet = "84"', 'imagenet = "85"', "85.* listed twice.*84.* missing"),
+        ("size = 0.7", "size = 0", "dog: a source has a size"),
+        ('voice = "bell"', 'voice = "bel"', "not kinds:.*bel'"),
         ("level = 65", "level = 650", "less than or equal to 140"),
     ],
 )
