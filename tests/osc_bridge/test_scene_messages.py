@@ -58,7 +58,8 @@ def test_it_is_rendered_generated_and_lies_where_the_bridge_puts_scenes(daw, bri
     assert asked.id == job
     assert isinstance(asked.request, GenerateRequest)
     assert asked.request.source == SceneSource(3, 26, "Dock")
-    assert (asked.request.seed, asked.request.takes, asked.request.steps) == (5, 2, 2)
+    options = asked.request.options
+    assert (options.seed, options.takes, options.steps) == (5, 2, 2)
     blender.client.rendering(job, Progress("rendering in Blender", 0.5))
     while (progress := daw.hear("progress").arguments)[2] != "rendering in Blender":
         pass

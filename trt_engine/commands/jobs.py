@@ -131,6 +131,7 @@ def _show(job: Job, as_json: bool) -> None:
         print(json.dumps(asdict(job), default=datetime.isoformat), flush=True)
         return
     options = {name: value for name, value in asdict(job.request).items() if value is not None}
+    options |= {name: value for name, value in options.pop("options", {}).items() if value is not None}
     if "sources" in options:
         options["sources"] = len(options["sources"]["sources"])
     table = Table.grid("", "", padding=(0, 2))

@@ -23,7 +23,12 @@ from trt_engine.service.settings import TOKEN, Settings
 SCENE = GenerateRequest(
     SceneSource(1, 24), duration=0.5, options=GenerationOptions(model="draft", steps=2, preview=False, map=False)
 )
+LONG = dataclasses.replace(SCENE, options=dataclasses.replace(SCENE.options, steps=300))
 AWAY = 1.0
+
+
+def seeded(seed: int) -> GenerateRequest:
+    return dataclasses.replace(SCENE, options=dataclasses.replace(SCENE.options, seed=seed))
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ def test_a_blender_without_a_window_is_only_there(client: Client) -> None:
             time.sleep(0.02)
         broken("no_blender", lambda: client.create(SCENE))
         with ConnectedBlender(client, "forest.blend") as blender:
-            jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(2)]
+            jobs = [client.create(seeded(seed)).id for seed in range(2)]
             assert [blender.asked().id for _ in jobs] == jobs
     thread.join(10)
     assert not thread.is_alive()
@@ -104,7 +109,7 @@ def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
 
 def test_a_picture_that_is_uploaded_is_kept_while_it_is_wanted(client: Client, still: Path) -> None:
     with ConnectedBlender(client, "forest.blend") as blender:
-        client.create(dataclasses.replace(SCENE, steps=300))
+        client.create(LONG)
         asked = blender.asked()
         media = client.upload(still)
         client.picture(asked.id, MediaSource(media.id), duration=0.5)
@@ -143,7 +148,7 @@ def test_a_blender_is_told_that_its_job_was_cancelled(client: Client) -> None:
 
 
 def test_a_job_that_is_no_scene_takes_no_picture(client: Client, still: Path) -> None:
-    job = client.create(dataclasses.replace(SCENE, source=PathSource(str(still)), steps=300))
+    job = client.create(dataclasses.replace(LONG, source=PathSource(str(still))))
     broken("conflict", lambda: client.picture(job.id, PathSource(str(still))))
     broken("conflict", lambda: client.refuse(job.id, "No."))
     client.cancel(job.id)
@@ -152,7 +157,7 @@ def test_a_job_that_is_no_scene_takes_no_picture(client: Client, still: Path) ->
 @pytest.mark.slow
 def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, still: Path) -> None:
     with ConnectedBlender(client, "one.blend") as one, ConnectedBlender(client, "two.blend") as two:
-        jobs = [client.create(dataclasses.replace(SCENE, seed=seed)).id for seed in range(3)]
+        jobs = [client.create(seeded(seed)).id for seed in range(3)]
         # The last that came is the first that is asked, and then who has less to do.
         assert [two.asked().id, one.asked().id, two.asked().id] == jobs
         one.leave()

@@ -13,10 +13,7 @@ from trt_engine.service.records import Record
 
 MAX_FRAME = 1_048_574
 """Blender's own limit of a frame's number, to either side."""
-MAX_SEED = 2**53 - 1
-"""The largest integer that every program reads from JSON as it is (RFC 7493, section 2.2)."""
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
 Stem = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f./\\:*?\"<>|#%][^\x00-\x1f\x7f/\\:*?\"<>|#%]{0,99}$")]
 """A file's name without folders, for every system and address; none begins with a dot."""
 MediaId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
