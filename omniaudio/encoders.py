@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from omniaudio.errors import ExitCode, UserError
-
-Frame = npt.NDArray[np.uint8]
+from omniaudio.video.panorama import Rgb
 
 NONE = "none"
 """Instead of an encoder's name in a config: the model sees no frames, and its features are given."""
@@ -46,7 +42,7 @@ class VisionEncoder:
     folder: str
     views: Mapping[str, tuple[int, int]]
     features: int
-    cut: Callable[[Frame], dict[str, Frame]]
+    cut: Callable[[Rgb], dict[str, Rgb]]
     torch_loader: str
 
     def load_in_torch(self, models: Path) -> Any:

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from omniaudio.video.panorama import Rgb
+
 WIDTH, HEIGHT = 1024, 512
 MIDDLE_GREY = 0.18
 BLOCK = 8  # pixels: FFmpeg decodes the block that holds the sun wrongly
@@ -19,10 +21,8 @@ SUN = 60.0  # linear light to put there
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB, ITU-R BT.709
 
-Picture = NDArray[np.uint8]  # (512, 1024, 3) RGB
 
-
-def from_exr_module(path: Path, key: float = MIDDLE_GREY) -> Picture:
+def from_exr_module(path: Path, key: float = MIDDLE_GREY) -> Rgb:
     """A JavaScript module that holds an EXR in base64 (@pmndrs/assets); tone-mapped; a smaller key for the night."""
     text = path.read_text(encoding="ascii")
     blob = base64.b64decode(text.split("base64,", 1)[1].split("'", 1)[0])
@@ -39,7 +39,7 @@ def from_exr_module(path: Path, key: float = MIDDLE_GREY) -> Picture:
     return tone_map(light, key)
 
 
-def tone_map(light: NDArray[np.float32], key: float) -> Picture:
+def tone_map(light: NDArray[np.float32], key: float) -> Rgb:
     """Linear light (height, width, 3) to sRGB by Reinhard's operator, with the luminance's log-average at `key`."""
     light = light.clip(0)
     luminance = light @ LUMINANCE
@@ -50,6 +50,6 @@ def tone_map(light: NDArray[np.float32], key: float) -> Picture:
     return resize((srgb.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def resize(picture: Picture) -> Picture:
+def resize(picture: Rgb) -> Rgb:
     """Any equirectangular RGB picture to 1024 × 512."""
     return np.asarray(Image.fromarray(picture).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))

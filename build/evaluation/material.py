@@ -9,20 +9,18 @@ from zlib import crc32
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scenes import BUILD, SECONDS, Listing, Scene, Split, Thing
 
 from omniaudio.recognition import kinds
 from omniaudio.training.scenes import Billboard, render
 from omniaudio.video.linear_images import read_exr
+from omniaudio.video.panorama import Rgb
 
 sys.path[:0] = [str(BUILD / "recognition"), str(BUILD / "draft_model")]
 import drawings  # noqa: E402
 import panoramas  # noqa: E402
 from evaluate import cut_out, read_panoramas, split_of  # noqa: E402
-
-Picture = NDArray[np.uint8]
 
 FRAME_RATE = 10
 """Of the videos of moving things."""
@@ -43,7 +41,7 @@ class Material:
         self._blender = blender
 
     @cached_property
-    def panoramas(self) -> dict[str, Picture]:
+    def panoramas(self) -> dict[str, Rgb]:
         """Those of the split, 512 × 1024, by name."""
         found = read_panoramas(self.data / "panoramas", self.split)
         if self.split == "test":
@@ -104,7 +102,7 @@ def show(scene: Scene, material: Material, folder: Path, seconds: float = SECOND
     return path
 
 
-def _picture(scene: Scene, material: Material, time: float) -> Picture:
+def _picture(scene: Scene, material: Material, time: float) -> Rgb:
     picture = material.panoramas[scene.panorama]
     picture = np.roll(picture, round(scene.turn * picture.shape[1]), axis=1)
     picture = np.ascontiguousarray(picture[:, ::-1] if scene.mirrored else picture)

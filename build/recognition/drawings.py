@@ -17,16 +17,14 @@ from typing import Any
 import cv2
 import numpy as np
 import resvg_py
-from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from omniaudio.recognition.kinds import Kinds
 from omniaudio.recognition.views import Look, views
+from omniaudio.video.panorama import Rgb
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "draft_model"))
 from sources import Source, fetch
-
-Pictures = NDArray[np.uint8]
 
 FONTS = tuple(
     Source(name, f"npm:@iconify-json/{package}", "package", licence)
@@ -139,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
 # --- what a view shows of them ----------------------------------------------------------------------------------------
 
 
-def background(panoramas: list[Pictures], rng: np.random.Generator) -> Pictures:
+def background(panoramas: list[Rgb], rng: np.random.Generator) -> Rgb:
     """A view without anything in front: of a panorama, or of a plain world as an empty Blender scene has it."""
     if rng.random() < 0.35:
         return plain_world(rng)
@@ -148,7 +146,7 @@ def background(panoramas: list[Pictures], rng: np.random.Generator) -> Pictures:
     return views(panorama, [Look(float(azimuth), float(elevation), float(field))], VIEW)[0]
 
 
-def plain_world(rng: np.random.Generator) -> Pictures:
+def plain_world(rng: np.random.Generator) -> Rgb:
     """One colour or two, with a sharp or a soft horizon."""
     sky, ground = rng.uniform(20, 250, (2, 3)) if rng.random() < 0.6 else rng.uniform(20, 250, (2, 1)).repeat(3, axis=1)
     height, softness = rng.uniform(-0.3, 1.3), rng.choice([0.005, 0.1, 0.5])
@@ -159,7 +157,7 @@ def plain_world(rng: np.random.Generator) -> Pictures:
     return np.broadcast_to(rows[:, None], (VIEW, VIEW, 3)).astype(np.uint8).copy()
 
 
-def hung(drawing: Image.Image, behind: Pictures, rng: np.random.Generator) -> Pictures:
+def hung(drawing: Image.Image, behind: Rgb, rng: np.random.Generator) -> Rgb:
     """A drawing hung into a view: turned, tinted, at a panorama's resolution."""
     picture = _restyled(drawing, rng)
     if rng.random() < 0.5:

@@ -24,7 +24,7 @@ from omniaudio.audio.ambisonics import (
     panorama_directions,
     spectral_field,
 )
-from omniaudio.video.panorama import Picture, resize, to_uv
+from omniaudio.video.panorama import Rgb, resize, to_uv
 
 ROWS, COLUMNS = 90, 180
 """Cells of the histogram of directions: 2° each."""
@@ -75,7 +75,7 @@ class SoundMap:
             self._count(self._waiting[:, start : start + self._length])
         self._waiting = self._waiting[:, whole:]
 
-    def draw(self, panorama: Picture, named: Sequence[tuple[str, Floats]] = ()) -> Image.Image:
+    def draw(self, panorama: Rgb, named: Sequence[tuple[str, Floats]] = ()) -> Image.Image:
         """The map over a panorama `uint8 (height, width, 3)`, with graticule, path and legend; ends the sound.
 
         `named` are names, each with the path of what it names, unit vectors `(points, 3)`; they are drawn in place of
@@ -93,7 +93,7 @@ class SoundMap:
         self._samples += segment.shape[1]
 
 
-def draw(panorama: Picture, foa: Sound, rate: int) -> Image.Image:
+def draw(panorama: Rgb, foa: Sound, rate: int) -> Image.Image:
     """Where a sound `(4, samples)` at `rate` Hz comes from, over a panorama `uint8 (height, width, 3)`."""
     sound_map = SoundMap(rate)
     sound_map.add(foa)
@@ -128,7 +128,7 @@ def smooth(histogram: Floats) -> Floats:
     return np.asarray(dense / dense.max()) if dense.max() > 0 else dense
 
 
-def stepped_back(panorama: Picture, height: int) -> npt.NDArray[np.float32]:
+def stepped_back(panorama: Rgb, height: int) -> npt.NDArray[np.float32]:
     """The picture at a height, half way to its own grey and darker, so that colour means sound: `(height, 2·height,
     3)`, 0 to 255."""
     own, others = 0.4, 0.1
@@ -155,7 +155,7 @@ def _kernel() -> npt.NDArray[np.complex128]:
 
 
 def _draw(
-    panorama: Picture, histogram: Floats, segments: Floats, seconds: float, named: Sequence[tuple[str, Floats]]
+    panorama: Rgb, histogram: Floats, segments: Floats, seconds: float, named: Sequence[tuple[str, Floats]]
 ) -> Image.Image:
     height = WIDTH // 2
     picture = stepped_back(panorama, height)

@@ -26,7 +26,8 @@ from omniaudio.paths import InputPath, OutputPath
 from omniaudio.progress import Progress, Report, Task
 from omniaudio.video.clip import Clip, Frame
 from omniaudio.video.h264 import FrameEncoder
-from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, Picture
+from omniaudio.video.panorama import Rgb
+from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo
 from omniaudio.video.time_range import time_range
 
 Pixels = npt.NDArray[np.float32]
@@ -147,7 +148,7 @@ def _windows(sound: SoundFile, rate: Fraction, count: int) -> Iterator[Sound]:
 
 def _held(frames: Iterator[Frame]) -> Iterator[Pixels]:
     """Yield the frames' backgrounds, each computed once; the last one repeats."""
-    source: Picture | None = None
+    source: Rgb | None = None
     made: Pixels | None = None
     for frame in frames:
         if made is None or frame.image is not source:

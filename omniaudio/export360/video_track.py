@@ -20,7 +20,7 @@ import numpy as np
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.container import open_file, video_stream
 from omniaudio.video.h264 import FrameEncoder, fitted
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, whole_frame
 from omniaudio.video.stills import sequence_files
 from omniaudio.video.timeline import TimedFrame, timed_frames, timeline
@@ -241,12 +241,12 @@ def _frames(part: Part) -> Iterator[TimedFrame]:
                 yield time, _as_frame(whole_frame(info, file))
 
 
-def _left_eye_first(picture: Picture, info: ClipInfo) -> Picture:
+def _left_eye_first(picture: Rgb, info: ClipInfo) -> Rgb:
     if not info.right_eye_first:
         return picture
     axis = 0 if info.stereo == "top-bottom" else 1
     return np.roll(picture, picture.shape[axis] // 2, axis)
 
 
-def _as_frame(picture: Picture) -> av.VideoFrame:
+def _as_frame(picture: Rgb) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -23,7 +23,7 @@ from omniaudio.generation.prefetch import read_ahead
 from omniaudio.generation.sampler import Held, halves
 from omniaudio.generation.windows import WindowPlan, chunks, noise, plan
 from omniaudio.progress import Progress, Report, Task
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 from omniaudio_client.options import GenerationOptions
 
 Array = NDArray[Any]
@@ -183,7 +183,7 @@ class Generation:
         }
         return [Task(stage, number, _GUESSED_SECONDS[stage]) for stage, number in units.items()]
 
-    def look(self, pictures: Iterator[Picture]) -> None:
+    def look(self, pictures: Iterator[Rgb]) -> None:
         """See the pictures, which come at the config's `frame_rate`; where they end early, the last one is held."""
         self.progress.begin(LOOKING)
         features = self._features(islice(pictures, self.windows.total_pictures))
@@ -224,7 +224,7 @@ class Generation:
         blocks = decode_in_chunks(self._decode, latents, self.config.samples_per_latent, self.windows.length)
         return resample(blocks, self.config.sample_rate, rate, samples)
 
-    def _features(self, pictures: Iterator[Picture]) -> Iterator[Features]:
+    def _features(self, pictures: Iterator[Rgb]) -> Iterator[Features]:
         """Of each picture; the last one's are repeated for ever."""
         last: Features = None
         last_shown: dict[str, Array] | None = None
@@ -238,10 +238,10 @@ class Generation:
         while True:
             yield last
 
-    def _shown(self, pictures: Iterator[Picture]) -> Iterator[dict[str, Array]]:
+    def _shown(self, pictures: Iterator[Rgb]) -> Iterator[dict[str, Array]]:
         """What the encoder is shown of each picture. One that stays, as a still does, comes as the same array again,
         and so does what is shown of it."""
-        last: Picture | None = None
+        last: Rgb | None = None
         shown: dict[str, Array] = {}
         for picture in pictures:
             if picture is not last:

@@ -9,7 +9,7 @@ import numpy as np
 
 from omniaudio.recognition.kinds import Kinds
 from omniaudio.recognition.networks import Float32
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 
 USUAL = {
     "interior": 0.06,
@@ -48,7 +48,7 @@ class BedEvidence(NamedTuple):
     people: int
 
 
-def evidence(shares: Float32, panorama: Picture, people: int) -> BedEvidence:
+def evidence(shares: Float32, panorama: Rgb, people: int) -> BedEvidence:
     return BedEvidence(shares, float(panorama[panorama.shape[0] // 2 :: 4, ::4].mean()), people)
 
 

@@ -18,7 +18,7 @@ from omniaudio.recognition.drawings import DrawingsHead
 from omniaudio.recognition.kinds import IMAGENET_CLASSES, Kinds
 from omniaudio.recognition.networks import Float32, Networks
 from omniaudio.recognition.views import Look, views
-from omniaudio.video.panorama import Picture, resize, wrap_seam
+from omniaudio.video.panorama import Rgb, resize, wrap_seam
 
 PATCH = 32
 """Pixels of the panorama that one patch of the classifier covers."""
@@ -130,7 +130,7 @@ class Finder:
         self._drawings = DrawingsHead.load(kinds)
         self._is_thing = np.array([not kind.bed for kind in kinds.kinds])
 
-    def look(self, panorama: Picture) -> Sighted:
+    def look(self, panorama: Rgb) -> Sighted:
         """What is in a panorama `(height, width, 3)`."""
         large = resize(panorama, ROWS * PATCH, COLUMNS * PATCH)
         windows = self._windows(large)
@@ -141,7 +141,7 @@ class Finder:
 
     # --- the panorama branch -----------------------------------------------------------------------------------------
 
-    def _windows(self, large: Picture) -> _Windows:
+    def _windows(self, large: Rgb) -> _Windows:
         band = wrap_seam(large, MARGIN * PATCH)[BAND.start * PATCH : BAND.stop * PATCH]
         patches = self._networks.classify(band[None])[0]
         sums = np.pad(patches, ((1, 0), (1, 0), (0, 0))).cumsum(axis=0).cumsum(axis=1)
@@ -193,7 +193,7 @@ class Finder:
 
     # --- the perspective branch --------------------------------------------------------------------------------------
 
-    def _named(self, large: Picture, background: Float32, places: list[_Place]) -> list[Sighting]:
+    def _named(self, large: Rgb, background: Float32, places: list[_Place]) -> list[Sighting]:
         """What close looks at places show: one view of each, and the others where that shows something."""
         first = self._looked(large, places, FIELDS[:1])
         worth = [
@@ -207,7 +207,7 @@ class Finder:
             for index, more in zip(worth, others, strict=True)
         ]
 
-    def _looked(self, large: Picture, places: list[_Place], fields: Floats) -> Float32:
+    def _looked(self, large: Rgb, places: list[_Place], fields: Floats) -> Float32:
         """What views with these fields of view show at places, `(places, fields, kinds)`."""
         if not places:
             return np.zeros((0, len(fields), len(self._kinds.kinds)), np.float32)

@@ -14,23 +14,23 @@ import numpy.typing as npt
 
 from omniaudio.errors import ExitCode, UserError, installation
 from omniaudio.model_zoo.registry import PACKAGED
+from omniaudio.video.panorama import RgbBatch
 
 FOLDER = PACKAGED / "recognition"
 
 Float32 = npt.NDArray[np.float32]
-Pictures = npt.NDArray[np.uint8]
 
 
 class Networks(Protocol):
     """What recognition asks of the networks. Pictures are uint8 `(batch, height, width, 3)` RGB, sides multiples of
     32."""
 
-    def classify(self, pictures: Pictures) -> Float32:
+    def classify(self, pictures: RgbBatch) -> Float32:
         """What every patch of 32 × 32 pixels shows, `(batch, height / 32, width / 32, 2280)`: ImageNet's 1,000 logits,
         and the 1,280 features behind them, by which drawings are named. Without features, photographs alone are."""
         ...
 
-    def detect(self, picture: Pictures) -> Sequence[Float32]:
+    def detect(self, picture: RgbBatch) -> Sequence[Float32]:
         """Of one picture `(1, height, width, 3)`, for the strides 8, 16 and 32 in turn: the distributions of the four
         sides' distances `(1, 44, rows, columns)`, and the probabilities of COCO's classes `(1, 80, rows, columns)`."""
         ...
@@ -58,9 +58,9 @@ class OnnxNetworks:
 
         self._classifier, self._detector = session("classifier.onnx"), session("detector.onnx")
 
-    def classify(self, pictures: Pictures) -> Float32:
+    def classify(self, pictures: RgbBatch) -> Float32:
         (patches,) = self._classifier.run(["patches"], {"pictures": pictures})
         return np.asarray(patches, np.float32)
 
-    def detect(self, picture: Pictures) -> Sequence[Float32]:
+    def detect(self, picture: RgbBatch) -> Sequence[Float32]:
         return [np.asarray(output, np.float32) for output in self._detector.run(None, {"pictures": picture})]

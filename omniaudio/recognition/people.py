@@ -11,7 +11,7 @@ import numpy as np
 
 from omniaudio.recognition.networks import Float32, Networks
 from omniaudio.recognition.views import Look, views
-from omniaudio.video.panorama import Picture, resize, wrap_seam
+from omniaudio.video.panorama import Rgb, resize, wrap_seam
 
 PERSON = 0
 """COCO's first class."""
@@ -54,7 +54,7 @@ class Person(NamedTuple):
     score: float
 
 
-def find(networks: Networks, panorama: Picture) -> list[Person]:
+def find(networks: Networks, panorama: Rgb) -> list[Person]:
     """The people in a panorama `(height, width, 3)`, the surest first. The largest are looked at again in a view of
     their own, so that a coat on a hook is none; further ones are as sure as the panorama's look says."""
     shown = wrap_seam(resize(panorama, HEIGHT, WIDTH), MARGIN)
@@ -112,7 +112,7 @@ def _person(box: Box) -> Person:
     return Person(float(azimuth), float(elevation), float(size), box.score)
 
 
-def _closer(networks: Networks, panorama: Picture, person: Person) -> Person | None:
+def _closer(networks: Networks, panorama: Rgb, person: Person) -> Person | None:
     """The person as a view of its own shows it; None where that shows nobody in its middle."""
     field = float(np.clip(_AROUND * person.size, *np.radians(_VIEW_FIELDS)))
     shown = views(panorama, [Look(person.azimuth, person.elevation, field)], _VIEW)

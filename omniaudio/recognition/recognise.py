@@ -12,7 +12,7 @@ from omniaudio.recognition.kinds import Kinds, load
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Sources
 from omniaudio.video.clip import Clip
-from omniaudio.video.panorama import Picture, resize
+from omniaudio.video.panorama import Rgb, resize
 from omniaudio.video.sphere import check_sphere
 from omniaudio.video.time_range import time_range
 
@@ -75,7 +75,7 @@ def _looks(seconds: float) -> int:
 
 
 def sources(
-    frames: Iterable[Picture],
+    frames: Iterable[Rgb],
     times: Sequence[float],
     span: tuple[float, float],
     seconds: float,

@@ -9,9 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from omniaudio.video.panorama import Picture
-
-Pictures = npt.NDArray[np.uint8]
+from omniaudio.video.panorama import Rgb, RgbBatch
 
 
 class Look(NamedTuple):
@@ -22,7 +20,7 @@ class Look(NamedTuple):
     field: float
 
 
-def views(panorama: Picture, looks: Sequence[Look], size: int) -> Pictures:
+def views(panorama: Rgb, looks: Sequence[Look], size: int) -> RgbBatch:
     """What square pinhole cameras at the panorama's centre see, `(looks, size, size, 3)`.
 
     Each costs about 5 ms at 224 pixels."""
@@ -49,6 +47,6 @@ def views(panorama: Picture, looks: Sequence[Look], size: int) -> Pictures:
     return seen
 
 
-def _between(first: Picture, second: Picture, share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _between(first: Rgb, second: Rgb, share: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     start = first.astype(np.float32)
     return start + (second - start) * share

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from omniaudio.audio.ambisonics import panorama_directions, unit_vector
+from omniaudio.video.panorama import Rgb
 
-Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 
 
@@ -22,7 +22,7 @@ class Billboard:
     size: float  # angle that the longer side takes, radians, below π/2
 
 
-def render(panorama: Picture, billboards: list[Billboard]) -> Picture:
+def render(panorama: Rgb, billboards: list[Billboard]) -> Rgb:
     """Hangs the billboards in front of the panorama (height, width, 3), the last nearest; returns a new picture."""
     scene = panorama.copy()
     directions = panorama_directions(*panorama.shape[:2])
@@ -31,7 +31,7 @@ def render(panorama: Picture, billboards: list[Billboard]) -> Picture:
     return scene
 
 
-def _hang(scene: Picture, directions: Floats, billboard: Billboard) -> None:
+def _hang(scene: Rgb, directions: Floats, billboard: Billboard) -> None:
     centre = unit_vector(billboard.azimuth, billboard.elevation)
     left = unit_vector(billboard.azimuth + np.pi / 2, 0.0)
     up = np.cross(centre, left)

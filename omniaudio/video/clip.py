@@ -21,7 +21,8 @@ from PIL import Image
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256
 from omniaudio.paths import check_readable
-from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, Picture, probe, whole_frame
+from omniaudio.video.panorama import Rgb
+from omniaudio.video.probe import SEQUENCE_RATE, ClipInfo, probe, whole_frame
 from omniaudio.video.stills import is_sequence, sequence_files
 from omniaudio.video.time_range import time_range
 from omniaudio.video.timeline import timed_frames
@@ -36,7 +37,7 @@ class Frame(NamedTuple):
 
     time: float
     """The wanted time, in seconds from the clip's first frame."""
-    image: Picture
+    image: Rgb
 
 
 class Clip:
@@ -75,7 +76,7 @@ class Clip:
             raise ValueError(f"a rate is above 0, not {rate}")
         return self._nearest_frames(frame_times(rate, *time_range(self.info, start, duration)))
 
-    def frame_at(self, time: float = 0.0) -> Picture:
+    def frame_at(self, time: float = 0.0) -> Rgb:
         """The frame nearest to a time in seconds. Raises UserError as `time_range` does."""
         start, _ = time_range(self.info, time, 1.0 if self.info.duration is None else None)
         return next(self._nearest_frames([start])).image
@@ -136,7 +137,7 @@ def nearest(timed: Iterable[tuple[float, T]], times: Sequence[float]) -> Iterato
         yield before[1]
 
 
-def _shown(upright: Picture, info: ClipInfo) -> Picture:
+def _shown(upright: Rgb, info: ClipInfo) -> Rgb:
     height, width = upright.shape[:2]
     if info.stereo == "top-bottom":
         upright = upright[height // 2 :] if info.right_eye_first else upright[: height // 2]

@@ -17,7 +17,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-Picture = npt.NDArray[np.uint8]
+from omniaudio.video.panorama import Rgb
 
 MAX_PIXELS = 16384 * 8192
 """Of an image; a decoded one takes 3 bytes a pixel, and a few times that while it is decoded."""
@@ -44,7 +44,7 @@ def check_size(width: int, height: int) -> None:
         raise TooLargeError(f"{width}×{height}")
 
 
-def read_exr(path: Path) -> Picture:
+def read_exr(path: Path) -> Rgb:
     """An OpenEXR image of any layout and compression as `uint8 (height, width, 3)` RGB, of its display window.
 
     Of several layers it is the first without a name; else the first that Blender calls Combined; else the first that
@@ -68,7 +68,7 @@ def read_exr(path: Path) -> Picture:
     return _in_display_window(part.header, [part.channels[name].pixels for name in layer.channels])
 
 
-def read_radiance(path: Path) -> Picture:
+def read_radiance(path: Path) -> Rgb:
     """A Radiance image (.hdr) as `uint8 (height, width, 3)` RGB.
 
     Raises ValueError or av.error.FFmpegError where it cannot be read."""
@@ -85,16 +85,16 @@ def read_radiance(path: Path) -> Picture:
     return np.stack([shown(plane[:, : frame.width]) for plane in (red, green, blue)], axis=-1)
 
 
-def shown(light: npt.NDArray[Any]) -> Picture:
+def shown(light: npt.NDArray[Any]) -> Rgb:
     """Scene-linear light of any shape as it looks on a screen, 0 to 255; what is no number is black."""
     with np.errstate(over="ignore"):  # to infinity, which is white
         half = light.astype(np.float16, copy=False)
-    picture: Picture = _curve()[np.ascontiguousarray(half).view(np.uint16)]
+    picture: Rgb = _curve()[np.ascontiguousarray(half).view(np.uint16)]
     return picture
 
 
 @cache
-def _curve() -> Picture:
+def _curve() -> Rgb:
     """Of every 16-bit float the sRGB value; they are closer together than 8 bits tell apart."""
     light = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
     light = np.nan_to_num(light, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
@@ -131,7 +131,7 @@ def _rank(layer: _Layer) -> tuple[int, bool]:
     return named, len(layer.channels) == 1
 
 
-def _in_display_window(header: Mapping[str, Any], planes: list[npt.NDArray[Any]]) -> Picture:
+def _in_display_window(header: Mapping[str, Any], planes: list[npt.NDArray[Any]]) -> Rgb:
     """The part of the data window that lies in the display window; what is not there is black."""
     (left, top), (right, bottom) = (corner.tolist() for corner in header["displayWindow"])
     (x, y), _ = (corner.tolist() for corner in header["dataWindow"])

@@ -18,7 +18,10 @@ from PIL import Image
 
 from omniaudio.audio.ambisonics import angles, rotation_matrix
 
-Picture = npt.NDArray[np.uint8]
+Rgb = npt.NDArray[np.uint8]
+"""One image: `(height, width, 3)`."""
+RgbBatch = npt.NDArray[np.uint8]
+"""Several of one size: `(batch, height, width, 3)`."""
 Floats = npt.NDArray[np.floating[Any]]
 
 _SHARPNESS = -0.75
@@ -31,7 +34,7 @@ def to_uv(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
     return 0.5 - azimuth / (2 * np.pi), 0.5 + elevation / np.pi
 
 
-def perspective_view(panorama: Picture, field_of_view: float, yaw: float, pitch: float, size: int) -> Picture:
+def perspective_view(panorama: Rgb, field_of_view: float, yaw: float, pitch: float, size: int) -> Rgb:
     """What a square pinhole camera at the panorama's centre sees: `(size, size, 3)`.
 
     Angles are in radians; `field_of_view` (below π) reaches from the centres of the first column's pixels to those of
@@ -43,11 +46,11 @@ def perspective_view(panorama: Picture, field_of_view: float, yaw: float, pitch:
         raise ValueError(f"a perspective view's field of view is between 0 and π, not {field_of_view}")
     pixels, weights = _view_pixels((panorama.shape[0], panorama.shape[1]), field_of_view, yaw, pitch, size)
     mixed = np.einsum("pk,pkc->pc", weights, panorama.reshape(-1, 3)[pixels], dtype=np.float32)
-    view: Picture = np.rint(mixed).clip(0, 255).astype(np.uint8)
+    view: Rgb = np.rint(mixed).clip(0, 255).astype(np.uint8)
     return view.reshape(size, size, 3)
 
 
-def pad_square(picture: Picture) -> Picture:
+def pad_square(picture: Rgb) -> Rgb:
     """The picture centred on a black square `(side, side, 3)` of its longer side."""
     height, width = picture.shape[:2]
     side = max(height, width)
@@ -55,13 +58,13 @@ def pad_square(picture: Picture) -> Picture:
     return np.pad(picture, ((above, side - height - above), (left, side - width - left), (0, 0)))
 
 
-def wrap_seam(panorama: Picture, pixels: int) -> Picture:
+def wrap_seam(panorama: Rgb, pixels: int) -> Rgb:
     """The panorama with `pixels` columns repeated beyond each side, `(height, width + 2·pixels, 3)`: nothing at the
     back is cut in two."""
     return np.pad(panorama, ((0, 0), (pixels, pixels), (0, 0)), mode="wrap")
 
 
-def resize(panorama: Picture, height: int, width: int) -> Picture:
+def resize(panorama: Rgb, height: int, width: int) -> Rgb:
     """The panorama at another size `(height, width, 3)`, antialiased, bicubic, and continuous over the seam."""
     if panorama.shape[:2] == (height, width):
         return panorama

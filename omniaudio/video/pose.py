@@ -13,11 +13,9 @@ from typing import NamedTuple
 import av
 import av.filter
 import numpy as np
-import numpy.typing as npt
 
 from omniaudio.audio.ambisonics import Floats, rotation_matrix
-
-Picture = npt.NDArray[np.uint8]
+from omniaudio.video.panorama import Rgb
 
 _MATRIX_TOLERANCE = 0.1
 """How far the parts of a normalized display matrix may be from 0 and ±1. Others are taken for unusable: a picture that
@@ -36,7 +34,7 @@ class Upright(NamedTuple):
     mirrored: bool = False
     """Left and right are exchanged."""
 
-    def __call__(self, stored: Picture) -> Picture:
+    def __call__(self, stored: Rgb) -> Rgb:
         return np.rot90(stored[:, ::-1] if self.mirrored else stored, self.rotation // 90)
 
 
@@ -94,7 +92,7 @@ def read_gpano_pose(pitch: float | None, roll: float | None) -> Pose | None:
     return pose if max(map(abs, pose)) >= _MIN_POSE else None
 
 
-def posed(picture: Picture, pose: Pose | None, layout: str = "mono") -> Picture:
+def posed(picture: Rgb, pose: Pose | None, layout: str = "mono") -> Rgb:
     """A panorama `(height, width, 3)` turned by a pose, each eye by itself; the picture itself where there is none.
 
     Args:

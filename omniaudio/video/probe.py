@@ -6,18 +6,16 @@ from typing import Literal
 
 import av
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from omniaudio.paths import check_name, check_readable
 from omniaudio.video.container import Stereo, mean_rate, open_file, video_stream
+from omniaudio.video.panorama import Rgb
 from omniaudio.video.pose import Pose, Upright, posed, read_gpano_pose
 from omniaudio.video.projection import eye_aspect, guessed_stereo, panorama_size
 from omniaudio.video.spherical_tags import spherical, upright
 from omniaudio.video.stills import is_sequence, is_still, read_described_still, read_still, sequence_files
 from omniaudio.video.timeline import timed_frames, timeline
-
-Picture = npt.NDArray[np.uint8]
 
 SEQUENCE_RATE = Fraction(24)
 """Frames a second of an image sequence, unless told otherwise: Blender's default."""
@@ -85,14 +83,14 @@ def probe(path: Path, sequence_rate: Fraction = SEQUENCE_RATE) -> ClipInfo:
     return _probe_still(path) if is_still(path) else _probe_video(path)
 
 
-def whole_frame(info: ClipInfo, source: av.VideoFrame | Path) -> Picture:
+def whole_frame(info: ClipInfo, source: av.VideoFrame | Path) -> Rgb:
     """A decoded frame or a picture's file in RGB, upright and posed, with both eyes where it has two."""
     if isinstance(source, Path):
         return posed(read_still(source), info.pose, info.stereo)
     return posed(Upright(info.rotation, info.mirrored)(_pixels(source)), info.pose, info.stereo)
 
 
-def _pixels(frame: av.VideoFrame) -> Picture:
+def _pixels(frame: av.VideoFrame) -> Rgb:
     return np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
 
 

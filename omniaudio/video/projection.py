@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from omniaudio.video.container import Stereo
+from omniaudio.video.panorama import Rgb
 
-Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating[Any]]
 
 _ASPECT_TOLERANCE = 0.03
@@ -101,7 +101,7 @@ class Seen(NamedTuple):
     """Whether the left and the right half are two views of the same."""
 
 
-def look(picture: Picture) -> Seen:
+def look(picture: Rgb) -> Seen:
     """What a picture shows, of one eye, as it would be if it were a panorama: twice as wide as high."""
     small = _small(picture)
     rows = np.flatnonzero(small.std(axis=1).mean(axis=1) > _PLAIN)
@@ -217,14 +217,14 @@ def _fine(columns: Floats) -> Floats:
     return fine
 
 
-def _small(picture: Picture, rows: int = 128, columns: int = 256) -> Floats:
+def _small(picture: Rgb, rows: int = 128, columns: int = 256) -> Floats:
     return np.asarray(Image.fromarray(picture).resize((columns, rows), Image.Resampling.BOX), dtype=np.float64)
 
 
 # --- Circles, and eyes ----------------------------------------------------------------------------------------------
 
 
-def fisheye_circles(picture: Picture) -> int:
+def fisheye_circles(picture: Rgb) -> int:
     """How many circles on black a picture consists of: 1, 2 beside or above each other, or 0 where it is something
     else."""
     light = _small(picture, 128, 256).max(axis=2)
@@ -254,7 +254,7 @@ def _is_circle(lit: npt.NDArray[np.bool_]) -> bool:
     return False
 
 
-def _unlikeness(picture: Picture, axis: int) -> tuple[float, float]:
+def _unlikeness(picture: Rgb, axis: int) -> tuple[float, float]:
     """How different the two halves of a picture are, above each other (axis 0) or side by side (axis 1), and how much
     they vary, in levels. Eyes that look from two places see near things shifted along the rows."""
     small = _small(picture, 32, 32)
@@ -266,7 +266,7 @@ def _unlikeness(picture: Picture, axis: int) -> tuple[float, float]:
     return different, float(varied)
 
 
-def guessed_stereo(picture: Picture, pixel_aspect: Fraction) -> Stereo:
+def guessed_stereo(picture: Rgb, pixel_aspect: Fraction) -> Stereo:
     """Which eye is where in a picture that does not say so: above each other or side by side if the halves are alike
     and it has a shape of two panoramas, or of one into which two were squeezed; else mono."""
     height, width = picture.shape[:2]

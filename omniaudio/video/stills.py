@@ -14,7 +14,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.gpano import GPano, parse_gpano
-from omniaudio.video.linear_images import Picture, TooLargeError, check_size, read_exr, read_radiance, shown
+from omniaudio.video.linear_images import TooLargeError, check_size, read_exr, read_radiance, shown
+from omniaudio.video.panorama import Rgb
 
 STILL_SUFFIXES = frozenset({".exr", ".hdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif"})
 
@@ -41,14 +42,14 @@ def is_sequence(path: Path) -> bool:
     return path.is_dir() or (not path.exists() and bool(_PLACEHOLDER.search(path.name)))
 
 
-def read_still(path: Path) -> Picture:
+def read_still(path: Path) -> Rgb:
     """A picture as `uint8 (height, width, 3)` RGB, upright; transparency is dropped.
 
     Raises UserError (NOT_A_VIDEO) where it cannot be read."""
     return read_described_still(path)[0]
 
 
-def read_described_still(path: Path) -> tuple[Picture, GPano | None]:
+def read_described_still(path: Path) -> tuple[Rgb, GPano | None]:
     """A picture as `read_still` gives it, and what its metadata say of the sphere, in one reading: they may lie behind
     the pixels.
 
@@ -103,7 +104,7 @@ def _several(path: Path) -> UserError:
     )
 
 
-def _read_by_pillow(path: Path) -> tuple[Picture, GPano | None]:
+def _read_by_pillow(path: Path) -> tuple[Rgb, GPano | None]:
     with warnings.catch_warnings():
         # Pillow warns of panoramas from 89 megapixels on, and of untidy metadata.
         warnings.simplefilter("ignore")
@@ -116,7 +117,7 @@ def _read_by_pillow(path: Path) -> tuple[Picture, GPano | None]:
     return picture, parse_gpano(xmp) if isinstance(xmp, bytes | str) else None
 
 
-def _eight_bits(image: Image.Image) -> Picture:
+def _eight_bits(image: Image.Image) -> Rgb:
     picture = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, _ROWS):  # Pillow's copies of the whole would take twice what the image takes.
         rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
@@ -124,7 +125,7 @@ def _eight_bits(image: Image.Image) -> Picture:
     return picture
 
 
-def _deep_grey(image: Image.Image) -> Picture:
+def _deep_grey(image: Image.Image) -> Rgb:
     """Grey in more than 8 bits, which Pillow's own conversion clips. Floats are scene-linear, as in OpenEXR."""
     values = np.asarray(image)
     tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}

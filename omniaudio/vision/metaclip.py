@@ -6,9 +6,9 @@ Source: Liu et al., "OmniAudio" (2025), section 4.2, and the released code's vie
 import numpy as np
 from PIL import Image
 
-from omniaudio.encoders import Frame, VisionEncoder
+from omniaudio.encoders import VisionEncoder
 from omniaudio.model_zoo.registry import METACLIP
-from omniaudio.video.panorama import pad_square, perspective_view
+from omniaudio.video.panorama import Rgb, pad_square, perspective_view
 
 SIZE = 224
 FEATURES = 1024
@@ -16,7 +16,7 @@ PANORAMA, FRONT = "video_360", "video_fov"
 FRONT_FIELD_OF_VIEW = np.radians(120.0)
 
 
-def cut(panorama: Frame) -> dict[str, Frame]:
+def cut(panorama: Rgb) -> dict[str, Rgb]:
     """The whole on a black square, and the view of 120° to the front, both `(224, 224, 3)`."""
     square = Image.fromarray(pad_square(panorama))
     small = square.resize((SIZE, SIZE), Image.Resampling.BICUBIC)

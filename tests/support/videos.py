@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 
 RATE = 48_000
 UNIT = Fraction(1, 24000)
@@ -79,7 +79,7 @@ def write_numbered_video(path: Path, pictures: int, codec: str = "libx264", rate
 
 def write_video(
     path: Path,
-    pictures: list[Picture],
+    pictures: list[Rgb],
     rate: Fraction | int = 10,
     *,
     times: list[Fraction] | None = None,

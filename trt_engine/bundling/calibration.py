@@ -14,7 +14,7 @@ from omniaudio.config import ModelConfig, load_config
 from omniaudio.generation.sampler import euler, guided
 from omniaudio.generation.stems import kinds_of
 from omniaudio.generation.windows import noise
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 from trt_engine.compile import bundle
 from trt_engine.compile.bundle import PICTURE, Stage
 from trt_engine.compile.targets import Precision
@@ -36,7 +36,7 @@ class Walk:
     latents: Array
 
 
-def seen(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Picture) -> dict[str, Array]:
+def seen(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Rgb) -> dict[str, Array]:
     """The features of one window of a panorama, uint8 (height, width, 3), that stays."""
     views = encoders.find(config.omniaudio.vision.type).cut(picture)
     shown = {PICTURE + name: view[None] for name, view in views.items()}
@@ -81,7 +81,7 @@ def walk(sessions: Mapping[Stage, Session], config: ModelConfig, features: Mappi
     return Walk(tuple(inputs), tuple(velocities), latents)
 
 
-def calibrate(folder: Path, pictures: Sequence[Picture]) -> dict[str, float]:
+def calibrate(folder: Path, pictures: Sequence[Rgb]) -> dict[str, float]:
     """`amplitudes` of a bundle's velocity graph, over one window for each picture or each kind, on the CPU.
 
     Args:

@@ -9,16 +9,16 @@ from PIL import Image
 from omniaudio.audio.ambisonics import panorama_directions, unit_vector
 from omniaudio.recognition import kinds, people
 from omniaudio.recognition.finder import PLACES, VIEW, Finder
-from omniaudio.recognition.networks import Float32, OnnxNetworks, Pictures
+from omniaudio.recognition.networks import Float32, OnnxNetworks
 from omniaudio.recognition.recognise import sources
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb, RgbBatch
 
 TABLE = kinds.load()
 GREY, RED, BLUE, GREEN = (110, 110, 110), (220, 20, 20), (20, 20, 220), (20, 220, 20)
 DOG, CAR, SEASHORE, TENCH = 207, 817, 978, 0  # ImageNet's numbers
 
 
-def _panorama(*things: tuple[tuple[int, int, int], float, float, float]) -> Picture:
+def _panorama(*things: tuple[tuple[int, int, int], float, float, float]) -> Rgb:
     """Grey, with discs: colour, azimuth, elevation and width in degrees."""
     picture = np.full((256, 512, 3), GREY, np.uint8)
     directions = panorama_directions(256, 512)
@@ -31,7 +31,7 @@ def _panorama(*things: tuple[tuple[int, int, int], float, float, float]) -> Pict
 class Colours:
     """A red patch is a dog, a blue one a car, a grey one a fish; nobody is anywhere."""
 
-    def classify(self, pictures: Pictures) -> Float32:
+    def classify(self, pictures: RgbBatch) -> Float32:
         batch, height, width, _ = pictures.shape
         patches = pictures.reshape(batch, height // 32, 32, width // 32, 32, 3).mean(axis=(2, 4)).astype(np.float32)
         logits = np.zeros((*patches.shape[:3], 1000), np.float32)
@@ -39,7 +39,7 @@ class Colours:
             logits[..., number] = 20 - np.abs(patches - colour).mean(axis=-1) / 4
         return logits
 
-    def detect(self, picture: Pictures) -> Sequence[Float32]:
+    def detect(self, picture: RgbBatch) -> Sequence[Float32]:
         _, height, width, _ = picture.shape
         empty: list[Float32] = []
         for stride in people.STRIDES:
@@ -79,7 +79,7 @@ def test_who_is_at_an_instrument_plays_it(monkeypatch: pytest.MonkeyPatch, thing
     number = TABLE[thing].imagenet[0]
 
     class Named(Colours):
-        def classify(self, pictures: Pictures) -> Float32:
+        def classify(self, pictures: RgbBatch) -> Float32:
             logits = super().classify(pictures)
             logits[..., number] = logits[..., DOG]
             if number != DOG:
@@ -106,7 +106,7 @@ def test_a_frame_that_stays_is_looked_at_once() -> None:
     class Counting(Colours):
         looks = 0
 
-        def detect(self, picture: Pictures) -> Sequence[Float32]:
+        def detect(self, picture: RgbBatch) -> Sequence[Float32]:
             self.looks += 1
             return super().detect(picture)
 
@@ -120,7 +120,7 @@ def test_noise_of_the_coding_is_no_change_and_a_thing_that_moves_is() -> None:
     class Counting(Colours):
         looks = 0
 
-        def detect(self, picture: Pictures) -> Sequence[Float32]:
+        def detect(self, picture: RgbBatch) -> Sequence[Float32]:
             self.looks += 1
             return super().detect(picture)
 
@@ -136,7 +136,7 @@ def test_places_that_show_nothing_at_first_are_looked_at_once() -> None:
     class Blind(Colours):
         views = 0
 
-        def classify(self, pictures: Pictures) -> Float32:
+        def classify(self, pictures: RgbBatch) -> Float32:
             if pictures.shape[1] != VIEW:
                 return super().classify(pictures)
             self.views += len(pictures)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from omniaudio.errors import ExitCode
 from omniaudio.video.clip import Clip, frame_times, nearest
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 from omniaudio.video.probe import ClipInfo, probe
 from omniaudio.video.sphere import check_sphere
 from omniaudio.video.time_range import time_range
@@ -26,11 +26,11 @@ from support.videos import write_video
 NTSC_FILM = Fraction(24000, 1001)
 
 
-def grey(level: int, width: int = 64, height: int = 32) -> Picture:
+def grey(level: int, width: int = 64, height: int = 32) -> Rgb:
     return np.full((height, width, 3), level, np.uint8)
 
 
-def level(image: Picture) -> float:
+def level(image: Rgb) -> float:
     return float(image.mean())
 
 
@@ -177,7 +177,7 @@ def test_sound_is_seen(tmp_path: Path) -> None:
 # --- Shapes ---------------------------------------------------------------------------------------------------------
 
 
-def corners(height: int, width: int) -> Picture:
+def corners(height: int, width: int) -> Rgb:
     """Red in the upper left quarter, green in the upper right, blue in the lower left, white in the lower right."""
     quarters = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]], np.uint8)
     return quarters.repeat(height // 2, axis=0).repeat(width // 2, axis=1)
@@ -208,7 +208,7 @@ def test_pixel_aspect(tmp_path: Path, aspect: Fraction, size: tuple[int, int]) -
         assert Clip(path).frame_at().shape == (size[1], size[0], 3)
 
 
-def eyes(axis: int, left: int = 60, right: int = 80) -> Picture:
+def eyes(axis: int, left: int = 60, right: int = 80) -> Rgb:
     """The left eye's and the right eye's panorama, much alike, above each other (axis 0) or side by side (axis 1)."""
     ramp = np.abs(np.linspace(-40, 40, 64))[None, :, None] * np.ones((32, 1, 3))
     return np.concatenate([ramp + left, ramp + right], axis=axis).astype(np.uint8)
@@ -398,7 +398,7 @@ def test_only_sound(tmp_path: Path) -> None:
     assert "holds no picture" in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(path))
 
 
-def noise(count: int) -> list[Picture]:
+def noise(count: int) -> list[Rgb]:
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (32, 64, 3), dtype=np.uint8) for _ in range(count)]
 

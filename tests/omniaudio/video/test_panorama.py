@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from omniaudio.audio.ambisonics import Floats, panorama_directions, unit_vector
 from omniaudio.video.panorama import (
-    Picture,
+    Rgb,
     pad_square,
     perspective_view,
     resize,
@@ -22,7 +22,7 @@ from omniaudio.vision.metaclip import cut
 from support.paths import DATA
 
 
-def smooth(height: int, width: int, seed: int = 0) -> Picture:
+def smooth(height: int, width: int, seed: int = 0) -> Rgb:
     """A panorama made of broad plane waves over the sphere: continuous at the seam and at the poles."""
     random = np.random.default_rng(seed)
     waves = panorama_directions(height, width) @ random.normal(0, 6, (3, 3))
@@ -30,7 +30,7 @@ def smooth(height: int, width: int, seed: int = 0) -> Picture:
 
 
 @pytest.fixture(scope="module")
-def released() -> dict[str, Picture]:
+def released() -> dict[str, Rgb]:
     """The panorama of `released_views.npz`, and every fourth pixel of what the released code cuts from it."""
     stored = dict(np.load(DATA / "released_views.npz"))
     rows, columns = (_waves(count, turns) for count, turns in ((320, 0.5), (640, 1.0)))
@@ -53,7 +53,7 @@ def _waves(count: int, turns: float) -> Floats:
     [("view_front_120", 120, 0, 0), ("view_yaw90_fov90", 90, 90, 0), ("view_yaw-135_pitch30_fov90", 90, -135, -30)],
 )
 def test_views_are_the_released_ones(
-    released: dict[str, Picture], name: str, field_of_view: float, yaw: float, pitch: float
+    released: dict[str, Rgb], name: str, field_of_view: float, yaw: float, pitch: float
 ) -> None:
     view = perspective_view(released["panorama"], np.radians(field_of_view), np.radians(yaw), np.radians(pitch), 224)
     assert view.shape == (224, 224, 3)
@@ -62,7 +62,7 @@ def test_views_are_the_released_ones(
     assert (error == 0).mean() > 0.999
 
 
-def test_the_panorama_is_the_one_that_the_released_code_was_given(released: dict[str, Picture], shared: Path) -> None:
+def test_the_panorama_is_the_one_that_the_released_code_was_given(released: dict[str, Rgb], shared: Path) -> None:
     whole = load_file(shared / "parity" / "views.safetensors")
     assert_array_equal(released["panorama"], whole["panorama"])
     assert_array_equal(pad_square(released["panorama"]), whole["padded_square"])
@@ -160,7 +160,7 @@ def test_resizing_does_not_alias() -> None:
     assert np.ptp(resize(stripes, 20, 40).astype(int)) < 20
 
 
-def test_inputs_of_the_released_vision_encoder(released: dict[str, Picture]) -> None:
+def test_inputs_of_the_released_vision_encoder(released: dict[str, Rgb]) -> None:
     inputs = cut(released["panorama"])
     assert {name: value.shape for name, value in inputs.items()} == dict.fromkeys(
         ("video_360", "video_fov"), (224, 224, 3)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from omniaudio.audio.ambisonics import angles, panorama_directions, unit_vector
-from omniaudio.video.pose import Picture, Pose, Upright, posed, read_display_matrix, read_gpano_pose, read_pose
+from omniaudio.video.panorama import Rgb
+from omniaudio.video.pose import Pose, Upright, posed, read_display_matrix, read_gpano_pose, read_pose
 
 ONE = 1 << 16
 UNIT = 1 << 30
@@ -58,7 +59,7 @@ def test_any_matrix_is_read(numbers: tuple[int, ...]) -> None:
     read_display_matrix(numbers)
 
 
-def marked(azimuth: float, elevation: float, height: int = 128) -> Picture:
+def marked(azimuth: float, elevation: float, height: int = 128) -> Rgb:
     """A panorama with a soft bright spot in a direction, in degrees."""
     towards = unit_vector(np.radians(azimuth), np.radians(elevation))
     near = panorama_directions(height, 2 * height) @ towards
@@ -66,7 +67,7 @@ def marked(azimuth: float, elevation: float, height: int = 128) -> Picture:
     return np.repeat(spot[..., None], 3, axis=-1).round().astype(np.uint8)
 
 
-def spot(picture: Picture) -> tuple[float, float]:
+def spot(picture: Rgb) -> tuple[float, float]:
     """Where the spot is, in degrees."""
     light = picture[..., 0].astype(float) * np.cos(np.linspace(np.pi / 2, -np.pi / 2, len(picture)))[:, None]
     mean = np.einsum("hw,hwc->c", light, panorama_directions(*picture.shape[:2]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 from omniaudio.video.projection import (
     fisheye_circles,
     guessed_stereo,
@@ -27,47 +27,47 @@ SHAPES = [(360, 180), (384, 216), (320, 240), (405, 180)]
 """2:1, 16:9, 4:3 and 2.25:1."""
 
 
-def with_bars(picture: Picture) -> Picture:
+def with_bars(picture: Rgb) -> Rgb:
     out = picture.copy()
     out[: len(out) // 10] = out[-len(out) // 8 :] = 0
     return out
 
 
-def with_coloured_bar(picture: Picture) -> Picture:
+def with_coloured_bar(picture: Rgb) -> Rgb:
     out = picture.copy()
     out[-len(out) // 6 :] = (40, 90, 200)
     return out
 
 
-def with_logo(picture: Picture) -> Picture:
+def with_logo(picture: Rgb) -> Rgb:
     image = Image.fromarray(picture)
     height, width = picture.shape[:2]
     ImageDraw.Draw(image).rectangle((width * 0.38, height * 0.8, width * 0.62, height), fill=(255, 255, 255))
     return np.array(image)
 
 
-def compressed(picture: Picture) -> Picture:
+def compressed(picture: Rgb) -> Rgb:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=20)
     return np.array(Image.open(file))
 
 
-def dark(picture: Picture) -> Picture:
+def dark(picture: Rgb) -> Rgb:
     noise = np.random.default_rng(0).normal(0, 1, picture.shape)
     return (picture * 0.25 + noise).clip(0, 255).astype(np.uint8)
 
 
-def turned(picture: Picture) -> Picture:
+def turned(picture: Rgb) -> Rgb:
     return np.roll(picture, picture.shape[1] // 3, axis=1)
 
 
-def same(picture: Picture) -> Picture:
+def same(picture: Rgb) -> Rgb:
     return picture
 
 
 @pytest.mark.parametrize("change", [same, with_bars, with_coloured_bar, with_logo, compressed, dark, turned])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_panoramas_are_told(shape: tuple[int, int], change: Callable[[Picture], Picture]) -> None:
+def test_panoramas_are_told(shape: tuple[int, int], change: Callable[[Rgb], Rgb]) -> None:
     for seed in range(2):
         seen = look(change(resized(panorama(seed=seed), *shape)))
         assert shows_sphere(seen)
@@ -76,14 +76,14 @@ def test_panoramas_are_told(shape: tuple[int, int], change: Callable[[Picture], 
 
 @pytest.mark.parametrize("change", [same, with_bars, with_coloured_bar, with_logo, compressed, dark])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_photographs_are_told(shape: tuple[int, int], change: Callable[[Picture], Picture]) -> None:
+def test_photographs_are_told(shape: tuple[int, int], change: Callable[[Rgb], Rgb]) -> None:
     for seed in range(2):
         seen = look(change(photograph(shape[1], shape[0], seed)))
         assert not shows_sphere(seen)
         assert shows_no_sphere(seen)
 
 
-def drawn(name: str) -> Picture:
+def drawn(name: str) -> Rgb:
     """Flat pictures whose edges are alike."""
     y, x = np.mgrid[0 : 1 : 180 * 1j, 0 : 1 : 320 * 1j][..., None]
     light = {
@@ -198,7 +198,7 @@ def test_the_verdict_of_several_pictures() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3))))
-def test_any_picture_is_looked_at(picture: Picture) -> None:
+def test_any_picture_is_looked_at(picture: Rgb) -> None:
     seen = look(picture)
     assert not (shows_sphere(seen) and shows_no_sphere(seen))
     guessed_stereo(picture, Fraction(1))

@@ -13,7 +13,7 @@ from PIL import Image
 from omniaudio.analysis.inspect import as_text, describe
 from omniaudio.errors import ExitCode
 from omniaudio.video.clip import Clip
-from omniaudio.video.panorama import Picture
+from omniaudio.video.panorama import Rgb
 from omniaudio.video.pose import Pose
 from omniaudio.video.probe import probe
 from omniaudio.video.sphere import check_sphere, why_no_sphere
@@ -97,7 +97,7 @@ def test_other_shapes_are_refused_by_their_shape(tmp_path: Path, width: int, hei
 # --- Pose and rotation ------------------------------------------------------------------------------------------------
 
 
-def column(azimuth: float) -> Picture:
+def column(azimuth: float) -> Rgb:
     """Black, with a white column at an azimuth in degrees."""
     picture = np.zeros((64, 128, 3), np.uint8)
     at = round((0.5 - azimuth / 360) * 128)
@@ -105,7 +105,7 @@ def column(azimuth: float) -> Picture:
     return picture
 
 
-def where(picture: Picture) -> float:
+def where(picture: Rgb) -> float:
     """The azimuth of the column, in degrees."""
     light = picture.astype(float).mean(axis=(0, 2))
     return (0.5 - (light @ np.arange(128) / light.sum() + 0.5) / 128) * 360
