@@ -12,6 +12,7 @@ import transformers
 
 from benchmarks.model import RELEASED, random_model
 from omniaudio.config import CONFIG_NAME, load_config
+from omniaudio.encoders import METACLIP_FOLDER
 from omniaudio.model.checkpoint import save_weights
 from omniaudio.model_zoo import registry
 from omniaudio.vision.metaclip import FEATURES
@@ -28,9 +29,9 @@ def write_model(config: Path, folder: Path) -> registry.Model:
     vision = transformers.CLIPVisionConfig(
         hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1, projection_dim=FEATURES
     )
-    transformers.CLIPVisionModelWithProjection(vision).save_pretrained(folder / registry.METACLIP)
+    transformers.CLIPVisionModelWithProjection(vision).save_pretrained(folder / METACLIP_FOLDER)
     whole = transformers.CLIPConfig(vision_config=vision.to_dict(), projection_dim=FEATURES)
-    whole.save_pretrained(folder / registry.METACLIP)  # over the half's own, which says less
+    whole.save_pretrained(folder / METACLIP_FOLDER)  # over the half's own, which says less
     shutil.copy(config, target / CONFIG_NAME)
     return registry.find(str(target))
 

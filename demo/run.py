@@ -23,9 +23,9 @@ from omniaudio.audio.ambisonics import Floats
 from omniaudio.errors import UserError
 from omniaudio.evaluation.metrics import level_dbfs, track, track_error
 from omniaudio.evaluation.yamnet import Yamnet, fetch_weights
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Sidecar
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent

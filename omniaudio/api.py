@@ -23,12 +23,12 @@ from omniaudio.export360.spatial_video import ExportedVideo, ExportRequest, expo
 from omniaudio.generation import takes as generation
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.request import Request
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
 from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.recognition.recognise import recognise
 from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Sidecar
 from omniaudio.video.clip import Clip
 from omniaudio_client.options import GenerationOptions
 

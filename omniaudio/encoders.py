@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omniaudio.errors import ExitCode, UserError
-from omniaudio.video.panorama import Rgb
+import numpy as np
+import numpy.typing as npt
 
+from omniaudio.errors import ExitCode, UserError
+
+METACLIP_FOLDER = "metaclip-h14"
+"""MetaCLIP-H14's folder, beside the models' folders."""
 NONE = "none"
 """Instead of an encoder's name in a config: the model sees no frames, and its features are given."""
 
@@ -42,7 +46,7 @@ class VisionEncoder:
     folder: str
     views: Mapping[str, tuple[int, int]]
     features: int
-    cut: Callable[[Rgb], dict[str, Rgb]]
+    cut: Callable[[npt.NDArray[np.uint8]], dict[str, npt.NDArray[np.uint8]]]
     torch_loader: str
 
     def load_in_torch(self, models: Path) -> Any:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 RUNS = 5
 THREADS = 2
-WEIGHTS = ("omniaudio/model_zoo/checkpoints/draft", "omniaudio/model_zoo/checkpoints/recognition")
+WEIGHTS = ("omniaudio/model_zoo/checkpoints/draft", "omniaudio/recognition/weights")
 
 
 class Cost(BaseModel):

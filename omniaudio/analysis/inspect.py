@@ -15,8 +15,8 @@ from omniaudio.audio.ambisonics import CHANNELS, XYZ, Convention, Floats, W, ang
 from omniaudio.audio.convention import NAMES, declared
 from omniaudio.audio.loudness import TruePeakMeter, decibels
 from omniaudio.audio.reader import SoundFile, check_header, read_header
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.paths import check_name, check_readable
+from omniaudio.sidecar import Sidecar
 from omniaudio.video.clip import Clip
 from omniaudio.video.probe import ClipInfo
 from omniaudio.video.sphere import is_stretched, why_no_sphere

@@ -28,9 +28,9 @@ from omniaudio.config import ModelConfig
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.decoding import CONTEXT_FRAMES, matched_cross_fade
 from omniaudio.generation.sampler import Held
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.limits import MIN_GAIN_DB, GuardGain
 from omniaudio.paths import InputPath
+from omniaudio.sidecar import Sidecar
 
 Float32 = NDArray[np.float32]
 

@@ -14,12 +14,12 @@ from omniaudio.files import file_sha256
 from omniaudio.generation.inpainting import Inpainting, open_part
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.placing import channels
-from omniaudio.generation.sidecar import Inpainted, Sidecar
 from omniaudio.limits import OutputRate
 from omniaudio.output import check_output
 from omniaudio.paths import InputPath, OutputPath, check_name
 from omniaudio.recognition.recognise import MAX_SOURCES
 from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Inpainted, Sidecar
 from omniaudio.versions import installed_versions
 from omniaudio.video.clip import Clip, clip_sha256
 from omniaudio.video.sphere import check_sphere

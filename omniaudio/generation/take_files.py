@@ -12,11 +12,11 @@ from omniaudio.audio.binaural import BinauralRenderer
 from omniaudio.generation.exemplars import Exemplar
 from omniaudio.generation.placing import channels
 from omniaudio.generation.prefetch import use_beside
-from omniaudio.generation.sidecar import DerivesFrom
 from omniaudio.generation.stems import parts
 from omniaudio.generation.take_sound import TakeSound, Wanted
 from omniaudio.recognition import kinds
 from omniaudio.recognition.sources import Source, Sources
+from omniaudio.sidecar import DerivesFrom
 
 
 def write_sound(

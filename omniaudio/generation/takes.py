@@ -15,13 +15,13 @@ from omniaudio.generation.inpainting import Crop, Inpainting, crop, open_part, w
 from omniaudio.generation.joint import JointTakes
 from omniaudio.generation.pipeline import Settings, Stages
 from omniaudio.generation.request import Request, check, paths
-from omniaudio.generation.sidecar import Inpainted, Sidecar
 from omniaudio.generation.stems import kinds_of
 from omniaudio.generation.take_files import derived_from, named_paths, write_sound, write_stems
 from omniaudio.generation.take_sound import Wanted
 from omniaudio.progress import Report
 from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Inpainted, Sidecar
 from omniaudio.versions import installed_versions
 from omniaudio_client.options import GenerationOptions
 

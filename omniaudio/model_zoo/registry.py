@@ -12,11 +12,10 @@ from pathlib import Path
 import platformdirs
 
 from omniaudio.config import CONFIG_NAME, WEIGHT_NAMES
+from omniaudio.encoders import METACLIP_FOLDER
 from omniaudio.errors import ExitCode, UserError
 
 PACKAGED = Path(__file__).parent / "checkpoints"
-METACLIP = "metaclip-h14"
-"""Folder of MetaCLIP-H14, beside the models' folders."""
 RELEASED, DRAFT = "omniaudio", "draft"
 """The model of the paper, which is fetched, and the one that comes with the package."""
 
@@ -49,7 +48,7 @@ HUB: dict[str, tuple[HubPart, ...]] = {
         HubPart(
             what="MetaCLIP-H14 vision",
             repository="facebook/metaclip-h14-fullcc2.5b",
-            folder=METACLIP,
+            folder=METACLIP_FOLDER,
             files=(("config.json",), ("model.safetensors", "pytorch_model.bin")),
             licence="CC-BY-NC-4.0, non-commercial use only",
             gigabytes=3.9,

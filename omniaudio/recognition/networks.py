@@ -7,16 +7,16 @@ people, of which ImageNet knows nothing. `build/recognition/export.py` makes bot
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from omniaudio.errors import ExitCode, UserError, installation
-from omniaudio.model_zoo.registry import PACKAGED
 from omniaudio.video.panorama import RgbBatch
 
-FOLDER = PACKAGED / "recognition"
+FOLDER = Path(__file__).parent / "weights"
 
 Float32 = npt.NDArray[np.float32]
 

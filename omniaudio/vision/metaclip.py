@@ -6,8 +6,7 @@ Source: Liu et al., "OmniAudio" (2025), section 4.2, and the released code's vie
 import numpy as np
 from PIL import Image
 
-from omniaudio.encoders import VisionEncoder
-from omniaudio.model_zoo.registry import METACLIP
+from omniaudio.encoders import METACLIP_FOLDER, VisionEncoder
 from omniaudio.video.panorama import Rgb, pad_square, perspective_view
 
 SIZE = 224
@@ -26,7 +25,7 @@ def cut(panorama: Rgb) -> dict[str, Rgb]:
 
 ENCODER = VisionEncoder(
     name="metaclip",
-    folder=METACLIP,
+    folder=METACLIP_FOLDER,
     views={PANORAMA: (SIZE, SIZE), FRONT: (SIZE, SIZE)},
     features=FEATURES,
     cut=cut,

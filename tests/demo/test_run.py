@@ -9,8 +9,8 @@ import pytest
 import soundfile
 
 from omniaudio.audio import ambisonics
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 from support.paths import REPOSITORY
 

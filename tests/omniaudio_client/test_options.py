@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from blender_addon.core.provenance import Provenance
 from omniaudio.cli import application
 from omniaudio.generation.request import Request, as_request
-from omniaudio.generation.sidecar import Sidecar
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions, Length, Option, OptionError, Range, options_of
 from omniaudio_client.records import GenerateRequest, PathSource, parsed
 from osc_bridge.ledger import Entry, Ledger

@@ -13,7 +13,7 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, relative, together
 from omniaudio.generation import inpainting, takes
 from omniaudio.generation.request import Request, check, paths
-from omniaudio.generation.sidecar import Sidecar
+from omniaudio.sidecar import Sidecar
 from omniaudio.video.clip import clip_sha256
 from omniaudio.video.stills import is_sequence
 from omniaudio_client.client import Client

@@ -12,9 +12,9 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation import takes as generation
 from omniaudio.generation.inpainting import Inpainting
 from omniaudio.generation.request import Request, repeat
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
 from omniaudio.recognition.sources import Sources
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 from trt_engine.commands import by_service
 from trt_engine.commands.which_service import ServiceUrl, TokenFile, connect

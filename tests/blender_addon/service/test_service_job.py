@@ -164,7 +164,7 @@ def test_an_engine_elsewhere_is_sent_the_clip_and_keeps_nothing(
     (take,) = made(task).takes
     assert take.ambix == tmp_path / "remote_001.wav"
     assert take.sidecar is not None
-    sidecar = pytest.importorskip("omniaudio.generation.sidecar")
+    sidecar = pytest.importorskip("omniaudio.sidecar")
     kept = sidecar.Sidecar.read(take.sidecar)  # by which the command line makes it again, from the clip that is here
     assert (tmp_path / kept.input).resolve() == still.resolve()
     assert kept.input_sha256 == hashlib.sha256(still.read_bytes()).hexdigest()

@@ -15,7 +15,7 @@ from omniaudio.audio.ambisonics import Convention, Sound, convert, encode
 from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.cli import application
 from omniaudio.errors import ExitCode, UserError
-from omniaudio.generation.sidecar import Sidecar
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 
 RATE = 16000

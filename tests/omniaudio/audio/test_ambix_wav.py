@@ -18,7 +18,7 @@ from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.audio.loudness import TruePeakMeter, guard_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
-from omniaudio.generation.sidecar import Sidecar
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 from support.paths import REPOSITORY
 

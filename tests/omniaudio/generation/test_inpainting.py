@@ -23,7 +23,7 @@ from omniaudio.generation.inpainting import (
     open_part,
     splice,
 )
-from omniaudio.generation.sidecar import Inpainted, Sidecar
+from omniaudio.sidecar import Inpainted, Sidecar
 from omniaudio_client.options import GenerationOptions
 from support.small_pipeline import FRAMES, RATIO, config
 from support.small_pipeline import RATE as MODEL_RATE

@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from typer.testing import CliRunner, Result
 
 from omniaudio.cli import application
+from omniaudio.encoders import METACLIP_FOLDER
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.model_zoo import download as hub_module
 from omniaudio.model_zoo import registry
@@ -107,7 +108,7 @@ def test_nothing_is_fetched_without_agreement(hub: Hub, user_folder: Path) -> No
 def test_a_file_that_is_not_what_the_hub_lists_is_removed(hub: Hub, user_folder: Path) -> None:
     hub.lies.add("pytorch_model.bin")
     assert "was not what the Hub lists" in _refusal(_fetch("--yes"))
-    assert not (user_folder / registry.METACLIP / "pytorch_model.bin").exists()
+    assert not (user_folder / METACLIP_FOLDER / "pytorch_model.bin").exists()
 
 
 def test_a_checkpoint_that_is_not_the_configs_is_refused(user_folder: Path) -> None:
@@ -168,7 +169,7 @@ def test_without_a_network_one_message_says_how_to_do_by_hand(
         "OmniAudio360V2SA",
         "model.ckpt",
         str(user_folder / "omniaudio"),
-        str(user_folder / registry.METACLIP),
+        str(user_folder / METACLIP_FOLDER),
     ):
         assert said in message
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from omniaudio.errors import ExitCode
-from omniaudio.generation.sidecar import Sidecar
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.options import GenerationOptions

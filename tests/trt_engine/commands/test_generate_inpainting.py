@@ -15,8 +15,8 @@ from omniaudio.generation import takes
 from omniaudio.generation.inpainting import FADE_SECONDS, Inpainting
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.request import Request
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 from support.command_line import Outcome, omniaudio
 from support.paths import REPOSITORY

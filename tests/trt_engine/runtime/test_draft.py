@@ -16,12 +16,12 @@ from omniaudio.generation import takes
 from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.placing import channels
 from omniaudio.generation.request import Request, repeat
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.generation.windows import plan
 from omniaudio.model_zoo import registry
 from omniaudio.progress import Report
-from omniaudio.recognition import kinds
+from omniaudio.recognition import kinds, networks
 from omniaudio.recognition.sources import Bed, Place, Source, Sources
+from omniaudio.sidecar import Sidecar
 from omniaudio_client.options import GenerationOptions
 from trt_engine.compile.bundle import BUNDLE_FILE, verify
 from trt_engine.runtime.open import open_pipeline
@@ -88,7 +88,7 @@ def apart(foa: Sound, azimuth: float, elevation: float) -> float:
 def test_the_package_is_whole_and_small() -> None:
     folder = registry.PACKAGED / "draft"
     verify(folder)
-    recognition = registry.PACKAGED / "recognition"
+    recognition = networks.FOLDER
     files = [file for place in (folder, recognition) for file in place.iterdir()]
     assert sum(file.stat().st_size for file in files) < 60e6
     assert "licence" in (folder / "MODEL_CARD.md").read_text("utf-8")

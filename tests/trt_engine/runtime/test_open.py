@@ -11,8 +11,8 @@ import pytest
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.pipeline import Generation, Settings
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.model_zoo import registry
+from omniaudio.sidecar import Sidecar
 from omniaudio.video.stills import read_still
 from support.released_form import models_in
 from trt_engine.runtime import onnxruntime, openvino

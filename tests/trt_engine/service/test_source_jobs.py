@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from omniaudio.generation.sidecar import Sidecar
 from omniaudio.recognition.networks import OnnxNetworks
 from omniaudio.recognition.recognise import recognise
+from omniaudio.sidecar import Sidecar
 from omniaudio.video.clip import Clip
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find

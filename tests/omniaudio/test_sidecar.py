@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.inpainting import Inpainting
 from omniaudio.generation.request import Request, as_request
-from omniaudio.generation.sidecar import MAX_SIDECAR_BYTES, Sidecar
+from omniaudio.sidecar import MAX_SIDECAR_BYTES, Sidecar
 from omniaudio_client.options import GenerationOptions
 
 Edit = Callable[[dict[str, Any]], None]
