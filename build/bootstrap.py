@@ -34,15 +34,6 @@ STAMP = "omniaudio.json"  # in each environment: what it holds
 LOCK = "requirements.lock"
 LOCKER, LOCKER_TOOL = ".venv-lock", "uv==0.13.9"  # pip locks for its own platform only, uv for all
 DEBIAN_LIBRARIES = "libegl1 libgl1 libice6 libsm6 libx11-6 libxext6 libxfixes3 libxi6 libxkbcommon0 libxrender1"
-TYPED = [
-    "benchmarks",
-    "blender_addon/service/service_job.py",
-    "blender_addon/core/frames.py",
-    "build/bootstrap.py",
-    "build/build_addon.py",
-    "build/build_reapack.py",
-    "demo/run.py",
-]
 WORKING_EXTRAS = ["cpu", "dev", "released", "rtx", "torch"]
 MADE = [
     ".cache/benchmarks",
@@ -148,7 +139,7 @@ def style() -> int:
 
 def types() -> int:
     """A minute's work on one core where nothing is known of the last time."""
-    return max(run([python_of(ENGINE), "-m", "mypy", *words]) for words in ([], ["--strict", *TYPED]))
+    return run([python_of(ENGINE), "-m", "mypy"])
 
 
 def dev() -> int:
