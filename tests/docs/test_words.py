@@ -47,7 +47,7 @@ TEXT = {
     r"\bmade (again|anew)\b|\bmak(e|es|ing) (a part|it|the part) (again|anew)\b": "regenerate; inpainting",
     r"\bsentences?\b": "message",
     r"\b(films?|movies?)\b": "video",
-    r"\bpictures?\b": "frame, image, clip or video",
+    r"\bpictures?\b(?!/)": "frame, image, clip or video",
     r"\bsound ?maps?\b|\bmap_movie\b": "direction map",
     r"\bwhat the (true-peak )?guard took\b": "gain reduction",
     r"\bturning camera\b": "moving camera; head-locked",
