@@ -58,7 +58,7 @@ def test_words_after_two_dashes_go_to_pytest_and_nothing_else_runs(
 def test_quick_is_lint_and_the_quick_tests(ran: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(monkeypatch, "quick") == 0
     tools = [next(tool for tool in TOOLS if tool in command[1]) for command in ran]
-    assert sorted(tools) == ["importlinter", "mypy", "mypy", "pytest", "ruff", "ruff"]
+    assert sorted(tools) == ["importlinter", "mypy", "pytest", "ruff", "ruff"]
     assert [command[-2:] for command in ran if command[1] == "pytest"] == [["-m", "not slow"]]
 
 
