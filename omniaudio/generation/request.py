@@ -24,7 +24,7 @@ from omniaudio.versions import installed_versions
 from omniaudio.video.clip import Clip, clip_sha256
 from omniaudio.video.sphere import check_sphere
 from omniaudio.video.stills import is_sequence
-from omniaudio.video.time_range import wanted_range
+from omniaudio.video.time_range import requested_range
 from omniaudio_client.options import MAX_TAKES, GenerationOptions
 
 ALIKE_SECONDS = 0.1
@@ -88,7 +88,7 @@ def check(request: Request, rate: int) -> tuple[Clip, float, float]:
     """
     clip = Clip(request.input)
     duration = request.duration if request.inpainting is None else _length_of_take(request, request.inpainting)
-    start, seconds = wanted_range(clip.info, request.start, duration, request.allow_truncated)
+    start, seconds = requested_range(clip.info, request.start, duration, request.allow_truncated)
     samples = round(seconds * rate)
     if samples < 1:
         raise UserError(f"{seconds:g} s is less than one sample: ask for a longer --duration.", ExitCode.BAD_RANGE)

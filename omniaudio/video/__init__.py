@@ -1,1 +1,1 @@
-"""The clip: video, still images and sequences, read as upright panoramas."""
+"""Clips: videos, still images and image sequences, read as upright panoramas."""

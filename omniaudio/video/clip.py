@@ -1,9 +1,9 @@
-"""A clip, opened once and then asked: for its frames at a wanted rate, streamed by PyAV in constant memory.
+"""Clips: opened once, then read as frames at any rate, streamed by PyAV in constant memory.
 
-Whatever the file, frames come out as `uint8 (height, width, 3)` RGB with square pixels, upright (the display matrix and
-the sphere's pose are applied), one eye of a stereo clip (the left one), a panorama that was stretched to another shape
-twice as wide as high again, at times that start with the clip's first frame. A clip is a video, a still image, or an
-image sequence (a folder, or a name with #### or %04d where the numbers are).
+Whatever the file, frames are `uint8 (height, width, 3)` RGB with square pixels, upright (display matrix and pose are
+applied), and show the left eye of a stereo clip. A panorama stored at another shape is scaled back to 2:1. Times count
+from the clip's first frame. A clip is a video, a still image, or an image sequence (a folder, or a name with #### or
+%04d in place of the numbers).
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Frame(NamedTuple):
     """A frame of a clip."""
 
     time: float
-    """The wanted time, in seconds from the clip's first frame."""
+    """The requested time, in seconds from the clip's first frame."""
     image: Rgb
 
 
@@ -44,14 +44,14 @@ class Clip:
     """A video, a still image or an image sequence, as it was when it was opened."""
 
     def __init__(self, path: Path, sequence_rate: Fraction = SEQUENCE_RATE) -> None:
-        """Open a clip. Decodes one frame; reads on only in files that are cut off.
+        """Open a clip. Decodes one frame, and reads more only of truncated files.
 
         Args:
-            path: a file, a folder of numbered images, or a name that stands for these.
-            sequence_rate: frames a second, if it is an image sequence.
+            path: a file, a folder of numbered images, or a name pattern for these.
+            sequence_rate: frames per second of an image sequence.
 
         Raises:
-            UserError: NO_INPUT where nothing is there, NOT_A_VIDEO where there is no picture in it.
+            UserError: NO_INPUT if the path does not exist, NOT_A_VIDEO if it holds no frame.
         """
         self.info: ClipInfo = probe(path, sequence_rate)
 
@@ -65,15 +65,15 @@ class Clip:
         return clip_sha256(self.path)
 
     def frames(self, rate: float, start: float = 0.0, duration: float | None = None) -> Iterator[Frame]:
-        """The frames nearest to the times start + k/rate, `rate` a second, one after the other.
+        """Yield the frames nearest to the times start + k/rate.
 
-        Arguments are checked at the call, frames are read while iterating; a few are held at a time.
+        Arguments are checked at once; frames are read while iterating, and only a few are held.
 
         Raises:
             UserError: as `time_range`.
         """
         if not (isfinite(rate) and rate > 0):
-            raise ValueError(f"a rate is above 0, not {rate}")
+            raise ValueError(f"the rate must be above 0, not {rate}")
         return self._nearest_frames(frame_times(rate, *time_range(self.info, start, duration)))
 
     def frame_at(self, time: float = 0.0) -> Rgb:
@@ -82,7 +82,7 @@ class Clip:
         return next(self._nearest_frames([start])).image
 
     def _nearest_frames(self, times: Sequence[float]) -> Iterator[Frame]:
-        """The frames nearest to ascending times; each is converted once, however often it is wanted."""
+        """The frames nearest to ascending times; each is converted once, however often it repeats."""
         last: _Source | None = None
         for time, source in zip(times, nearest(self._timed(times[0]), times), strict=False):
             if source is not last:
@@ -120,10 +120,10 @@ def frame_times(rate: float, start: float, length: float) -> list[float]:
 
 
 def nearest(timed: Iterable[tuple[float, T]], times: Sequence[float]) -> Iterator[T]:
-    """For each of the ascending `times` the item nearest to it, the earlier one of two as near.
+    """Yield the item nearest to each of the ascending `times`; the earlier one in a tie.
 
-    `timed` are items with their ascending times; one that is not later than the one before is left out. Reads no
-    further than needed and holds two items. Yields nothing where there are no items."""
+    `timed` are items with ascending times; an item not later than the one before is skipped. Reads no further than
+    needed and holds two items. Yields nothing if there are no items."""
     items = iter(timed)
     before = next(items, None)
     if before is None:

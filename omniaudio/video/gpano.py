@@ -10,19 +10,19 @@ from xml.parsers import expat
 
 _NAMESPACE = "http://ns.google.com/photos/1.0/panorama/"
 _PREFIX = "GPano"
-"""The usual one. Some writers use it and do not bind it."""
+"""The usual prefix. Some writers use it without binding it."""
 _WHOLE = 0.99
-"""Part of the sphere's width and height from which a crop is taken for the whole: what is missing shifts directions by
-less than 2°."""
+"""The share of the sphere's width and height from which a crop counts as the whole: directions shift by less than
+2°."""
 _PADDING = " \t\r\n\0\ufeff"
 _UNREADABLE = "\ufffd"
 
 
 class GPano(NamedTuple):
-    """What a photograph's metadata say about its sphere; None where they do not say it."""
+    """A photograph's metadata about its sphere; None for what they do not say."""
 
     projection: str | None
-    """`equirectangular`, or another name, in lower case; `cropped …` where it is not the whole sphere."""
+    """`equirectangular`, or another name, in lower case; `cropped …` if it is not the whole sphere."""
     heading: float | None
     """Of the image's centre, in degrees clockwise from north, 0 to 360. Players do not rotate by it."""
     pitch: float | None
@@ -32,9 +32,9 @@ class GPano(NamedTuple):
 
 
 def parse_gpano(xmp: bytes | str) -> GPano | None:
-    """The photo sphere metadata in an XMP packet; None where there are none, or the packet is no well-formed XML.
+    """Read the photo sphere metadata in an XMP packet; None if there are none or the XML is not well-formed.
 
-    Never raises: a property that cannot be read counts as not written."""
+    Never raises: an unreadable property counts as missing."""
     try:
         found = _properties(_text(xmp) if isinstance(xmp, bytes) else xmp.strip(_PADDING))
     except (expat.ExpatError, ValueError):
@@ -50,7 +50,7 @@ def parse_gpano(xmp: bytes | str) -> GPano | None:
 
 
 def _properties(xmp: str) -> dict[str, str]:
-    """The GPano properties in a packet by their names; of one that is written twice the first."""
+    """The GPano properties in a packet, by name; the first value of a repeated one."""
     prefixes = {_PREFIX}
     values: list[tuple[str, str]] = []
     text: list[str] = []
@@ -64,7 +64,7 @@ def _properties(xmp: str) -> dict[str, str]:
         values.append((name, "".join(text)))
         text.clear()
 
-    # Without expat's namespaces, which refuse a packet with any prefix that is not bound.
+    # Without expat's namespaces, which refuse a packet with an unbound prefix.
     parser = expat.ParserCreate()
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, text.append
@@ -89,16 +89,16 @@ def _projection(found: dict[str, str]) -> str | None:
     return name
 
 
-def _number(found: dict[str, str], name: str, least: float, most: float = float("inf")) -> float | None:
+def _number(found: dict[str, str], name: str, minimum: float, maximum: float = float("inf")) -> float | None:
     try:
         value = float(found[name])
     except (KeyError, ValueError):
         return None
-    return value if isfinite(value) and least <= value <= most else None
+    return value if isfinite(value) and minimum <= value <= maximum else None
 
 
 def _text(xmp: bytes) -> str:
-    """A packet's text. XMP is UTF-8 or UTF-16; what is neither, such as a name in Latin-1, hides no other property."""
+    """A packet's text. XMP is UTF-8 or UTF-16; other bytes, such as a name in Latin-1, do not hide other properties."""
     if xmp[:2] == b"\xff\xfe" or (xmp[:1] == b"<" and xmp[1:2] == b"\0"):
         encoding = "utf-16-le"
     elif xmp[:2] == b"\xfe\xff" or (xmp[:1] == b"\0" and xmp[1:2] == b"<"):

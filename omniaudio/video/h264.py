@@ -1,4 +1,4 @@
-"""Pictures as H.264 in the form that every player decodes: 8 bits, 4:2:0, a key frame every two seconds."""
+"""Encoding frames as H.264 that every player decodes: 8 bits, 4:2:0, a key frame every two seconds."""
 
 from fractions import Fraction
 from math import ceil, sqrt
@@ -11,21 +11,21 @@ QUALITY = 18
 """x264's constant rate factor: visually lossless at twice the size of its default."""
 KEY_SECONDS = 2
 TICKS = 90_000
-"""Of the clock, a second: MPEG's, a multiple of the usual rates of pictures."""
+"""Clock ticks per second: MPEG's, a multiple of the usual frame rates."""
 MAX_SIDE = 8192
-"""Pixels; the most that hardware decodes."""
+"""Pixels; the largest side that hardware decodes."""
 _MAX_MACROBLOCKS = 139_264
-"""Of 16×16 pixels in a frame: levels 6 to 6.2, H.264's highest."""
+"""Macroblocks of 16×16 pixels in a frame: levels 6 to 6.2, H.264's highest."""
 _LARGE = 4096 * 2304
-"""Pixels in a frame from which x264 looks less far ahead, so that the frames that it holds fit into memory."""
+"""Pixels in a frame above which x264 looks ahead less far, so that the frames it holds fit into memory."""
 _LOOKAHEAD = 40
-"""Frames; x264's own."""
+"""Frames; x264's default."""
 _BT709 = 1
 """ITU-T H.273: primaries, transfer and matrix all have this number."""
 
 
 class FrameEncoder:
-    """Pictures with their times to packets of one track."""
+    """Encodes frames with their times into the packets of one track."""
 
     def __init__(
         self,
@@ -37,9 +37,16 @@ class FrameEncoder:
         *,
         still: bool = False,
     ) -> None:
-        """`size` is width and height in pixels, both even; `rate` is about how many pictures come a second. Pictures of
-        a video keep their `source`'s colour space; the matrix of those in RGB is BT.709's. `still` is for one picture
-        that comes again and again: the encoder then looks for no motion ahead and is several times as fast."""
+        """Add the track to a container.
+
+        Args:
+            container: the output.
+            size: width and height in pixels, both even.
+            rate: the approximate frame rate.
+            pixel_aspect: width over height of a pixel.
+            source: the stream whose colour space decoded frames keep; RGB frames use BT.709's matrix.
+            still: one frame repeats throughout; the encoder then does not look ahead and is several times as fast.
+        """
         options = {"crf": str(QUALITY), **_bounds(size, still=still)}
         self._stream = container.add_stream("libx264", rate=rate, options=options)
         context = self._stream.codec_context
@@ -57,25 +64,25 @@ class FrameEncoder:
         self._last = -1
 
     def encode(self, frame: av.VideoFrame, seconds: float) -> "list[av.Packet[av.VideoStream]]":
-        """The packets that are ready once a picture of any size and format has come, shown from `seconds` on; a
-        picture at the last one's time is left out."""
+        """Encode a frame of any size and format, shown from `seconds` on, and return the packets that are ready. A
+        frame not later than the last one is skipped."""
         ticks = round(seconds * TICKS)
         if ticks <= self._last:
             return []
         shown = frame if frame is self._converted else self.convert(frame)
         shown.pts, shown.time_base = ticks, self._stream.codec_context.time_base
-        shown.pict_type = av.video.frame.PictureType.NONE  # The source's key frames are not the film's.
+        shown.pict_type = av.video.frame.PictureType.NONE  # The source's key frames do not apply here.
         self._last = ticks
         return self._stream.encode(shown)
 
     def finish(self) -> "list[av.Packet[av.VideoStream]]":
-        """The packets that were still awaited."""
+        """Flush the encoder and return the remaining packets."""
         return self._stream.encode(None)
 
     def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """A picture in the film's size and format, for one that is encoded again and again."""
+        """Convert a frame to the track's size and format, once for a frame that is encoded repeatedly."""
         context = self._stream.codec_context
-        if self._last < 0:  # Before the encoder opens: also pictures of a video come in RGB where they were turned.
+        if self._last < 0:  # Before the encoder opens. Rotated frames of a video are RGB, too.
             context.colorspace = _BT709 if frame.format.is_rgb else self._matrix
         self._converted = frame.reformat(
             width=context.width,
@@ -88,8 +95,8 @@ class FrameEncoder:
 
 
 def fitted(width: int, height: int) -> tuple[int, int]:
-    """The size in which pictures are encoded: even, as 4:2:0 is, and scaled down where H.264 has no level for them or
-    no hardware decodes them."""
+    """The size in which frames are encoded: even for 4:2:0, and scaled down if H.264 has no level for them or hardware
+    cannot decode them."""
     by_side = Fraction(MAX_SIDE, max(width, height))
     scale = min(Fraction(1), by_side, Fraction(sqrt(_MAX_MACROBLOCKS * 256 / (width * height))))
     if scale == 1:
@@ -98,7 +105,7 @@ def fitted(width: int, height: int) -> tuple[int, int]:
 
 
 def even(pixels: int) -> int:
-    """The nearest number of pixels that 4:2:0 can halve."""
+    """The nearest lower number of pixels that 4:2:0 can halve; at least 2."""
     return max(2, pixels - pixels % 2)
 
 
@@ -110,5 +117,5 @@ def _bounds(size: tuple[int, int], *, still: bool) -> dict[str, str]:
     if pixels <= _LARGE:
         return {}
     ahead = max(4, _LOOKAHEAD * _LARGE // pixels)
-    # By default several frames are encoded at once, more the more cores there are.
+    # By default x264 encodes several frames at once, the more cores the more frames.
     return {"x264-params": f"rc-lookahead={ahead}:sync-lookahead=0:sliced-threads=1"}

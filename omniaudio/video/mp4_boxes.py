@@ -1,9 +1,9 @@
-"""The boxes that make a film in MP4 or MOV one of 360° with spatial audio; FFmpeg writes none of them.
+"""The boxes that mark a video in MP4 or MOV as 360° with spatial audio; FFmpeg writes none of them.
 
-- `SA3D` in the sound's sample entry: four channels are ambisonics of first order, ACN and SN3D.
-- `st3d` and `sv3d` in the picture's sample entry: which eye is where, and that the picture is equirectangular.
-- `uuid` with XML in the picture's track: the same in the first version of the format, which older players read. Where
-  both are there the newer counts.
+- `SA3D` in the audio sample entry: four channels are first-order ambisonics, ACN and SN3D.
+- `st3d` and `sv3d` in the video sample entry: the stereo layout, and that the projection is equirectangular.
+- `uuid` with XML in the video track: the same in the first version of the format, for older players. If both are
+  present, the newer one counts.
 
 Sources: Google, "Spatial Audio RFC", "Spherical Video RFC" and "Spherical Video V2 RFC"; ISO/IEC 14496-12 for the
 boxes, and Apple, "QuickTime File Format Specification", for MOV's.
@@ -23,15 +23,15 @@ COPIED_AT_ONCE = 1 << 22
 """Bytes."""
 
 _FIXED = {b"moov": 0, b"trak": 0, b"mdia": 0, b"minf": 0, b"stbl": 0, b"stsd": 8}
-"""Boxes that hold others, with the bytes before the first of them."""
-PICTURE_FIELDS = 78
-"""Bytes of a picture's sample entry before its boxes."""
+"""Boxes that contain others, with the number of bytes before the first of them."""
+VISUAL_ENTRY_BYTES = 78
+"""Bytes of a `VisualSampleEntry` before its boxes."""
 _BEFORE_INDEX = frozenset(
     {b"ftyp", b"mdat", b"free", b"skip", b"wide", b"uuid", b"pdin", b"meta", b"udta", b"styp", b"sidx"}
 )
-"""What may come before an index."""
+"""Boxes that may come before the index."""
 _MAX_INDEX_BYTES = 1 << 28
-"""Bytes; an hour of film has some megabytes."""
+"""An hour of video has a few megabytes."""
 _MAX_OFFSET = (1 << 32) - 1
 _SPHERICAL_V1 = UUID("ffcc8263-f855-4a93-8814-587a02521fdd")
 _STEREO_MODE: dict[Stereo, int] = {"mono": 0, "top-bottom": 1, "side-by-side": 2}
@@ -41,7 +41,7 @@ _WRITER = "OmniAudio for Blender"
 
 @dataclass
 class Box:
-    """A box: what lies in it, and after that the boxes in it."""
+    """A box: its own content, followed by the boxes in it."""
 
     kind: bytes
     content: bytes = b""
@@ -52,7 +52,7 @@ class Box:
         return struct.pack(">I4s", 8 + len(inside), self.kind) + inside
 
     def find(self, *kinds: bytes) -> "Box":
-        """The first box down a path of kinds. Raises ValueError where there is none."""
+        """The first box along a path of kinds. Raises ValueError if there is none."""
         box = self
         for kind in kinds:
             inner = next((one for one in box.boxes if one.kind == kind), None)
@@ -62,14 +62,14 @@ class Box:
         return box
 
     def walk(self) -> Iterator["Box"]:
-        """This box and all in it."""
+        """This box and all boxes inside it."""
         yield self
         for box in self.boxes:
             yield from box.walk()
 
 
 def parse(data: bytes) -> list[Box]:
-    """The boxes that follow each other in a part of an index (`moov`). Raises ValueError where they do not fit it."""
+    """Parse a sequence of boxes in an index (`moov`). Raises ValueError if a box does not fit."""
     boxes, at = [], 0
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at) if at + 8 <= len(data) else (0, b"")
@@ -83,7 +83,7 @@ def parse(data: bytes) -> list[Box]:
 
 
 def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The kinds and contents of boxes that follow each other in anybody's file, up to the first that does not fit."""
+    """The kinds and contents of a sequence of boxes in an untrusted file, up to the first that does not fit."""
     at = 0
     while at + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -98,38 +98,38 @@ def children(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_index(path: Path) -> bytes:
-    """What lies in a file's `moov`; nothing where it has none, as files of other kinds."""
-    with path.open("rb") as film:
-        for place in _top_level(film):
-            if place.kind == b"moov" and 8 <= place.size <= _MAX_INDEX_BYTES:
-                film.seek(place.start + 8)
-                return film.read(place.size - 8)
-            if place.kind not in _BEFORE_INDEX or place.size < 8:
+    """The content of a file's `moov`; empty if it has none, such as a file of another format."""
+    with path.open("rb") as file:
+        for box in _top_level(file):
+            if box.kind == b"moov" and 8 <= box.size <= _MAX_INDEX_BYTES:
+                file.seek(box.start + 8)
+                return file.read(box.size - 8)
+            if box.kind not in _BEFORE_INDEX or box.size < 8:
                 break
     return b""
 
 
 def spatial_audio() -> Box:
-    """`SA3D`: periphonic, first order, ACN, SN3D, and the channels in that order."""
+    """`SA3D`: periphonic, first order, ACN, SN3D, with the channels in that order."""
     order, acn, sn3d = 1, 0, 0
     return Box(b"SA3D", struct.pack(f">BBIBBI{CHANNELS}I", 0, 0, order, acn, sn3d, CHANNELS, *range(CHANNELS)))
 
 
 def stereo_layout(stereo: Stereo) -> Box:
-    """`st3d`: whether both eyes are in the picture, and where; the left one is above or to the left."""
+    """`st3d`: the stereo layout; the left eye is on top or on the left."""
     return Box(b"st3d", struct.pack(">IB", 0, _STEREO_MODE[stereo]))
 
 
 def equirectangular() -> Box:
-    """`sv3d`: the whole sphere, its front in the middle of the picture."""
+    """`sv3d`: the whole sphere, with the front at the centre of the frame."""
     header = Box(b"svhd", bytes(4) + _WRITER.encode() + b"\0")
     pose = Box(b"prhd", struct.pack(">Iiii", 0, 0, 0, 0))  # Yaw, pitch and roll, 16.16.
-    bounds = Box(b"equi", struct.pack(">IIIII", 0, 0, 0, 0, 0))  # Cut off above, below, left and right, 0.32.
+    bounds = Box(b"equi", struct.pack(">IIIII", 0, 0, 0, 0, 0))  # Cropped at the top, bottom, left and right, 0.32.
     return Box(b"sv3d", boxes=[header, Box(b"proj", boxes=[pose, bounds])])
 
 
 def spherical_v1(stereo: Stereo) -> Box:
-    """`uuid`: the first version's XML."""
+    """`uuid`: the XML of the format's first version."""
     values = {
         "Spherical": "true",
         "Stitched": "true",
@@ -146,45 +146,45 @@ def spherical_v1(stereo: Stereo) -> Box:
 
 
 def mark_spatial(source: Path, target: Path, stereo: Stereo, copied: Callable[[int], None]) -> None:
-    """Write a film again as 360° with spatial audio, its index before its pictures, so that it plays while it loads.
+    """Copy a video and mark it as 360° with spatial audio, with its index in front, so that it plays while it loads.
 
     Args:
-        source: a film of one track of pictures and one of sound with four channels (AmbiX), its index (`moov`) at the
-            end, as FFmpeg writes it.
-        target: where to; pictures and sound are copied as they are, in constant memory.
-        stereo: which eye is where in the picture.
-        copied: told of so many bytes; what it raises ends the work.
+        source: a file with one video track and one audio track of four channels (AmbiX), its index (`moov`) at the end,
+            as FFmpeg writes it.
+        target: the output; the tracks are copied unchanged, in constant memory.
+        stereo: the stereo layout of the frames.
+        copied: called with the number of bytes copied; an exception cancels the copy.
     """
-    with source.open("rb") as film, target.open("wb") as out:
-        places = {part.kind: part for part in _top_level(film)}
-        first, index = places[b"ftyp"], places[b"moov"]
-        film.seek(index.start + 8)
-        moov = Box(b"moov", boxes=parse(film.read(index.size - 8)))
+    with source.open("rb") as file, target.open("wb") as out:
+        boxes = {part.kind: part for part in _top_level(file)}
+        first, index = boxes[b"ftyp"], boxes[b"moov"]
+        file.seek(index.start + 8)
+        moov = Box(b"moov", boxes=parse(file.read(index.size - 8)))
         for track in moov.boxes:
             if track.kind == b"trak":
                 _mark_track(track, stereo)
         shift_offsets(moov)
-        _copy(film, out, first.start, first.size, copied)
+        _copy(file, out, first.start, first.size, copied)
         out.write(bytes(moov))
         after = first.start + first.size
-        _copy(film, out, after, index.start - after, copied)
+        _copy(file, out, after, index.start - after, copied)
 
 
-class _Place(NamedTuple):
+class _Extent(NamedTuple):
     kind: bytes
     start: int
     size: int
 
 
-def _top_level(film: BinaryIO) -> Iterator[_Place]:
+def _top_level(file: BinaryIO) -> Iterator[_Extent]:
     start = 0
-    while len(head := film.read(16)) >= 8:
+    while len(head := file.read(16)) >= 8:
         size, kind = struct.unpack_from(">I4s", head)
         if size == 1:
             (size,) = struct.unpack_from(">Q", head, 8)
-        yield _Place(kind, start, size)
+        yield _Extent(kind, start, size)
         start += size
-        film.seek(start)
+        file.seek(start)
 
 
 def _mark_track(track: Box, stereo: Stereo) -> None:
@@ -199,16 +199,16 @@ def _mark_track(track: Box, stereo: Stereo) -> None:
 
 
 def add_to_frame(entry: Box, boxes: bytes) -> None:
-    """More boxes after those in a picture's sample entry, before the four zeros by which QuickTime may end them."""
-    at = PICTURE_FIELDS
+    """Append boxes to those in a video sample entry, before the four zeros that QuickTime may write at their end."""
+    at = VISUAL_ENTRY_BYTES
     while at + 8 <= len(entry.content) and (size := int.from_bytes(entry.content[at : at + 4], "big")) >= 8:
         at += size
     entry.content = entry.content[:at] + boxes + entry.content[at:]
 
 
 def shift_offsets(moov: Box) -> None:
-    """Chunks lie later by the index's size, now that it comes before them; where that takes more than 32 bits their
-    table is made one of 64, by which the index grows once more."""
+    """Shift the chunk offsets by the index's size, now that it precedes the chunks. If an offset exceeds 32 bits, its
+    table becomes 64-bit, which makes the index larger again."""
     tables = [(box, _offsets(box)) for box in moov.walk() if box.kind in {b"stco", b"co64"}]
     largest = max((max(offsets, default=0) for _, offsets in tables), default=0)
     while True:
@@ -228,12 +228,12 @@ def _offsets(table: Box) -> tuple[int, ...]:
     return struct.unpack_from(f">{count}{'Q' if table.kind == b'co64' else 'I'}", table.content, 8)
 
 
-def _copy(film: BinaryIO, out: BinaryIO, start: int, size: int, copied: Callable[[int], None]) -> None:
-    film.seek(start)
+def _copy(file: BinaryIO, out: BinaryIO, start: int, size: int, copied: Callable[[int], None]) -> None:
+    file.seek(start)
     while size > 0:
-        chunk = film.read(min(size, COPIED_AT_ONCE))
+        chunk = file.read(min(size, COPIED_AT_ONCE))
         if not chunk:
-            raise ValueError("the film is shorter than its boxes say")
+            raise ValueError("the file is shorter than its boxes say")
         out.write(chunk)
         copied(len(chunk))
         size -= len(chunk)

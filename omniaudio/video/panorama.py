@@ -1,7 +1,7 @@
-"""360° panoramas: places and directions, perspective views, other sizes.
+"""360° panoramas: pixel positions and directions, perspective views, resizing.
 
 A panorama is equirectangular, `uint8 (height, width, 3)` RGB with square pixels, so twice as wide as high. u runs from
-left to right, v from bottom to top, both 0 to 1 over the whole: azimuth = (0.5 − u)·2π, elevation = (v − 0.5)·π. The
+left to right, v from bottom to top, both from 0 to 1: azimuth = (0.5 − u)·2π, elevation = (v − 0.5)·π. The
 directions through its pixels are `ambisonics.panorama_directions`; those through patches too, since a grid of patches
 is a panorama of fewer pixels.
 
@@ -19,9 +19,9 @@ from PIL import Image
 from omniaudio.audio.ambisonics import angles, rotation_matrix
 
 Rgb = npt.NDArray[np.uint8]
-"""One image: `(height, width, 3)`."""
+"""An image: `(height, width, 3)`."""
 RgbBatch = npt.NDArray[np.uint8]
-"""Several of one size: `(batch, height, width, 3)`."""
+"""Several images of one size: `(batch, height, width, 3)`."""
 Floats = npt.NDArray[np.floating[Any]]
 
 _SHARPNESS = -0.75
@@ -29,7 +29,7 @@ _SHARPNESS = -0.75
 
 
 def to_uv(vectors: npt.ArrayLike) -> tuple[Floats, Floats]:
-    """Where the directions `(..., 3)` lie on a panorama: u (0 left to 1 right) and v (0 bottom to 1 top)."""
+    """The positions of directions `(..., 3)` on a panorama: u (0 left to 1 right) and v (0 bottom to 1 top)."""
     azimuth, elevation = angles(vectors)
     return 0.5 - azimuth / (2 * np.pi), 0.5 + elevation / np.pi
 
@@ -43,29 +43,29 @@ def perspective_view(panorama: Rgb, field_of_view: float, yaw: float, pitch: flo
     The released code's yaw has the same sign and its pitch the opposite one: its view `yaw-135_pitch30` is yaw −135°,
     pitch −30° here. Like its views, these take a pixel's centre to be its upper left corner, half a pixel off."""
     if not 0 < field_of_view < np.pi:
-        raise ValueError(f"a perspective view's field of view is between 0 and π, not {field_of_view}")
+        raise ValueError(f"the field of view must be between 0 and π, not {field_of_view}")
     pixels, weights = _view_pixels((panorama.shape[0], panorama.shape[1]), field_of_view, yaw, pitch, size)
     mixed = np.einsum("pk,pkc->pc", weights, panorama.reshape(-1, 3)[pixels], dtype=np.float32)
     view: Rgb = np.rint(mixed).clip(0, 255).astype(np.uint8)
     return view.reshape(size, size, 3)
 
 
-def pad_square(picture: Rgb) -> Rgb:
-    """The picture centred on a black square `(side, side, 3)` of its longer side."""
-    height, width = picture.shape[:2]
+def pad_square(image: Rgb) -> Rgb:
+    """Centre an image on a black square `(side, side, 3)` of its longer side."""
+    height, width = image.shape[:2]
     side = max(height, width)
     above, left = (side - height) // 2, (side - width) // 2
-    return np.pad(picture, ((above, side - height - above), (left, side - width - left), (0, 0)))
+    return np.pad(image, ((above, side - height - above), (left, side - width - left), (0, 0)))
 
 
 def wrap_seam(panorama: Rgb, pixels: int) -> Rgb:
-    """The panorama with `pixels` columns repeated beyond each side, `(height, width + 2·pixels, 3)`: nothing at the
+    """Repeat `pixels` columns of a panorama beyond each side, `(height, width + 2·pixels, 3)`, so that nothing at the
     back is cut in two."""
     return np.pad(panorama, ((0, 0), (pixels, pixels), (0, 0)), mode="wrap")
 
 
 def resize(panorama: Rgb, height: int, width: int) -> Rgb:
-    """The panorama at another size `(height, width, 3)`, antialiased, bicubic, and continuous over the seam."""
+    """Resize a panorama to `(height, width, 3)`: antialiased, bicubic, and continuous across the seam."""
     if panorama.shape[:2] == (height, width):
         return panorama
     # Pillow's kernel reads beyond the box, so the repeated columns make it wrap: two pixels of the coarser grid.
@@ -79,10 +79,10 @@ def resize(panorama: Rgb, height: int, width: int) -> Rgb:
 def _view_pixels(
     shape: tuple[int, int], field_of_view: float, yaw: float, pitch: float, size: int
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Which pixels of a panorama `(height, width)` a view's pixels are mixed from, counted row by row, and their
-    weights in bicubic interpolation: both `(size², 16)`. A clip's frames share them.
+    """The pixels of a panorama `(height, width)`, counted row by row, from which each pixel of a view is interpolated,
+    and their bicubic weights: both `(size², 16)`. Cached, since a clip's frames share them.
 
-    Columns wrap at the seam. Beyond a pole the picture goes on with the opposite meridian."""
+    Columns wrap at the seam. Beyond a pole, the opposite meridian follows."""
     height, width = shape
     reach = np.tan(field_of_view / 2)
     across = np.linspace(reach, -reach, size)

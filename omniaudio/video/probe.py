@@ -1,4 +1,4 @@
-"""What a clip is: probed from a video, a still image, or an image sequence."""
+"""Probing a clip: a video, a still image, or an image sequence."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +18,11 @@ from omniaudio.video.stills import is_sequence, is_still, read_described_still, 
 from omniaudio.video.timeline import timed_frames, timeline
 
 SEQUENCE_RATE = Fraction(24)
-"""Frames a second of an image sequence, unless told otherwise: Blender's default."""
+"""Default frame rate of an image sequence: Blender's."""
 
 
 class ClipInfo(BaseModel):
-    """What a clip is. Sizes are in pixels, times in seconds."""
+    """The properties of a clip. Sizes are in pixels, times in seconds."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,38 +34,38 @@ class ClipInfo(BaseModel):
     """As stored."""
     pixel_aspect: Fraction
     rotation: int
-    """Degrees counter-clockwise that the stored picture is turned by to be upright."""
+    """Degrees counter-clockwise by which stored frames are rotated to be upright."""
     mirrored: bool
-    """Whether left and right are exchanged before that."""
+    """Whether left and right are exchanged before the rotation."""
     rotation_usable: bool
-    """Whether the file says by whole quarters which way is up, or says nothing; else the picture stays as it is."""
+    """Whether the display matrix is missing or rotates by whole quarter turns; otherwise frames stay as stored."""
     pose: Pose | None
-    """How the sphere is turned after that; None where it is not."""
+    """The rotation of the sphere after that; None if there is none."""
     aspect: float
-    """Width over height of one eye, upright, in square pixels: about 2, or a panorama is stretched."""
+    """Width over height of one eye, upright, in square pixels: about 2, unless a panorama is stretched."""
     frame_width: int
     frame_height: int
-    """Of the pictures that `frames` gives: one eye, upright, and twice as wide as high if it may be a panorama."""
+    """Size of the frames that `Clip.frames` yields: one eye, upright, and 2:1 if it may be a panorama."""
     fps: Fraction | None
-    """The mean; None for a still."""
+    """The mean frame rate; None for a still."""
     duration: float | None
-    """From the first picture to the end of the last one that can be read; None for a still."""
+    """From the first frame to the end of the last readable one; None for a still."""
     declared_duration: float | None = None
-    """What the file's header says, where the file was cut off clearly before; else None."""
+    """The duration in the file's header, if the file is clearly truncated before it; else None."""
     frames: int | None
-    """As the file says or by duration and rate; None for a still."""
+    """The number of frames that the file declares, or duration times rate; None for a still."""
     audio_channels: int
     """0 without sound."""
     projection: str | None
-    """As the metadata declare it: `equirectangular` for a whole panorama, another name for other projections."""
+    """As declared by the metadata: `equirectangular` for a whole panorama, another name for other projections."""
     stereo: Stereo
     stereo_declared: bool
-    """Whether the metadata say so; else it was told from the shape and the likeness of the two halves."""
+    """Whether the metadata declare it; else it was inferred from the shape and the similarity of the two halves."""
     right_eye_first: bool
 
     @property
     def stored_as_shown(self) -> bool:
-        """Whether players that know neither display matrix nor pose show it right, and the left eye first."""
+        """Whether players that ignore display matrix and pose show it correctly, left eye first."""
         return not (self.rotation or self.mirrored or self.pose or self.right_eye_first)
 
     @property
@@ -74,17 +74,17 @@ class ClipInfo(BaseModel):
 
 
 def probe(path: Path, sequence_rate: Fraction = SEQUENCE_RATE) -> ClipInfo:
-    """What is in a file, a folder or a sequence. Decodes one picture; reads on only in files that are cut off.
+    """Probe a file, a folder or a sequence. Decodes one frame, and reads more only of truncated files.
 
-    Raises UserError: NO_INPUT where nothing is there, NOT_A_VIDEO where there is no picture in it."""
+    Raises UserError: NO_INPUT if the path does not exist, NOT_A_VIDEO if it holds no frame."""
     if is_sequence(check_name(path)):
         return _probe_sequence(path, sequence_rate)
-    check_readable(path, "a 360° video or picture")
+    check_readable(path, "a 360° video or image")
     return _probe_still(path) if is_still(path) else _probe_video(path)
 
 
 def whole_frame(info: ClipInfo, source: av.VideoFrame | Path) -> Rgb:
-    """A decoded frame or a picture's file in RGB, upright and posed, with both eyes where it has two."""
+    """Convert a decoded frame, or read an image file, to RGB: upright, posed, with both eyes if it has two."""
     if isinstance(source, Path):
         return posed(read_still(source), info.pose, info.stereo)
     return posed(Upright(info.rotation, info.mirrored)(_pixels(source)), info.pose, info.stereo)
@@ -103,14 +103,14 @@ def _probe_video(path: Path) -> ClipInfo:
         fps = mean_rate(stream)
         counted = stream.frames if line.declared is None and line.continuous else 0
         metadata = spherical(frame, path, stream)
-        turn = upright(frame)
-        stands = turn or Upright()
-        picture = stands(_pixels(frame))
+        by_matrix = upright(frame)
+        stands = by_matrix or Upright()
+        image = stands(_pixels(frame))
         across = aspect if stands.rotation % 180 == 0 else 1 / aspect
-        whole = min(picture.shape[:2]) > 1  # one pixel cannot be two eyes
-        stereo = (metadata.stereo or guessed_stereo(picture, across)) if whole else "mono"
-        shape = eye_aspect(picture.shape[1], picture.shape[0], across, stereo)
-        size = panorama_size(picture.shape[1], picture.shape[0], across, stereo, metadata.projection)
+        whole = min(image.shape[:2]) > 1  # One pixel cannot be two eyes.
+        stereo = (metadata.stereo or guessed_stereo(image, across)) if whole else "mono"
+        shape = eye_aspect(image.shape[1], image.shape[0], across, stereo)
+        size = panorama_size(image.shape[1], image.shape[0], across, stereo, metadata.projection)
         sound = container.streams.audio
         return ClipInfo(
             path=path,
@@ -121,7 +121,7 @@ def _probe_video(path: Path) -> ClipInfo:
             pixel_aspect=aspect,
             rotation=stands.rotation,
             mirrored=stands.mirrored,
-            rotation_usable=turn is not None,
+            rotation_usable=by_matrix is not None,
             pose=metadata.pose,
             aspect=shape,
             frame_width=size[0],
@@ -139,17 +139,17 @@ def _probe_video(path: Path) -> ClipInfo:
 
 
 def _probe_still(path: Path) -> ClipInfo:
-    return _info_of_pictures(path, "still", path)
+    return _image_info(path, "still", path)
 
 
 def _probe_sequence(path: Path, rate: Fraction) -> ClipInfo:
     files = sequence_files(path)
-    info = _info_of_pictures(path, "sequence", files[0][1])
+    info = _image_info(path, "sequence", files[0][1])
     count = files[-1][0] + 1
     return info.model_copy(update={"fps": rate, "duration": float(count / rate), "frames": count})
 
 
-def _info_of_pictures(path: Path, kind: Literal["still", "sequence"], file: Path) -> ClipInfo:
+def _image_info(path: Path, kind: Literal["still", "sequence"], file: Path) -> ClipInfo:
     image, gpano = read_described_still(file)
     height, width = image.shape[:2]
     projection = gpano.projection if gpano else None

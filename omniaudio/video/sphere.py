@@ -1,4 +1,4 @@
-"""Whether a clip shows the whole sphere: by its metadata, its shape, and by what is seen in some of its pictures."""
+"""Whether a clip shows the whole sphere: by its metadata, its shape, and the content of some of its frames."""
 
 import logging
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from omniaudio.video.spherical_tags import MESH
 _log = logging.getLogger(__name__)
 
 _PLACES = (0.5, 0.25, 0.75, 0.95)
-"""Parts of the clip at which it is looked at beside its start: the first picture may be black, or a title."""
+"""Fractions of the clip's length at which frames are judged besides the first, which may be black or a title."""
 
 
 def check_sphere(clip: Clip, start: float = 0.0, seconds: float | None = None) -> None:
-    """Refuse a clip that does not show the whole sphere; say so where it is stretched.
+    """Refuse a clip that does not show the whole sphere; warn if it is stretched.
 
     Args:
         clip: the clip.
-        start: where the wanted part of it begins, in seconds.
-        seconds: how long that is; to its end where None.
+        start: where the part begins, in seconds.
+        seconds: how long the part is; to the clip's end if None.
 
     Raises:
         UserError: NOT_360, with the reason.
@@ -30,25 +30,28 @@ def check_sphere(clip: Clip, start: float = 0.0, seconds: float | None = None) -
     reason = why_no_sphere(clip, start, seconds)
     if reason is not None:
         raise UserError(
-            f"This is not a 360° panorama: {reason}; give an equirectangular picture or use --force.", ExitCode.NOT_360
+            f"This is not a 360° panorama: {reason}; use an equirectangular video or image, or --force.",
+            ExitCode.NOT_360,
         )
     info = clip.info
     if is_stretched(info):
         _log.warning(
-            "%s is %.2f:1 and shows the whole sphere: it is taken as stretched from 2:1.", info.path.name, info.aspect
+            "%s is %.2f:1 and shows the whole sphere; it is treated as a stretched 2:1 panorama.",
+            info.path.name,
+            info.aspect,
         )
 
 
 def is_stretched(info: ClipInfo) -> bool:
-    """Whether the clip's pictures, if it is a panorama, have to be stretched to be twice as wide as high."""
+    """Whether the clip's frames, if it is a panorama, have to be scaled to 2:1."""
     return not is_2_to_1(info.aspect)
 
 
 def why_no_sphere(clip: Clip, start: float = 0.0, seconds: float | None = None) -> str | None:
-    """The reason why a clip does not show the whole sphere; None where it does, or a 2:1 picture does not tell.
+    """The reason why a clip does not show the whole sphere; None if it does, or if a 2:1 clip gives no evidence.
 
-    What metadata declare counts. Where they say nothing, a picture that is 2:1 is refused if it looks like something
-    else, and one of another shape is accepted only if it looks like a sphere."""
+    The metadata decide. Without them, a 2:1 clip is refused if it looks like something else, and one of another shape
+    is accepted only if it looks like a sphere."""
     info = clip.info
     if info.projection in ("half equirectangular", MESH):
         return "its metadata declare half a sphere (VR180)"
@@ -73,5 +76,5 @@ def _seen(clip: Clip, start: float, seconds: float | None) -> Iterator[Seen]:
         return
     length = min(seconds or duration, duration - start)
     for place in _PLACES:
-        with suppress(UserError):  # A file may be cut off.
+        with suppress(UserError):  # A file may be truncated.
             yield look(clip.frame_at(start + place * length))

@@ -1,7 +1,7 @@
-"""What a video's metadata say of its picture: projection, pose, eyes, and which way is up.
+"""A video's metadata about its frames: projection, pose, stereo layout, and which way is up.
 
-FFmpeg hands most of it on with each frame. What it does not is read from the file: mesh projections, which it leaves
-out, and whether there is a pose at all, since it also calls so where a viewer is to look first.
+FFmpeg passes most of it on with each frame. The rest is read from the file: mesh projections, which it drops, and
+whether there is a pose at all, since it also reports a viewer's initial direction as one.
 
 Sources: Google, "Spherical Video RFC" V1 and V2, for the metadata; RFC 8794 and RFC 9559 for Matroska.
 """
@@ -16,7 +16,7 @@ from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 
 from omniaudio.video.container import Stereo
-from omniaudio.video.mp4_boxes import PICTURE_FIELDS, children, read_index
+from omniaudio.video.mp4_boxes import VISUAL_ENTRY_BYTES, children, read_index
 from omniaudio.video.pose import Pose, Upright, read_display_matrix, read_pose
 
 _PROJECTIONS = {
@@ -30,30 +30,30 @@ _PROJECTIONS = {
 }
 """FFmpeg's AVSphericalProjection."""
 _STEREO: dict[int, Stereo] = {1: "side-by-side", 2: "top-bottom"}
-"""FFmpeg's AVStereo3DType, as far as a picture can be cut by it."""
+"""FFmpeg's AVStereo3DType, as far as frames can be split by it."""
 MESH = "mesh"
-"""The projection of Google's VR180: the picture's place on the sphere is told point by point."""
+"""The projection of Google's VR180: a mesh maps the frame onto the sphere."""
 
 _SEGMENT, _CLUSTER, _TRACKS, _TRACK = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
 _VIDEO, _PROJECTION, _PROJECTION_TYPE = 0xE0, 0x7670, 0x7671
 _MATROSKA_MESH = 3
 _MAX_HEADER_BYTES = 1 << 26
-"""Bytes of an index in Matroska that is read; those of films have some kilobytes."""
+"""The largest Matroska header that is read; usual ones have a few kilobytes."""
 
 
 class Spherical(NamedTuple):
-    """What metadata say of a 360° picture, as far as they do."""
+    """Metadata about a 360° video; None for what they do not say."""
 
     projection: str | None
     """`equirectangular` for a whole panorama, another name for other projections."""
     pose: Pose | None
-    """None where nothing is turned."""
+    """None if there is no rotation."""
     stereo: Stereo | None
     right_eye_first: bool
 
 
 def spherical(frame: av.VideoFrame, path: Path, stream: av.VideoStream) -> Spherical:
-    """What the metadata of a file and of a frame say of the sphere."""
+    """Read the spherical metadata of a file and one of its frames."""
     side_data = _side_data(frame)
     sphere, layout = side_data.get(SideDataType.SPHERICAL), side_data.get(SideDataType.STEREO3D)
     projection, pose, stereo, right_eye_first = None, None, None, False
@@ -67,14 +67,14 @@ def spherical(frame: av.VideoFrame, path: Path, stream: av.VideoStream) -> Spher
     elif b"mshp" in boxes or (_is_matroska(path) and _matroska_projection(path, stream.index) == _MATROSKA_MESH):
         projection = MESH
     if layout is not None:
-        # struct AVStereo3D: type, then flags, of which the first says that the views are inverted.
+        # struct AVStereo3D: type, then flags; the first flag means that the views are swapped.
         number, flags = struct.unpack_from("=ii", layout)
         stereo, right_eye_first = _STEREO.get(number, "mono"), bool(flags & 1)
     return Spherical(projection, pose, stereo, right_eye_first)
 
 
 def upright(frame: av.VideoFrame) -> Upright | None:
-    """How a frame becomes upright; None where its display matrix cannot be used."""
+    """How a frame becomes upright; None if its display matrix is unusable."""
     matrix = _side_data(frame).get(SideDataType.DISPLAYMATRIX)
     return Upright() if matrix is None else read_display_matrix(struct.unpack_from("=9i", matrix))
 
@@ -87,22 +87,22 @@ def _side_data(frame: av.VideoFrame) -> Mapping[SideDataType, SideData]:
 
 
 def _projection_boxes(path: Path, track_id: int) -> dict[bytes, bytes]:
-    """The boxes in `proj` of a track's sample entry; none in files of other kinds."""
+    """The boxes in `proj` of a track's sample entry; none in other formats."""
     for kind, track in children(read_index(path)):
         if kind != b"trak":
             continue
         header = _down(track, b"tkhd")
-        # The number lies behind the times of creation and change, which have 64 bits in version 1.
+        # The track's number follows the creation and modification times, which have 64 bits in version 1.
         at = 20 if header[:1] == b"\1" else 12
         if int.from_bytes(header[at : at + 4], "big") != track_id:
             continue
         for _, entry in children(_down(track, b"mdia", b"minf", b"stbl", b"stsd")[8:]):
-            return dict(children(_down(entry[PICTURE_FIELDS:], b"sv3d", b"proj")))
+            return dict(children(_down(entry[VISUAL_ENTRY_BYTES:], b"sv3d", b"proj")))
     return {}
 
 
 def _down(data: bytes, *kinds: bytes) -> bytes:
-    """What lies in the first box down a path of kinds; nothing where there is none."""
+    """The content of the first box along a path of kinds; empty if there is none."""
     for kind in kinds:
         data = next((inside for one, inside in children(data) if one == kind), b"")
     return data
@@ -117,7 +117,7 @@ def _is_matroska(path: Path) -> bool:
 
 
 def _matroska_projection(path: Path, index: int) -> int | None:
-    """The number of the projection type of a file's track, counted from 0; None where it says none."""
+    """The projection type of a file's track, tracks counted from 0; None if it has none."""
     with path.open("rb") as file:
         end = path.stat().st_size
         for kind, start, size in _elements(file, 0, end):
@@ -143,7 +143,7 @@ def _type_of_track(file: BinaryIO, track: tuple[int, int, int]) -> int | None:
 
 
 def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """EBML elements that follow each other: their number, where what they hold starts, and its size."""
+    """A sequence of EBML elements: their ID, the start of their content, and its size."""
     while start < end:
         file.seek(start)
         head = file.read(12)
@@ -156,7 +156,7 @@ def _elements(file: BinaryIO, start: int, end: int) -> Iterator[tuple[int, int, 
             return
         size = int.from_bytes(head[id_length : id_length + length], "big") & ((1 << 7 * length) - 1)
         inside = start + id_length + length
-        if size == (1 << 7 * length) - 1:  # Unknown: to the end.
+        if size == (1 << 7 * length) - 1:  # Unknown size: to the end.
             size = end - inside
         yield int.from_bytes(head[:id_length], "big"), inside, size
         start = inside + size

@@ -1,6 +1,6 @@
-"""Still pictures and numbered image sequences: reading one picture as RGB, finding a sequence's files in order.
+"""Still images and numbered image sequences: reading an image as RGB, finding a sequence's files in order.
 
-Pillow reads what people keep photographs in; what holds scene-linear light is read by `linear_images`."""
+Pillow reads the usual formats; scene-linear formats are read by `linear_images`."""
 
 import re
 import warnings
@@ -20,40 +20,39 @@ from omniaudio.video.panorama import Rgb
 STILL_SUFFIXES = frozenset({".exr", ".hdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".avif"})
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "AVIF")
-"""Pillow's names of those that suffixes promise. It goes by content, and would hand PostScript to Ghostscript."""
+"""Pillow's names for the formats above. Pillow goes by content, and would pass PostScript to Ghostscript."""
 
 _ROWS = 256
-"""That are converted to RGB at once."""
+"""Rows converted to RGB at a time."""
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _SIGNED = 0, 2
-"""TIFF 6.0: tags and their values."""
+"""TIFF 6.0 tags and values."""
 
 _DIGITS = re.compile(r"(\d+)")
 _PLACEHOLDER = re.compile(r"#+|%0?\d*d")
 
 
 def is_still(path: Path) -> bool:
-    """Whether a file's name says that it holds one picture."""
+    """Whether a file's suffix is that of an image."""
     return path.suffix.lower() in STILL_SUFFIXES
 
 
 def is_sequence(path: Path) -> bool:
-    """Whether a path stands for an image sequence: a folder, or a name with #### or %04d where the numbers are."""
+    """Whether a path stands for an image sequence: a folder, or a name with #### or %04d in place of the numbers."""
     return path.is_dir() or (not path.exists() and bool(_PLACEHOLDER.search(path.name)))
 
 
 def read_still(path: Path) -> Rgb:
-    """A picture as `uint8 (height, width, 3)` RGB, upright; transparency is dropped.
+    """Read an image as `uint8 (height, width, 3)` RGB, upright; transparency is dropped.
 
-    Raises UserError (NOT_A_VIDEO) where it cannot be read."""
+    Raises UserError (NOT_A_VIDEO) if it cannot be read."""
     return read_described_still(path)[0]
 
 
 def read_described_still(path: Path) -> tuple[Rgb, GPano | None]:
-    """A picture as `read_still` gives it, and what its metadata say of the sphere, in one reading: they may lie behind
-    the pixels.
+    """Read an image as `read_still` does, together with its photo sphere metadata, which may follow the pixels.
 
-    Raises UserError (NOT_A_VIDEO) where it cannot be read."""
+    Raises UserError (NOT_A_VIDEO) if it cannot be read."""
     try:
         match path.suffix.lower():
             case ".exr":
@@ -64,20 +63,20 @@ def read_described_still(path: Path) -> tuple[Rgb, GPano | None]:
                 return _read_by_pillow(path)
     except (TooLargeError, Image.DecompressionBombError) as error:
         raise UserError(
-            f"{path.name} has too many pixels; scale it to 16384×8192 at most.", ExitCode.NOT_A_VIDEO
+            f"{path.name} has too many pixels; scale it down to 16384×8192 or less.", ExitCode.NOT_A_VIDEO
         ) from error
-    except Exception as error:  # Decoders raise nearly everything where a file is damaged.
+    except Exception as error:  # Decoders raise nearly anything if a file is damaged.
         raise UserError(
-            f"{path.name} cannot be read as a picture ({error}); save it as PNG or JPEG and try again.",
+            f"{path.name} cannot be read as an image ({error}); save it as PNG or JPEG and try again.",
             ExitCode.NOT_A_VIDEO,
         ) from error
 
 
 def sequence_files(path: Path) -> list[tuple[int, Path]]:
-    """The pictures of a sequence with their places in it, from 0: the numbers in their names count, so that a picture
-    that is missing leaves a gap and shifts none. In a folder it is the last number in the name.
+    """The images of a sequence with their positions, from 0, taken from the numbers in their names: a missing image
+    leaves a gap and shifts no other. In a folder, the last number in a name counts.
 
-    Raises UserError (NO_INPUT) where there is none, or where a folder holds more than one sequence."""
+    Raises UserError (NO_INPUT) if there is no image, or more than one sequence."""
     if path.is_dir():
         files = [file for file in path.iterdir() if is_still(file) and not file.name.startswith(".")]
         if len({_DIGITS.sub("#", file.name) for file in files}) > 1:
@@ -90,7 +89,7 @@ def sequence_files(path: Path) -> list[tuple[int, Path]]:
         files = sorted(path.parent.iterdir()) if path.parent.is_dir() else []
         numbered = [(match[1], file) for file in files if (match := name.fullmatch(file.name))]
     if not numbered:
-        raise UserError(f"There is no picture of an image sequence at {path}; check the path.", ExitCode.NO_INPUT)
+        raise UserError(f"There is no image of a sequence at {path}; check the path.", ExitCode.NO_INPUT)
     places = sorted((int(number or 0), file) for number, file in numbered)
     if len({place for place, _ in places}) < len(places):
         raise _several(path)
@@ -99,34 +98,34 @@ def sequence_files(path: Path) -> list[tuple[int, Path]]:
 
 def _several(path: Path) -> UserError:
     return UserError(
-        f"{path} holds more than one image sequence; name the one that is meant, like {path / 'frame_####.png'}.",
+        f"{path} holds more than one image sequence; choose one by its name, such as {path / 'frame_####.png'}.",
         ExitCode.NO_INPUT,
     )
 
 
 def _read_by_pillow(path: Path) -> tuple[Rgb, GPano | None]:
     with warnings.catch_warnings():
-        # Pillow warns of panoramas from 89 megapixels on, and of untidy metadata.
+        # Pillow warns about images above 89 megapixels and about untidy metadata.
         warnings.simplefilter("ignore")
         with Image.open(path, formats=_FORMATS) as image:
             check_size(*image.size)
-            image.load()  # A PNG's metadata may lie behind its pixels.
+            image.load()  # A PNG's metadata may follow its pixels.
             xmp = image.info.get("xmp")
             ImageOps.exif_transpose(image, in_place=True)
-            picture = _deep_grey(image) if image.mode[0] in "IF" else _eight_bits(image)
-    return picture, parse_gpano(xmp) if isinstance(xmp, bytes | str) else None
+            rgb = _deep_grey(image) if image.mode[0] in "IF" else _eight_bits(image)
+    return rgb, parse_gpano(xmp) if isinstance(xmp, bytes | str) else None
 
 
 def _eight_bits(image: Image.Image) -> Rgb:
-    picture = np.empty((image.height, image.width, 3), np.uint8)
-    for top in range(0, image.height, _ROWS):  # Pillow's copies of the whole would take twice what the image takes.
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _ROWS):  # Converting it all at once would take three times the memory.
         rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
-        picture[top : top + _ROWS] = np.asarray(rows.convert("RGB"))
-    return picture
+        rgb[top : top + _ROWS] = np.asarray(rows.convert("RGB"))
+    return rgb
 
 
 def _deep_grey(image: Image.Image) -> Rgb:
-    """Grey in more than 8 bits, which Pillow's own conversion clips. Floats are scene-linear, as in OpenEXR."""
+    """Convert grey of more than 8 bits, which Pillow would clip. Floats are scene-linear, as in OpenEXR."""
     values = np.asarray(image)
     tags: Mapping[int, Any] = image.tag_v2 if isinstance(image, TiffImageFile) else {}
     if image.mode == "F":
@@ -136,7 +135,7 @@ def _deep_grey(image: Image.Image) -> Rgb:
         signed = sample == _SIGNED
         values = values.clip(0) if signed or image.mode != "I" else values.view(np.uint32)
         bits, highest = stored - signed, int(values.max(initial=0))
-        if stored == 32:  # Programs also write 8 or 16 bits into 32, where they would be black.
+        if stored == 32:  # Some programs store 8 or 16 bits in 32, which would look black.
             bits = next(bits for bits in (8, 16, bits) if highest < 1 << bits)
         grey = (values >> (bits - 8)).astype(np.uint8)
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:

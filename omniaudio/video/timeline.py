@@ -1,8 +1,7 @@
 """When the frames of a video are shown, and how long it is, whatever its container says.
 
-A container's time stamps may start again (recordings that were joined end to end), repeat, be missing, or tell when a
-frame is decoded and not when it is shown (H.264 in AVI). Frames come in the order of presentation at ascending times
-here, all of them and each once.
+A container's time stamps may restart (recordings joined end to end), repeat, be missing, or be decoding times instead
+of presentation times (H.264 in AVI). This module yields every frame once, in presentation order, at ascending times.
 """
 
 from collections import deque
@@ -25,40 +24,40 @@ from omniaudio.video.container import mean_rate, no_frame, open_file, video_stre
 from omniaudio.video.truncation import declared_end, is_whole
 
 _MAX_REORDERED = 16
-"""Frames that may be decoded before an earlier one is shown: H.264 and HEVC keep no more."""
+"""Frames that may be decoded before an earlier one is shown: the limit of H.264 and HEVC."""
 _EXAMINED = 64
-"""Packets that tell what kind of time stamps a stream has."""
+"""Packets read to find out what kind of time stamps a stream has."""
 _BACK_SECONDS = Fraction(1, 10)
-"""Decoding times that go back by more start again; by less they are inexact. As FFmpeg's program has it."""
+"""Decoding times that go back by more have restarted; by less, they are inexact. As in the ffmpeg program."""
 _FORWARD_SECONDS = Fraction(10)
-"""By which they go forward, in containers whose clock may start again, where it did. As FFmpeg's program has it."""
+"""In containers whose clock may restart, a larger step forward means that it did. As in the ffmpeg program."""
 _SLACK_SECONDS = Fraction(1, 2)
-"""By which a header may claim more than there is: rounding, codecs' delays, a last frame without a duration."""
+"""How much more a header may claim than there is: rounding, codec delay, a last frame without a duration."""
 _SLACK_SHARE = Fraction(1, 100)
-"""Of its length, likewise: headers round rates such as 23.976 a second."""
+"""The same as a share of the length: headers round frame rates such as 23.976."""
 
 
 class Timeline(NamedTuple):
-    """What has to be known of a video stream to tell the times of its frames."""
+    """What is needed to compute the times of a video stream's frames."""
 
     unit: Fraction
-    """Seconds a tick of its clock."""
+    """Seconds per tick of its clock."""
     first: int
     """The tick of the first frame."""
     end: float
-    """Where the last frame that can be read ends, in seconds from the first one's start."""
+    """The end of the last readable frame, in seconds from the first one's start."""
     declared: float | None
-    """Where it ends by the container's header, if the file was cut off clearly before; else None."""
+    """The end by the container's header, if the file is clearly truncated before it; else None."""
     seekable: bool
-    """Whether a part can be read without what is before it."""
+    """Whether a part can be read without reading what precedes it."""
     in_decoding_order: bool
-    """Whether its time stamps are those of decoding, though its frames are shown in another order."""
+    """Whether its time stamps are decoding times although its frames are reordered."""
     continuous: bool
-    """Whether its clock never starts again."""
+    """Whether its clock never restarts."""
 
     @property
     def copyable(self) -> bool:
-        """Whether the packets' time stamps are right as they are."""
+        """Whether the packets' time stamps can be copied unchanged."""
         return self.continuous and not self.in_decoding_order
 
 
@@ -66,17 +65,17 @@ TimedFrame = tuple[float, av.VideoFrame]
 
 
 def timeline(path: Path) -> Timeline:
-    """The timeline of a video file. Decodes the first frames; reads through files that say no length, that were cut
-    off, and those whose clock may start again (MPEG-TS and -PS); once for each state of a file.
+    """The timeline of a video file. Decodes the first frames, and reads through files without a declared length,
+    truncated files, and those whose clock may restart (MPEG-TS and -PS). Cached until the file changes.
 
-    Raises UserError (NOT_A_VIDEO) where no frame can be decoded."""
+    Raises UserError (NOT_A_VIDEO) if no frame can be decoded."""
     state = path.stat()
     return _timeline(path, state.st_mtime_ns, state.st_size)
 
 
 def timed_frames(path: Path, start: float = 0.0) -> Iterator[TimedFrame]:
-    """Frames in the order of presentation with their ascending times in seconds from the clip's first frame, from the
-    key frame before `start` on."""
+    """Yield frames in presentation order with their times in seconds from the clip's first frame, from the key frame
+    before `start` on."""
     line = timeline(path)
     for seeks in (True, False) if start > 0 and line.seekable else (False,):
         with open_file(path) as container:
@@ -120,26 +119,26 @@ def _timeline(path: Path, _modified: int, _size: int) -> Timeline:
 
 
 class _Packets:
-    """A stream's packets from a container's place on, with time stamps that go on where the clock starts again. A file
-    that is damaged may just end."""
+    """A stream's packets from a container's current position on; time stamps continue where the clock restarts. A
+    damaged file just ends."""
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, in_decoding_order: bool) -> None:
         self._container, self._stream = container, stream
         self._in_decoding_order = in_decoding_order
         self.continuous = True
-        """Whether the clock has not started again so far."""
+        """Whether the clock has not restarted so far."""
 
     def __iter__(self) -> Iterator["av.Packet[av.VideoStream]"]:
         unit, step = _unit(self._stream), _step(self._stream)
         restarts = _may_restart(self._container)
-        # Where containers have no decoding times FFmpeg makes them up, and they may go back as frames are reordered.
+        # If a container has no decoding times, FFmpeg makes them up, and they may go back as frames are reordered.
         back = _BACK_SECONDS / unit if restarts else _MAX_REORDERED * step
         forward = _FORWARD_SECONDS / unit if restarts else inf
         offset = 0
         last: int | None = None
-        """The last packet's decoding time, as told."""
+        """The last packet's decoding time, as stored."""
         end: int | None = None
-        """Of the frames so far, when the clock is not counted anew."""
+        """The end of the frames so far, on the continued clock."""
         with suppress(av.error.FFmpegError):
             for packet in self._container.demux(self._stream):
                 dts = packet.dts
@@ -160,8 +159,8 @@ class _Packets:
 
 
 def _tells_decoding_order(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Whether a stream's time stamps ascend from packet to packet though its codec may reorder frames: then they are
-    those of decoding, or, where no frame is reordered, of both."""
+    """Whether a stream's time stamps ascend from packet to packet although its codec may reorder frames: then they are
+    decoding times, or, if no frame is reordered, both."""
     packets = list(islice((packet for packet in _Packets(container, stream, False) if packet.size), _EXAMINED))
     stamps = [packet.pts for packet in packets if packet.pts is not None]
     if not stamps:
@@ -170,7 +169,7 @@ def _tells_decoding_order(container: av.container.InputContainer, stream: av.Vid
 
 
 def _decoded(packets: Iterable["av.Packet[av.VideoStream]"]) -> Iterator[tuple[int | None, av.VideoFrame]]:
-    """All frames that can be decoded, with their time stamps; damaged packets are passed over."""
+    """Yield all decodable frames with their time stamps; damaged packets are skipped."""
     for packet in packets:
         with suppress(av.error.FFmpegError):
             for frame in packet.decode():
@@ -178,7 +177,7 @@ def _decoded(packets: Iterable["av.Packet[av.VideoStream]"]) -> Iterator[tuple[i
 
 
 def _sorted(stamped: Iterable[tuple[int | None, av.VideoFrame]]) -> Iterator[tuple[int | None, av.VideoFrame]]:
-    """Frames with the time stamps that they have together, in ascending order; holds so many as can be reordered."""
+    """Yield frames with their time stamps sorted in ascending order; holds as many as can be reordered."""
     stamps: list[int] = []
     frames: deque[av.VideoFrame] = deque()
     for stamp, frame in stamped:
@@ -194,20 +193,20 @@ def _sorted(stamped: Iterable[tuple[int | None, av.VideoFrame]]) -> Iterator[tup
 def _stamped(
     container: av.container.InputContainer, stream: av.VideoStream, in_decoding_order: bool, start: int
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames from a container's place on, in the order of presentation, with strictly ascending ticks; `start` is the
-    first one's where it has none. One without a time stamp follows by the mean rate; one whose time stamp is not later
-    than the last one's follows by half of that, the next by a quarter, so that the true times are met again."""
+    """Yield frames from a container's current position on, in presentation order, with strictly ascending ticks;
+    `start` is the first one's if it has no time stamp. A frame without a time stamp follows by the mean rate; one not
+    later than the last frame follows by half of that, the next by a quarter, so that the true times are met again."""
     step = gap = _step(stream)
     last: int | None = None
     stamped = _decoded(_Packets(container, stream, in_decoding_order))
-    for told, frame in _sorted(stamped) if in_decoding_order else stamped:
-        if told is None:
+    for stored, frame in _sorted(stamped) if in_decoding_order else stamped:
+        if stored is None:
             tick = start if last is None else last + step
-        elif last is not None and told <= last:
+        elif last is not None and stored <= last:
             gap = max(1, gap // 2)
             tick = last + gap
         else:
-            tick, gap = told, step
+            tick, gap = stored, step
         last = tick
         yield tick, frame
 
@@ -219,8 +218,8 @@ class _Length(NamedTuple):
 
 
 def _length(path: Path, first: int, in_decoding_order: bool) -> _Length:
-    """Where a video ends, in seconds from its first frame's tick. What its header says is believed where it has packets
-    near that end; else it is read through, without decoding."""
+    """The end of a video, in seconds from its first frame's tick. The header's end is trusted if there are packets near
+    it; else the file is read through, without decoding."""
     with open_file(path) as container:
         stream = video_stream(container, path)
         unit = _unit(stream)
@@ -250,8 +249,8 @@ def _length(path: Path, first: int, in_decoding_order: bool) -> _Length:
 
 
 def _last_end(packets: _Packets, stream: av.VideoStream, begin: Fraction) -> tuple[Fraction, int]:
-    """The end of the last of some packets in seconds on the stream's own clock, `begin` where there are none, and their
-    number."""
+    """The end of the last packet, in seconds on the stream's own clock (`begin` if there is none), and the number of
+    packets."""
     unit, step = _unit(stream), _step(stream)
     end, count = begin, 0
     for packet in packets:
@@ -263,15 +262,15 @@ def _last_end(packets: _Packets, stream: av.VideoStream, begin: Fraction) -> tup
 
 
 def _may_restart(container: av.container.InputContainer) -> bool:
-    """Whether a container's clock may start again on purpose."""
+    """Whether a container's format allows its clock to restart."""
     return Flags.ts_discont in Flags(container.format.flags)
 
 
 def _unit(stream: av.VideoStream) -> Fraction:
-    """Seconds a tick of a stream's clock."""
+    """Seconds per tick of a stream's clock."""
     return stream.time_base or Fraction(1, 1000)
 
 
 def _step(stream: av.VideoStream) -> int:
-    """Ticks from a frame to the next one, by the mean rate."""
+    """Ticks from one frame to the next, by the mean rate."""
     return max(1, round(1 / (mean_rate(stream) * _unit(stream))))

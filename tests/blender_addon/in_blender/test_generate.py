@@ -272,7 +272,7 @@ def test_a_film_that_was_cut_off_is_refused_and_what_can_be_read_may_be_taken(
     cut.write_bytes(Path(bpy.path.abspath(film.filepath)).read_bytes()[:20_000])
     film.filepath = str(cut)
     saved(tmp_path)
-    says("cut.mp4 is cut off: its header says 40.07 s")
+    says("cut.mp4 is truncated: its header says 40.07 s")
     failed = list(module("core.job").works)[-1]
     (fix,) = module("core.fixes").fixes(failed.error.code)
     assert (fix.operator, fix.of_job, fix.allow_truncated) == ("omniaudio.try_again", True, True)

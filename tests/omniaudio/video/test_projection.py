@@ -123,7 +123,7 @@ def test_two_fisheye_circles(axis: int) -> None:
     both = np.concatenate([fisheye(seed=1), fisheye(seed=2)], axis=axis)
     for picture in (both, np.pad(both, ((0, 20), (0, 0), (0, 0))), dark(both), compressed(both)):
         assert fisheye_circles(picture) == 2
-        assert verdict([look(picture)], surely=False) == "it shows two fisheye frames; stitch it first"
+        assert verdict([look(picture)], surely=False) == "it shows two fisheye images; stitch it first"
 
 
 def test_one_fisheye_circle() -> None:

@@ -34,7 +34,7 @@ def test_a_stretched_video_is_the_whole_sphere(tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level(logging.WARNING):
         check_sphere(Clip(path))
     assert [record.getMessage() for record in caplog.records] == [
-        "clip.mp4 is 1.78:1 and shows the whole sphere: it is taken as stretched from 2:1."
+        "clip.mp4 is 1.78:1 and shows the whole sphere; it is treated as a stretched 2:1 panorama."
     ]
     image = Clip(path).frame_at()
     assert image.shape == (192, 384, 3)

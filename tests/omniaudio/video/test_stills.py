@@ -241,7 +241,7 @@ def test_no_picture_among_the_layers(tmp_path: Path, channels: Channels) -> None
 def test_a_cut_off_file(tmp_path: Path) -> None:
     path = write_exr(tmp_path / "still.exr", COLOURS)
     path.write_bytes(path.read_bytes()[:-500])
-    assert "cut off" in refused(path)
+    assert "truncated" in refused(path)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
@@ -293,7 +293,7 @@ def test_too_many_pixels(
     write(tmp_path / f"still.{suffix}", *size)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert "16384×8192 at most" in refused(tmp_path / f"still.{suffix}")
+        assert "16384×8192 or less" in refused(tmp_path / f"still.{suffix}")
 
 
 def test_a_large_picture_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

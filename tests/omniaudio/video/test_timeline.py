@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.probe import ClipInfo, probe
-from omniaudio.video.time_range import check_truncation, wanted_range
+from omniaudio.video.time_range import check_truncation, requested_range
 from omniaudio.video.timeline import timed_frames
 from support.videos import number_of_frame, truncate, write_noise_video, write_numbered_video
 
@@ -188,15 +188,15 @@ def info(tmp_path: Path) -> ClipInfo:
 def test_what_is_left_is_not_taken_for_the_whole(info: ClipInfo) -> None:
     for start, duration in ((0.0, None), (1.0, None), (0.0, 40.0), (1.0, 3.0)):
         with pytest.raises(UserError) as refusal:
-            wanted_range(info, start, duration, False)
+            requested_range(info, start, duration, False)
         assert refusal.value.code is ExitCode.TRUNCATED
-        for words in ("clip.mp4 is cut off", "says 40.00 s", "2.00 s can be read", "--allow-truncated"):
+        for words in ("clip.mp4 is truncated", "says 40.00 s", "2.00 s can be read", "--allow-truncated"):
             assert words in refusal.value.message
-        assert wanted_range(info, start, duration, True) == (start, pytest.approx(2 - start))
+        assert requested_range(info, start, duration, True) == (start, pytest.approx(2 - start))
 
 
 def test_a_range_that_can_be_read_needs_no_option(info: ClipInfo) -> None:
-    assert wanted_range(info, 0.5, 1.5, False) == wanted_range(info, 0.5, 1.5, True) == (0.5, 1.5)
+    assert requested_range(info, 0.5, 1.5, False) == requested_range(info, 0.5, 1.5, True) == (0.5, 1.5)
     check_truncation(info, 2.05, False)
     with pytest.raises(UserError) as refusal:
         check_truncation(info, 2.5, False)
@@ -206,5 +206,5 @@ def test_a_range_that_can_be_read_needs_no_option(info: ClipInfo) -> None:
 def test_what_was_never_there_is_no_range(info: ClipInfo) -> None:
     for start, duration in ((3.0, None), (0.0, 50.0), (float("nan"), 1.0), (0.0, float("nan"))):
         with pytest.raises(UserError) as refusal:
-            wanted_range(info, start, duration, True)
+            requested_range(info, start, duration, True)
         assert refusal.value.code is ExitCode.BAD_RANGE

@@ -193,7 +193,7 @@ def bad(tmp_path: Path, clip: Path) -> dict[str, Path]:
         ("none", ExitCode.NO_INPUT, "no file"),
         ("text", ExitCode.NOT_A_VIDEO, "not a video"),
         ("empty", ExitCode.NOT_A_VIDEO, "empty.mp4"),
-        ("sound", ExitCode.NOT_A_VIDEO, "holds no picture"),
+        ("sound", ExitCode.NOT_A_VIDEO, "has no video stream"),
         ("cut", ExitCode.NOT_A_VIDEO, "cut off"),
         ("flat", ExitCode.NOT_360, "not a 360° panorama"),
     ],

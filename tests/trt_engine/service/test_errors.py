@@ -9,13 +9,13 @@ from trt_engine.service.errors import Error, ErrorCode, as_error
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("a.png is a still picture; say how long with --duration.", "say how long with duration."),
+        ("a.png is a still image; set a length with --duration.", "set a length with duration."),
         ("Ask for less at a time with --start and --duration.", "with start and duration."),
         (
             "Run `omniaudio build --model a --target cpu`, or choose --backend torch.",
             "a --target cpu`, or choose backend",
         ),
-        ("The file a--start.mp4 is cut off.", "a--start.mp4"),
+        ("The file a--start.mp4 is truncated.", "a--start.mp4"),
         ("Start the service with --allow-root.", "with --allow-root."),
         ("Use --allow-truncated for it.", "Use allow_truncated for it."),
     ],

@@ -150,7 +150,7 @@ def test_an_image_sequence(sources: Sources, root: Path) -> None:
     for number in (1, 2, 4):
         clip(root / f"frame_{number:04}.png")
     assert sources.find(PathSource(path=str(root / "frame_####.png"))) == root.resolve() / "frame_####.png"
-    assert "There is no picture of an image sequence" in refusal(sources, root / "other_####.png")
+    assert "There is no image of a sequence" in refusal(sources, root / "other_####.png")
 
 
 @posix

@@ -112,13 +112,13 @@ class GenerateRequest(Request):
         """Raises UserError where the clip is missing or no clip, or more sound is asked for than the service makes."""
         # The worker's, which the service itself starts without.
         from omniaudio.video.clip import Clip  # noqa: PLC0415
-        from omniaudio.video.time_range import wanted_range  # noqa: PLC0415
+        from omniaudio.video.time_range import requested_range  # noqa: PLC0415
 
         if self.inpainting is not None:
             seconds = self.inpainting.duration
         else:
             info = Clip(attempt.files["source"]).info
-            _, seconds = wanted_range(info, self.start, self.duration, self.allow_truncated)
+            _, seconds = requested_range(info, self.start, self.duration, self.allow_truncated)
         if seconds * self.options.takes > attempt.max_seconds:
             count = f"{self.options.takes} takes of " if self.options.takes > 1 else ""
             raise UserError(

@@ -42,12 +42,12 @@ class InspectRequest(Request):
         from omniaudio.generation.pipeline import LOOKING  # noqa: PLC0415
         from omniaudio.recognition.recognise import recognise  # noqa: PLC0415
         from omniaudio.video.clip import Clip  # noqa: PLC0415
-        from omniaudio.video.time_range import wanted_range  # noqa: PLC0415
+        from omniaudio.video.time_range import requested_range  # noqa: PLC0415
 
         clip, networks = Clip(attempt.files["source"]), attempt.models.networks()
         start, duration = self.start, self.duration
         if clip.info.duration is not None:
-            start, duration = wanted_range(clip.info, start, duration, self.allow_truncated)
+            start, duration = requested_range(clip.info, start, duration, self.allow_truncated)
         progress = Progress(attempt.report, [Task(LOOKING, _UNITS, _SECONDS / _UNITS)])
         progress.begin(LOOKING)
         looked = partial(progress.reach, LOOKING)
