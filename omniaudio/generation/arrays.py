@@ -1,4 +1,4 @@
-"""Arrays of any library that the sampler runs on: numpy's, and torch's on any device, which is not imported for it."""
+"""Arrays of the libraries that the sampler runs on: numpy, and torch on any device, without importing torch."""
 
 import sys
 from typing import Any
@@ -15,5 +15,5 @@ def namespace(x: Array) -> Any:
 
 
 def as_like(values: Array, like: Array) -> Array:
-    """Values as an array of the library, on the device and of the type of another one."""
+    """Values as an array of the same library, device and type as `like`."""
     return namespace(like).asarray(values, dtype=like.dtype, device=like.device)

@@ -1,4 +1,4 @@
-"""Takes of a model that makes one kind of sound at a time: what sounds is recognised first, or given."""
+"""Takes of a model that makes one kind of sound at a time. The sources are recognised first, or given."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from omniaudio.generation.inpainting import splice
-from omniaudio.generation.pipeline import DECODING, FIRST_TAKE_AGAIN, LOOKING, SAMPLING, Stages
+from omniaudio.generation.pipeline import DECODING, FIRST_INPAINTING_TAKE, LOOKING, SAMPLING, Stages
 from omniaudio.generation.stems import StemGeneration, parts
 from omniaudio.generation.take_sound import TakeSound, Wanted
 from omniaudio.progress import Progress, Report, Task
@@ -16,11 +16,11 @@ from omniaudio.recognition.sources import Sources
 
 _LOOKING_UNITS = 100
 _GUESSED_SECONDS = {LOOKING: 0.3, SAMPLING: 0.1, DECODING: 0.3}
-"""Of a second of the clip, on two cores, as long as nobody knows how many sources there are."""
+"""For a second of the clip, on two cores, until the number of sources is known."""
 
 
 class SourceTakes:
-    """All takes of a clip. `close` in the end."""
+    """All takes of a clip. Call `close` at the end."""
 
     sources: Sources
     """What sounds in the clip."""
@@ -32,10 +32,10 @@ class SourceTakes:
         report: Callable[[Report], None],
         networks: Callable[[], Networks],
     ) -> None:
-        """Recognises the sources where they are not given, and samples. What `report` raises ends the work.
+        """Recognises the sources if they are not given, and samples. An exception in `report` cancels the generation.
 
         Raises:
-            UserError: the clip cannot be read, nothing sounds, or no networks to recognise with are here.
+            UserError: the clip cannot be read, nothing sounds, or the networks for recognition are missing.
         """
         self._wanted = wanted
         progress = Progress(report)
@@ -52,15 +52,15 @@ class SourceTakes:
         else:
             span = wanted.start + part.begin / wanted.rate, part.samples / wanted.rate
         self._stems = StemGeneration(stages, wanted.chosen, parts(self.sources, *span), span, progress)
-        # By the same seed, a part that is made again is another sound than the one before.
-        self._stems.sample(0 if part is None else FIRST_TAKE_AGAIN)
+        # With the same seed, inpainting must not repeat the sound it replaces.
+        self._stems.sample(0 if part is None else FIRST_INPAINTING_TAKE)
 
     def close(self) -> None:
-        """Nothing is kept outside of memory."""
+        """Nothing to free: everything is in memory."""
 
     @contextmanager
     def take(self, number: int, folder: Path) -> Iterator[TakeSound]:
-        """A take, from 1. Stems wait in `folder`."""
+        """Take `number`, from 1. Its stems wait in `folder`."""
         wanted = self._wanted
         exemplars = self._stems.exemplars(number)
         with self._stems.take(number, wanted.rate, wanted.chosen.order, folder) as mix:
@@ -74,5 +74,5 @@ class SourceTakes:
 
 def _recognised(wanted: Wanted, networks: Networks, progress: Progress) -> Sources:
     progress.begin(LOOKING)
-    looked = partial(progress.reach, LOOKING)
-    return recognise(wanted.clip, networks, start=wanted.start, duration=wanted.seconds, checked=True, report=looked)
+    done = partial(progress.reach, LOOKING)
+    return recognise(wanted.clip, networks, start=wanted.start, duration=wanted.seconds, checked=True, report=done)

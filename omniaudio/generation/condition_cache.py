@@ -11,7 +11,7 @@ Array = NDArray[Any]
 
 
 class Spool:
-    """Records, each a mapping from names to arrays (1, …) of the same shapes as the first record's.
+    """Records, each a mapping from names to arrays (1, …), all of the first record's shapes.
 
     The file has no name and vanishes with the process.
     """
@@ -23,14 +23,14 @@ class Spool:
         self._records = 0
 
     def close(self) -> None:
-        """Give the file back."""
+        """Closes the file, which deletes it."""
         self._file.close()
 
     def __len__(self) -> int:
         return self._records
 
     def append(self, record: Mapping[str, Array]) -> None:
-        """Write one record."""
+        """Writes one record. Raises ValueError if its shapes or types differ from the first one's."""
         layout = {name: (array.shape[1:], array.dtype) for name, array in record.items()}
         if not self._records:
             self._layout = layout

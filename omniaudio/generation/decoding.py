@@ -10,7 +10,7 @@ from omniaudio.generation.windows import chunks, raised_cosine
 Float32 = NDArray[np.float32]
 
 CONTEXT_FRAMES = 6
-"""Latent frames that a decoder sees on either side of what is used of a chunk."""
+"""Latent frames of context that the decoder sees on either side of a chunk, and that are dropped."""
 FADE_FRAMES = 4
 """Latent frames of the cross-fade between two chunks."""
 OVERLAP_FRAMES = 2 * CONTEXT_FRAMES + FADE_FRAMES
@@ -20,9 +20,9 @@ OVERLAP_FRAMES = 2 * CONTEXT_FRAMES + FADE_FRAMES
 def decode_in_chunks(
     decode: Callable[[Float32], Float32], latents: Float32, samples_per_frame: int, length: int
 ) -> Iterator[Float32]:
-    """Yield the sound of one latent in blocks.
+    """Yields the sound of one latent in blocks.
 
-    Neighbouring chunks share frames: the outer ones are context that is thrown away, the middle ones are cross-faded.
+    Neighbouring chunks share frames: the outer ones are context and dropped, the middle ones are cross-faded.
 
     Args:
         decode: from (1, channels, frames) to (1, sound channels, frames · samples_per_frame).
@@ -50,10 +50,10 @@ def decode_in_chunks(
 
 
 def matched_cross_fade(old: Float32, new: Float32) -> Float32:
-    """Fade from one signal to another without a change of level, however alike they are.
+    """Fades from one signal to another at constant level, however alike they are.
 
-    A decoder that chooses its own phases gives two chunks that agree in magnitude but not in phase; a linear fade
-    would dip by 3 dB there, a power-complementary one would rise where they do agree. Gains matched to the measured
+    A decoder that chooses its own phases gives two chunks that agree in magnitude but not in phase. A linear fade
+    would dip by 3 dB there; a power-complementary one would rise where they do agree. Gains matched to the measured
     correlation do neither (Fink, Holters and Zölzer, "Signal-matched power-complementary cross-fading", DAFx 2016).
 
     Args:

@@ -1,8 +1,8 @@
-"""The bank of exemplars: latents of sounds of each kind, from whose noised form sampling may start.
+"""The bank of exemplars: latents of each kind of sound, which sampling may start from once noise is added.
 
 A bank is two files in a model's folder. `exemplars.safetensors` holds the latents by name, each `(channels, frames)`,
-as half floats. `exemplars.toml` says of each which kind it is, where it comes from, and who is to be credited; its
-table `variation` has the kinds that sampling changes too much, with the time at which it starts for them by itself.
+as half floats. `exemplars.toml` lists the kind, the origin and the credit of each. Its table `variation` overrides the
+time at which sampling starts, for the kinds that it would change too much.
 """
 
 import tomllib
@@ -24,7 +24,7 @@ Float32 = NDArray[np.float32]
 LATENTS_NAME, TABLE_NAME = "exemplars.safetensors", "exemplars.toml"
 OWN_LICENCE = "as the model"
 FADE_FRAMES = 6
-"""Latent frames of the cross-fade between two exemplars in a row."""
+"""Latent frames of the cross-fade between two consecutive exemplars."""
 
 
 class Exemplar(BaseModel):
@@ -41,7 +41,7 @@ class Exemplar(BaseModel):
 
     @property
     def own(self) -> bool:
-        """Whether it is a take of the model itself, for which nobody else is to be credited."""
+        """Whether it is a take of the model itself, which needs no credit."""
         return self.licence == OWN_LICENCE
 
 
@@ -54,18 +54,18 @@ class Bank:
         latents: Mapping[str, Float32],
         variations: Mapping[str, float] | None = None,
     ) -> None:
-        """`latents` (channels, frames), by the exemplars' names; `variations` as the property."""
+        """`latents` (channels, frames) by the exemplars' names; `variations` as in the attribute."""
         self.variations = dict(variations or {})
-        """Where sampling starts by itself for kinds that the model's own `variation` takes away."""
+        """The time at which sampling starts by default, for the kinds that the model's own `variation` changes too much."""
         self._latents = latents
         self._exemplars = tuple(exemplars)
 
     @classmethod
     def load(cls, folder: Path) -> "Bank":
-        """The bank in a model's folder; an empty one where there is none.
+        """The bank in a model's folder; an empty one if it has none.
 
         Raises:
-            UserError: a file is missing or damaged, or they do not belong together.
+            UserError: a file is missing or damaged, or the two do not match.
         """
         table, stored = folder / TABLE_NAME, folder / LATENTS_NAME
         if not table.is_file() and not stored.is_file():
@@ -88,21 +88,19 @@ class Bank:
         return frozenset(one.kind for one in self._exemplars)
 
     def of(self, kind: str) -> tuple[Exemplar, ...]:
-        """A kind's exemplars, in the table's order."""
+        """The exemplars of a kind, in the table's order."""
         return tuple(one for one in self._exemplars if one.kind == kind)
 
     def string(self, kind: str, frames: int, generator: np.random.Generator) -> tuple[Float32, tuple[Exemplar, ...]]:
-        """Exemplars of one thing of a kind one after another, as long as they are wanted.
-
-        Those of one recording belong together: the same dog barks on, the same engine runs on.
+        """Joins exemplars of one recording until they are long enough: the same dog barks on, the same engine runs on.
 
         Args:
             kind: one of `kinds`.
-            frames: latent frames that are wanted, 1 or more.
-            generator: decides which recording, and the order.
+            frames: latent frames, 1 or more.
+            generator: chooses the recording and the order.
 
         Returns:
-            Latents (channels, frames), and the exemplars that are in them, each once.
+            Latents (channels, frames), and the exemplars in them, each once.
         """
         choices = self._recordings(kind)
         chosen = choices[int(generator.integers(len(choices)))]
@@ -117,7 +115,7 @@ class Bank:
         return _joined(parts)[:, :frames], tuple(dict.fromkeys(used))
 
     def _recordings(self, kind: str) -> list[list[Exemplar]]:
-        """A kind's exemplars by the recording that they are of; each take of the model's own is one by itself."""
+        """The exemplars of a kind, grouped by recording; each of the model's own takes is a group by itself."""
         found: dict[str, list[Exemplar]] = {}
         for one in self.of(kind):
             found.setdefault(one.name if one.own else one.source, []).append(one)
@@ -128,7 +126,7 @@ NO_EXEMPLARS = Bank((), {})
 
 
 def _joined(parts: Sequence[Float32]) -> Float32:
-    """Latents `(channels, frames)` one after another, cross-faded over FADE_FRAMES."""
+    """Latents `(channels, frames)` joined by cross-fades of FADE_FRAMES."""
     rise = raised_cosine(FADE_FRAMES)
     joined = parts[0]
     for part in parts[1:]:

@@ -1,4 +1,4 @@
-"""Takes of a model that makes all four channels from the frames at once, as the released one does."""
+"""Takes of a model that makes all four channels from the frames at once, like the released one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from omniaudio.progress import Report
 
 
 class JointTakes:
-    """All takes of a clip. `close` in the end."""
+    """All takes of a clip. Call `close` at the end."""
 
     sources = None
-    """Such a model names none."""
+    """A joint model does not name its sources."""
 
     def __init__(self, stages: Stages, wanted: Wanted, report: Callable[[Report], None]) -> None:
-        """Looks and samples. What `report` raises ends the work.
+        """Encodes the frames and samples. An exception in `report` cancels the generation.
 
         Raises:
             UserError: the clip cannot be read.
@@ -27,8 +27,8 @@ class JointTakes:
         self._generation = Generation(stages, seconds, wanted.chosen, report)
         try:
             frame_rate, shown = stages.config.omniaudio.frame_rate, min(seconds, wanted.seconds - skipped)
-            pictures = wanted.clip.frames(frame_rate, wanted.start + skipped, shown)
-            self._generation.look(frame.image for frame in pictures)
+            frames = wanted.clip.frames(frame_rate, wanted.start + skipped, shown)
+            self._generation.look(frame.image for frame in frames)
             held = None if cut is None else known_latents(cut, stages.encode, stages.config)
             self._latents = self._generation.sample(held)
         except BaseException:
@@ -36,12 +36,12 @@ class JointTakes:
             raise
 
     def close(self) -> None:
-        """Give the conditions back."""
+        """Frees the conditions."""
         self._generation.close()
 
     @contextmanager
     def take(self, number: int, folder: Path) -> Iterator[TakeSound]:
-        """A take, from 1. What waits on the way lies in `folder`."""
+        """Take `number`, from 1. `folder` is for temporary files."""
         wanted, latents, cut = self._wanted, self._latents[number - 1], self._wanted.cut
         if cut is None:
             yield TakeSound(self._generation.sound(latents, wanted.rate, wanted.samples))

@@ -1,8 +1,8 @@
-"""From pictures to latents to sound: a clip of any length, by a model's stages, in nearly constant memory.
+"""From frames to latents to sound: a clip of any length, by a model's stages, in nearly constant memory.
 
-Pictures are looked at once, one at a time; each window's conditions wait where the back-end keeps them (on a CPU, in a
-temporary file); only the latent, 4 bytes a channel and frame (16 kB a second for 192 channels), is held whole; sound
-is decoded in chunks.
+Frames are encoded once, one at a time. Each window's conditions wait where the back-end keeps them (on a CPU, in a
+temporary file). Only the latent is held whole: 4 bytes a channel and latent frame, 16 kB a second for 192 channels.
+Sound is decoded in chunks.
 """
 
 from collections import deque
@@ -30,36 +30,36 @@ Array = NDArray[Any]
 Float32 = NDArray[np.float32]
 
 LOOKING, SAMPLING, DECODING = "looking", "sampling", "decoding"
-"""The stages that progress is reported by."""
+"""The stages of progress."""
 
 _GUESSED_SECONDS = {LOOKING: 0.3, SAMPLING: 0.05, DECODING: 0.6}
-"""Of a picture, a row of the transformer, a window's length of sound: the draft model on two cores."""
+"""For a frame, a row of the transformer, and a window of sound: the draft model on two cores."""
 
-FIRST_TAKE_AGAIN = 1 << 32
-"""Of the noise for a part that is made again: by the same seed it is another one than the clip was made of."""
+FIRST_INPAINTING_TAKE = 1 << 32
+"""The take number that seeds the noise for inpainting, so that the same seed does not repeat the take's own noise."""
 
 Features = Any
-"""What vision saw of one picture: the back-end's own, on its device."""
+"""What the vision encoder returns for one frame, in the back-end's own form, on its device."""
 WindowConditions = Any
-"""What the transformer is told about one window: the back-end's own, on its device."""
+"""The conditions of one window, in the back-end's own form, on its device."""
 
 
 class ConditionStore(Protocol):
-    """Keeps the conditions of every window until they are sampled, where the back-end wants them."""
+    """Keeps the conditions of every window until they are sampled, where the back-end needs them."""
 
     def append(self, record: WindowConditions) -> None:
-        """Keep the next window's."""
+        """Keeps those of the next window."""
         ...
 
     def close(self) -> None:
-        """Give them back."""
+        """Frees them."""
         ...
 
 
 class Stages(Protocol):
-    """A model's graphs, whatever runs them. Arrays are float32 but for the pictures, which are uint8.
+    """A model's graphs on any back-end. Arrays are float32, frames uint8.
 
-    From the pictures to the latents everything in between belongs to the back-end, so that on a GPU it stays there.
+    What lies between frames and latents is in the back-end's own form, so that it stays on the GPU.
     """
 
     config: ModelConfig
@@ -71,7 +71,7 @@ class Stages(Protocol):
 
     @property
     def identity(self) -> str:
-        """SHA-256 that names the model's config and weights."""
+        """SHA-256 of the model's config and weights."""
         ...
 
     @property
@@ -81,24 +81,24 @@ class Stages(Protocol):
 
     @property
     def versions(self) -> Mapping[str, str]:
-        """The versions of the libraries that run the graphs, by the names of their distributions."""
+        """The versions of the libraries that run the graphs, by distribution name."""
         ...
 
     @property
     def exemplars(self) -> Bank:
-        """Where sampling may start; empty where the model has none."""
+        """Where sampling may start; empty if the model has none."""
         ...
 
     def vision(self, inputs: Mapping[str, Array]) -> Features:
-        """One picture as vision is shown it, by name (1, height, width, 3), to its features."""
+        """The features of one frame, from its images by input name, each (1, height, width, 3)."""
         ...
 
     def conditions(self, features: Sequence[Features]) -> WindowConditions:
-        """The features of one window's pictures, in order, to its conditions."""
+        """The conditions of one window, from the features of its frames in order."""
         ...
 
     def condition_store(self) -> ConditionStore:
-        """A new, empty one for the conditions of one clip."""
+        """A new, empty store for the conditions of one clip."""
         ...
 
     def sample(
@@ -116,45 +116,45 @@ class Stages(Protocol):
         """Noise to latents, both (takes, channels, frames).
 
         Args:
-            start: standard normal; a latent on its way where `begin` is less than 1.
-            windows: how the latents are cut.
+            start: standard normal noise; a partly denoised latent if `begin` is less than 1.
+            windows: how the latents are divided.
             conditions: of every window, in a store of this back-end.
             guidance: as in `omniaudio.generation.sampler`.
             steps: of the sampler.
-            on_rows: told, at least once a step, how many rows (windows · takes · halves of guidance) have been
-                computed since; what it raises ends the sampling.
-            held: latents that are known, as many frames as `start` has; none where None.
-            begin: the time t of `start`, above 0: 1 is noise.
+            on_rows: called at least once a step with the number of rows (windows · takes · halves of guidance)
+                computed since the last call; an exception ends the sampling.
+            held: known latents, with as many frames as `start`.
+            begin: the time t of `start`, in (0, 1]; 1 is noise.
         """
         ...
 
     def decode(self, latents: Float32) -> Float32:
-        """Latents (batch, channels, frames) to AmbiX sound (batch, 4, samples)."""
+        """AmbiX sound (batch, 4, samples) from latents (batch, channels, frames)."""
         ...
 
     def encode(self, foa: Float32) -> Float32:
-        """AmbiX sound (batch, 4, samples) to latents (batch, channels, frames)."""
+        """Latents (batch, channels, frames) from AmbiX sound (batch, 4, samples)."""
         ...
 
 
 @dataclass(frozen=True)
 class Settings(GenerationOptions):
-    """The options with what they leave to the model. `steps` (from noise) and `guidance` as in
-    `omniaudio.generation.sampler`; `variation` is the time at which sampling starts where there are exemplars:
-    0 is the exemplar, 1 is noise, None is the model's own for each kind."""
+    """The options, with the model's defaults filled in. `steps` (from noise) and `guidance` as in
+    `omniaudio.generation.sampler`. `variation` is the time at which sampling starts from an exemplar: 0 is the
+    exemplar, 1 is noise, None is the model's own for each kind."""
 
     steps: int = field(kw_only=True)
     guidance: float = field(kw_only=True)
 
 
 class Generation:
-    """One clip on its way from pictures to sound.
+    """The generation of one clip's sound.
 
-    `look`, then `sample`, then `sound` for each take; `close` in the end.
+    Call `look`, then `sample`, then `sound` for each take, and `close` at the end.
     """
 
     def __init__(self, stages: Stages, seconds: float, chosen: Settings, report: Callable[[Report], None]) -> None:
-        """`seconds` is the clip's duration. What `report` raises ends the work: that is how it is cancelled."""
+        """`seconds` is the clip's duration. An exception in `report` cancels the generation."""
         self.stages = stages
         self.config = stages.config
         self.settings = chosen
@@ -171,22 +171,22 @@ class Generation:
         self.progress = Progress(report, self._tasks())
 
     def close(self) -> None:
-        """Give the conditions back."""
+        """Frees the conditions."""
         self._conditions.close()
 
     def _tasks(self) -> list[Task]:
         count, takes = len(self.windows.windows), self.settings.takes
         units = {
-            LOOKING: self.windows.total_pictures,
+            LOOKING: self.windows.total_video_frames,
             SAMPLING: count * takes * halves(self.settings.guidance) * self.settings.steps,
             DECODING: takes * len(list(chunks(self.windows.frames, self.windows.length, OVERLAP_FRAMES))),
         }
         return [Task(stage, number, _GUESSED_SECONDS[stage]) for stage, number in units.items()]
 
-    def look(self, pictures: Iterator[Rgb]) -> None:
-        """See the pictures, which come at the config's `frame_rate`; where they end early, the last one is held."""
+    def look(self, frames: Iterator[Rgb]) -> None:
+        """Encodes the frames, which come at the config's `frame_rate`. If they end early, the last one is repeated."""
         self.progress.begin(LOOKING)
-        features = self._features(islice(pictures, self.windows.total_pictures))
+        features = self._features(islice(frames, self.windows.total_video_frames))
         for conditions in self._window_conditions(features):
             self._conditions.append(conditions)
 
@@ -194,11 +194,11 @@ class Generation:
         """Latents of all takes (takes, channels, frames).
 
         Args:
-            held: latents that are known, of the first frames of the clip; those that follow are not.
+            held: known latents, for the first latent frames of the clip; the rest is free.
         """
         chosen, windows = self.settings, self.windows
         self.progress.begin(SAMPLING)
-        first = 0 if held is None else FIRST_TAKE_AGAIN
+        first = 0 if held is None else FIRST_INPAINTING_TAKE
         start = np.stack(
             [
                 noise(chosen.seed, first + take, self.config.latent_channels, windows.frames)
@@ -219,44 +219,44 @@ class Generation:
         )
 
     def sound(self, latents: Float32, rate: int, samples: int) -> Iterator[Float32]:
-        """The sound of one take's latents (channels, frames) in blocks (4, samples): exactly `samples` at `rate` Hz."""
+        """Decodes one take's latents (channels, frames) to blocks (4, samples): exactly `samples` at `rate` Hz."""
         self.progress.begin(DECODING)
         blocks = decode_in_chunks(self._decode, latents, self.config.samples_per_latent, self.windows.length)
         return resample(blocks, self.config.sample_rate, rate, samples)
 
-    def _features(self, pictures: Iterator[Rgb]) -> Iterator[Features]:
-        """Of each picture; the last one's are repeated for ever."""
+    def _features(self, frames: Iterator[Rgb]) -> Iterator[Features]:
+        """The features of each frame; those of the last one are repeated for ever."""
         last: Features = None
         last_shown: dict[str, Array] | None = None
-        for shown in read_ahead(self._shown(pictures)):
+        for shown in read_ahead(self._inputs(frames)):
             if shown is not last_shown:
                 last, last_shown = self.stages.vision(shown), shown
             self.progress.advance(LOOKING)
             yield last
         if last_shown is None:
-            raise ValueError("there is no picture to look at")
+            raise ValueError("there are no frames")
         while True:
             yield last
 
-    def _shown(self, pictures: Iterator[Rgb]) -> Iterator[dict[str, Array]]:
-        """What the encoder is shown of each picture. One that stays, as a still does, comes as the same array again,
-        and so does what is shown of it."""
+    def _inputs(self, frames: Iterator[Rgb]) -> Iterator[dict[str, Array]]:
+        """The encoder's inputs for each frame. A repeated frame, as of a still image, comes as the same array, and so do
+        its inputs."""
         last: Rgb | None = None
         shown: dict[str, Array] = {}
-        for picture in pictures:
-            if picture is not last:
-                inputs = encoders.find(self.config.omniaudio.vision.type).cut(picture)
-                last, shown = picture, {name: array[None] for name, array in inputs.items()}
+        for frame in frames:
+            if frame is not last:
+                inputs = encoders.find(self.config.omniaudio.vision.type).cut(frame)
+                last, shown = frame, {name: array[None] for name, array in inputs.items()}
             yield shown
 
     def _window_conditions(self, features: Iterator[Features]) -> Iterator[WindowConditions]:
         kept: deque[Features] = deque()
         first = 0  # the index of the first one kept
         for window in self.windows.windows:
-            while first < window.picture:
+            while first < window.video_frame:
                 kept.popleft()
                 first += 1
-            kept.extend(islice(features, self.windows.pictures - len(kept)))
+            kept.extend(islice(features, self.windows.video_frames - len(kept)))
             yield self.stages.conditions(kept)
 
     def _decode(self, latents: Float32) -> Float32:

@@ -1,4 +1,4 @@
-"""A mono stem placed in ambisonics of first to third order: a source on its path, the bed all around.
+"""Places a mono stem in ambisonics of first to third order: a source on its path, the bed all around.
 
 Channels are ACN, SN3D (Nachbar et al., "AmbiX", 2011); the polynomials are those of Zotter and Frank, "Ambisonics"
 (2019), appendix A.3, in the components of a unit vector.
@@ -11,26 +11,26 @@ import numpy as np
 from omniaudio.audio.ambisonics import Floats, Sound
 
 REFERENCE_SPL, REFERENCE_DBFS = 70.0, -23.0
-"""A source of 70 dB SPL, as somebody who speaks near by, sounds at −23 dBFS while it sounds (EBU R 128's level)."""
+"""A source of 70 dB SPL, such as somebody speaking nearby, has −23 dBFS while it sounds (the level of EBU R 128)."""
 LEVEL_SLOPE = 0.5
-"""Decibels of the file for a decibel of typical level: the world's range, from a fly to a siren, halved, so that what
-is quiet is heard. What a path's distance and a person's gain do is not halved."""
+"""Decibels in the file per decibel of typical level. The world's range, from a fly to a siren, is halved so that quiet
+sources are heard. The effects of distance and of a source's gain are not halved."""
 SOURCE_RANGE, BED_RANGE = (-32.0, -11.0), (-48.0, -36.0)
-"""dBFS that typical levels are kept within: what is seen is heard above what surrounds it."""
+"""Limits of typical levels in dBFS, so that sources are heard above the bed."""
 BED_BELOW = 6.0
-"""Decibels that a bed is below a source of the same level."""
+"""Decibels by which a bed is below a source of the same typical level."""
 
 DIFFUSER_SECONDS = 0.03
-"""Length of the filters that make a bed come from everywhere."""
+"""Length of the filters that spread a bed over all directions."""
 
 
 def channels(order: int) -> int:
-    """Of ambisonics of an order, 1 to 3."""
+    """The number of channels of an ambisonic order, 1 to 3."""
     return (order + 1) ** 2
 
 
 def harmonics(directions: Floats, order: int) -> Sound:
-    """The gains `(directions, channels)` of plane waves from unit vectors `(directions, 3)`, as (x, y, z)."""
+    """Gains `(directions, channels)` of plane waves from unit vectors `(directions, 3)`, in (x, y, z)."""
     x, y, z = np.asarray(directions, np.float64).T
     gains = [np.ones_like(x), y, z, x]
     if order >= 2:
@@ -55,21 +55,21 @@ def harmonics(directions: Floats, order: int) -> Sound:
 
 
 def file_level(spl: float, *, bed: bool) -> float:
-    """The level in the file, dBFS while it sounds, of what has typically `spl` dB SPL at the listener."""
+    """The level in the file, in dBFS while it sounds, for a typical `spl` in dB SPL at the listener."""
     lowest, highest = BED_RANGE if bed else SOURCE_RANGE
     level = REFERENCE_DBFS + LEVEL_SLOPE * (spl - REFERENCE_SPL) - (BED_BELOW if bed else 0.0)
     return min(highest, max(lowest, level))
 
 
 class Diffuser:
-    """A mono sound to a diffuse field, block by block.
+    """Turns a mono sound into a diffuse field, block by block.
 
     W is the sound itself. Every other channel is the sound through a filter of flat magnitude and random phase, with
-    the power that a diffuse field has there, 1 / (2·order + 1) of W's, so that it comes from nowhere in particular.
+    the power of a diffuse field in that channel, 1 / (2·order + 1) of W's.
     """
 
     def __init__(self, rate: int, order: int) -> None:
-        """`rate` is the sound's in Hz."""
+        """`rate` in Hz."""
         taps = round(DIFFUSER_SECONDS * rate)
         generator = np.random.default_rng(0)
         orders = np.floor(np.sqrt(np.arange(channels(order)))).astype(int)

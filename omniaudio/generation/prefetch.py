@@ -1,7 +1,7 @@
-"""Work beside other work: the next item is made, or the last one used up, in a thread while the caller computes.
+"""Overlaps I/O with computing: a thread makes the next item, or uses the last one, while the caller computes.
 
-Decoding pictures and writing sound leave the interpreter's lock for most of their time, and a back-end's graphs leave
-cores idle. One item is on its way at a time, so that memory stays constant and the order is the items' own.
+Decoding video and writing sound release the interpreter's lock for most of their time, and a back-end's graphs leave
+cores idle. Only one item is in flight, so memory stays constant and the order is kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ _END = object()
 
 
 def read_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The items, each made while the caller is busy with the one before. What making one raises comes in its place."""
+    """The items, each made while the caller uses the one before. An exception is raised in place of its item."""
     with ThreadPoolExecutor(1, "read-ahead") as thread:
         coming: Future[object] = thread.submit(next, items, _END)
         while (item := coming.result()) is not _END:
@@ -23,9 +23,9 @@ def read_ahead(items: Iterator[T]) -> Iterator[T]:
 
 
 def use_beside(items: Iterable[T], use: Callable[[T], None]) -> None:
-    """Calls `use` with each item in a thread, while the next one is made here; has used them all when it returns.
+    """Calls `use` with each item in a thread while the next one is made here. Returns when all are used.
 
-    What `use` raises is raised here, before the item after next is made."""
+    An exception in `use` is raised here, before the item after next is made."""
     with ThreadPoolExecutor(1, "use-beside") as thread:
         used: Future[None] | None = None
         for item in items:

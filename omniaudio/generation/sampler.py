@@ -1,7 +1,7 @@
 """Rectified-flow sampling with classifier-free guidance, for numpy arrays and torch tensors alike.
 
-A latent on its way is x_t = (1−t)·z + t·noise (Liu et al. 2022, arXiv 2209.03003); the velocity noise − z is followed
-from t = 1, noise, to t = 0, data.
+At time t a latent is x_t = (1−t)·z + t·noise (Liu et al. 2022, arXiv 2209.03003). The sampler follows the velocity
+noise − z from t = 1, noise, to t = 0, data.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,30 +14,30 @@ from omniaudio.generation.arrays import Array, as_like, namespace
 from omniaudio.generation.windows import WindowPlan
 
 ROWS_AT_ONCE = 8
-"""Windows · takes · halves of guidance that the transformer computes together, if a window's own are no more."""
+"""Rows (windows · takes · halves of guidance) that the transformer computes together, unless one window has more."""
 
 Velocity = Callable[[Array, Array, Mapping[str, Array]], Array]
 """(latents (batch, channels, frames), t (batch,), conditions) -> velocity, shaped as the latents."""
 
 
 class Conditions(Protocol):
-    """Where the conditions of every window lie."""
+    """Holds the conditions of every window."""
 
     def read(self, indexes: Sequence[int], repeat: int) -> dict[str, Array]:
-        """Those of some windows, joined along the first axis, each window's `repeat` times."""
+        """The conditions of some windows, joined along the first axis, each repeated `repeat` times."""
         ...
 
 
 class Held(NamedTuple):
-    """Latents that are known before: `latents` (channels, frames), where `frames` (frames,) is true, of every take."""
+    """Known latents `latents` (channels, frames), valid for every take where `frames` (frames,) is true."""
 
     latents: NDArray[np.float32]
     frames: NDArray[np.bool_]
 
     def velocity(self, noise: Array) -> Array:
-        """noise − latents in the frames that are known, along which every step leaves them on their path; else 0.
+        """noise − latents in the known frames, which keeps them on their path at every step; 0 elsewhere.
 
-        Shaped as the noise, (takes, channels, frames), and of its kind."""
+        Has the shape of the noise, (takes, channels, frames), and its array type."""
         known = as_like(self.frames.astype(np.float32), noise)
         return (noise - as_like(self.latents, noise)) * known
 
@@ -45,14 +45,14 @@ class Held(NamedTuple):
 def holding(
     velocity: Callable[[Array, Array], Array], noise: Array, held: Held | None
 ) -> Callable[[Array, Array], Array]:
-    """A velocity under which known latents pass x_t = (1−t)·latents + t·noise, at every t, and the others as before.
+    """Changes a velocity so that known latents follow x_t = (1−t)·latents + t·noise; the others are unaffected.
 
-    So the model is shown at each step what is known, as noisy as everything else is, and continues it.
+    So at each step the model sees what is known, as noisy as everything else, and continues it.
 
     Args:
         velocity: of (latents (takes, channels, frames), t (takes,)).
         noise: where the sampling starts.
-        held: what is known; nothing where None.
+        held: what is known, if anything.
     """
     if held is None:
         return velocity
@@ -73,7 +73,7 @@ def guided(
 
     Args:
         velocity: evaluated once for both halves, as one batch of twice the size.
-        conditions: what the conditional half c is told; each has the batch as its first axis.
+        conditions: of the conditional half c; each has the batch as its first axis.
         guidance: 1 is no guidance, and costs half.
         drops: the conditions that are zero in the unconditional half u.
 
@@ -104,15 +104,14 @@ def euler(
     on_step: Callable[[int, int], None] | None = None,
     begin: float = 1.0,
 ) -> Array:
-    """Follows the velocity in `steps` equal steps from t = `begin` to t = 0.
+    """Integrates the velocity in `steps` equal steps from t = `begin` to t = 0.
 
     Args:
         velocity: of (latents (batch, channels, frames), t (batch,)).
-        noise: where to start, (batch, channels, frames): standard normal at t = 1, else a latent on its way. It is
-            left as it is.
+        noise: the start, (batch, channels, frames): standard normal at t = 1, else a partly denoised latent. Not modified.
         steps: 1 or more.
-        on_step: called with (steps done, steps) after each step; what it raises ends the sampling.
-        begin: above 0, 1 at most.
+        on_step: called with (steps done, steps) after each step; an exception ends the sampling.
+        begin: in (0, 1].
 
     Returns:
         Latents, shaped as the noise.
@@ -137,16 +136,16 @@ def whole_velocity(
     like: Array,
     on_rows: Callable[[int], None],
 ) -> Callable[[Array, Array], Array]:
-    """The guided velocity of a latent of any length, blended from those of its windows.
+    """The guided velocity of a latent of any length, blended from its windows.
 
     Args:
         velocity: of windows, as for `guided`.
-        windows: how the latent is cut.
+        windows: how the latent is divided.
         conditions: of every window.
         guidance: as for `guided`.
         drops: as for `guided`.
-        like: an array of the kind, on the device and of the type that the latents will be.
-        on_rows: told how many rows the transformer has computed; what it raises ends the sampling.
+        like: an array of the library, device and type that the latents will have.
+        on_rows: called with the number of rows the transformer has computed; an exception ends the sampling.
 
     Returns:
         The velocity of (latents (takes, channels, frames), t (takes,), which are all equal).

@@ -1,8 +1,8 @@
-"""A clip of any length as overlapping windows of the model's native length, and what holds them together.
+"""A clip of any length as overlapping windows of the model's native length, blended without borders.
 
 At every step of the sampler the velocity of each window is computed alone, and the velocities are blended with weights
-that sum to one (MultiDiffusion, Bar-Tal et al. 2023, section 4, in one dimension). All windows therefore walk one
-common latent, and there is no border to be seen in it.
+that sum to one (MultiDiffusion, Bar-Tal et al. 2023, section 4, in one dimension). All windows therefore share one
+latent, and no border shows in it.
 """
 
 import math
@@ -17,41 +17,43 @@ from omniaudio.generation.arrays import Array, namespace
 Float32 = NDArray[np.float32]
 
 OVERLAP = 0.25
-"""Part of a window over which two neighbours are blended."""
+"""Share of a window over which two neighbours are blended."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """`start`: its first latent frame; `picture`: the index of its first picture."""
+    """`start`: its first latent frame; `video_frame`: the index of its first video frame."""
 
     start: int
-    picture: int
+    video_frame: int
 
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Windows of `length` latent frames and `pictures` pictures each, in order, and the cross-fade between them."""
+    """Windows in order, each of `length` latent frames and `video_frames` video frames, and the cross-fade between them.
+
+    `fade` is in latent frames."""
 
     length: int
-    pictures: int
+    video_frames: int
     fade: int
     windows: tuple[Window, ...]
 
     @property
     def frames(self) -> int:
-        """Latent frames that the windows cover together, at least as many as were asked for."""
+        """Latent frames that the windows cover together: at least as many as were requested."""
         return self.windows[-1].start + self.length
 
     @property
-    def total_pictures(self) -> int:
-        """Pictures that the windows cover together."""
-        return self.windows[-1].picture + self.pictures
+    def total_video_frames(self) -> int:
+        """Video frames that the windows cover together."""
+        return self.windows[-1].video_frame + self.video_frames
 
     def weights(self, index: int) -> Float32:
         """Blending weights (length,) of one window, in 0..1; over all windows they sum to one at every latent frame.
 
-        The cross-fade (a raised cosine) lies in the middle of what two neighbours share, so that the outermost frames
-        of a window, which see one side only, count for nothing.
+        The cross-fade (a raised cosine) lies in the middle of what two neighbours share. The outermost frames of a
+        window, which see one side only, get no weight.
         """
         weights = np.ones(self.length, np.float32)
         if self._shares(index):
@@ -89,7 +91,7 @@ class WindowPlan:
         return blended
 
     def _shares(self, index: int) -> bool:
-        """Whether window `index` overlaps the one before it: both exist, and are of one latent (`beside`)."""
+        """Whether window `index` overlaps the one before it: both exist and belong to one latent (`beside`)."""
         if not 0 < index < len(self.windows):
             return False
         return self.windows[index].start < self.windows[index - 1].start + self.length
@@ -100,57 +102,59 @@ class WindowPlan:
         return (self.windows[index].start + shared_end - self.fade) // 2
 
 
-def plan(frames: int, length: int, pictures_per_frame: float, multiple: int = 1) -> WindowPlan:
-    """Spread as few windows as cover `frames` latent frames, at even distances.
+def plan(frames: int, length: int, video_frames_per_latent: float, multiple: int = 1) -> WindowPlan:
+    """Covers `frames` latent frames with as few windows as possible, evenly spaced.
 
-    A window begins as close to a picture as the grid of latent frames allows, so that every picture is looked at once
-    whatever windows it is part of, and sound and picture differ by at most half of `multiple` latent frames.
+    A window begins as close to a video frame as the grid of latent frames allows. So every video frame is encoded once,
+    however many windows share it, and sound and video differ by at most half of `multiple` latent frames.
 
     Args:
         frames: latent frames of the clip, 1 or more.
         length: latent frames of the model's native window.
-        pictures_per_frame: rate of the pictures over the rate of the latent frames.
+        video_frames_per_latent: frame rate of the video over that of the latents.
         multiple: windows begin at multiples of this (the model's patch size), which divides `length`.
     """
     if frames < 1 or length % multiple:
         raise ValueError(f"{frames} latent frames do not fit windows of {length} in steps of {multiple}")
     fade = round(length * OVERLAP)
-    frames_per_picture = 1 / pictures_per_frame
-    pictures = max(1, round(length * pictures_per_frame))
-    longest_hop = math.floor((length - fade - multiple) * pictures_per_frame)
-    if longest_hop < 1:
-        raise ValueError(f"a window of {length} latent frames is too short for {pictures_per_frame} pictures a frame")
-    last = max(0, math.ceil((frames - length + multiple) * pictures_per_frame)) if frames > length else 0
-    hops = math.ceil(last / longest_hop)
+    latents_per_video_frame = 1 / video_frames_per_latent
+    video_frames = max(1, round(length * video_frames_per_latent))
+    max_hop = math.floor((length - fade - multiple) * video_frames_per_latent)
+    if max_hop < 1:
+        raise ValueError(
+            f"a window of {length} latent frames is too short for {video_frames_per_latent} video frames each"
+        )
+    last = max(0, math.ceil((frames - length + multiple) * video_frames_per_latent)) if frames > length else 0
+    hops = math.ceil(last / max_hop)
     firsts = [last * i // hops for i in range(hops + 1)] if hops else [0]
-    windows = tuple(Window(multiple * round(first * frames_per_picture / multiple), first) for first in firsts)
-    return WindowPlan(length, pictures, fade, windows)
+    windows = tuple(Window(multiple * round(first * latents_per_video_frame / multiple), first) for first in firsts)
+    return WindowPlan(length, video_frames, fade, windows)
 
 
 def beside(plans: Sequence[WindowPlan]) -> WindowPlan:
-    """Several latents on one axis, one after another: their windows in one plan, in which they share nothing.
+    """Joins the plans of several latents: they lie one after another on one axis, and their windows share nothing.
 
-    So latents of any lengths, each with conditions of its own, are sampled as one batch.
+    So latents of different lengths, each with its own conditions, are sampled as one batch.
 
     Args:
-        plans: of the latents, one or more, with windows of one length.
+        plans: one or more, with windows of the same length.
     """
     windows: list[Window] = []
-    start = picture = 0
+    start = video_frame = 0
     for one in plans:
-        windows += [Window(start + window.start, picture + window.picture) for window in one.windows]
+        windows += [Window(start + window.start, video_frame + window.video_frame) for window in one.windows]
         start += one.frames
-        picture += one.total_pictures
+        video_frame += one.total_video_frames
     return replace(plans[0], windows=tuple(windows))
 
 
 def raised_cosine(length: int) -> Float32:
-    """A rise from 0 to 1 (length,), sampled between its ends; with its mirror image it sums to one."""
+    """A rise from 0 to 1 (length,), sampled between its ends. It and its mirror image sum to one."""
     return (0.5 - 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length)).astype(np.float32)
 
 
 def noise(seed: int, take: int, channels: int, frames: int) -> Float32:
-    """Standard normal noise (channels, frames): frame k is the same whatever the number of frames.
+    """Standard normal noise (channels, frames): frame k does not depend on the number of frames.
 
     Args:
         seed: 0 or more, below 2**64.

@@ -4,7 +4,7 @@ from omniaudio.config import ModelConfig, parse_config
 
 CHANNELS, RATIO, RATE = 64, 100, 1000
 FRAMES = 60  # of the native length: 6 s
-PICTURES_A_SECOND = 2.0
+FRAME_RATE = 2.0
 
 
 def config(patch: int = 2) -> ModelConfig:
@@ -44,6 +44,6 @@ def config(patch: int = 2) -> ModelConfig:
                 },
             },
         },
-        "omniaudio": {"frame_rate": PICTURES_A_SECOND},
+        "omniaudio": {"frame_rate": FRAME_RATE},
     }
     return parse_config(form, "the test's config")

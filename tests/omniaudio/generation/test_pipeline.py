@@ -13,7 +13,7 @@ from omniaudio.generation.pipeline import DECODING, LOOKING, SAMPLING, Generatio
 from omniaudio.generation.sampler import Held, euler, holding, whole_velocity
 from omniaudio.generation.windows import WindowPlan
 from omniaudio.progress import Report
-from support.small_pipeline import CHANNELS, FRAMES, PICTURES_A_SECOND, RATE, RATIO, config
+from support.small_pipeline import CHANNELS, FRAMES, FRAME_RATE, RATE, RATIO, config
 
 Array = NDArray[Any]
 
@@ -27,16 +27,16 @@ class Analytic:
     def __init__(self, answer: Callable[[Array, float, Array], Array]) -> None:
         self.config = config()
         self.answer = answer
-        self.pictures_seen = 0
+        self.frames_seen = 0
 
     def vision(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        self.pictures_seen += len(inputs["video_fov"])
+        self.frames_seen += len(inputs["video_fov"])
         return {"brightness": inputs["video_fov"].mean((1, 2, 3), dtype=np.float32)}
 
     def conditions(self, features: Sequence[dict[str, Array]]) -> dict[str, Array]:
         """Each latent frame is told the brightness of the picture nearest to it."""
         brightness = np.stack([one["brightness"] for one in features], axis=1)
-        frames = np.arange(FRAMES) * RATIO / RATE * PICTURES_A_SECOND
+        frames = np.arange(FRAMES) * RATIO / RATE * FRAME_RATE
         nearest = np.clip(np.rint(frames).astype(int), 0, brightness.shape[1] - 1)
         return {"add": brightness[:, None, nearest]}
 
@@ -97,10 +97,10 @@ def test_every_latent_frame_hears_the_picture_of_its_time() -> None:
     seconds = 100.0
     latents = run(model, seconds, pictures(range(200)), takes=2)
     times = np.arange(latents.shape[-1]) * RATIO / RATE
-    wanted = np.minimum(times * PICTURES_A_SECOND, 199)
+    wanted = np.minimum(times * FRAME_RATE, 199)
     assert latents.shape == (2, CHANNELS, latents.shape[-1])
     assert np.abs(latents - wanted).max() <= 0.5 + 0.2 + 1e-3  # to the nearest picture, from a grid of two frames
-    assert model.pictures_seen == 200  # once each, though windows overlap
+    assert model.frames_seen == 200  # once each, though windows overlap
 
 
 def test_pictures_that_end_early_are_held() -> None:
@@ -114,7 +114,7 @@ def test_a_still_is_looked_at_once() -> None:
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
     latents = run(model, 60.0, iter([still] * 120))
     np.testing.assert_allclose(latents, 99, atol=1e-3)
-    assert model.pictures_seen == 1
+    assert model.frames_seen == 1
 
 
 def gaussian_process(correlation: float) -> Callable[[Array, float, Array], Array]:

@@ -16,14 +16,14 @@ RELEASED = (215, 8.0 * 2048 / 44100, 1)  # 10 s, 8 pictures a second
 @settings(deadline=None)
 @given(frames=st.integers(1, 20_000), model=st.sampled_from([DRAFT, RELEASED]))
 def test_windows_cover_the_clip_and_begin_at_a_picture(frames: int, model: tuple[int, float, int]) -> None:
-    length, pictures_per_frame, multiple = model
-    windows = plan(frames, length, pictures_per_frame, multiple)
+    length, video_frames_per_latent, multiple = model
+    windows = plan(frames, length, video_frames_per_latent, multiple)
     assert windows.frames >= frames
-    assert windows.frames <= max(length, frames + 2 * (1 / pictures_per_frame + multiple))
+    assert windows.frames <= max(length, frames + 2 * (1 / video_frames_per_latent + multiple))
     assert windows.windows[0] == Window(0, 0)
     for window in windows.windows:
         assert window.start % multiple == 0
-        assert abs(window.start - window.picture / pictures_per_frame) <= multiple / 2 + 1e-6
+        assert abs(window.start - window.picture / video_frames_per_latent) <= multiple / 2 + 1e-6
 
 
 @settings(deadline=None)
