@@ -1,4 +1,4 @@
-"""The sidecar beside a take: everything that it takes to make the take again."""
+"""The sidecar beside a take: everything needed to repeat the take."""
 
 import json
 from datetime import UTC, datetime
@@ -22,15 +22,15 @@ from omniaudio.versions import installed_versions
 from omniaudio_client.options import GenerationOptions
 
 MAX_SIDECAR_BYTES = 1 << 20
-"""Bytes; one that we write has a few thousand, for the most part its sources."""
+"""Sidecars have a few thousand bytes, mostly their sources."""
 
 _WANTED = "the .json file that lies beside a generated .wav"
 _SHOWN = 100
-"""Characters of a name in a file that a message repeats."""
+"""Characters of a name that a message quotes."""
 
 Short = Annotated[str, Field(max_length=200)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=4096)]
-"""As seen from the sidecar's folder."""
+"""Relative to the sidecar's folder."""
 
 
 class DerivesFrom(BaseModel):
@@ -46,13 +46,13 @@ class DerivesFrom(BaseModel):
 
     @property
     def credit(self) -> str:
-        """For a line of credits."""
+        """The credit as one line."""
         where = f", {self.url}" if self.url else ""
         return f"“{self.source.rpartition(' ')[2]}” by {self.author} ({self.licence}){where}"
 
 
 class Inpainted(BaseModel):
-    """The take that a part was made anew of, and where it lies, in seconds of the take."""
+    """The take that was inpainted, and the part, in seconds of the take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,13 +60,13 @@ class Inpainted(BaseModel):
     sound_sha256: Short
     start: float = Field(ge=0, allow_inf_nan=False)
     duration: float = Field(gt=0, allow_inf_nan=False)
-    gain_db: GuardGain = Field(default=0, description="what the true-peak guard had taken of that take")
+    gain_db: GuardGain = Field(default=0, description="gain reduction of that take")
 
 
 class Sidecar(BaseModel):
-    """Everything that it takes to make a take again, and what its file cannot say. Lies beside it as `.json`.
+    """Everything needed to repeat a take, and what its sound file cannot hold. Lies beside it as `.json`.
 
-    Its limits are those of a request, so that each one that can be read can be asked for."""
+    Its limits are those of a request, so that every sidecar that can be read can be repeated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -74,50 +74,50 @@ class Sidecar(BaseModel):
     created: datetime = Field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     convention: Literal["AmbiX ACN/SN3D"] = "AmbiX ACN/SN3D"
     options: GenerationOptions = Field(
-        description="what was asked for, with what it left to the model, so that a later default changes nothing"
+        description="the requested options with the model's defaults filled in, so that later defaults change nothing"
     )
     model_sha256: Short
-    take: int = Field(default=1, ge=1, description="which of the takes this is, from 1")
+    take: int = Field(default=1, ge=1, description="number of this take, from 1")
     input: RelativePath
     input_sha256: Short
     start: float = Field(ge=0, allow_inf_nan=False, description="seconds into the clip")
     duration: float = Field(gt=0, allow_inf_nan=False, description="seconds")
     rate: int = Field(ge=MIN_READABLE_RATE, le=MAX_READABLE_RATE, description="of the file, in Hz")
-    inpainting: Inpainted | None = Field(default=None, description="where only a part of another take was made")
+    inpainting: Inpainted | None = Field(default=None, description="set if a part of another take was inpainted")
     gain_db: float = Field(
-        le=0, allow_inf_nan=False, description="what the true-peak guard took: of the whole, or of the part made again"
+        le=0, allow_inf_nan=False, description="gain reduction in dB: of the whole take, or of the inpainted part"
     )
     true_peak_dbtp: float | None = Field(allow_inf_nan=False, description="of the file; null in silence")
-    sources: Sources | None = Field(default=None, description="what sounds, as it was recognised or given")
+    sources: Sources | None = Field(default=None, description="what sounds, recognised or given")
     derives_from: tuple[DerivesFrom, ...] = Field(default=(), max_length=1000, description="recordings by others")
     credit: str | None = Field(default=None, description="one line to paste where the take is published")
     versions: dict[Short, Short] = Field(default_factory=installed_versions, max_length=100)
 
     @model_validator(mode="after")
-    def _can_be_asked_for(self) -> Self:
+    def _can_be_repeated(self) -> Self:
         if self.take > self.options.takes:
-            raise ValueError(f"take {self.take} is none of the {self.options.takes} of options.takes")
+            raise ValueError(f"take must be 1 to options.takes ({self.options.takes}), not {self.take}")
         left = [name for name in ("model", "steps", "guidance") if getattr(self.options, name) is None]
         if left:
-            raise ValueError(f"options.{left[0]} is what the take was made with, not null")
+            raise ValueError(f"options.{left[0]} must not be null")
         if self.inpainting is not None and (self.options.stems or self.options.order != 1):
-            raise ValueError("inpainting has no options.stems, and an options.order of 1")
+            raise ValueError("inpainting supports neither options.stems nor an options.order other than 1")
         rate = self.rate
         if self.inpainting is None and not MIN_OUTPUT_RATE <= rate <= MAX_OUTPUT_RATE:
             limits = f"{MIN_OUTPUT_RATE} to {MAX_OUTPUT_RATE} Hz"
-            raise ValueError(f"rate is {limits} unless a part was made again, not {rate}")
+            raise ValueError(f"rate must be {limits} without inpainting, not {rate}")
         return self
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON, whole or not at all."""
+        """Writes the sidecar as JSON, atomically."""
         with replacing(path) as partial:
             partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The sidecar in a file.
+        """Reads a sidecar.
 
-        Raises UserError (NO_INPUT) where it is none, naming the first field that is wrong and its limit."""
+        Raises UserError (NO_INPUT) if the file is not one; the message names the first wrong field and its limit."""
         check_readable(path, _WANTED)
         try:
             with path.open("rb") as file:
@@ -138,7 +138,7 @@ class Sidecar(BaseModel):
 
     @classmethod
     def beside(cls, sound: Path) -> Self | None:
-        """The sidecar of a sound; None where none lies beside it, or another program's file. Takes are .wav."""
+        """The sidecar of a sound; None if there is none, or if the file is another program's. Takes are .wav."""
         if sound.suffix.lower() != ".wav":
             return None
         try:
@@ -148,14 +148,14 @@ class Sidecar(BaseModel):
 
 
 def _no_sidecar(path: Path, why: str) -> UserError:
-    return UserError(f"{path} is no sidecar of OmniAudio ({why}): name {_WANTED}.", ExitCode.NO_INPUT)
+    return UserError(f"{path} is not a sidecar of OmniAudio ({why}): name {_WANTED}.", ExitCode.NO_INPUT)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON. Raises ValueError where a name stands in it twice: readers differ in which one counts."""
+    """A JSON object. Raises ValueError for a repeated name: readers differ in which one counts."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"{name[:_SHOWN]!r} stands in it twice")
+            raise ValueError(f"{name[:_SHOWN]!r} occurs twice")
         found[name] = value
     return found

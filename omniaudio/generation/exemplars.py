@@ -56,7 +56,7 @@ class Bank:
     ) -> None:
         """`latents` (channels, frames) by the exemplars' names; `variations` as in the attribute."""
         self.variations = dict(variations or {})
-        """The time at which sampling starts by default, for the kinds that the model's own `variation` changes too much."""
+        """The time at which sampling starts by default, for kinds that the model's own `variation` changes too much."""
         self._latents = latents
         self._exemplars = tuple(exemplars)
 

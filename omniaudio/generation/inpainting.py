@@ -1,12 +1,12 @@
-"""A part of a take made anew: what of the clip that takes, what is known round it, and how it is put into the take.
+"""Inpainting: generates a part of a take again, from a crop of the take, and splices it in.
 
 The latents of the take's own sound are held on both sides of the part while the part is sampled, so that the model
 continues what is there (replacement conditioning: Lugmayr et al. 2022, "RePaint", section 4.1, on the straight path of
 rectified flow). Decoders choose their own phases, so the samples themselves are joined by a short cross-fade inside the
-part. Everything outside of the part stays as it is.
+part. Everything outside the part stays as it is.
 
-The model knows sounds at its own level. What the true-peak guard took of the take is therefore given back before its
-sound is encoded, and taken of the new sound as well.
+The model knows sounds at its own level. The gain reduction of the take is therefore undone before its sound is encoded,
+and applied to the new sound as well.
 """
 
 import math
@@ -35,31 +35,31 @@ from omniaudio.sidecar import Sidecar
 Float32 = NDArray[np.float32]
 
 FADE_SECONDS = 0.05
-"""Of the cross-fade at either edge, inside the part."""
+"""Length of the cross-fade at either edge, inside the part."""
 MIN_SECONDS = 0.25
-"""Of a part: its two cross-fades, and a few latent frames of either model between them."""
+"""Shortest part: its two cross-fades, and a few latent frames of either model between them."""
 CONTEXT = 0.25
-"""Of a window that is known on either side of a part at least, where the take is so long."""
+"""Share of a window that is known on either side of a part at least, if the take is long enough."""
 _GUARD_ROUNDS = 6
-"""Of lowering the new sound until a cross-fade's true peak is below the ceiling: each comes nearer."""
+"""Attempts at lowering the new sound until a cross-fade's true peak is below the ceiling."""
 
 
 class Inpainting(BaseModel):
-    """A part of a take that is made anew, in seconds of its sound."""
+    """A request to inpaint a part of a take. Times are in seconds of the take."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sound: InputPath = Field(description="an AmbiX take of the same part of the clip, at any rate")
+    sound: InputPath = Field(description="an AmbiX take of the same range of the clip, at any rate")
     start: float = Field(ge=0, allow_inf_nan=False)
     duration: float = Field(gt=0, allow_inf_nan=False)
     gain_db: GuardGain | None = Field(
         default=None,
-        description="what the true-peak guard took of the take; as the sidecar beside it says where None, else 0",
+        description="the take's gain reduction; if None, that of the sidecar beside it, or 0 if there is none",
     )
 
 
 class Part(NamedTuple):
-    """Samples `begin` to `end` of a sound that was turned down by `gain_db`, 0 or less."""
+    """Samples `begin` to `end` of a sound with a gain reduction of `gain_db`, 0 or less."""
 
     sound: SoundFile
     begin: int
@@ -68,7 +68,7 @@ class Part(NamedTuple):
 
     @property
     def samples(self) -> int:
-        """Its own."""
+        """Length of the part."""
         return self.end - self.begin
 
     @property
@@ -78,14 +78,14 @@ class Part(NamedTuple):
 
     @property
     def fade(self) -> int:
-        """Samples of a cross-fade."""
+        """Length of a cross-fade in samples."""
         return round(FADE_SECONDS * self.sound.rate)
 
 
 class Crop(NamedTuple):
-    """What of a take is sampled: a part and its context, on a grid of latent frames of which one begins with the part.
+    """The range of a take that is sampled: a part and its context, on a grid of latent frames aligned to the part.
 
-    `first`: the take's sample at which the grid begins; `frame_samples`: the take's samples a latent frame; `held`
+    `first`: the take's sample at which the grid begins; `frame_samples`: the take's samples per latent frame; `held`
     (frames,): which latent frames are known. The others lie in the part or, at the end, reach beyond the take.
     """
 
@@ -96,46 +96,46 @@ class Crop(NamedTuple):
 
     @property
     def start(self) -> float:
-        """Seconds of the take at which it begins."""
+        """Where it begins, in seconds of the take."""
         return self.first / self.part.sound.rate
 
     @property
     def seconds(self) -> float:
-        """Of all its latent frames; the last one may reach beyond the take."""
+        """Length of all its latent frames; the last one may reach beyond the take."""
         return len(self.held) * self.frame_samples / self.part.sound.rate
 
     def sample(self, frame: int) -> int:
-        """The take's sample at which a latent frame begins."""
+        """The sample of the take at which a latent frame begins."""
         return self.first + math.floor(frame * self.frame_samples)
 
 
 def open_part(inpainting: Inpainting) -> Part:
-    """The part in the take's samples.
+    """Opens the take and converts the part to samples.
 
     Raises:
-        UserError: the file is no ambisonic sound, the part does not lie in it or is too short.
+        UserError: the file is not an ambisonic sound; the part is too short or lies outside it.
     """
     sound = open_sound(inpainting.sound)
     end = inpainting.start + inpainting.duration
     if end > sound.seconds + 0.5 / sound.rate:
         raise UserError(
-            f"The part from {inpainting.start:g} s to {end:g} s does not lie in {inpainting.sound.name}, which has "
-            f"{sound.seconds:g} s: choose one that does.",
+            f"The part from {inpainting.start:g} s to {end:g} s is not within {inpainting.sound.name}, which is "
+            f"{sound.seconds:g} s long: choose a part within it.",
             ExitCode.BAD_RANGE,
         )
     if inpainting.duration < MIN_SECONDS:
         raise UserError(
-            f"A part of {inpainting.duration:g} s is too short to be made anew: choose {MIN_SECONDS:g} s or more.",
+            f"A part of {inpainting.duration:g} s is too short to inpaint: choose {MIN_SECONDS:g} s or more.",
             ExitCode.BAD_RANGE,
         )
-    gain_db = _taken(inpainting.sound) if inpainting.gain_db is None else inpainting.gain_db
+    gain_db = _gain_reduction(inpainting.sound) if inpainting.gain_db is None else inpainting.gain_db
     return Part(sound, round(inpainting.start * sound.rate), min(round(end * sound.rate), sound.samples), gain_db)
 
 
-def _taken(sound: Path) -> float:
-    """What the guard took of a take in dB, as the sidecar beside it says; 0 where there is none.
+def _gain_reduction(sound: Path) -> float:
+    """The gain reduction of a take in dB, as its sidecar says; 0 without one.
 
-    What it took of a part alone, which was inpainted, does not count: the rest is as the take before was."""
+    If a part of it was inpainted, that of the original take counts, not that of the part."""
     sidecar = Sidecar.beside(sound)
     if sidecar is None:
         return 0.0
@@ -143,9 +143,9 @@ def _taken(sound: Path) -> float:
 
 
 def crop(part: Part, config: ModelConfig) -> Crop:
-    """As little of a take as the model's windows need round a part: one window where the part leaves it enough context.
+    """The smallest crop around a part that the model's windows need: one window if that leaves enough context.
 
-    The part lies in the middle where the take is long enough.
+    The part lies in the middle if the take is long enough.
     """
     frame_samples = config.samples_per_latent / config.sample_rate * part.sound.rate
     window, context = config.latent_frames, math.ceil(CONTEXT * config.latent_frames)
@@ -154,24 +154,24 @@ def crop(part: Part, config: ModelConfig) -> Crop:
     after = max(0, math.ceil((part.sound.samples - part.begin) / frame_samples) - new)
     frames = min(max(window, new + 2 * context), before + new + after)
     left = min(before, max((frames - new) // 2, frames - new - after))
-    ends = (np.arange(frames) - left + 1) * frame_samples  # from the part's begin, in samples
-    # The frame in which the part ends is known as well: so the new sound is held where it fades out.
+    ends = (np.arange(frames) - left + 1) * frame_samples  # from the part's beginning, in samples
+    # The frame in which the part ends is known too, so that the new sound is held where it fades out.
     known = (ends <= 0.5) | (ends > part.end - part.begin + 0.5)
     inside = ends <= part.sound.samples - part.begin + 0.5
     return Crop(part, part.begin - math.floor(left * frame_samples), frame_samples, known & inside)
 
 
 def without_context(part: Part) -> Crop:
-    """A part alone, for a model that does not hear what lies around it."""
+    """The part alone, for a model that uses no context."""
     return Crop(part, part.begin, float(part.samples), np.zeros(1, np.bool_))
 
 
 def known_latents(cut: Crop, encode: Callable[[Float32], Float32], config: ModelConfig) -> Held:
-    """The latents of the sound round a part, at the model's level.
+    """The latents of the sound around a part, at the model's level.
 
     Args:
         cut: the part's crop.
-        encode: of the model's native length of AmbiX sound, (1, 4, samples) to (1, channels, frames).
+        encode: from AmbiX sound of the model's native length, (1, 4, samples), to (1, channels, frames).
         config: the model's.
     """
     latents = np.zeros((config.latent_channels, len(cut.held)), np.float32)
@@ -181,7 +181,7 @@ def known_latents(cut: Crop, encode: Callable[[Float32], Float32], config: Model
         end = min(begin + inner, len(cut.held))
         if not cut.held[begin:end].any():
             continue
-        # The encoder hears some frames of the take on either side as well.
+        # The encoder also needs some frames of the take on either side as context.
         shown = max(earliest, begin - CONTEXT_FRAMES)
         found = encode(_native(cut.part.sound, cut.sample(shown), config)[None] / cut.part.gain)[0]
         latents[:, begin:end] = found[:, begin - shown : end - shown]
@@ -190,7 +190,7 @@ def known_latents(cut: Crop, encode: Callable[[Float32], Float32], config: Model
 
 
 def _native(sound: SoundFile, first: int, config: ModelConfig) -> Float32:
-    """A model's native length of a sound from a sample on, at the model's rate; silence follows where it ends."""
+    """The model's native length of a sound from sample `first` on, at the model's rate, padded with silence."""
     wanted = config.latent_frames * config.samples_per_latent
     length = math.ceil(wanted / config.sample_rate * sound.rate)
     read = sound.read(max(0, first), min(first + length, sound.samples))
@@ -200,11 +200,11 @@ def _native(sound: SoundFile, first: int, config: ModelConfig) -> Float32:
 
 @contextmanager
 def splice(cut: Crop, new: Iterator[Float32], folder: Path) -> Iterator[tuple[float, Iterator[Float32]]]:
-    """A take with another sound in the place of its part.
+    """Replaces a part of a take with new sound.
 
-    Outside of the part all samples are the take's own. Inside, the new sound is faded in and out, but for an edge that
-    is the take's own begin or end; it alone is lowered where the true peak would pass the ceiling. What of the take is
-    louder than that by itself stays.
+    Outside the part all samples are the take's own. Inside, the new sound is faded in and out, except at an edge that
+    is the take's own beginning or end. Only the new sound is lowered if the true peak would exceed the ceiling; the
+    take itself stays, even if it is louder.
 
     Args:
         cut: the part's crop.
@@ -213,14 +213,14 @@ def splice(cut: Crop, new: Iterator[Float32], folder: Path) -> Iterator[tuple[fl
         folder: for a temporary file, in which the new sound waits until its peak is known.
 
     Yields:
-        The guard's gain of the new sound, in 0..1, and the whole take in blocks.
+        The limiter's gain of the new sound, in 0..1, and the whole take in blocks.
     """
     (sound, begin, end, _), fade = cut.part, cut.part.fade
     before = begin - cut.first
     with tempfile.TemporaryFile(dir=folder) as spool:
         meter = TruePeakMeter(CHANNELS, sound.rate)
-        for made in new:
-            block, before = made[:, before:] * cut.part.gain, max(0, before - made.shape[1])
+        for piece in new:
+            block, before = piece[:, before:] * cut.part.gain, max(0, before - piece.shape[1])
             meter.process(block)
             spool.write(block.T.astype("<f4").tobytes())
 
@@ -254,7 +254,7 @@ def splice(cut: Crop, new: Iterator[Float32], folder: Path) -> Iterator[tuple[fl
 
 
 def _guarded(gain: float, faded: Callable[[float], Float32], ceiling: float, rate: int) -> float:
-    """A gain at which a cross-fade stays below a ceiling, the given one or less."""
+    """The given gain, lowered until a cross-fade stays below a ceiling."""
     for _ in range(_GUARD_ROUNDS):
         peak = true_peak(faded(gain), rate)
         if peak <= ceiling:

@@ -239,8 +239,8 @@ class Generation:
             yield last
 
     def _inputs(self, frames: Iterator[Rgb]) -> Iterator[dict[str, Array]]:
-        """The encoder's inputs for each frame. A repeated frame, as of a still image, comes as the same array, and so do
-        its inputs."""
+        """The encoder's inputs for each frame. A repeated frame, as of a still image, comes as the same array, and so
+        do its inputs."""
         last: Rgb | None = None
         shown: dict[str, Array] = {}
         for frame in frames:

@@ -108,7 +108,8 @@ def euler(
 
     Args:
         velocity: of (latents (batch, channels, frames), t (batch,)).
-        noise: the start, (batch, channels, frames): standard normal at t = 1, else a partly denoised latent. Not modified.
+        noise: the start, (batch, channels, frames): standard normal at t = 1, else a partly denoised latent. It is
+            not modified.
         steps: 1 or more.
         on_step: called with (steps done, steps) after each step; an exception ends the sampling.
         begin: in (0, 1].

@@ -1,8 +1,8 @@
-"""From sources to a take, by a model that makes the sound of one kind: a stem for each source, placed and summed.
+"""Generates a take from sources, with a model that makes one kind of sound: a stem for each source, placed and summed.
 
-Every stem is a row of its own: its windows lie beside the other stems' on one latent axis, where they are sampled as
-one batch and share nothing. Sampling starts from exemplars of the kind, noised to the time that `variation` says. A
-stem is decoded to mono, brought to its level, placed along its source's path, and added to the others.
+The windows of all stems lie side by side on one latent axis, share nothing and are sampled as one batch. Sampling
+starts from exemplars of the kind, with noise up to the time that `variation` gives. A stem is decoded to mono, brought
+to its level, placed along its source's path, and added to the others.
 """
 
 import hashlib
@@ -34,35 +34,35 @@ from omniaudio.recognition.sources import Bed, Source, Sources
 Float32 = NDArray[np.float32]
 
 FADE_SECONDS = 0.1
-"""In which a source appears or leaves within a take."""
+"""Length of the fade of a source that appears or ends within a take."""
 GRID = 256
-"""Samples between which direction and level change evenly."""
+"""Samples between two points of a path; direction and level are linear in between."""
 BLOCK = 1 << 16
 """Samples that are placed at a time."""
 
 _LEVEL_SECONDS, _ACTIVE_DB = 0.05, 20.0
-"""A stem sounds in those stretches that lie at most so far below its loud ones."""
+"""A stem counts as sounding in blocks of this length that are at most so far below its loud ones."""
 _SECONDS_PER_ROW, _SECONDS_PER_CHUNK = 0.006, 0.15
-"""Guesses of a row of the transformer and a chunk of the decoder, on two cores."""
+"""Estimates for a row of the transformer and a chunk of the decoder, on two cores."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one stem is of: an entry of the sources, and from when to when it sounds, in seconds of the take."""
+    """What one stem is of: a source or bed, and when it sounds, in seconds of the take."""
 
     label: str
-    """Of its file: the source's number and kind, as `1-dog`; `bed-rain` of the bed."""
+    """For its file: the source's number and kind, such as `1-dog`; `bed-rain` for a bed."""
     entry: Source | Bed
     begin: float
     end: float
     first_of_kind: int
-    """How many entries of the same kind come before it: with the kind, what its random numbers depend on."""
+    """How many entries of the same kind come before it. Its random numbers depend on this and the kind."""
 
 
 def parts(sources: Sources, start: float, seconds: float) -> tuple[Part, ...]:
     """The stems of a take of `seconds` that begins `start` seconds into the clip: what is not muted and sounds then.
 
-    A source that goes on to the end of what was looked at, or whose path is one place, goes on to the take's end.
+    A source that lasts to the end of the clip, or whose path is a single place, lasts to the end of the take.
     """
     found: list[Part] = []
     counts: dict[str, int] = {}
@@ -83,7 +83,7 @@ def parts(sources: Sources, start: float, seconds: float) -> tuple[Part, ...]:
 
 
 class StemGeneration:
-    """One take after another of a clip's sources. `sample` first, then `take`."""
+    """Generates the takes of a clip's sources one after another. Call `sample`, then `take` for each."""
 
     def __init__(
         self,
@@ -93,14 +93,14 @@ class StemGeneration:
         span: tuple[float, float],
         progress: Progress,
     ) -> None:
-        """`span`: where in the clip the takes begin, and how long they are, in seconds.
+        """`span`: where in the clip the takes begin, and their length, in seconds.
 
         Raises:
-            UserError: nothing sounds, or something of a kind that the model does not know.
+            UserError: nothing sounds, or the model does not know a kind.
         """
         if not wanted:
             raise UserError(
-                "Nothing sounds: every source is muted or lies outside of the part. Unmute one, or add one.",
+                "Nothing sounds: every source is muted or lies outside the range. Unmute one, or add one.",
                 ExitCode.BAD_RANGE,
             )
         self.stages, self.parts, self._chosen, self._span = stages, tuple(wanted), chosen, span
@@ -110,7 +110,7 @@ class StemGeneration:
         frame_seconds = config.samples_per_latent / config.sample_rate
         self._plans = [
             plan(
-                # A sample more, which a sampling rate may round up to.
+                # One sample more, because a sampling rate may round up.
                 max(1, ceil((part.end - part.begin) / frame_seconds + 0.01)),
                 config.latent_frames,
                 config.omniaudio.frame_rate * frame_seconds,
@@ -125,7 +125,7 @@ class StemGeneration:
             for time, group in self._groups()
             for index in group
         )
-        # What was guessed before the sources were known gives way.
+        # Replaces what was estimated before the sources were known.
         progress.tasks = [task for task in progress.tasks if task.stage not in {SAMPLING, DECODING}] + [
             Task(SAMPLING, rows, _SECONDS_PER_ROW),
             Task(DECODING, decoded * chosen.takes, _SECONDS_PER_CHUNK),
@@ -134,7 +134,7 @@ class StemGeneration:
         self._used: list[list[tuple[Exemplar, ...]]] = []
 
     def sample(self, first_take: int = 0) -> None:
-        """Makes the latents of all takes. `first_take` is the first one's number for its random numbers."""
+        """Samples the latents of all takes. `first_take` seeds the random numbers of the first one."""
         self._progress.begin(SAMPLING)
         starts = [
             [self._start(index, first_take + take) for take in range(self._chosen.takes)]
@@ -148,7 +148,7 @@ class StemGeneration:
 
     @contextmanager
     def take(self, number: int, rate: int, order: int, folder: Path) -> Iterator["Mix"]:
-        """One take, from 1, decoded; its stems wait in files in `folder` until the block has ended."""
+        """Decodes take `number`, from 1. Its stems are temporary files in `folder` until the block ends."""
         self._progress.begin(DECODING)
         with ExitStack() as files:
             stems = [
@@ -164,11 +164,11 @@ class StemGeneration:
             yield Mix(stems, rate, order, round(self._span[1] * rate))
 
     def exemplars(self, number: int) -> tuple[Exemplar, ...]:
-        """What a take, from 1, derives from."""
+        """The exemplars of take `number`, from 1."""
         return tuple(dict.fromkeys(one for takes in self._used for one in takes[number - 1]))
 
     def _voice(self, part: Part) -> str:
-        """The kind that the model is asked for."""
+        """The kind whose sound the model makes for a part."""
         voice = kinds.load()[part.entry.kind].voice
         if voice not in self._known:
             raise UserError(
@@ -179,13 +179,13 @@ class StemGeneration:
         return voice
 
     def _groups(self) -> Iterator[tuple[float, list[int]]]:
-        """Times at which sampling starts, and the parts that start there."""
+        """The times at which sampling starts, and the indexes of the parts that start there."""
         times = [self._time(voice) for voice in self._voices]
         for time in sorted(set(times)):
             yield time, [index for index, one in enumerate(times) if one == time]
 
     def _time(self, voice: str) -> float:
-        """At which the sampling of a kind starts: from noise where it has no exemplars."""
+        """The time at which the sampling of a kind starts: 1, from noise, if it has no exemplars."""
         bank = self.stages.exemplars
         if voice not in bank.kinds:
             return 1.0
@@ -194,11 +194,11 @@ class StemGeneration:
         return bank.variations.get(voice, self._config.omniaudio.variation)
 
     def _steps(self, time: float) -> int:
-        """Of the sampler from a time on: its share of the steps from noise."""
+        """The number of steps from a time on: its share of the steps from noise."""
         return ceil(self._chosen.steps * time)
 
     def _start(self, index: int, take: int) -> tuple[Float32, tuple[Exemplar, ...]]:
-        """Latents (channels, frames) at the time at which a part's sampling starts, and the exemplars in them."""
+        """Latents (channels, frames) from which a part's sampling starts, and the exemplars in them."""
         part, voice, frames = self.parts[index], self._voices[index], self._plans[index].frames
         generator = _generator(self._chosen.seed, take, part)
         exemplars: tuple[Exemplar, ...] = ()
@@ -213,9 +213,9 @@ class StemGeneration:
         conditions = self.stages.condition_store()
         try:
             for index in group:
-                told = self._told(self._voices[index])
+                window = self._window_conditions(self._voices[index])
                 for _ in self._plans[index].windows:
-                    conditions.append(told)
+                    conditions.append(window)
             sampled = self.stages.sample(
                 np.concatenate([self._latents[index] for index in group], axis=2),
                 windows,
@@ -231,15 +231,15 @@ class StemGeneration:
         for index, latents in zip(group, np.split(sampled, ends[:-1], axis=2), strict=True):
             self._latents[index] = latents
 
-    def _told(self, voice: str) -> object:
-        """The conditions of one window of a kind."""
+    def _window_conditions(self, voice: str) -> object:
+        """The conditions of one window for a kind."""
         vector = np.zeros((1, len(self._known)), np.float32)
         vector[0, self._known.index(voice)] = 1
         (part,) = self._config.model.conditioning.configs
-        return self.stages.conditions([{part.id: vector}] * self._plans[0].pictures)
+        return self.stages.conditions([{part.id: vector}] * self._plans[0].video_frames)
 
     def _decoded(self, index: int, take: int, rate: int) -> Iterator[Float32]:
-        """A stem's sound at a rate, in blocks (samples,)."""
+        """Decodes a stem to blocks (samples,) at `rate` Hz."""
         part, config = self.parts[index], self._config
 
         def decode(latents: Float32) -> Float32:
@@ -258,7 +258,7 @@ class Stem:
     def __init__(
         self, part: Part, span: tuple[float, float], rate: int, blocks: Iterator[Float32], file: IO[bytes]
     ) -> None:
-        """Writes `blocks` (samples,) to `file`. `span` as `StemGeneration` is given it."""
+        """Writes `blocks` (samples,) to `file`. `span` as in `StemGeneration`."""
         self.part = part
         self.first, self.last = round(part.begin * rate), round(part.end * rate)
         self._start, self._rate, self._file = span[0], rate, file
@@ -269,13 +269,13 @@ class Stem:
         self._still = isinstance(entry, Bed) or len({(p.azimuth, p.elevation, p.size) for p in entry.path}) == 1
 
     def read(self, first: int, last: int) -> Float32:
-        """Samples `first` to `last` of the take `(samples,)` at their level; the stem sounds in all of them."""
+        """Samples `first` to `last` of the take `(samples,)`, with gain. The stem has to sound in all of them."""
         self._file.seek(4 * (first - self.first))
         sound = np.frombuffer(self._file.read(4 * (last - first)), "<f4")
         return (sound * self._gain(first, last)).astype(np.float32)
 
     def directions(self, first: int, last: int, order: int) -> Sound:
-        """The gains of its channels `(channels, samples)`, or `(channels, 1)` where it is still."""
+        """The gains of its channels `(channels, samples)`, or `(channels, 1)` if it does not move."""
         entry = self.part.entry
         assert isinstance(entry, Source)
         if self._still:
@@ -286,16 +286,16 @@ class Stem:
         return np.stack([np.interp(at, grid, gain) for gain in gains.T]).astype(np.float32)
 
     def _grid(self, first: int, last: int) -> Floats:
-        """The samples of the take at which its path is asked for; the same ones however a take is cut into blocks."""
+        """The samples of the take at which its path is evaluated, whatever blocks the take is divided into."""
         return np.arange(first // GRID, -(-last // GRID) + 1, dtype=np.float64) * GRID
 
     def _gain(self, first: int, last: int) -> Floats:
-        """`(samples,)`, or `(1,)` where it stays."""
+        """Gain `(samples,)`, or `(1,)` if it is constant."""
         entry = self.part.entry
         typical = file_level(entry.level, bed=isinstance(entry, Bed))
         level: Floats = np.full(1, typical + entry.gain)
         if isinstance(entry, Source) and not self._still:
-            # The typical level is mapped to the file's; what the path takes from it and a person adds counts in full.
+            # Only the typical level is compressed for the file; distance and the source's gain count in full.
             grid = self._grid(first, last)
             levels = entry.levels(self._start + grid / self._rate) - entry.level + typical
             level = np.interp(np.arange(first, last), grid, levels)
@@ -308,14 +308,14 @@ class Stem:
 
 
 class Mix:
-    """The stems of a take, placed: together, or each alone."""
+    """The placed stems of a take: together, or each alone."""
 
     def __init__(self, stems: Sequence[Stem], rate: int, order: int, samples: int) -> None:
         self.stems = tuple(stems)
         self._rate, self._order, self._samples = rate, order, samples
 
     def blocks(self, only: Stem | None = None) -> Iterator[Sound]:
-        """The take's ambisonics `(channels, samples)` in blocks; with `only`, what one stem has in it."""
+        """The take's ambisonics `(channels, samples)` in blocks; with `only`, the share of one stem."""
         stems = self.stems if only is None else (only,)
         diffusers = {id(stem): Diffuser(self._rate, self._order) for stem in stems if isinstance(stem.part.entry, Bed)}
         for begin in range(0, self._samples, BLOCK):
@@ -334,28 +334,28 @@ class Mix:
 
 
 def kinds_of(config: ModelConfig) -> tuple[str, ...]:
-    """The kinds that a model makes the sound of, in the order of its condition; empty where it hears pictures."""
+    """The kinds that a model can make, in the order of its condition; empty if it takes frames instead."""
     return next(
         (part.config.kinds for part in config.model.conditioning.configs if isinstance(part, KindVectorPart)), ()
     )
 
 
 def _generator(seed: int, take: int, part: Part) -> np.random.Generator:
-    """Of a stem's random numbers, which do not depend on what else there is in the clip."""
+    """A stem's random numbers. They do not depend on the other sources of the clip."""
     name = f"{part.entry.kind} {part.first_of_kind}".encode()
     stream = int.from_bytes(hashlib.sha256(name).digest()[:8], "little")
     return np.random.Generator(np.random.Philox(key=[seed, stream], counter=[0, 0, 0, take]))
 
 
 def _written(blocks: Iterator[Float32], file: IO[bytes]) -> Iterator[Float32]:
-    """The blocks, each written to a file before."""
+    """The blocks, each written to a file first."""
     for block in blocks:
         file.write(block.astype("<f4").tobytes())
         yield block
 
 
 def _active_rms(blocks: Iterator[Float32], length: int) -> float:
-    """The level of a sound in blocks (samples,) where it sounds, as an amplitude; pauses do not count."""
+    """RMS amplitude of a sound in blocks (samples,) while it sounds; pauses do not count."""
     powers: list[Floats] = []
     waiting = np.zeros(0, np.float32)
     for block in blocks:
@@ -371,5 +371,5 @@ def _active_rms(blocks: Iterator[Float32], length: int) -> float:
 
 
 def _rise(share: Floats) -> Floats:
-    """A raised cosine from 0 to 1 over the shares 0 to 1."""
+    """A raised cosine that rises from 0 to 1 over 0 to 1."""
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(share, 0, 1)))

@@ -1,4 +1,4 @@
-"""What is written of a take beside its sidecar: master, preview and stems; and what a map and a sidecar say of it."""
+"""The sound files of a take: master, preview and stems; and what its map and sidecar show of its sources."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,17 +22,17 @@ from omniaudio.sidecar import DerivesFrom
 def write_sound(
     blocks: Iterator[Sound], path: Path, wanted: Wanted, drawn: SoundMap | None, *, preview: bool
 ) -> AmbixWriter:
-    """Writes master and preview in one pass over the sound. Map and preview hear its first order.
+    """Writes master and preview in one pass over the sound. Map and preview use its first order only.
 
     Args:
         blocks: ambisonics (channels, samples).
-        path: of the master; the preview gets another ending.
-        wanted: what the sound is of; the peaks of a part that is made again were guarded before.
-        drawn: the direction map that collects the sound; None where none is wanted.
+        path: of the master; the preview gets another suffix.
+        wanted: what the sound belongs to; an inpainted part is limited already.
+        drawn: the direction map that collects the sound, if any.
         preview: whether to write a binaural preview.
 
     Returns:
-        The master's writer, which knows its gain and true peak.
+        The master's writer, which knows its gain reduction and true peak.
     """
     rate = wanted.rate
     renderer = BinauralRenderer(rate)
@@ -58,7 +58,7 @@ def write_sound(
 
 
 def named_paths(sources: Sources | None, wanted: Wanted) -> list[tuple[str, Floats]]:
-    """For a map: the name of each source that sounds in a part of a clip, and its directions there, one a second."""
+    """For a map: the name of each source in a range of a clip, and its directions, one per second."""
     if sources is None:
         return []
     return [
@@ -72,7 +72,7 @@ def named_paths(sources: Sources | None, wanted: Wanted) -> list[tuple[str, Floa
 
 
 def derived_from(exemplars: Sequence[Exemplar]) -> tuple[DerivesFrom, ...]:
-    """The recordings by others among the exemplars of a take, each once."""
+    """The recordings by others among a take's exemplars, each once."""
     found = (
         DerivesFrom(kind=one.kind, source=one.source, author=one.author, licence=one.licence, url=one.url)
         for one in exemplars
@@ -81,11 +81,11 @@ def derived_from(exemplars: Sequence[Exemplar]) -> tuple[DerivesFrom, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def write_stems(made: TakeSound, path: Path, folder: Path, wanted: Wanted, gain_db: float) -> tuple[Path, ...]:
-    """Each stem with the take's own gain, so that together they are the take."""
+def write_stems(take: TakeSound, path: Path, folder: Path, wanted: Wanted, gain_db: float) -> tuple[Path, ...]:
+    """Writes each stem with the take's own gain, so that they add up to the take."""
     gain = np.float32(10 ** (gain_db / 20))
     written = []
-    for label, blocks in made.stems:
+    for label, blocks in take.stems:
         name = f"{path.stem}.stem-{label}.wav"
         with AmbixWriter(folder / name, wanted.rate, channels(wanted.chosen.order), guarded=False) as writer:
             for block in blocks():

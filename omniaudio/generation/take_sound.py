@@ -1,4 +1,4 @@
-"""What a generation needs of a clip, and what it gives of each take."""
+"""What a generation takes in, and the sound of each take that it gives."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from omniaudio.video.clip import Clip
 
 @dataclass(frozen=True)
 class Wanted:
-    """The sound of a part of a clip."""
+    """A request whose defaults are filled in and whose clip is open."""
 
     clip: Clip
     start: float
     """Seconds into the clip."""
     seconds: float
-    """Of the part."""
+    """Length of the range."""
     rate: int
     """Of the sound, in Hz."""
     chosen: Settings
     sources: Sources | None
-    """What sounds; to be recognised where None."""
+    """What sounds; None if it has to be recognised."""
     cut: Crop | None
-    """Of a take of which a part is made again."""
+    """The crop to inpaint; None for whole takes."""
 
     @property
     def samples(self) -> int:
-        """Of a whole take."""
+        """Length of a take in samples."""
         return self.cut.part.sound.samples if self.cut is not None else round(self.seconds * self.rate)
 
 
@@ -41,7 +41,8 @@ class TakeSound:
     blocks: Iterator[Sound]
     """Ambisonics (channels, samples)."""
     gain: float | None = None
-    """The guard's, of the part that was made again; None where the whole was made."""
+    """The limiter's gain of the inpainted part, in 0..1; None for a whole take."""
     stems: tuple[tuple[str, Callable[[], Iterator[Sound]]], ...] = ()
     """For each stem its label and its share of the blocks."""
     derives_from: tuple[Exemplar, ...] = ()
+    """The exemplars that sampling started from."""

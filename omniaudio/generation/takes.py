@@ -1,4 +1,4 @@
-"""A request carried out: from a clip to the files of every take."""
+"""Carries out a request: from a clip to the files of every take."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ from omniaudio_client.options import GenerationOptions
 
 
 class Take(BaseModel):
-    """The files of a take that was delivered, and its measures."""
+    """The files of a finished take, and what was measured of it."""
 
     sound: Path
     sidecar: Path
@@ -48,17 +48,17 @@ def generate(
     report: Callable[[Report], None],
     networks: Callable[[], Networks] = OnnxNetworks,
 ) -> list[Take]:
-    """Make the sound of a clip and deliver it.
+    """Generates the sound of a clip and writes its files.
 
     Args:
-        request: what is wanted.
+        request: the request.
         stages: the model, ready to run.
-        report: told of every step; what it raises ends the work, and nothing half-written stays.
-        networks: what sources are recognised with, where the model needs them and the request names none.
+        report: called after each step; an exception cancels the generation, and no partial file stays.
+        networks: for recognising the sources, if the model needs them and the request has none.
 
     Raises:
-        UserError: the clip cannot be read, is no panorama or lacks the range; the target cannot be written; the model
-            cannot do what is asked for.
+        UserError: the clip cannot be read, is not a panorama or lacks the range; the target cannot be written; the
+            model does not support the request.
     """
     wanted = _wanted(request, stages)
     chosen = wanted.chosen
@@ -121,7 +121,7 @@ def generate(
 
 
 def _wanted(request: Request, stages: Stages) -> Wanted:
-    """A request with what it leaves to the model and the clip. Raises UserError where it cannot be carried out."""
+    """A request with its defaults filled in. Raises UserError if it cannot be carried out."""
     by_source = bool(kinds_of(stages.config))
     if not by_source and (request.sources is not None or request.options.stems or request.options.order != 1):
         raise UserError(
@@ -147,13 +147,13 @@ def _wanted(request: Request, stages: Stages) -> Wanted:
 
 
 def _sources_of(sound: Path) -> Sources | None:
-    """What sounds in a take, as the sidecar beside it says."""
+    """The sources of a take, from its sidecar."""
     sidecar = Sidecar.beside(sound)
     return None if sidecar is None else sidecar.sources
 
 
 def _inpainted(inpainting: Inpainting | None, cut: Crop | None, folder: Path, sha256: str) -> Inpainted | None:
-    """For a sidecar in a folder."""
+    """The inpainting as a sidecar in `folder` describes it."""
     if inpainting is None or cut is None:
         return None
     return Inpainted(
@@ -166,7 +166,7 @@ def _inpainted(inpainting: Inpainting | None, cut: Crop | None, folder: Path, sh
 
 
 def _settings(request: Request, stages: Stages) -> Settings:
-    """The options of a request with what they leave to the model, and what makes it."""
+    """The options of a request with the model's defaults, name and back-end filled in."""
     own = stages.config.omniaudio
     left: dict[str, Any] = {"steps": own.steps, "guidance": own.guidance}
     return Settings(**left | request.options.given() | {"model": stages.name, "backend": str(stages.backend)})

@@ -30,9 +30,9 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Windows in order, each of `length` latent frames and `video_frames` video frames, and the cross-fade between them.
+    """Windows in order, each of `length` latent frames and `video_frames` video frames.
 
-    `fade` is in latent frames."""
+    Neighbours are cross-faded over `fade` latent frames."""
 
     length: int
     video_frames: int

@@ -1,4 +1,4 @@
-"""Sidecars that were edited by hand: each can be asked for again, or is refused in one message when it is read."""
+"""Sidecars that were edited by hand: each can be repeated, or is refused with one message when it is read."""
 
 import json
 from collections.abc import Callable
@@ -56,8 +56,8 @@ def at(name: str, value: object) -> Edit:
 def asked_for(sidecar: Sidecar) -> Request:
     """The request that it gives, once its input and its sound have been found."""
     part = sidecar.inpainting
-    again = None if part is None else Inpainting(sound=Path("take.wav"), start=part.start, duration=part.duration)
-    return as_request(sidecar, Path("clip.mp4"), Path("a.wav"), again)
+    inpainting = None if part is None else Inpainting(sound=Path("take.wav"), start=part.start, duration=part.duration)
+    return as_request(sidecar, Path("clip.mp4"), Path("a.wav"), inpainting)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def asked_for(sidecar: Sidecar) -> Request:
         ("options.steps", 1001, "1000"),
         ("options.steps", 2.5, "integer"),
         ("options.takes", 17, "16"),
-        ("options.model", None, "not null"),
-        ("options.steps", None, "not null"),
+        ("options.model", None, "not be null"),
+        ("options.steps", None, "not be null"),
         ("options.colour", 1, "Unexpected"),
         ("options.guidance", float("nan"), "finite"),
         ("options.guidance", float("inf"), "finite"),
@@ -83,7 +83,7 @@ def asked_for(sidecar: Sidecar) -> Request:
         ("options.seed", -1, "0"),
         ("options.seed", 2**53, str(2**53 - 1)),
         ("options.seed", 2**70, ""),
-        ("take", 3, "2 of options.takes"),
+        ("take", 3, "1 to options.takes"),
         ("take", 0, "1"),
         ("options.model", "a" * 5000, "4096"),
         ("input", "a" * 5000, "4096"),
@@ -145,7 +145,7 @@ def test_every_value_within_the_limits_can_be_asked_for(tmp_path: Path, edit: Ed
         (json.dumps(VALID)[:-1].encode(), "its form"),
         (json.dumps(VALID).encode("utf-16"), "its form"),
         (b'{"seed": 1' + b"0" * 5000 + b"}", "its form"),
-        (json.dumps(VALID).replace('"seed"', '"seed": 1, "seed"', 1).encode(), "'seed' stands in it twice"),
+        (json.dumps(VALID).replace('"seed"', '"seed": 1, "seed"', 1).encode(), "'seed' occurs twice"),
         (json.dumps(VALID).replace("clip.mp4", "clip\\udcff.mp4").encode(), "input"),
         (b" " * (MAX_SIDECAR_BYTES + 1), "larger than 1 MiB"),
     ],

@@ -79,16 +79,16 @@ def sampled_stems(stages: Stages, begin: float, steps: int = 3) -> NDArray[np.fl
     plans = [plan(int(frames * config.latent_frames), config.latent_frames, per_frame, patch) for frames in (1.5, 0.5)]
     windows = beside(plans)
     (part,) = config.model.conditioning.configs
-    told = stages.condition_store()
+    store = stages.condition_store()
     for one, vector in zip(plans, np.eye(len(kinds_of(config)), dtype=np.float32)[:, None], strict=False):
-        conditions = stages.conditions([{part.id: vector}] * one.pictures)
+        conditions = stages.conditions([{part.id: vector}] * one.video_frames)
         for _ in one.windows:
-            told.append(conditions)
+            store.append(conditions)
     rows: list[int] = []
     start = noise(1, 0, config.latent_channels, windows.frames)[None]
     try:
-        found = stages.sample(start, windows, told, guidance=2.0, steps=steps, on_rows=rows.append, begin=begin)
+        found = stages.sample(start, windows, store, guidance=2.0, steps=steps, on_rows=rows.append, begin=begin)
     finally:
-        told.close()
+        store.close()
     assert sum(rows) == 3 * 2 * steps  # windows, halves of guidance
     return found

@@ -233,7 +233,7 @@ class TestSidecar:
     @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"model": 3}', "\x00\xff"])
     def test_another_file_is_refused_by_name(self, tmp_path: Path, text: str) -> None:
         (tmp_path / "a.json").write_text(text, encoding="latin-1")
-        with pytest.raises(UserError, match=r"a\.json is no sidecar of OmniAudio"):
+        with pytest.raises(UserError, match=r"a\.json is not a sidecar of OmniAudio"):
             Sidecar.read(tmp_path / "a.json")
 
     def test_no_file(self, tmp_path: Path) -> None:

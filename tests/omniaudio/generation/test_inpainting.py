@@ -1,4 +1,4 @@
-"""A part of a take made anew: its crop, what is held round it, and how it is put into the take."""
+"""Inpainting: the crop, what is held around the part, and how it is spliced into the take."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,7 +192,7 @@ def test_loud_new_sound_is_lowered_and_the_take_is_not(tmp_path: Path) -> None:
     np.testing.assert_array_equal(integers(sound)[:, :4000], integers(take)[:, :4000])
 
 
-def test_the_new_sound_is_turned_down_as_the_take_was(tmp_path: Path) -> None:
+def test_the_new_sound_has_the_gain_reduction_of_the_take(tmp_path: Path) -> None:
     """Before the guard looks at it, which then has nothing to do."""
     take, new = noise(16_000, 0.1), noise(8000, 0.9, seed=2)
     sound, gain = spliced(tmp_path, take, 4000, 12_000, new, gain_db=-20.0)
@@ -211,7 +211,7 @@ def sidecar(gain_db: float, inpainting: Inpainted | None = None) -> Sidecar:
     )  # fmt: skip
 
 
-def test_the_sidecar_beside_a_take_says_by_how_much_it_was_turned_down(tmp_path: Path) -> None:
+def test_the_gain_reduction_of_a_take_is_read_from_its_sidecar(tmp_path: Path) -> None:
     sound, beside = write(tmp_path / "take.wav", noise(2 * RATE)), tmp_path / "take.json"
     wanted = Inpainting(sound=sound, start=0.5, duration=1.0)
     assert open_part(wanted).gain_db == 0, "nothing tells it"
@@ -227,9 +227,9 @@ def test_the_sidecar_beside_a_take_says_by_how_much_it_was_turned_down(tmp_path:
 
 def test_impossible_parts_are_messages(tmp_path: Path) -> None:
     sound = write(tmp_path / "take.wav", noise(2 * RATE))
-    with pytest.raises(UserError, match=r"does not lie in take\.wav, which has 2 s"):
+    with pytest.raises(UserError, match=r"is not within take\.wav, which is 2 s long"):
         open_part(Inpainting(sound=sound, start=1.5, duration=1.0))
-    with pytest.raises(UserError, match="too short to be made anew"):
+    with pytest.raises(UserError, match="too short to inpaint"):
         open_part(Inpainting(sound=sound, start=1.0, duration=0.2))
     stereo = tmp_path / "stereo.wav"
     soundfile.write(stereo, noise(RATE)[:2].T, RATE)

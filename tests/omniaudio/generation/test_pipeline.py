@@ -13,13 +13,13 @@ from omniaudio.generation.pipeline import DECODING, LOOKING, SAMPLING, Generatio
 from omniaudio.generation.sampler import Held, euler, holding, whole_velocity
 from omniaudio.generation.windows import WindowPlan
 from omniaudio.progress import Report
-from support.small_pipeline import CHANNELS, FRAMES, FRAME_RATE, RATE, RATIO, config
+from support.small_pipeline import CHANNELS, FRAME_RATE, FRAMES, RATE, RATIO, config
 
 Array = NDArray[Any]
 
 
 class Analytic:
-    """Sees the pictures' brightness; `answer` gives the data that it believes in, of x, t and brightness."""
+    """Sees the brightness of frames; `answer` gives the predicted data from x, t and brightness."""
 
     name, identity, backend = "analytic", "0" * 64, "numpy"
     versions: Mapping[str, str] = {}
@@ -34,7 +34,7 @@ class Analytic:
         return {"brightness": inputs["video_fov"].mean((1, 2, 3), dtype=np.float32)}
 
     def conditions(self, features: Sequence[dict[str, Array]]) -> dict[str, Array]:
-        """Each latent frame is told the brightness of the picture nearest to it."""
+        """Each latent frame gets the brightness of the nearest video frame."""
         brightness = np.stack([one["brightness"] for one in features], axis=1)
         frames = np.arange(FRAMES) * RATIO / RATE * FRAME_RATE
         nearest = np.clip(np.rint(frames).astype(int), 0, brightness.shape[1] - 1)
@@ -78,7 +78,7 @@ class Analytic:
         raise AssertionError("generating never encodes")
 
 
-def pictures(brightness: Iterable[int]) -> Iterator[Array]:
+def grey_frames(brightness: Iterable[int]) -> Iterator[Array]:
     for value in brightness:
         yield np.full((32, 64, 3), value, np.uint8)
 
@@ -92,20 +92,20 @@ def run(model: Analytic, seconds: float, shown: Iterator[Array], **settings: Any
     return latents
 
 
-def test_every_latent_frame_hears_the_picture_of_its_time() -> None:
+def test_every_latent_frame_follows_the_video_frame_of_its_time() -> None:
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
     seconds = 100.0
-    latents = run(model, seconds, pictures(range(200)), takes=2)
+    latents = run(model, seconds, grey_frames(range(200)), takes=2)
     times = np.arange(latents.shape[-1]) * RATIO / RATE
     wanted = np.minimum(times * FRAME_RATE, 199)
     assert latents.shape == (2, CHANNELS, latents.shape[-1])
-    assert np.abs(latents - wanted).max() <= 0.5 + 0.2 + 1e-3  # to the nearest picture, from a grid of two frames
+    assert np.abs(latents - wanted).max() <= 0.5 + 0.2 + 1e-3  # to the nearest video frame, from a grid of two frames
     assert model.frames_seen == 200  # once each, though windows overlap
 
 
-def test_pictures_that_end_early_are_held() -> None:
+def test_frames_that_end_early_are_repeated() -> None:
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
-    latents = run(model, 30.0, pictures([10, 20, 30]))
+    latents = run(model, 30.0, grey_frames([10, 20, 30]))
     np.testing.assert_allclose(latents[..., 30:], 30, atol=1e-3)
 
 
@@ -137,7 +137,7 @@ def test_a_window_border_has_the_level_and_the_spectrum_of_elsewhere() -> None:
     model = Analytic(gaussian_process(0.9))
     generation = Generation(model, 160.0, Settings(seed=3, takes=8, steps=40, guidance=1.0), lambda report: None)
     plan = generation.windows
-    generation.look(pictures([0] * 400))
+    generation.look(grey_frames([0] * 400))
     latents = generation.sample()
     generation.close()
     middles = [(second.start + first.start + plan.length) // 2 for first, second in pairwise(plan.windows)]
@@ -155,13 +155,13 @@ def test_seed_and_takes() -> None:
     model = Analytic(gaussian_process(0.5))
 
     def latents(**settings: Any) -> Array:
-        return run(model, 20.0, pictures([0] * 40), **settings)
+        return run(model, 20.0, grey_frames([0] * 40), **settings)
 
     first = latents(seed=5, takes=2)
     np.testing.assert_array_equal(first, latents(seed=5, takes=2))
     assert np.abs(first[0] - first[1]).max() > 0.1
     assert np.abs(first[0] - latents(seed=6)[0]).max() > 0.1
-    np.testing.assert_allclose(first[0], latents(seed=5)[0], atol=1e-4)  # a take is the same beside another one
+    np.testing.assert_allclose(first[0], latents(seed=5)[0], atol=1e-4)  # a take does not depend on the others
 
 
 def test_guidance_drops_what_the_config_says() -> None:
@@ -169,7 +169,7 @@ def test_guidance_drops_what_the_config_says() -> None:
     model.config = model.config.model_copy(
         update={"omniaudio": model.config.omniaudio.model_copy(update={"guidance_drops": ("add",)})}
     )
-    latents = run(model, 10.0, pictures([50] * 20), guidance=3.0)
+    latents = run(model, 10.0, grey_frames([50] * 20), guidance=3.0)
     np.testing.assert_allclose(latents, 150, atol=1e-2)  # 0 + 3 · (50 − 0)
 
 
@@ -177,7 +177,7 @@ def test_guidance_drops_what_the_config_says() -> None:
 def test_sound_has_the_wanted_length_to_the_sample(seconds: float) -> None:
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
     generation = Generation(model, seconds, Settings(seed=0, takes=1, steps=2, guidance=1.0), lambda report: None)
-    generation.look(pictures([7] * 100))
+    generation.look(grey_frames([7] * 100))
     latents = generation.sample()
     for rate in (RATE, 1200):
         samples = round(seconds * rate)
@@ -190,7 +190,7 @@ def test_progress_runs_through_the_stages_to_its_end() -> None:
     reports: list[Report] = []
     model = Analytic(lambda x, t, told: np.broadcast_to(told, x.shape))
     generation = Generation(model, 60.0, Settings(seed=0, takes=2, steps=3, guidance=2.0), reports.append)
-    generation.look(pictures([1] * 120))
+    generation.look(grey_frames([1] * 120))
     for take in generation.sample():
         list(generation.sound(take, RATE, 60 * RATE))
     generation.close()
@@ -200,7 +200,7 @@ def test_progress_runs_through_the_stages_to_its_end() -> None:
     assert reports[-1].seconds_left == 0
 
 
-def test_what_the_report_raises_ends_the_work() -> None:
+def test_an_exception_in_the_report_cancels_the_generation() -> None:
     def cancel(report: Report) -> None:
         if report.stage == SAMPLING:
             raise KeyboardInterrupt
@@ -208,7 +208,7 @@ def test_what_the_report_raises_ends_the_work() -> None:
     generation = Generation(
         Analytic(gaussian_process(0.5)), 30.0, Settings(seed=0, takes=1, steps=100, guidance=1.0), cancel
     )
-    generation.look(pictures([1] * 60))
+    generation.look(grey_frames([1] * 60))
     with pytest.raises(KeyboardInterrupt):
         generation.sample()
     generation.close()

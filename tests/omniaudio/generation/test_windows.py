@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from omniaudio.generation.windows import Window, WindowPlan, chunks, noise, plan
 
-DRAFT = (106, 2.0 * 2048 / 44100, 2)  # 5 s in tokens of two frames, 2 pictures a second
-RELEASED = (215, 8.0 * 2048 / 44100, 1)  # 10 s, 8 pictures a second
+DRAFT = (106, 2.0 * 2048 / 44100, 2)  # 5 s in tokens of two frames, 2 video frames a second
+RELEASED = (215, 8.0 * 2048 / 44100, 1)  # 10 s, 8 video frames a second
 
 
 @settings(deadline=None)
 @given(frames=st.integers(1, 20_000), model=st.sampled_from([DRAFT, RELEASED]))
-def test_windows_cover_the_clip_and_begin_at_a_picture(frames: int, model: tuple[int, float, int]) -> None:
+def test_windows_cover_the_clip_and_begin_at_a_video_frame(frames: int, model: tuple[int, float, int]) -> None:
     length, video_frames_per_latent, multiple = model
     windows = plan(frames, length, video_frames_per_latent, multiple)
     assert windows.frames >= frames
@@ -23,7 +23,7 @@ def test_windows_cover_the_clip_and_begin_at_a_picture(frames: int, model: tuple
     assert windows.windows[0] == Window(0, 0)
     for window in windows.windows:
         assert window.start % multiple == 0
-        assert abs(window.start - window.picture / video_frames_per_latent) <= multiple / 2 + 1e-6
+        assert abs(window.start - window.video_frame / video_frames_per_latent) <= multiple / 2 + 1e-6
 
 
 @settings(deadline=None)
