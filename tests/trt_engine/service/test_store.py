@@ -1,6 +1,5 @@
 """The jobs in SQLite."""
 
-import json
 import sqlite3
 import subprocess
 import sys
@@ -13,9 +12,8 @@ import pytest
 from omniaudio.errors import UserError
 from support.jobs import fill, request, small_disk
 from trt_engine.service.errors import Error, ErrorCode, ServiceError
-from trt_engine.service.jobs import store as store_module
 from trt_engine.service.jobs.job import JobState, RenderedClip
-from trt_engine.service.jobs.store import SCHEMA, Lane, Store
+from trt_engine.service.jobs.store import VERSION, Lane, Store
 from trt_engine.service.kinds.binaural import BinauralRequest
 from trt_engine.service.kinds.generate import GenerateRequest
 from trt_engine.service.kinds.request import PathSource, SceneSource
@@ -39,12 +37,12 @@ def test_jobs_outlive_the_store(tmp_path: Path) -> None:
     job, new = first.create(request(CLIP, seed=7, name="Ä 🌍"), FILES)
     assert new
     first.close()
-    again = Store(tmp_path, 10)
-    assert again.job(job.id) == job
-    taken = again.take(Lane.MODEL)
+    second = Store(tmp_path, 10)
+    assert second.job(job.id) == job
+    taken = second.take(Lane.MODEL)
     assert taken is not None
     assert (taken.id, taken.request, taken.files, taken.starts, taken.crashes) == (job.id, job.request, FILES, 1, 0)
-    again.close()
+    second.close()
 
 
 def test_the_same_request_id_is_the_same_job(store: Store) -> None:
@@ -57,8 +55,8 @@ def test_the_same_request_id_is_the_same_job(store: Store) -> None:
     assert store.create(request(CLIP), FILES)[0].id != store.create(request(CLIP), FILES)[0].id
     store.take(Lane.MODEL)
     store.finish(job.id, RESULT)
-    again, new = store.create(request(CLIP, request_id="one"), FILES)
-    assert (again.id, again.state, new) == (job.id, JobState.DONE, False)
+    ended, new = store.create(request(CLIP, request_id="one"), FILES)
+    assert (ended.id, ended.state, new) == (job.id, JobState.DONE, False)
 
 
 def test_a_request_id_is_known_without_its_clip(store: Store) -> None:
@@ -88,13 +86,13 @@ def test_jobs_are_taken_in_order_and_go_back_to_their_place(store: Store) -> Non
     assert first is not None
     assert first.id == ids[0]
     store.requeue(first.id, crashed=True)
-    again = store.take(Lane.MODEL)
-    assert again is not None
-    assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1)
+    retried = store.take(Lane.MODEL)
+    assert retried is not None
+    assert (retried.id, retried.starts, retried.crashes) == (ids[0], 2, 1)
     store.requeue(first.id, crashed=False, counted=False)
-    again = store.take(Lane.MODEL)
-    assert again is not None
-    assert (again.id, again.starts, again.crashes) == (ids[0], 2, 1), "an orderly end does not count"
+    retried = store.take(Lane.MODEL)
+    assert retried is not None
+    assert (retried.id, retried.starts, retried.crashes) == (ids[0], 2, 1), "an orderly end does not count"
     assert [job.id for job in store.jobs(None, 2)] == [ids[2], ids[1]]
     assert [job.id for job in store.jobs(JobState.RUNNING, 10)] == [ids[0]]
     assert store.live() == ids
@@ -147,7 +145,7 @@ def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path
     Store(tmp_path, 10).close()
     path = tmp_path / DATABASE
     with closing(sqlite3.connect(path)) as database:
-        database.execute(f"PRAGMA user_version={SCHEMA + 1}")
+        database.execute(f"PRAGMA user_version={VERSION + 1}")
     with pytest.raises(UserError, match="newer OmniAudio"):
         Store(tmp_path, 10)
     path.write_bytes(b"not a database" * 1000)
@@ -158,59 +156,53 @@ def test_a_newer_or_damaged_database_is_refused_and_left_as_it_is(tmp_path: Path
     Store(tmp_path, 10).close()
 
 
-def test_the_jobs_of_the_first_version_are_taken_over(tmp_path: Path) -> None:
-    """As a service has left them that knew generations of one clip alone."""
-    wanted = request(CLIP, request_id="old").model_dump(exclude={"kind", "inpainting"})
-    wanted |= wanted.pop("options")  # which stood beside the others then
-    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
-        database.executescript(f"BEGIN; {store_module._VERSIONS[0]} PRAGMA user_version=1; COMMIT;")
-        database.execute(
-            "INSERT INTO jobs (id, request_id, request, source, state, created) VALUES (?, ?, ?, ?, ?, ?)",
-            ("0" * 32, "old", json.dumps(wanted), str(CLIP), "queued", datetime.now(UTC).isoformat()),
-        )
-    opened = Store(tmp_path, 10)
-    known = opened.known(request(CLIP, request_id="old"))
-    taken = opened.take(Lane.MODEL)
-    opened.close()
-    assert known is not None
-    assert taken is not None
-    assert (taken.id, taken.request, taken.files) == (known.id, known.request, FILES)
+def older_database(folder: Path, version: int) -> None:
+    """Write a job as an older version did, and leave the write-ahead log as a killed process leaves it."""
+    path = folder / DATABASE
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.executescript(f"CREATE TABLE jobs (id TEXT); PRAGMA user_version={version};")
+        database.execute("INSERT INTO jobs VALUES ('old')")
+        wal = Path(f"{path}-wal").read_bytes()
+        content = path.read_bytes()
+    path.write_bytes(content)
+    Path(f"{path}-wal").write_bytes(wal)
 
 
-def test_the_jobs_of_the_second_version_are_taken_over_by_their_new_names(tmp_path: Path) -> None:
-    part = {"sound": {"path": "/take.wav"}, "start": 0.0, "duration": 1.0, "gain_db": None}
-    rows = [
-        ({"kind": "listen", "sound": {"path": "/a.wav"}}, {"sound": "/a.wav"}, "sound"),
-        ({"kind": "generate", "source": {"path": str(CLIP)}, "again": part},
-         {"source": str(CLIP), "again.sound": "/take.wav"}, "model"),
-        ({"source": {"path": str(CLIP)}, "again": None}, {"source": str(CLIP)}, "model"),
-    ]  # fmt: skip
-    result = {"model": None, "backend": None, "takes": [], "files": [], "converted_from": None, "sources": None}
-    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
-        for version in store_module._VERSIONS[:2]:
-            database.executescript(version)
-        database.execute("PRAGMA user_version=2")
-        for number, (wanted, files, lane) in enumerate(rows):
-            database.execute(
-                "INSERT INTO jobs (id, request, files, lane, state, created, result, error) "
-                "VALUES (?, ?, ?, ?, 'queued', ?, ?, ?)",
-                (
-                    str(number) * 32, json.dumps(wanted), json.dumps(files), lane, datetime.now(UTC).isoformat(),
-                    json.dumps(result), json.dumps({"code": "internal", "sentence": "Ask again."}),
-                ),
-            )  # fmt: skip
-    opened = Store(tmp_path, 10)
-    jobs = opened.jobs(None, 10)
-    heard, part_of_a_take = opened.take(Lane.SOUND), opened.take(Lane.MODEL)
-    opened.close()
-    assert [job.error.message for job in jobs if job.error is not None] == ["Ask again."] * 3
-    assert heard is not None
-    assert isinstance(heard.request, BinauralRequest)
-    assert part_of_a_take is not None
-    assert part_of_a_take.request.inputs() == {
-        "source": PathSource(path=str(CLIP)), "inpainting.sound": PathSource(path="/take.wav")
-    }  # fmt: skip
-    assert part_of_a_take.files == {"source": CLIP, "inpainting.sound": Path("/take.wav")}
+@pytest.mark.parametrize("version", range(VERSION))
+def test_an_older_database_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture, version: int) -> None:
+    older_database(tmp_path, version)
+    store = Store(tmp_path, 10)
+    assert store.jobs(None, 10) == []
+    job, _ = store.create(request(CLIP), FILES)
+    store.close()
+    kept = tmp_path / f"jobs.version{version}.sqlite3"
+    (record,) = caplog.records
+    assert (record.levelname, str(kept) in record.getMessage()) == ("WARNING", True)
+    assert sorted(path.name for path in tmp_path.glob("jobs*")) == [DATABASE, kept.name]
+    with closing(sqlite3.connect(kept)) as database:
+        assert database.execute("SELECT id FROM jobs").fetchall() == [("old",)], "with what its log held"
+    reopened = Store(tmp_path, 10)
+    assert reopened.live() == [job.id]
+    reopened.close()
+    assert len(caplog.records) == 1, "it warns once"
+
+
+def test_a_database_that_was_set_aside_is_not_overwritten(tmp_path: Path) -> None:
+    kept = tmp_path / "jobs.version4.sqlite3"
+    kept.write_bytes(b"the first")
+    older_database(tmp_path, 4)
+    Store(tmp_path, 10).close()
+    assert kept.read_bytes() == b"the first"
+    assert (tmp_path / "jobs.version4.2.sqlite3").is_file()
+
+
+def test_a_database_without_tables_is_completed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / DATABASE).touch()
+    store = Store(tmp_path, 10)
+    assert store.create(request(CLIP), FILES)[1]
+    store.close()
+    assert caplog.records == []
 
 
 def test_each_lane_has_its_jobs(store: Store) -> None:
@@ -225,14 +217,14 @@ def test_each_lane_has_its_jobs(store: Store) -> None:
     assert store.waiting() == store.waiting("blender") == [("blender", scene)]
     assert store.waiting("another") == []
     assert store.files_in_use() == {CLIP, Path("/a.wav")}
-    picture = RenderedClip(source=PathSource(path="/p.mp4"), start=1, duration=2)
-    assert store.give(scene.id, picture, Path("/p.mp4"))
-    assert not store.give(scene.id, picture, Path("/p.mp4"))
-    assert store.picture(scene.id) == picture
+    rendered = RenderedClip(source=PathSource(path="/p.mp4"), start=1, duration=2)
+    assert store.give(scene.id, rendered, Path("/p.mp4"))
+    assert not store.give(scene.id, rendered, Path("/p.mp4"))
+    assert store.rendered_clip(scene.id) == rendered
     taken = store.take(Lane.MODEL)
     assert taken is not None
     assert isinstance(taken.request, GenerateRequest)
-    assert (taken.request.source, taken.request.start, taken.request.duration) == (picture.source, 1, 2)
+    assert (taken.request.source, taken.request.start, taken.request.duration) == (rendered.source, 1, 2)
     assert (taken.files, taken.rendered) == ({"source": Path("/p.mp4")}, True)
     assert store.job(scene.id).request == wanted, "what was asked for stays"
 

@@ -1,15 +1,17 @@
 """The jobs in SQLite: what survives the service, and the one place that knows a job's state.
 
-Every change is one transaction that is on the disk when the method returns (write-ahead log, `synchronous=FULL`), and
-each is guarded by the state it starts from, so that a job ends once: what ends it first stays.
+Every change is one transaction that is on the disk when the method returns (write-ahead log, `synchronous=FULL`).
+Each checks the state that it starts from, so a job ends once: the first end stays.
 """
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -25,14 +27,16 @@ from trt_engine.service.kinds.request import Lane
 from trt_engine.service.kinds.result import Result
 from trt_engine.service.settings import DATABASE, LOCK
 
-_VERSIONS = (
-    """
+_SCHEMA = """
 CREATE TABLE jobs (
     place INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     request_id TEXT UNIQUE,
     request TEXT NOT NULL,
-    source TEXT NOT NULL,
+    files TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    blender TEXT,
+    clip TEXT,
     state TEXT NOT NULL,
     created TEXT NOT NULL,
     started TEXT,
@@ -42,63 +46,21 @@ CREATE TABLE jobs (
     result TEXT,
     error TEXT
 );
-CREATE INDEX jobs_by_state ON jobs (state, place);
-""",
-    """
-ALTER TABLE jobs RENAME COLUMN source TO files;
-UPDATE jobs SET files = json_object('source', files);
-ALTER TABLE jobs ADD COLUMN lane TEXT NOT NULL DEFAULT 'model';
-ALTER TABLE jobs ADD COLUMN blender TEXT;
-ALTER TABLE jobs ADD COLUMN picture TEXT;
-DROP INDEX jobs_by_state;
 CREATE INDEX jobs_by_state ON jobs (state, lane, place);
-""",
-    """
-UPDATE jobs SET request = json_set(request, '$.kind', CASE json_extract(request, '$.kind')
-    WHEN 'listen' THEN 'binaural' WHEN 'turn' THEN 'rotate' ELSE 'export' END)
-    WHERE json_extract(request, '$.kind') IN ('listen', 'turn', 'deliver');
-UPDATE jobs SET request = json_set(
-        json_remove(request, '$.again'), '$.inpainting', json_extract(request, '$.again')
-    ) WHERE json_type(request, '$.again') = 'object';
-UPDATE jobs SET request = json_remove(request, '$.again');
-UPDATE jobs SET files = json_set(
-        json_remove(files, '$."again.sound"'), '$."inpainting.sound"', json_extract(files, '$."again.sound"')
-    ) WHERE json_type(files, '$."again.sound"') IS NOT NULL;
-UPDATE jobs SET result = json_remove(result, '$.sources') WHERE json_type(result, '$.sources') = 'null';
-UPDATE jobs SET error = json_set(
-        json_remove(error, '$.sentence'), '$.message', json_extract(error, '$.sentence')
-    ) WHERE error IS NOT NULL;
-""",
-    """
-UPDATE jobs SET request = json_set(
-        json_remove(request, '$.model', '$.backend', '$.seed', '$.takes', '$.steps', '$.guidance',
-            '$.variation', '$.order', '$.preview', '$.map', '$.stems'),
-        '$.options',
-        json_patch('{}', json_object(
-            'model', json_extract(request, '$.model'), 'backend', json_extract(request, '$.backend'),
-            'seed', json_extract(request, '$.seed'), 'takes', json_extract(request, '$.takes'),
-            'steps', json_extract(request, '$.steps'), 'guidance', json_extract(request, '$.guidance'),
-            'variation', json_extract(request, '$.variation'), 'order', json_extract(request, '$.order'),
-            'preview', json_extract(request, '$.preview'), 'map', json_extract(request, '$.map'),
-            'stems', json_extract(request, '$.stems')
-        ))
-    ) WHERE coalesce(json_extract(request, '$.kind'), 'generate') = 'generate'
-        AND json_type(request, '$.options') IS NULL;
-""",
-)
-"""What makes the tables of a version from those of the one before."""
-SCHEMA = len(_VERSIONS)
-"""The version of the tables, kept in `user_version`."""
+"""
+VERSION = 5
+"""The version of the schema and of the JSON in it, kept in `user_version`; 1 to 4 were never released."""
 _LIVE = (JobState.QUEUED, JobState.RUNNING)
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(AnyRequest)
 _RESULTS: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
+_log = logging.getLogger(__name__)
 
 
 class Taken(NamedTuple):
-    """A job that has been given to a worker; `starts` counts this time too, `crashes` the workers that it cost.
+    """A job that a worker carries out. `starts` includes this start; `crashes` counts the workers that it cost.
 
-    `request` has the picture that a Blender has rendered in the place of the scene; `files` are the paths of its
-    sources, by the fields that name them."""
+    If Blender rendered a clip for the job, `request` names that clip instead of the scene. `files` are the paths of
+    the input files, by the fields that name them."""
 
     id: str
     request: AnyRequest
@@ -109,17 +71,20 @@ class Taken(NamedTuple):
 
 
 class Store:
-    """The jobs of one folder, which nobody else may use meanwhile. Used from one thread at a time."""
+    """The jobs of one folder, held under a lock. Use it from one thread at a time."""
 
     def __init__(self, folder: Path, most_queued: int) -> None:
-        """Make the folder where it is missing, and take it.
+        """Create the folder if it is missing, lock it and open the jobs.
+
+        A database of an older version is renamed beside the new one, with a warning in the log.
 
         Raises:
-            UserError: another service holds it, it cannot be written, its jobs are damaged or of a newer version.
+            UserError: another service uses the folder, it cannot be written, or its jobs are damaged or of a newer
+                version.
         """
         self._most_queued = most_queued
         self._path = folder / DATABASE
-        # Not by thread: a service may be made in one thread and run in another.
+        # Not per thread: a service may be created in one thread and run in another.
         self._lock = FileLock(folder / LOCK, thread_local=False)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,19 +108,24 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         database: sqlite3.Connection | None = None
         try:
-            database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-            database.row_factory = sqlite3.Row
+            database = self._connect()
             (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA:
+            (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if version > VERSION:
                 raise UserError(
                     f"{self._path} was written by a newer OmniAudio (version {version} of its tables, this one knows "
-                    f"{SCHEMA}): install that one, or start with another --folder."
+                    f"{VERSION}): install that one, or start with another --folder."
                 )
+            if version < VERSION and tables:
+                database.execute("PRAGMA journal_mode=DELETE")  # moves what the -wal file holds into the database
+                database.close()
+                self._set_aside(version)
+                database, tables = self._connect(), 0
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
-            for number, change in enumerate(_VERSIONS[version:], version + 1):
-                database.executescript(f"BEGIN; {change} PRAGMA user_version={number}; COMMIT;")
-        except sqlite3.Error as error:
+            if not tables:
+                database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT;")
+        except (sqlite3.Error, OSError) as error:
             if database is not None:
                 database.close()
             raise UserError(
@@ -167,8 +137,23 @@ class Store:
             raise
         return database
 
+    def _connect(self) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        database.row_factory = sqlite3.Row
+        return database
+
+    def _set_aside(self, version: int) -> None:
+        """Rename a closed database of an older version; one that was set aside before stays."""
+        kept = self._path.with_suffix(f".version{version}{self._path.suffix}")
+        for number in count(2):
+            if not kept.exists():
+                break
+            kept = self._path.with_suffix(f".version{version}.{number}{self._path.suffix}")
+        self._path.rename(kept)
+        _log.warning("The jobs of an older version were set aside in %s; the files that they made stay.", kept)
+
     def close(self) -> None:
-        """Give the folder back."""
+        """Close the database and unlock the folder."""
         self._database.close()
         self._lock.release()
 
@@ -177,7 +162,7 @@ class Store:
         """One transaction.
 
         Raises:
-            ServiceError: NO_ROOM, the disk is full or does not take it; nothing has changed then.
+            ServiceError: NO_ROOM, the disk is full or refuses the write; nothing has changed then.
         """
         try:
             self._database.execute("BEGIN IMMEDIATE")
@@ -195,18 +180,18 @@ class Store:
             ) from error
 
     def create(self, request: AnyRequest, files: Mapping[str, Path], blender: str | None = None) -> tuple[Job, bool]:
-        """Queue a job; the same request id again is the same job.
+        """Queue a job; a repeated request id returns the existing job.
 
         Args:
-            request: what is wanted.
-            files: its sources, by the fields that name them.
-            blender: the one that is to render, where the source is a scene.
+            request: the request.
+            files: the paths of its input files, by the fields that name them.
+            blender: the id of the Blender that renders, if the source is a scene.
 
         Returns:
             The job, and whether it is new.
 
         Raises:
-            ServiceError: CONFLICT, QUEUE_FULL, NO_ROOM, or SOURCE for a name that is no text.
+            ServiceError: CONFLICT, QUEUE_FULL, NO_ROOM, or SOURCE if a path is not valid Unicode.
         """
         paths = _paths(files)
         with self._change() as database:
@@ -215,7 +200,7 @@ class Store:
             (queued,) = database.execute("SELECT count(*) FROM jobs WHERE state = ?", (JobState.QUEUED,)).fetchone()
             if queued >= self._most_queued:
                 raise ServiceError(
-                    ErrorCode.QUEUE_FULL, f"{queued} jobs are waiting, the most that this service takes: ask later."
+                    ErrorCode.QUEUE_FULL, f"{queued} jobs are waiting, the most that this service accepts: try again later."
                 )
             row = database.execute(
                 "INSERT INTO jobs (id, request_id, request, files, lane, blender, state, created) "
@@ -234,7 +219,7 @@ class Store:
             return _job(row), True
 
     def known(self, request: AnyRequest) -> Job | None:
-        """The job of a request's id, if there is one. Raises ServiceError (CONFLICT) where it is another request's."""
+        """The job with the request's id, if any. Raises ServiceError (CONFLICT) if that job has another request."""
         if request.request_id is None:
             return None
         row = self._database.execute("SELECT * FROM jobs WHERE request_id = ?", (request.request_id,)).fetchone()
@@ -244,12 +229,12 @@ class Store:
         if job.request != request:
             raise ServiceError(
                 ErrorCode.CONFLICT,
-                f"The request id {request.request_id} belongs to another request, the job {job.id}: take another one.",
+                f"The request id {request.request_id} belongs to another request, the job {job.id}: use a new id.",
             )
         return job
 
     def waiting(self, blender: str | None = None) -> list[tuple[str, Job]]:
-        """The jobs that wait for a Blender, or for any of them, each with who is to render it; the oldest first."""
+        """The jobs that wait for a Blender (None: any), oldest first, each with the id of that Blender."""
         rows = self._database.execute(
             "SELECT * FROM jobs WHERE state = ? AND lane = ? AND (?3 IS NULL OR blender = ?3) ORDER BY place",
             (JobState.QUEUED, Lane.BLENDER, blender),
@@ -263,24 +248,24 @@ class Store:
         ).fetchone()
         return row is not None
 
-    def picture(self, job_id: str) -> RenderedClip | None:
-        """What a Blender has rendered for a job, if one has."""
-        row = self._database.execute("SELECT picture FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return None if row is None or row["picture"] is None else RenderedClip.model_validate_json(row["picture"])
+    def rendered_clip(self, job_id: str) -> RenderedClip | None:
+        """The clip that a Blender has rendered for a job, if any."""
+        row = self._database.execute("SELECT clip FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return None if row is None or row["clip"] is None else RenderedClip.model_validate_json(row["clip"])
 
-    def give(self, job_id: str, picture: RenderedClip, path: Path) -> bool:
-        """A job goes on with what a Blender has rendered; whether it waited for that.
+    def give(self, job_id: str, clip: RenderedClip, path: Path) -> bool:
+        """Continue a job with the clip that a Blender has rendered; False if the job was not waiting for one.
 
         Raises:
-            ServiceError: NO_ROOM, or SOURCE for a name that is no text.
+            ServiceError: NO_ROOM, or SOURCE if the path is not valid Unicode.
         """
         with self._change() as database:
             changed = database.execute(
-                "UPDATE jobs SET lane = ?, picture = ?, files = json_patch(files, ?) "
+                "UPDATE jobs SET lane = ?, clip = ?, files = json_patch(files, ?) "
                 "WHERE id = ? AND state = ? AND lane = ?",
                 (
                     Lane.MODEL,
-                    picture.model_dump_json(),
+                    clip.model_dump_json(),
                     _paths({"source": path}),
                     job_id,
                     JobState.QUEUED,
@@ -290,31 +275,31 @@ class Store:
             return changed.rowcount == 1
 
     def job(self, job_id: str) -> Job:
-        """A job. Raises ServiceError (NOT_FOUND)."""
+        """One job. Raises ServiceError (NOT_FOUND)."""
         row = self._database.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if row is None:
             raise ServiceError(ErrorCode.NOT_FOUND, f"There is no job {job_id}: it may have been removed.")
         return _job(row)
 
     def jobs(self, state: JobState | None, limit: int) -> list[Job]:
-        """Jobs of a state, or all, the newest first."""
+        """Jobs in a state (None: any), newest first."""
         rows = self._database.execute(
             "SELECT * FROM jobs WHERE ?1 IS NULL OR state = ?1 ORDER BY place DESC LIMIT ?2", (state, limit)
         )
         return [_job(row) for row in rows]
 
     def live(self) -> list[str]:
-        """The ids of all jobs that have not ended, the oldest first."""
+        """The ids of all jobs that have not ended, oldest first."""
         rows = self._database.execute("SELECT id FROM jobs WHERE state IN (?, ?) ORDER BY place", _LIVE)
         return [row["id"] for row in rows]
 
     def files_in_use(self) -> set[Path]:
-        """The sources of all jobs that have not ended."""
+        """The input files of all jobs that have not ended."""
         rows = self._database.execute("SELECT files FROM jobs WHERE state IN (?, ?)", _LIVE)
         return {Path(path) for row in rows for path in json.loads(row["files"]).values()}
 
     def take(self, lane: Lane) -> Taken | None:
-        """The oldest queued job of a lane, which is running from now on. Raises ServiceError (NO_ROOM)."""
+        """Mark the oldest queued job of a lane as running and return it. Raises ServiceError (NO_ROOM)."""
         with self._change() as database:
             row = database.execute(
                 "UPDATE jobs SET state = ?, started = coalesce(started, ?), starts = starts + 1 WHERE place = "
@@ -324,13 +309,14 @@ class Store:
         if row is None:
             return None
         request = _REQUESTS.validate_json(row["request"])
-        if row["picture"] is not None:
-            request = request.model_copy(update=dict(RenderedClip.model_validate_json(row["picture"])))
+        rendered = row["clip"] is not None
+        if rendered:
+            request = request.model_copy(update=dict(RenderedClip.model_validate_json(row["clip"])))
         files = {field: Path(path) for field, path in json.loads(row["files"]).items()}
-        return Taken(row["id"], request, row["picture"] is not None, files, row["starts"], row["crashes"])
+        return Taken(row["id"], request, rendered, files, row["starts"], row["crashes"])
 
     def requeue(self, job_id: str, *, crashed: bool, counted: bool = True) -> None:
-        """A running job goes back to its place in the queue, and its start counts or not.
+        """Return a running job to its place in the queue; `counted` is whether this start counts.
 
         Raises ServiceError (NO_ROOM)."""
         with self._change() as database:
@@ -340,15 +326,15 @@ class Store:
             )
 
     def finish(self, job_id: str, result: Result) -> bool:
-        """A job is done; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
+        """Mark a job as done; False if it had ended before. Raises ServiceError (NO_ROOM)."""
         return self._end(job_id, JobState.DONE, result=result)
 
     def fail(self, job_id: str, error: Error) -> bool:
-        """A job has failed; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
+        """Mark a job as failed; False if it had ended before. Raises ServiceError (NO_ROOM)."""
         return self._end(job_id, JobState.FAILED, error=error)
 
     def cancel(self, job_id: str) -> bool:
-        """A job is given up; whether it had not ended otherwise before. Raises ServiceError (NO_ROOM)."""
+        """Mark a job as cancelled; False if it had ended before. Raises ServiceError (NO_ROOM)."""
         error = Error(code=ErrorCode.CANCELLED, message="The job was cancelled.")
         return self._end(job_id, JobState.CANCELLED, error=error)
 
@@ -373,19 +359,19 @@ class Store:
         return [row["id"] for row in rows]
 
     def remove(self, job_id: str) -> None:
-        """Forget a job that has ended. Raises ServiceError (NO_ROOM)."""
+        """Delete a job that has ended; any other is left. Raises ServiceError (NO_ROOM)."""
         with self._change() as database:
             database.execute("DELETE FROM jobs WHERE id = ? AND state NOT IN (?, ?)", (job_id, *_LIVE))
 
 
 def _paths(files: Mapping[str, Path]) -> str:
-    """As JSON. Raises ServiceError (SOURCE) for a name that is no text."""
+    """The paths as JSON. Raises ServiceError (SOURCE) if one is not valid Unicode."""
     for path in files.values():
         try:
             os.fspath(path).encode()
         except UnicodeEncodeError:
             raise ServiceError(
-                ErrorCode.SOURCE, f"The name of {os.fspath(path)!a} is not in Unicode: rename it."
+                ErrorCode.SOURCE, f"The name of {os.fspath(path)!a} is not in Unicode: rename the file."
             ) from None
     return json.dumps({field: os.fspath(path) for field, path in files.items()})
 
@@ -395,7 +381,7 @@ def _now() -> str:
 
 
 def _text(time: datetime) -> str:
-    """In one width, so that texts sort as times do."""
+    """The time with a fixed width, so that texts sort as times do."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 

@@ -1,19 +1,19 @@
-"""Gives jobs to workers, watches them, and loses none.
+"""Gives jobs to workers, watches them, and loses none of them.
 
-A job's state lies in the store, its files in folders; no transaction spans both. The order of the steps makes up for
-it, and after every crash the next start, or the retry, comes to the same end as if there had been none:
+A job's state is in the store, its files in folders; no transaction spans both. The order of the steps makes up for
+that: after any crash, the next start or the retry ends as if there had been none:
 
-1. `take`: the job is running. A crash from here to 4 leaves it so, with nothing in `results/`: it is queued again.
-2. The worker fills `attempts/<random>/`. What an attempt left that did not come to 4 is deleted at the next start; an
-   old worker that still writes there (it ends with the service's pipes) writes into a folder that nobody will look at.
-3. The worker writes `.result.json` there, the last file, when all others are on the disk.
-4. The folder is renamed to `results/<job id>/`, by the one service that holds the lock, and only of a job that is still
-   running. The rename is atomic: the files are there all, or none.
-5. `finish`: the job is done. A crash between 4 and 5 leaves a job that has not ended but has its folder: the start
-   finds the folder and goes on with 5. So no job that got to 4 is computed again.
+1. `take`: the job is running. A crash before 4 leaves it so, with nothing in `results/`: it is queued again.
+2. The worker fills `attempts/<random>/`. The next start deletes attempts that did not reach 4; an old worker that still
+   writes there (it ends with the service's pipes) writes into a folder that nobody reads.
+3. The worker writes `.result.json` there last, when all other files are on the disk.
+4. The service that holds the lock renames the folder to `results/<job id>/`, only for a job that is still running. The
+   rename is atomic: all files are there, or none.
+5. `finish`: the job is done. A crash between 4 and 5 leaves a job that has not ended but has its folder: the next start
+   finds the folder and continues with 5. So no job that reached 4 is computed again.
 
-A cancelled job ends in the store first, whereupon 4 and 5 refuse it; a removed one loses its folder by one rename
-before the store forgets it.
+A cancelled job ends in the store first, and 4 and 5 then refuse it. Removing a job renames its folder away before the
+store forgets it.
 """
 
 import asyncio
@@ -36,21 +36,21 @@ from trt_engine.service.records import Progress
 from trt_engine.service.settings import WORKERS, Settings
 
 SOUND = "sound"
-"""The device of the jobs that need no model, which so wait for no generation."""
+"""The device for jobs that need no model, so that they do not wait for a generation."""
 CLEANING_SECONDS = 3600.0
-"""Between two looks for what is too old to be kept."""
+"""Between two removals of expired jobs."""
 
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Jobs and who carries them out, workers and Blenders; all of it on one asyncio loop."""
+    """The jobs, and the workers and Blenders that carry them out; all on one asyncio loop."""
 
     def __init__(self, settings: Settings) -> None:
-        """Take the folder.
+        """Lock the folder and open its jobs.
 
         Raises:
-            UserError: another service holds it, it cannot be written, or its jobs are of a newer version.
+            UserError: another service uses the folder, it cannot be written, or its jobs are of a newer version.
         """
         self._settings = settings
         folder = settings.folder
@@ -72,9 +72,9 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Take up what an earlier service left, and begin to work. Raises UserError where the disk is full."""
+        """Resume what an earlier service left, and start the devices. Raises UserError if the disk is full."""
         try:
-            await self._take_up(counted=True)
+            await self._resume(counted=True)
         except (ServiceError, OSError) as error:
             raise UserError(str(error), ExitCode.NOT_WRITABLE) from error
         self._blenders.start()
@@ -82,8 +82,8 @@ class Supervisor:
         self._tasks.append(asyncio.create_task(self._clean()))
 
     async def stop(self) -> None:
-        """End the workers and give the folder back; running jobs are queued again. Ends what `changes` and
-        `blender_requests` give, too."""
+        """End the workers and unlock the folder; running jobs are queued again. Also ends the iterators of `changes`
+        and `blender_requests`."""
         self._live.end()
         self._blenders.stop()
         for task in self._tasks:
@@ -91,29 +91,29 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(device.end() for device in self._devices))
         try:
-            await self._take_up(counted=False)
+            await self._resume(counted=False)
         except (ServiceError, OSError) as error:
-            _log.error("%s The next start takes the jobs up.", error)
+            _log.error("%s The next start resumes the jobs.", error)
         self._store.close()
 
     @property
     def working(self) -> bool:
-        """Whether a job waits or runs."""
+        """Whether a job is queued or running."""
         return bool(self._store.live())
 
     def submit(self, request: AnyRequest, files: Mapping[str, Path]) -> tuple[Job, bool]:
-        """Queue a job; the same request id again is the same job.
+        """Queue a job; a repeated request id returns the existing job.
 
         Args:
-            request: what is wanted.
-            files: its sources, resolved, by the fields that name them: what the worker opens.
+            request: the request.
+            files: the resolved paths of its input files, by the fields that name them; the worker opens these.
 
         Returns:
             The job, and whether it is new.
 
         Raises:
-            ServiceError: CONFLICT, the request id was used for another request; NO_BLENDER, the source is a scene;
-                QUEUE_FULL; NO_ROOM; SOURCE, a name is no text.
+            ServiceError: CONFLICT, the request id was used for another request; NO_BLENDER, the source is a scene and no
+                Blender is connected; QUEUE_FULL; NO_ROOM; SOURCE, a path is not valid Unicode.
         """
         if (known := self.known(request)) is not None:
             return known, False
@@ -126,32 +126,32 @@ class Supervisor:
         return self._live.as_it_is(job), True
 
     def known(self, request: AnyRequest) -> Job | None:
-        """The job of a request's id, if there is one. Raises ServiceError (CONFLICT) where it is another request's."""
+        """The job with the request's id, if any. Raises ServiceError (CONFLICT) if that job has another request."""
         job = self._store.known(request)
         return None if job is None else self._live.as_it_is(job)
 
     def job(self, job_id: str) -> Job:
-        """A job as it is now. Raises ServiceError (NOT_FOUND)."""
+        """The current state of a job. Raises ServiceError (NOT_FOUND)."""
         return self._live.job(job_id)
 
     def jobs(self, state: JobState | None, limit: int) -> list[Job]:
-        """Jobs of a state, or all, the newest first."""
+        """Jobs in a state (None: any), newest first."""
         return [self._live.as_it_is(job) for job in self._store.jobs(state, limit)]
 
     def changes(self, job_id: str) -> AsyncIterator[Job]:
-        """A job as it is now, then the newest after each change, until it has ended.
+        """The current state of a job, then its newest state after each change, until it has ended.
 
-        Who is slow misses what came between, and nothing waits for him.
+        A slow reader skips intermediate states; nothing waits for it.
 
         Raises:
-            ServiceError: NOT_FOUND, at the call.
+            ServiceError: NOT_FOUND, when called.
         """
         self._store.job(job_id)
         return self._live.follow(job_id)
 
     def cancel(self, job_id: str) -> Job:
-        """Cancel a job, at once and for good; its worker is free within one sampler step. A job that has ended stays
-        as it is. Raises ServiceError (NOT_FOUND, NO_ROOM)."""
+        """Cancel a job at once; its worker stops within one sampler step. An ended job stays as it is. Raises
+        ServiceError (NOT_FOUND, NO_ROOM)."""
         self._store.job(job_id)
         if self._store.cancel(job_id):
             for device in self._devices:
@@ -160,7 +160,7 @@ class Supervisor:
         return self.job(job_id)
 
     def remove(self, job_id: str) -> None:
-        """Forget an ended job and delete its files.
+        """Remove an ended job and delete its files.
 
         Raises:
             ServiceError: NOT_FOUND; CONFLICT, it has not ended; NO_ROOM, the disk is full or refuses.
@@ -172,56 +172,56 @@ class Supervisor:
         except OSError as error:
             raise ServiceError(
                 ErrorCode.NO_ROOM,
-                f"The service cannot delete the files of job {job_id} ({error.strerror}): look after its disk.",
+                f"The service cannot delete the files of job {job_id} ({error.strerror}): check its disk.",
             ) from error
         self._store.remove(job_id)
 
     def workers(self) -> list[Worker]:
-        """One of each device."""
+        """The worker of each device."""
         return [device.worker for device in self._devices]
 
     async def unload(self) -> None:
-        """End the idle workers, which gives their memory back."""
+        """End the idle workers, which frees their memory."""
         await asyncio.gather(*(device.unload() for device in self._devices))
 
     # --- Scenes -------------------------------------------------------------------------------------------------
 
     def blenders(self) -> tuple[Blender, ...]:
-        """Those that are connected, who came last as the last one."""
+        """The connected Blenders, in the order in which they connected."""
         return self._blenders.connected()
 
     def blender_requests(self, blender: str, name: str, renders: bool) -> AsyncIterator[Job]:
-        """Be a Blender with an id of its own and a name for people, for as long as this is iterated over: the jobs that
-        it is to render, each once; none where it does not render."""
+        """Register a Blender by its id and its name for people while this is iterated over: yields each job that it is
+        to render once; none if it does not render."""
         return self._blenders.requests(blender, name, renders)
 
     def rendering(self, job_id: str, progress: Progress) -> Job:
-        """A Blender says how far it is with a job, which says whether it is still wanted. Raises ServiceError
+        """Report a Blender's progress with a job; the returned state says whether it has ended. Raises ServiceError
         (NOT_FOUND)."""
         self._store.job(job_id)
         self._blenders.rendering(job_id, progress)
         return self.job(job_id)
 
-    def give_clip(self, job_id: str, picture: RenderedClip, path: Path) -> Job:
-        """A Blender gives what it has rendered for a job, which goes on as any other. An ended one stays as it is.
+    def give_clip(self, job_id: str, clip: RenderedClip, path: Path) -> Job:
+        """Continue a job with the clip that a Blender has rendered for it. An ended job stays as it is.
 
         Raises:
-            ServiceError: NOT_FOUND; CONFLICT, it does not wait for a picture, or has another one; NO_ROOM; SOURCE.
+            ServiceError: NOT_FOUND; CONFLICT, the job does not wait for a clip, or has another one; NO_ROOM; SOURCE.
         """
         job = self.job(job_id)
-        if job.state.ended or self._store.picture(job_id) == picture:
+        if job.state.ended or self._store.rendered_clip(job_id) == clip:
             return job
-        if not self._store.give(job_id, picture, path):
+        if not self._store.give(job_id, clip, path):
             raise _waits_for_none(job_id)
         self._blenders.rendered(job_id)
         self._wake()
         return self.job(job_id)
 
     def refuse(self, job_id: str, message: str) -> Job:
-        """A Blender does not render for a job, which fails with its message. One that has ended stays as it is.
+        """Fail a job with the message of a Blender that does not render it. An ended job stays as it is.
 
         Raises:
-            ServiceError: NOT_FOUND; CONFLICT, it does not wait for a picture; NO_ROOM.
+            ServiceError: NOT_FOUND; CONFLICT, the job does not wait for a clip; NO_ROOM.
         """
         if not self.job(job_id).state.ended:
             if not self._store.waits(job_id):
@@ -233,23 +233,23 @@ class Supervisor:
     # --- Between the store and the files ------------------------------------------------------------------------
 
     def files_in_use(self) -> set[Path]:
-        """The sources of all jobs that have not ended."""
+        """The input files of all jobs that have not ended."""
         return self._store.files_in_use()
 
     def _wake(self) -> None:
         for device in self._devices:
             device.wake()
 
-    async def _take_up(self, *, counted: bool) -> None:
-        """No worker is there: jobs whose files are whole are done, the others that were running are queued again;
-        `counted` as a start, or ended in good order."""
+    async def _resume(self, *, counted: bool) -> None:
+        """Without workers: mark jobs with complete files as done, and queue the others again. `counted` is whether a
+        start that did not finish counts."""
         await asyncio.to_thread(self._folders.sweep)
         for job_id in self._store.live():
             if not adopt(job_id, self._store, self._folders):
                 self._store.requeue(job_id, crashed=False, counted=counted)
 
     async def _clean(self) -> None:
-        """Forget jobs that ended too long ago."""
+        """Remove expired jobs, every `CLEANING_SECONDS`."""
         while True:
             for job_id in self._store.ended_before(datetime.now(UTC) - timedelta(days=self._settings.keep_days)):
                 try:
@@ -262,5 +262,5 @@ class Supervisor:
 
 def _waits_for_none(job_id: str) -> ServiceError:
     return ServiceError(
-        ErrorCode.CONFLICT, f"The job {job_id} does not wait for a Blender's picture, or has another one."
+        ErrorCode.CONFLICT, f"The job {job_id} does not wait for a clip from Blender, or has another one."
     )
