@@ -1,1 +1,1 @@
-"""The service's client, and what it and the service both know. Standard library only: it ships in the extension."""
+"""The client of the service, and definitions that both share. Standard library only: it ships in the extension."""

@@ -1,8 +1,8 @@
 """Finds a service, or starts one as a child process and stops it.
 
 Standard library only, like `client.py`, so that both ship in Blender's extension unchanged. A service outlives a
-program that started it and crashed; the next program finds it by its folder. It exits by itself after
-`LINGER_SECONDS` in which nobody needed it.
+program that started it and crashed; the next program finds it by its folder. It exits by itself after `LINGER_SECONDS`
+without a job or a connected Blender.
 """
 
 import json
@@ -20,43 +20,44 @@ from .http import FILE, FOREIGN, UNREACHABLE, ServiceError
 from .records import SERVICE
 
 ADDRESS, TOKEN = "service.json", "token"
-"""Files of a service's folder: where it listens, and the token."""
+"""Files in a service's folder: its address, and its token."""
 
 LINGER_SECONDS = 60
 SECONDS_TO_STOP = 8.0
-"""The service lets downloads go on for five seconds."""
+"""The service lets downloads continue for five seconds."""
 START_SECONDS = 120.0
-"""For so long a service may take to its first answer: from a cold disk Python may read its libraries for a minute."""
+"""How long a service may take to its first answer: from a cold disk, Python may need a minute to import its
+libraries."""
 IN_USE = 10
-"""The exit code by which a service says that another one has the folder; the start was a race, then."""
+"""The exit code of a service whose folder another service uses: two programs started one at the same time."""
 
 TOKEN_VARIABLE = "OMNIAUDIO_TOKEN"
 """The environment variable that may hold the token of a service."""
 UNAUTHORIZED, NO_TOKEN = "unauthorized", "no_token"
-"""Codes of an ServiceError: the service misses the token or refuses it; a token file cannot be read."""
+"""Codes of a ServiceError: the token is missing or wrong; a token file cannot be read."""
 TOKEN_WANTED = (
     f"The service requires its token: name the file that holds it with --token-file, or set {TOKEN_VARIABLE}. "
     "`omniaudio serve` prints the path of that file."
 )
 
-SERVICE_FAILED = "engine_failed"
-"""Code of an ServiceError: the service does not start, or ends by itself."""
+SERVICE_FAILED = "service_failed"
+"""Code of a ServiceError: the service does not start, or has ended unexpectedly."""
 
 _LOG = "start.log"
 _SERVICE_LOG = "service.log"
 _MAX_LOG_BYTES = 1 << 20
-_LAST_BYTES, _MAX_WORD = 8192, 300
+_LAST_BYTES, _MAX_LINE = 8192, 300
 _ASK_SECONDS = 0.1
-_QUESTION_SECONDS = 2.0
-"""For an answer when the program that has started it ends, and waits for it."""
+_LAST_SECONDS = 2.0
+"""The timeout of requests while the program that started the service exits."""
 
 
 def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
-    """The service that was last started in a folder, else in the user's own; whether it runs is not asked. `timeout` as
-    of `Client`.
+    """The client of the service that was last started in a folder (None: the user's own); it may have stopped.
+    `timeout` as for `Client`.
 
     Raises:
-        ServiceError: none was started there, or its files cannot be read.
+        ServiceError: no service was started there, or its files cannot be read.
     """
     folder = folder or default_folder()
     try:
@@ -67,7 +68,7 @@ def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
         raise ServiceError(UNREACHABLE, message) from error
     except OSError as error:
         raise ServiceError(
-            FILE, f"{error.filename} cannot be read ({error.strerror}): mend its permissions."
+            FILE, f"{error.filename} cannot be read ({error.strerror}): correct its permissions."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceError(FILE, f"The files in {folder} are damaged: start the service again.") from error
@@ -75,7 +76,7 @@ def find(folder: Path | None = None, timeout: float = 30.0) -> Client:
 
 
 def default_folder(platform: str = sys.platform, environment: Mapping[str, str] = os.environ) -> Path:
-    """Where a user's service keeps its files, on a platform."""
+    """The folder of a user's own service, by platform."""
     home = Path.home()
     if platform == "win32":
         data = Path(environment.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -87,15 +88,16 @@ def default_folder(platform: str = sys.platform, environment: Mapping[str, str] 
 
 
 def log_of(folder: Path) -> Path:
-    """What a service says of its troubles: the newest of what it said at its start, and of what it wrote since."""
+    """The log of a service that was written last: that of its start, or that of its run."""
     logs = [folder / _LOG, folder / _SERVICE_LOG]
     return max(logs, key=lambda log: log.stat().st_mtime if log.is_file() else 0.0)
 
 
 def running(folder: Path) -> Client:
-    """The service that has a folder. Raises ServiceError where it does not answer, or is of another version."""
+    """The client of the service that runs in a folder. Raises ServiceError if none answers, or it has another
+    version."""
     client = find(folder)
-    # After a power cut its port may be somebody else's, who need not be told the token.
+    # After a power cut another program may have its port; that one must not get the token.
     Client(client.url).health()
     return client
 
@@ -144,18 +146,18 @@ def default_roots() -> tuple[Path, ...]:
 
 
 class ServiceProcess:
-    """A service that this program has started."""
+    """A service that this program started."""
 
     def __init__(self, command: Sequence[str], folder: Path, roots: Sequence[Path]) -> None:
-        """Start it; whether it will answer is not known yet.
+        """Start the service; `ready` waits until it answers.
 
         Args:
-            command: the words that start the command `omniaudio`.
-            folder: the service's own, for its jobs; made where it is missing.
-            roots: the folders that it may read clips in.
+            command: the command line of `omniaudio`.
+            folder: the service's folder; created if it is missing.
+            roots: the folders in which it may read clips.
 
         Raises:
-            ServiceError: SERVICE_FAILED, the system cannot start it, or the folder cannot be used.
+            ServiceError: SERVICE_FAILED, the program cannot be started, or the folder cannot be used.
         """
         words = [*command, "serve", "--folder", str(folder), "--port", "0", "--linger", str(LINGER_SECONDS)]
         for root in roots:
@@ -164,14 +166,14 @@ class ServiceProcess:
         self._log = folder / _LOG
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Whoever else starts one on this folder at this moment writes here too, so it is only ever appended to.
+            # Another program that starts a service in this folder at this moment writes here too, so only append.
             with self._log.open("ab") as log:
                 if log.tell() > _MAX_LOG_BYTES:
                     log.truncate(0)
                 self._first_byte = log.seek(0, os.SEEK_END)
                 self._process = subprocess.Popen(
                     words,
-                    cwd=folder,  # this program's own may be a drive that is to be taken out
+                    cwd=folder,  # not the current folder, which may be on a removable drive
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -182,24 +184,24 @@ class ServiceProcess:
         except OSError as error:
             raise ServiceError(
                 SERVICE_FAILED,
-                f"The OmniAudio engine could not be started ({error}): check its program {command[0]}, and the folder "
+                f"The OmniAudio service could not be started ({error}): check the program {command[0]} and the folder "
                 f"{folder}.",
             ) from error
 
     @property
     def exit_code(self) -> int | None:
-        """None as long as it runs."""
+        """The exit code; None while it runs."""
         return self._process.poll()
 
     def ready(self, given_up: Callable[[float], bool]) -> Client:
-        """The service on the folder once it answers, be it this one or one that was faster.
+        """Wait until a service in the folder answers, this one or one that was faster, and return its client.
 
         Args:
-            given_up: waits so many seconds, and says whether nobody wants it any more.
+            given_up: waits the given seconds, and returns whether to stop waiting.
 
         Raises:
-            ServiceError: this one has ended, the other is of another version, or none answers within `START_SECONDS`
-                or until it is given up.
+            ServiceError: this one has ended, the other one has another version, or none answered within
+                `START_SECONDS` or before `given_up`.
         """
         silence = ServiceError(UNREACHABLE, "")
         deadline = time.monotonic() + START_SECONDS
@@ -212,48 +214,48 @@ class ServiceProcess:
             except ServiceError as error:
                 silence = error
             if code == IN_USE and silence.code == FOREIGN:
-                raise silence  # it has the folder, and is of another version
+                raise silence  # the service that uses the folder has another version
         self.stop()
         raise ServiceError(
             SERVICE_FAILED,
-            f"The OmniAudio engine does not answer after {START_SECONDS:.0f} s: look at its log {log_of(self._folder)}."
+            f"The OmniAudio service does not answer after {START_SECONDS:.0f} s: see its log {log_of(self._folder)}."
             f" {silence.message}".rstrip(),
         )
 
     def epitaph(self) -> ServiceError:
-        """Why one ended that should not have, in its own last words."""
+        """An error with the last line that the service printed before it ended."""
         try:
             with self._log.open("rb") as log:
                 log.seek(max(self._first_byte, log.seek(0, os.SEEK_END) - _LAST_BYTES))
                 lines = log.read().decode("utf-8", "replace").splitlines()
         except OSError:
             lines = []
-        # The option parser frames what it says with a box.
+        # The option parser prints errors in a frame.
         bare = [line.strip(" │╭─╮╰╯") for line in lines]
         last = next((line for line in reversed(bare) if line), "")
-        said = f"its last words were: {last[:_MAX_WORD]}" if last else "it said nothing"
+        said = f"its last line was: {last[:_MAX_LINE]}" if last else "it printed nothing"
         return ServiceError(
-            SERVICE_FAILED, f"The OmniAudio engine ended by itself (exit code {self.exit_code}); {said}"
+            SERVICE_FAILED, f"The OmniAudio service ended unexpectedly (exit code {self.exit_code}); {said}"
         )
 
     def let_go(self, blender: str = "") -> None:
-        """Have it end, unless somebody needs it: a job waits or runs, or a Blender is connected that is not this one,
-        by its id. It then ends by itself in time."""
+        """Stop the service, unless another program needs it: a job is queued or running, or a Blender with another id
+        than `blender` is connected. Then it exits by itself later."""
         if self.exit_code is not None:
             return
-        # Who does not answer does not work for anybody.
+        # If it does not answer, nobody can use it.
         with suppress(ServiceError):
-            client = find(self._folder, _QUESTION_SECONDS)
+            client = find(self._folder, _LAST_SECONDS)
             others = any(other.id != blender for other in client.blenders())
             if others or client.jobs("queued", 1) or client.jobs("running", 1):
                 return
         self.stop()
 
     def stop(self, seconds: float = SECONDS_TO_STOP) -> None:
-        """Have it end: it is asked to, and killed where it has not ended after so many seconds. Its jobs that have not
-        ended wait for the next one."""
+        """Terminate the service, and kill it if it has not ended after so many seconds. Its unfinished jobs wait for
+        the next start."""
         if self.exit_code is None:
-            with suppress(OSError):  # it has ended this moment, or Windows has no console to tell it by
+            with suppress(OSError):  # it has just ended, or Windows has no console to send the signal
                 self._process.send_signal(_END)
             try:
                 self._process.wait(seconds)
@@ -269,8 +271,8 @@ else:
 
 
 def _creation_flags() -> int:
-    """A group of the child's own, as a session is elsewhere: Ctrl-C in this program's terminal reaches this program
-    alone, and Ctrl-Break the service alone."""
+    """Give the child a process group of its own, as a session does elsewhere: Ctrl-C in this program's terminal reaches
+    only this program, and Ctrl-Break only the service."""
     if sys.platform == "win32":
         return subprocess.CREATE_NEW_PROCESS_GROUP
     return 0

@@ -1,7 +1,7 @@
-"""One request at a time to the service, over HTTP: the connection, its errors, and what is tried again.
+"""Requests to the service over HTTP: connections, errors and retries.
 
-A transport speaks to the address that it is given and to no other: it follows no redirect and uses no proxy, so that
-the token goes nowhere else. Standard library only.
+A transport connects to the given address and to no other: it follows no redirect and uses no proxy, so that the token
+goes nowhere else. Standard library only.
 """
 
 import http.client
@@ -23,20 +23,20 @@ from uuid import uuid4
 from .records import API_VERSION, Media, ResultFile, parsed
 
 UNREACHABLE, TIMEOUT, FOREIGN, FILE = "unreachable", "timeout", "foreign", "file"
-"""The client's own codes: nobody answers, or breaks off; nobody answers in time; who answers is no service that this
-client knows; a file of this machine cannot be read or written. Other codes are the service's."""
+"""The client's own codes: no answer, or a broken connection; no answer in time; the answer is not from a service that
+this client knows; a file on this machine cannot be read or written. Other codes come from the service."""
 
 _PAUSES = (0.2, 0.6)
-"""Seconds before a call is tried a second and a third time."""
+"""Seconds before the second and the third attempt of a call."""
 _BLOCK = 1 << 20
 _MAX_BYTES = 64 << 20
-"""Of an answer in JSON: more than any service has to say."""
+"""Of an answer in JSON: more than any service sends."""
 
 T = TypeVar("T")
 
 
 class ServiceError(Exception):
-    """What went wrong: `message` says what to do, `code` is for programs."""
+    """An error of the service or the connection: `message` says what to do, `code` is for programs."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -45,24 +45,26 @@ class ServiceError(Exception):
 
 
 class Transport:
-    """A service at an address. Holds no connection, so that threads may share one.
+    """A service at an address. It holds no connection, so threads may share a transport.
 
-    Raises ServiceError for every answer that is no success, and for what goes wrong on the way.
+    Raises ServiceError for every unsuccessful answer, and for every error of the connection.
     """
 
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
-        """Arguments and errors as of `Client`."""
+        """Arguments and errors as for `Client`."""
         try:
             parts = urlsplit(url.strip())
             self.host, port = parts.hostname or "", parts.port
         except ValueError:
             parts, self.host, port = urlsplit(""), "", None
-        # Anything else would be left out silently, a password even be shown in messages.
+        # Other parts would be ignored silently, and messages would show a password.
         bare = not (parts.username or parts.password or parts.path.strip("/") or parts.query or parts.fragment)
         if parts.scheme not in ("http", "https") or not self.host.isascii() or not self.host or not bare:
             raise ServiceError(FOREIGN, f"{url!r} is no address of a service: name one like http://127.0.0.1:4360.")
         if token is not None and not re.fullmatch(r"[!-~]+", token):
-            raise ServiceError("unauthorized", "The token is no such text: copy the service's file `token` as it is.")
+            raise ServiceError(
+                "unauthorized", "The token is malformed: copy the content of the service's file `token`."
+            )
         self._secure = parts.scheme == "https"
         self.port = port or (443 if self._secure else 80)
         self.url = f"{parts.scheme}://{parts.netloc}"
@@ -71,7 +73,7 @@ class Transport:
 
     @property
     def local(self) -> bool:
-        """Whether the address is this machine's own."""
+        """Whether the address is on this machine."""
         with suppress(ValueError):
             return ipaddress.ip_address(self.host).is_loopback
         return self.host == "localhost"
@@ -113,7 +115,7 @@ class Transport:
 
     def content(self, response: http.client.HTTPResponse) -> bytes:
         content = response.read(_MAX_BYTES)
-        if response.length:  # what is still to come
+        if response.length:  # bytes that are missing
             raise self.foreign() if len(content) == _MAX_BYTES else http.client.IncompleteRead(content)
         return content
 
@@ -128,7 +130,7 @@ class Transport:
         timeout: float | None = None,
         line: "Line | None" = None,
     ) -> Iterator[http.client.HTTPResponse]:
-        """A successful answer, to be read; everything else, and what goes wrong in between, is an ServiceError."""
+        """A successful answer, to be read. Raises ServiceError for any other, and for every error while it is read."""
         seconds = self.timeout if timeout is None else timeout
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self.host, self.port, timeout=seconds)
@@ -137,7 +139,7 @@ class Transport:
             try:
                 connection.request(method, f"/v{API_VERSION}{address}", body, {**own, **headers})
             except ConnectionError:
-                # The service may have refused before it had read everything: then its answer is there.
+                # The service may have refused before it read everything; then its answer is there.
                 if connection.sock is None:
                     raise
             if line is not None:
@@ -147,54 +149,47 @@ class Transport:
                 raise self._refusal(response)
             yield response
         except TimeoutError as error:
-            message = f"The service at {self.url} did not answer within {seconds:g} s: look whether it still works."
+            message = f"The service at {self.url} did not answer within {seconds:g} s: check that it still works."
             raise ServiceError(TIMEOUT, message) from error
         except ConnectionRefusedError as error:
-            message = f"No service answers at {self.url}: start it with `omniaudio serve`, or name its right address."
+            message = f"No service answers at {self.url}: start it with `omniaudio serve`, or correct the address."
             raise ServiceError(UNREACHABLE, message) from error
         except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
-            message = f"The connection to the service at {self.url} broke off: look whether it still runs."
+            message = f"The connection to the service at {self.url} broke: check that it still runs."
             raise ServiceError(UNREACHABLE, message) from error
         except (http.client.HTTPException, UnicodeError) as error:
             raise self.foreign() from error
         except OSError as error:
             what = (
-                "is not known"
-                if isinstance(error, socket.gaierror)
-                else f"cannot be reached ({error.strerror or error})"
+                "is unknown" if isinstance(error, socket.gaierror) else f"cannot be reached ({error.strerror or error})"
             )
             raise ServiceError(UNREACHABLE, f"{self.url} {what}: check the address and the network.") from error
         finally:
             connection.close()
 
     def _refusal(self, response: http.client.HTTPResponse) -> ServiceError:
-        """What the service says about an answer that is no success."""
+        """The error in an unsuccessful answer."""
         if response.status < http.HTTPStatus.BAD_REQUEST:
             where = (response.getheader("Location") or "nowhere")[:200]
-            return ServiceError(FOREIGN, f"{self.url} leads on to {where}: name the service's own address.")
+            return ServiceError(FOREIGN, f"{self.url} redirects to {where}: use the service's own address.")
         try:
-            told = json.loads(self.content(response))["error"]
-            return ServiceError(str(told["code"]), str(told["message"]))
+            error = json.loads(self.content(response))["error"]
+            return ServiceError(str(error["code"]), str(error["message"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
         if response.status in (http.HTTPStatus.BAD_GATEWAY, http.HTTPStatus.SERVICE_UNAVAILABLE):
-            return ServiceError(UNREACHABLE, f"The service at {self.url} is not ready: ask again in a moment.")
+            return ServiceError(UNREACHABLE, f"The service at {self.url} is not ready: try again in a moment.")
         return self.foreign()
 
     def foreign(self) -> ServiceError:
         return ServiceError(
             FOREIGN,
-            f"{self.url} answers, but not as this version of OmniAudio's service does: check the address, and that "
-            f"both sides are of the same version.",
+            f"{self.url} answers, but not as this version of OmniAudio's service: check the address, and use the same "
+            f"version on both sides.",
         )
 
     def upload(self, path: Path, on_sent: Callable[[int, int], None] | None = None) -> Media:
-        """Send a clip to a service that cannot read this machine's files; it is read from the disk while it is sent.
-
-        Args:
-            path: the clip's file.
-            on_sent: told the bytes that were sent, and of how many. What it raises ends the upload.
-        """
+        """As `Client.upload`."""
         with _file_refusals(path, "read"):
             file = path.open("rb")
         with file:
@@ -205,7 +200,7 @@ class Transport:
         return media
 
     def download(self, job_id: str, file: ResultFile, target: Path) -> None:
-        """A file of a job, to a path of this machine: whole, or nothing is changed there."""
+        """As `Client.download`."""
         self.repeated(partial(self._download, job_id, file, target))
 
     def _download(self, job_id: str, file: ResultFile, target: Path) -> None:
@@ -225,7 +220,7 @@ class Transport:
             if size != file.size:
                 raise ServiceError(
                     UNREACHABLE,
-                    f"{file.name} came with {size} of {file.size} bytes from {self.url}: download it again.",
+                    f"Only {size} of {file.size} bytes of {file.name} arrived from {self.url}: download it again.",
                 )
             with _file_refusals(target, "written"):
                 unfinished.replace(target)
@@ -235,14 +230,14 @@ class Transport:
 
 
 class Line:
-    """A connection that another thread may close, whoever waits for something to come by it."""
+    """A connection that another thread may close, even while one waits for data from it."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
         self._connection: socket.socket | None = None
 
     def opened(self, connection: socket.socket) -> None:
-        """A new connection takes the place of the one before."""
+        """Replace the previous connection by a new one."""
         self._connection = connection
         if self.closed.is_set():
             self.close()
@@ -255,18 +250,18 @@ class Line:
 
 
 def resource(*parts: str) -> str:
-    """The address of a thing at the service, of its parts as they are."""
+    """The path of a resource at the service; quotes the parts."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 def _sent(file: IO[bytes], path: Path, size: int, on_sent: Callable[[int, int], None] | None) -> Iterator[bytes]:
-    """A file's blocks, as many bytes as it had at first: what was said of it must stay true."""
+    """The blocks of a file, exactly `size` bytes: the header has announced so many."""
     sent = 0
     while sent < size:
         with _file_refusals(path, "read"):
             block = file.read(min(_BLOCK, size - sent))
         if not block:
-            raise ServiceError(FILE, f"{path} became shorter while it was sent: send it again when it is complete.")
+            raise ServiceError(FILE, f"{path} became shorter while it was sent: send it again once it is complete.")
         yield block
         sent += len(block)
         if on_sent is not None:
@@ -278,5 +273,5 @@ def _file_refusals(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "choose another place, or make room there" if done == "written" else "check its path and permissions"
+        advice = "choose another folder, or make room there" if done == "written" else "check its path and permissions"
         raise ServiceError(FILE, f"{path} cannot be {done} ({error.strerror or error}): {advice}.") from error

@@ -1,8 +1,7 @@
-"""How a generation is made: one record with its limits, the same on the command line, by HTTP and OSC, in Blender, and
-in a sidecar.
+"""The options of a generation: one record with its limits, shared by the command line, HTTP, OSC, Blender and sidecars.
 
-What belongs to one job stays outside: the clip and its part, what sounds in it, the part of a take that is inpainted,
-the files and their sample rate. These differ from job to job; the options may be kept, and used for another clip.
+It leaves out what belongs to one job: the clip and its range, the sources in it, an inpainted range, the files and
+their sample rate. So the options can be kept, and used for another clip.
 
 A new option is a field here, an option of `omniaudio generate` and a property of Blender's panel of the same name.
 Standard library only. pydantic reads the limits by its protocol, and the docstrings of the fields for its schema.
@@ -21,7 +20,7 @@ MAX_SEED = 2**53 - 1
 
 
 class OptionError(ValueError):
-    """An option that cannot have a value: `option` is its name, `message` says what it can be."""
+    """An invalid value of an option: `option` is its name, `message` says which values are valid."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__(f"{option} {message}")
@@ -31,13 +30,13 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True)
 class Range:
-    """Limits of a number, both included."""
+    """Inclusive limits of a number."""
 
     minimum: float
     maximum: float
 
     def __contains__(self, value: float) -> bool:
-        return self.minimum <= value <= self.maximum  # not a number is in no range
+        return self.minimum <= value <= self.maximum  # NaN is in no range
 
     def __str__(self) -> str:
         return f"{self._shown(self.minimum)} to {self._shown(self.maximum)}"
@@ -47,7 +46,7 @@ class Range:
         return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """pydantic's protocol: the limits enter its own schema of the number."""
+        """pydantic's protocol: add the limits to its schema of the number."""
         schema = handler(source)
         number = schema["schema"] if schema["type"] == "nullable" else schema
         number |= {"ge": self.minimum, "le": self.maximum}
@@ -58,7 +57,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Length:
-    """Limits of a text's characters, both included."""
+    """Inclusive limits of the number of characters."""
 
     minimum: int
     maximum: int
@@ -70,7 +69,7 @@ class Length:
         return f"a text of {self.minimum} to {self.maximum} characters"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        """pydantic's protocol: the limits enter its own schema of the text."""
+        """pydantic's protocol: add the limits to its schema of the text."""
         schema = handler(source)
         text = schema["schema"] if schema["type"] == "nullable" else schema
         text |= {"min_length": self.minimum, "max_length": self.maximum}
@@ -79,7 +78,7 @@ class Length:
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How a generation is made. None leaves a value to the model. Raises OptionError where a value is impossible."""
+    """The options of a generation. None leaves a value to the model. Raises OptionError for an invalid value."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
@@ -112,8 +111,8 @@ class GenerationOptions:
 
     @classmethod
     def understood(cls, given: Mapping[str, Any]) -> Self:
-        """As much of a mapping as can be understood: what is unknown or impossible is left out, and a number may be
-        written as a text. For what another version or a person has written."""
+        """The valid options of a mapping that another version or a person has written. Unknown and invalid ones are
+        left out; numbers may be texts."""
         values = {}
         for option in options_of(cls):
             value = option.read(given.get(option.name))
@@ -122,14 +121,14 @@ class GenerationOptions:
         return cls(**values)
 
     def given(self) -> dict[str, Any]:
-        """The options that are not left to the model, by their names."""
+        """The options that are not None, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a field of a record of options can be: `kind` is bool, int, float or str."""
+    """A field of a record of options; `kind` is bool, int, float or str."""
 
     name: str
     kind: type
@@ -137,7 +136,7 @@ class Option:
     limits: Range | Length | None
 
     def check(self, value: Any) -> None:
-        """Raises OptionError where a value is impossible."""
+        """Raise OptionError if a value is invalid."""
         if value is None and self.optional:
             return
         right = isinstance(value, (int, float) if self.kind is float else self.kind)
@@ -146,7 +145,7 @@ class Option:
             raise OptionError(self.name, f"cannot be {value!r}: give {self._possible()}.")
 
     def read(self, value: Any) -> Any:
-        """A value of any type as this option has it; None where it cannot."""
+        """Convert a value of any type to this option's; None if it is invalid."""
         if not isinstance(value, str if self.kind is str else (bool, int, float, str)):
             return None
         if self.kind is bool and isinstance(value, str):
@@ -154,7 +153,7 @@ class Option:
         try:
             value = self.kind(value)
             self.check(value)
-        except (ValueError, OverflowError):  # words, a number that is none, or one out of range
+        except (ValueError, OverflowError):  # no number, or one out of range
             return None
         return value
 

@@ -1,6 +1,6 @@
-"""What the service is asked and what it answers: frozen records, by the names of the service's own schema.
+"""The requests and answers of the service: frozen records, with the names of the service's own schema.
 
-What a newer service adds to a record is left out. Standard library only.
+Fields that a newer service adds are ignored. Standard library only.
 """
 
 from contextlib import suppress
@@ -17,7 +17,7 @@ SERVICE = "omniaudio"
 
 @dataclass(frozen=True)
 class Error:
-    """Why a job failed, in a message that says what to do."""
+    """Why a job failed: `code` is for programs, `message` says what to do."""
 
     code: str
     message: str
@@ -32,15 +32,14 @@ class PathSource:
 
 @dataclass(frozen=True)
 class MediaSource:
-    """A clip that was uploaded: an upload's id."""
+    """An uploaded clip: the upload's id."""
 
     media: str
 
 
 @dataclass(frozen=True)
 class SceneSource:
-    """The scene that is open in a Blender that is connected; None is the scene's own first or last frame, and its own
-    camera."""
+    """The scene that is open in a connected Blender. None means the scene's own first frame, last frame or camera."""
 
     frame_start: int | None = None
     frame_end: int | None = None
@@ -49,10 +48,10 @@ class SceneSource:
 
 @dataclass(frozen=True)
 class Inpainting:
-    """A part of a take that is made anew, in seconds of `sound`, while everything outside stays as it is.
+    """A range of a take to generate again while the rest stays; times in seconds of `sound`.
 
-    `gain_db` is the true-peak gain reduction of the take, as its sidecar says. Where it is None the service reads the
-    sidecar beside a path; beside an upload there is none."""
+    `gain_db` is the true-peak gain reduction of the take, from its sidecar. None: the service reads the sidecar beside
+    the path; an upload has none."""
 
     sound: PathSource | MediaSource
     start: float
@@ -62,9 +61,9 @@ class Inpainting:
 
 @dataclass(frozen=True)
 class GenerateRequest:
-    """A generation that is wanted; times in seconds. Where a value is None, the model's or the clip's own is taken.
+    """A generation; times in seconds. None means the default of the model or the clip.
 
-    `sources` says what sounds, in the form of `sources.json`; where it is None that is recognised."""
+    `sources` has the form of `sources.json`; None: they are recognised."""
 
     source: PathSource | MediaSource | SceneSource
     request_id: str | None = None
@@ -82,7 +81,7 @@ class GenerateRequest:
 
 @dataclass(frozen=True)
 class InspectRequest:
-    """A recognition that is wanted: what sounds in a clip. The result's `sources` may be edited, and given to a
+    """An inspection: recognises the sources in a clip. The result's `sources` may be edited, and given to a
     generation."""
 
     source: PathSource | MediaSource
@@ -96,8 +95,8 @@ class InspectRequest:
 
 @dataclass(frozen=True)
 class BinauralRequest:
-    """A binaural rendering that is wanted of an AmbiX sound, with the head's rotation in degrees: to the left, nose up,
-    left ear up."""
+    """A binaural rendering of an AmbiX sound, with the head's rotation in degrees: to the left, nose up, left ear
+    up."""
 
     sound: PathSource | MediaSource
     request_id: str | None = None
@@ -110,8 +109,9 @@ class BinauralRequest:
 
 @dataclass(frozen=True)
 class RotateRequest:
-    """A world-locked sound that is wanted of a head-locked one; `orientations` is a JSON file as `omniaudio rotate`
-    reads it: the camera's orientations by time."""
+    """A rotation of a head-locked sound to a world-locked one; `orientations` is a JSON file as `omniaudio rotate`
+    reads
+    it: the camera's orientations by time."""
 
     sound: PathSource | MediaSource
     orientations: PathSource | MediaSource
@@ -123,8 +123,8 @@ class RotateRequest:
 
 @dataclass(frozen=True)
 class MapRequest:
-    """A direction map that is wanted as a video: where a sound comes from, drawn over its panorama. The sound begins at
-    `clip_start` seconds of the clip."""
+    """A direction map as a video: where a sound comes from, drawn over its panorama. The sound begins at `clip_start`
+    seconds of the clip."""
 
     sound: PathSource | MediaSource
     clip: PathSource | MediaSource
@@ -136,8 +136,8 @@ class MapRequest:
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """A 360° video with spatial audio that is wanted: `codec` is pcm, opus or aac; `stereo` is mono, top-bottom or
-    side-by-side, or the clip's own."""
+    """An export as a 360° video with spatial audio: `codec` is pcm, opus or aac; `stereo` is mono, top-bottom or
+    side-by-side; None: the clip's own."""
 
     sound: PathSource | MediaSource
     clip: PathSource | MediaSource
@@ -153,18 +153,18 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class OtherRequest:
-    """A request of a kind that this client does not know, as a job of it is listed."""
+    """The request of a listed job whose kind this client does not know."""
 
     kind: str
 
 
 AnyRequest = GenerateRequest | InspectRequest | BinauralRequest | RotateRequest | MapRequest | ExportRequest
-"""A job that is wanted, of any kind that this client knows."""
+"""A request of any kind that this client knows."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is: `fraction` of the whole, 0 to 1, and the seconds left where they are known."""
+    """The progress of a job: `fraction` is 0 to 1; `seconds_left` is None if unknown."""
 
     stage: str
     fraction: float
@@ -173,8 +173,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A file that a job has made: on the service's machine at `path`, to be downloaded by its `name`; `size` in
-    bytes."""
+    """A file of a job: at `path` on the service's machine, for download by `name`; `size` in bytes."""
 
     name: str
     path: str
@@ -183,8 +182,8 @@ class ResultFile:
 
 @dataclass(frozen=True)
 class TakeResult:
-    """The files of a take, and its measures. `sound` is AmbiX (ACN, SN3D) of the order that was wanted, four channels
-    for the first, and so are the stems. `seed` is None where no model ran."""
+    """The files of a take, and its measures. `sound` and the stems are AmbiX (ACN, SN3D) of the requested order, four
+    channels for order 1. `seed` is None if no model ran."""
 
     sound: ResultFile
     sidecar: ResultFile
@@ -201,9 +200,9 @@ class TakeResult:
 
 @dataclass(frozen=True)
 class Result:
-    """What a job that is done has made: takes, one file of another kind, or what sounds in a clip, in the form of
-    `sources.json`. `model` and `backend` are None where none ran; `converted_from` is what the sound that was given
-    declares itself to be, where it is not AmbiX."""
+    """The result of a finished job: takes, one file of another kind, or the sources of a clip, in the form of
+    `sources.json`. `model` and `backend` are None if no model ran; `converted_from` is the convention that the given
+    sound declares, if it is not AmbiX."""
 
     model: str | None
     backend: str | None
@@ -215,7 +214,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
-    """What is wanted and what has become of it. `state` is queued, running, done, failed or cancelled."""
+    """A request and its state: queued, running, done, failed or cancelled."""
 
     id: str
     state: str
@@ -229,20 +228,20 @@ class Job:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended."""
         return self.state in ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
 class JobList:
-    """Jobs, the newest first."""
+    """Jobs, newest first."""
 
     jobs: tuple[Job, ...]
 
 
 @dataclass(frozen=True)
 class RenderedClip:
-    """What a Blender has rendered for a job: the source of which the sound is made; times in seconds."""
+    """The clip that a Blender has rendered for a job; times in seconds."""
 
     source: PathSource | MediaSource
     start: float = 0.0
@@ -251,14 +250,14 @@ class RenderedClip:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a Blender does not render for a job, in a message that says what to do."""
+    """Why a Blender does not render for a job: a message that says what to do."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Blender:
-    """A Blender that is connected: the id that it has made up, and what is open in it."""
+    """A connected Blender: the id that it chose, and the name of its open file."""
 
     id: str
     name: str
@@ -266,15 +265,15 @@ class Blender:
 
 @dataclass(frozen=True)
 class BlenderList:
-    """The Blenders that are connected, who came last as the last one."""
+    """The connected Blenders, in the order in which they connected."""
 
     blenders: tuple[Blender, ...]
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model, and what it does where a request leaves it to the model; `ready` where it needs not be fetched first.
-    `native_seconds` it makes at once, longer clips in overlapping windows; `rate` in Hz."""
+    """A model and its defaults. `ready` is false if it must be downloaded first. It generates `native_seconds` at once,
+    and longer clips in overlapping windows; `rate` in Hz."""
 
     name: str
     ready: bool
@@ -287,8 +286,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Backend:
-    """A back-end, which runs models: what it can run on anywhere, and on which device here; where it is not available,
-    the reason and what to do."""
+    """A back-end, which runs models: `devices` are those that it supports, `device` is the one here. If it is not
+    available, `reason` says why and what to do."""
 
     name: str
     label: str
@@ -308,7 +307,7 @@ class BackendList:
 
 @dataclass(frozen=True)
 class ModelList:
-    """The models that the service knows; `default` is the one that is taken where a request names none."""
+    """The models that the service knows; `default` is the one for requests that name none."""
 
     models: tuple[Model, ...]
     default: str | None
@@ -325,8 +324,8 @@ class Media:
 
 @dataclass(frozen=True)
 class Worker:
-    """A device and its worker process, `sound` being the one of jobs without a model: stopped, idle or busy; `loaded`
-    are the models that are ready in it."""
+    """A device and its worker process; the device `sound` is for jobs without a model. `state` is stopped, idle or
+    busy; `loaded` names the models in its memory."""
 
     device: str
     state: str
@@ -335,14 +334,14 @@ class Worker:
 
 @dataclass(frozen=True)
 class WorkerList:
-    """One worker a device."""
+    """The worker of each device."""
 
     workers: tuple[Worker, ...]
 
 
 @dataclass(frozen=True)
 class Health:
-    """Which service it is."""
+    """The service's name, and the versions of its API and of itself."""
 
     service: str
     api: int
@@ -350,7 +349,7 @@ class Health:
 
 
 def parsed(kind: Any, value: Any) -> Any:
-    """A value from JSON as the type that a record declares. Raises ValueError."""
+    """Convert a value from JSON to the type that a record declares. Raises ValueError if it does not fit."""
     if get_origin(kind) in (Union, UnionType):
         for option in get_args(kind):
             with suppress(ValueError):

@@ -1,1 +1,1 @@
-"""OSC <-> engine: DAWs ask for generations by Open Sound Control, and hear how far they are and where the files lie."""
+"""OSC to service: DAWs request generations by Open Sound Control, and receive their progress and results."""

@@ -1,8 +1,8 @@
-"""The bridge: what OSC clients ask becomes jobs of the engine, and what becomes of those is told to the clients.
+"""The bridge: turns requests of OSC clients into jobs of the service, and reports progress and results to the clients.
 
-It translates, it never computes. Messages are handled on one asyncio loop and at once; what takes time (files, the
-engine) happens in a few threads. What was asked is in the ledger before the engine hears of it, so whoever dies in the
-middle, the client gets its `done` or its `fail`.
+It only translates. One asyncio loop handles every message at once; what takes time (files, the service) runs in a few
+threads. A request is in the ledger before the service gets it, so the client receives its `done` or `fail` even if the
+bridge or the service dies in between.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -41,42 +41,42 @@ MAX_SUBSCRIBERS = 32
 SUBSCRIPTION_SECONDS = 600.0
 MAX_LISTED = 50
 PATIENCE_SECONDS = 600.0
-"""How long an engine may be away before its requests are given up."""
+"""How long the service may be unreachable before its requests fail."""
 REPEATS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between a `done` or `fail` and its repetitions, until it is acknowledged: datagrams get lost."""
+"""Seconds between the repetitions of a `done` or `fail` until it is acknowledged: datagrams get lost."""
 MAX_REPEATED = 500
-"""Ends that are being repeated; what a flood brings beyond them is said once."""
+"""Ends that are repeated at a time; in a flood, further ones are sent once."""
 AWAY = ("unreachable", "timeout")
-"""Codes of an engine that may come back."""
+"""Codes of a service that may come back."""
 
-_INTERNAL = ("internal", "The bridge failed at this: its log says why.")
+_INTERNAL = ("internal", "The bridge failed at this request: see its log.")
 
 _log = logging.getLogger(__name__)
 _Value = TypeVar("_Value")
 
 
 class Bridge:
-    """Answers clients. `start` in a running loop, `handle` every message, `stop` in the end."""
+    """Answers clients. Call `start` in a running loop, `handle` for every message, and `stop` at the end."""
 
     def __init__(
         self,
-        engine: Service,
+        service: Service,
         ledger: Ledger,
         secret: str | None = None,
-        on_said: Callable[[Message], None] | None = None,
+        on_sent: Callable[[Message], None] | None = None,
     ) -> None:
-        """`secret` is what a generation's options must name; `on_said` is told of every message to a client."""
-        self._engine = engine
+        """The options of a request must contain `secret`; `on_sent` is called with every message to a client."""
+        self._service = service
         self._ledger = ledger
         self._secret = secret
-        self._on_said = on_said
+        self._on_sent = on_sent
         self._open = {entry.request_id: entry for entry in ledger.open()}
         self._views: dict[str, JobView] = {}
         self._peers: dict[str, Peer] = {}
         self._subscribers: dict[Peer, float] = {}
         self._repeats: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._cancelled: set[str] = set()  # open requests that are still to be ended at the engine
+        self._cancelled: set[str] = set()  # open requests that the service has still to cancel
         self._udp: asyncio.DatagramTransport | None = None
         self._heard = time.monotonic()
         self._threads = ThreadPoolExecutor(4, "osc-bridge")
@@ -93,7 +93,7 @@ class Bridge:
         }
 
     def start(self, udp: asyncio.DatagramTransport) -> None:
-        """Take up what an earlier bridge left, whose clients are answered by `udp`, and watch."""
+        """Resume the requests of an earlier bridge, whose clients get their answers by `udp`, and watch all jobs."""
         self._udp = udp
         for entry in self._open.values():
             if not entry.job:
@@ -101,7 +101,7 @@ class Bridge:
         self._spawn(self._watch())
 
     async def stop(self) -> None:
-        """End; open requests stay in the ledger for the next start."""
+        """Stop; open requests stay in the ledger for the next start."""
         tasks = [*self._tasks, *self._repeats.values()]
         for task in tasks:
             task.cancel()
@@ -109,10 +109,10 @@ class Bridge:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def handle(self, message: Message, peer: Peer) -> None:
-        """Carry out one message; nothing that it holds raises."""
+        """Carry out one message. Never raises, whatever the message holds."""
         try:
             if isinstance(peer, UdpPeer) and (port := asked_port(message)):
-                peer = peer.at(port)  # at the address that it came from: nobody else is answered
+                peer = peer.at(port)  # at the sender's own address: the bridge answers nobody else
             verb, request = parse(message)
             self._verbs[verb](request, peer)
         except RefusedError as refused:
@@ -124,18 +124,18 @@ class Bridge:
     def _job(self, request: Job, peer: Peer) -> None:
         given = request.options.secret or ""
         if self._secret is not None and not hmac.compare_digest(given.encode(), self._secret.encode()):
-            message = "The bridge needs its secret: put it into the options as “secret”."
+            message = "The bridge requires its secret: put it into the options as “secret”."
             raise RefusedError("unauthorized", message, request.request_id)
         mark = fingerprint(request)
         known = self._find(request.request_id)
         if known is not None and known.fingerprint != mark:
-            message = f"{request.request_id} is the id of another request: choose a new one."
+            message = f"{request.request_id} is the id of another request: use a new one."
             raise RefusedError("conflict", message, request.request_id)
         if known is not None and not _never_begun(known):
             self._tell(self._answered_at(known, peer), peer)
             return
         if len(self._open) >= MAX_OPEN:
-            message = f"{MAX_OPEN} requests are waiting: ask again when some are done."
+            message = f"{MAX_OPEN} requests are waiting: try again when some are done."
             raise RefusedError("queue_full", message, request.request_id)
         video = "" if isinstance(request, GenerateScene) else request.video
         verb = next(verb for verb, form in JOBS.items() if form is type(request))
@@ -143,14 +143,14 @@ class Bridge:
         try:
             self._ledger.put(entry)
         except sqlite3.Error as error:
-            message = f"The bridge cannot write its ledger ({error}): make room on its disk, then ask again."
+            message = f"The bridge cannot write its ledger ({error}): make room on its disk, then try again."
             raise RefusedError("ledger", message, request.request_id) from error
-        self._hush(entry.request_id)  # the end of the attempt before
+        self._hush(entry.request_id)  # the end of the previous attempt
         self._open[entry.request_id], self._peers[entry.request_id] = entry, peer
         self._spawn(self._submit(entry))
 
     def _status(self, request: About, peer: Peer) -> None:
-        # Who asks last is told how it goes on: a program that was started again has another port.
+        # The last to ask gets all further answers: a program that was restarted has another port.
         self._tell(self._answered_at(self._known(request), peer), peer)
 
     def _cancel(self, request: About, peer: Peer) -> None:
@@ -181,7 +181,7 @@ class Bridge:
         now = time.monotonic()
         self._subscribers = {one: until for one, until in self._subscribers.items() if until > now}
         if len(self._subscribers) >= MAX_SUBSCRIBERS and peer not in self._subscribers:
-            raise RefusedError("queue_full", f"{MAX_SUBSCRIBERS} programs have subscribed: ask again in ten minutes.")
+            raise RefusedError("queue_full", f"{MAX_SUBSCRIBERS} programs have subscribed: try again in ten minutes.")
         self._subscribers[peer] = now + SUBSCRIPTION_SECONDS
         self._send(peer, "subscribed", SUBSCRIPTION_SECONDS)
 
@@ -191,7 +191,7 @@ class Bridge:
 
     async def _submit(self, entry: Entry) -> None:
         try:
-            job = await self._in_thread(self._engine.submit, entry)
+            job = await self._in_thread(self._service.submit, entry)
         except RefusedError as refused:
             self._fail(entry, refused.code, refused.message)
             return
@@ -213,18 +213,19 @@ class Bridge:
                         self._fail(entry, refused.code, refused.message)
 
     async def _look(self, waiting: dict[str, Entry]) -> None:
-        """Whatever goes wrong with one request, the others are seen. Raises RefusedError while the engine is away."""
+        """Update the jobs; an error of one does not affect the others. Raises RefusedError while the service is
+        away."""
         if not waiting:
             return
         for entry in [entry for entry in waiting.values() if entry.request_id in self._cancelled]:
             try:
-                await self._seen(entry, await self._in_thread(self._engine.cancel, entry.job))
+                await self._seen(entry, await self._in_thread(self._service.cancel, entry.job))
             except RefusedError as refused:
                 if refused.code in AWAY:
-                    raise  # and asked again: it stays in `_cancelled`
+                    raise  # to be retried: it stays in `_cancelled`
                 _log.warning("The job %s could not be cancelled: %s", entry.job, refused.message)
             self._cancelled.discard(entry.request_id)
-        for view in await self._in_thread(self._engine.look, list(waiting)):
+        for view in await self._in_thread(self._service.look, list(waiting)):
             await self._seen(waiting[view.job], view)
 
     async def _seen(self, entry: Entry, view: JobView) -> None:
@@ -238,7 +239,7 @@ class Bridge:
                 made = await self._in_thread(self._made, entry)
             except RefusedError as refused:
                 if refused.code in AWAY:
-                    raise  # the files are there when it is back
+                    raise  # to be retried when it is back
                 self._fail(entry, refused.code, refused.message)
                 return
             self._end(entry, made)
@@ -249,16 +250,16 @@ class Bridge:
             self._announce(entry, "progress", entry.request_id, *progress)
 
     def _made(self, entry: Entry) -> dict[str, Any]:
-        """The outcome of a request whose job is done."""
+        """The outcome of a request whose job is done, for the ledger."""
         if entry.verb == "inspect":
-            return {"inspected": asdict(self._engine.inspected(entry))}
-        return {"takes": [asdict(take) for take in self._engine.deliver(entry)]}
+            return {"inspected": asdict(self._service.inspected(entry))}
+        return {"takes": [asdict(take) for take in self._service.deliver(entry)]}
 
     def _fail(self, entry: Entry, code: str, message: str) -> None:
         self._end(entry, {"code": code, "message": message})
 
     def _end(self, entry: Entry, outcome: dict[str, Any]) -> None:
-        """The last word of a request: kept, said, and said again until somebody says that it was heard."""
+        """End a request: record its outcome, send it, and repeat it until a client acknowledges it."""
         entry = replace(self._open.pop(entry.request_id, entry), outcome=json.dumps(outcome))
         self._keep(entry)
         self._views.pop(entry.job, None)
@@ -278,12 +279,12 @@ class Bridge:
         self._repeats.pop(entry.request_id, None)
 
     def _hush(self, request_id: str) -> None:
-        """An end was heard, or is none any more."""
+        """Stop repeating an end."""
         if repeat := self._repeats.pop(request_id, None):
             repeat.cancel()
 
     def _tell(self, entry: Entry, peer: Peer) -> None:
-        """What there is to say of a request."""
+        """Send the state of a request to a client."""
         if entry.outcome:
             outcome = json.loads(entry.outcome)
             for take in (Take(**values) for values in outcome.get("takes", [])):
@@ -295,14 +296,14 @@ class Bridge:
                 self._send(peer, "fail", entry.request_id, outcome["code"], outcome["message"])
             return
         if not entry.job:
-            return  # `accepted` or `fail` comes as soon as the engine has answered
+            return  # `accepted` or `fail` comes as soon as the service has answered
         self._send(peer, "accepted", entry.request_id, entry.job)
         view = self._views.get(entry.job)
         if view is not None and view.stage:
             self._send(peer, "progress", entry.request_id, view.fraction, view.stage, view.seconds_left)
 
     def _tell_sources(self, request_id: str, inspected: dict[str, Any], peer: Peer) -> None:
-        """What an `Inspected` says, from the ledger."""
+        """Send an `Inspected` from the ledger."""
         sources = [Sounding(**values) for values in inspected["sources"]]
         for number, source in enumerate(sources, 1):
             measures = (source.confidence, source.azimuth, source.elevation, source.start, source.end)
@@ -314,7 +315,7 @@ class Bridge:
             self._send(peer, verb, *arguments)
 
     def _listeners(self, entry: Entry) -> list[Peer]:
-        """Who asked, and who listens to everything."""
+        """The client of a request, and the subscribers."""
         now = time.monotonic()
         asked = self._peers.get(entry.request_id)
         if asked is None and entry.port is not None and self._udp is not None:
@@ -323,7 +324,7 @@ class Bridge:
         return others if asked is None else [asked, *others]
 
     def _answered_at(self, entry: Entry, peer: Peer) -> Entry:
-        """An entry whose answers go to a peer from now on; one that has ended has no more of them."""
+        """Direct further answers of a request to a peer; one that has ended gets no more."""
         if entry.outcome:
             return entry
         self._peers[entry.request_id] = peer
@@ -333,8 +334,8 @@ class Bridge:
         return entry
 
     def _keep(self, entry: Entry) -> None:
-        """What becomes of a request that is known. A ledger that cannot be written ends nothing: after a new start
-        the engine is asked again."""
+        """Record the state of a request. If the ledger cannot be written, the request goes on: after a restart the
+        service is asked for it."""
         if not entry.outcome:
             self._open[entry.request_id] = entry
         try:
@@ -348,7 +349,7 @@ class Bridge:
     def _known(self, request: About) -> Entry:
         entry = self._find(request.request_id)
         if entry is None:
-            message = f"No request {request.request_id} is known here: send {PREFIX}generate with it."
+            message = f"There is no request {request.request_id} here: send {PREFIX}generate with this id."
             raise RefusedError("not_found", message, request.request_id)
         return entry
 
@@ -363,27 +364,27 @@ class Bridge:
         try:
             peer.send(message)
         except PacketError as error:
-            _log.warning("A client is not told: %s.", error)  # such as a folder whose name is no text
+            _log.warning("A message could not be sent: %s.", error)  # such as a path that is not Unicode
         else:
-            if self._on_said is not None:
-                self._on_said(message)
+            if self._on_sent is not None:
+                self._on_sent(message)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _in_thread(self, call: Callable[..., _Value], *arguments: Any) -> _Value:
-        """A call of the engine; raises RefusedError, whatever went wrong: the client has to be told."""
+        """Call the service in a thread. Raises RefusedError for every failure, so that the client gets a `fail`."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
         except RefusedError:
             raise
         except Exception as error:
-            _log.exception("The engine's answer cannot be used.")
+            _log.exception("The service's answer cannot be used.")
             raise RefusedError(*_INTERNAL) from error
 
 
 def _never_begun(entry: Entry) -> bool:
-    """Whether a request failed before the engine had it: sent again, it is tried again."""
+    """Whether a request failed before the service accepted it; if repeated, it is tried again."""
     return bool(entry.outcome) and not entry.job

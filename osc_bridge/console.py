@@ -1,8 +1,8 @@
-"""What a program that starts the bridge hears of it: lines of JSON on standard output, the newest things only.
+"""Output of the bridge for the program that started it: lines of JSON on standard output, the newest ones only.
 
-A bridge in a flood says thousands of things a second, and the program may not read for a while. So a thread of its own
-writes: the newest line of each event, a few times a second; what was overtaken is left out, and nothing ever waits for
-the reader.
+In a flood the bridge sends thousands of messages a second, and the program may not read for a while. So a thread of its
+own writes the newest line of each event, a few times a second. Older lines are left out, and nothing waits for the
+reader.
 """
 
 import json
@@ -20,7 +20,7 @@ _STANDARD_INPUT, _STANDARD_OUTPUT = 0, 1
 
 
 class Console:
-    """The lines to the program that started the bridge."""
+    """Writes lines to the program that started the bridge."""
 
     def __init__(self) -> None:
         self._newest: dict[str, bytes] = {}
@@ -28,10 +28,10 @@ class Console:
         threading.Thread(target=self._write, name="osc-console", daemon=True).start()
 
     def listening(self, host: str, port: int) -> None:
-        """`{"event": "listening", "host": …, "port": …}`: clients can ask from now on."""
+        """`{"event": "listening", "host": …, "port": …}`: the bridge accepts messages now."""
         self._tell("listening", host=host, port=port)
 
-    def said(self, message: Message) -> None:
+    def sent(self, message: Message) -> None:
         """`{"event": "said", "address": …, "arguments": […]}`: the newest message to a client."""
         self._tell("said", address=message.address, arguments=message.arguments)
 
@@ -51,13 +51,13 @@ class Console:
 
 
 def last_word(message: str) -> None:
-    """`{"event": "error", "message": …}`, at once: why the bridge ends."""
+    """Write `{"event": "error", "message": …}` at once: why the bridge ends."""
     _put(_line("error", {"message": message}))
 
 
 def when_the_reader_goes(end: Callable[[], object]) -> None:
-    """Have `end` called, in a thread of its own, when standard input ends: the program that started this one is gone,
-    or wants no more."""
+    """Call `end`, in a thread of its own, when standard input ends: the program that started this one is gone, or has
+    closed it."""
 
     def wait() -> None:
         # Not sys.stdin: its lock, held by a thread that waits, would keep Python from ending.
@@ -73,9 +73,9 @@ def _line(event: str, values: dict[str, Any]) -> bytes:
 
 
 def _put(lines: bytes) -> None:
-    """Past Python's own buffers, whose locks a thread that waits would hold when Python ends."""
+    """Write without Python's own buffers, whose locks a waiting thread would hold when Python ends."""
     try:
         while lines:
             lines = lines[os.write(_STANDARD_OUTPUT, lines) :]
     except OSError:
-        return  # nobody reads any more; standard input says the same
+        return  # the reader is gone; standard input ends as well

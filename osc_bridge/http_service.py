@@ -1,4 +1,4 @@
-"""The service as the bridge's engine: asked by its client, on the machine whose files the DAW opens."""
+"""The service over HTTP, on the machine whose files the DAW opens."""
 
 import json
 import os
@@ -32,31 +32,33 @@ from osc_bridge.messages import InspectOptions, RefusedError, SceneOptions
 from osc_bridge.service import POLL_SECONDS, Inspected, JobView, Sounding, Take
 
 LOOKED_AT = 4
-"""Waiting jobs that are asked about at a time; those that run are all seen at once."""
+"""Queued jobs that one call of `look` asks about; one request lists all running ones."""
 NAMESPACE = "osc:"
-"""Begins the bridge's request ids at the service, which other clients share."""
+"""Prefix of the bridge's request ids at the service, which has other clients too."""
 MAX_SOURCES_BYTES = 256 * 1024
-"""Of a `sources.json` that a client names: as much as the service takes."""
+"""The size of a `sources.json` that a client names: as much as the service accepts."""
 MAX_STEM_BYTES = 100
-"""Bytes. The service takes so many characters, and file systems 255 bytes with the suffixes."""
+"""The service accepts 100 characters, and file systems 255 bytes with the suffixes."""
 
 _Answer = TypeVar("_Answer")
 
 
 class HttpService:
-    """Jobs of a service, for files under allowed roots, whose results are put beside the clip, and for the scene that
-    is open in Blender, whose results are put into a folder of their own."""
+    """Jobs of a service: for clips under allowed roots, with the results beside the clip, and for the scene that is
+    open in Blender, with the results in a folder of their own."""
 
     def __init__(
         self, connect: Callable[[], Client], scenes: Path, inspected: Path, roots: Sequence[Path] = ()
     ) -> None:
         """
         Args:
-            connect: the client of the service where it is now; asked at every call, since it may start again elsewhere.
-            scenes: where the results of scenes go: the picture may lie on another machine. Made when it is needed.
-            inspected: the folder of what recognitions have found. Made when it is needed.
-            roots: clips lie under one of these, links followed; none given, the service's own roots alone decide.
-                So do the `sources.json` that are read here, or else under the home and the current folder.
+            connect: returns the client of the service; called for every request, since the service may restart at
+                another address.
+            scenes: the folder for the results of scenes; created when needed.
+            inspected: the folder for the sources of inspected clips; created when needed.
+            roots: clips must lie under one of these, after links are resolved; without any, the service's own roots
+                decide. `sources.json` files, which are read here, must lie there too, or without any under the home
+                and the current folder.
         """
         self._connect = connect
         self._scenes = scenes
@@ -65,7 +67,7 @@ class HttpService:
         self._running: set[str] = set()
 
     def submit(self, entry: Entry) -> str:
-        """Queue a request; one that is queued already has its job."""
+        """Queue a request and return its job's id; a repeated request returns the same job."""
         options = entry.options
         name = NAMESPACE + entry.request_id
         if isinstance(options, InspectOptions):
@@ -73,34 +75,35 @@ class HttpService:
             inspection = InspectRequest(clip, request_id=name, **options.model_dump(exclude={"secret"}))
             return self._ask(lambda client: client.create(inspection)).id
         apart = {"secret", "generation", "frame_start", "frame_end", "camera"}
-        wish = options.model_dump(mode="json", exclude=apart)
+        others = options.model_dump(mode="json", exclude=apart)
         if isinstance(options.sources, str):
-            wish["sources"] = self._read_sources(options.sources).model_dump(mode="json")
+            others["sources"] = self._read_sources(options.sources).model_dump(mode="json")
         source: PathSource | SceneSource
         if isinstance(options, SceneOptions):
             source = SceneSource(options.frame_start, options.frame_end, options.camera)
-            wish["force"] = True  # Blender knows what it renders
+            others["force"] = True  # Blender knows what it renders
         else:
             source = PathSource(str(self._clip(entry.video)))
-        request = GenerateRequest(source, request_id=name, name=_stem(entry), options=options.generation, **wish)
+        request = GenerateRequest(source, request_id=name, name=_stem(entry), options=options.generation, **others)
         return self._ask(lambda client: client.create(request)).id
 
     def look(self, jobs: list[str]) -> list[JobView]:
-        """How far jobs are: those that run, those that did a moment ago, and a few of the others in turn."""
+        """The state of jobs: the running ones, those that were running at the last call, and a few others in
+        rotation."""
         running = {job.id: job for job in self._ask(lambda client: client.jobs("running"))}
         ended = [job for job in jobs if job in self._running and job not in running]
         others = [job for job in jobs if job not in running and job not in self._running]
         self._running = running.keys() & set(jobs)
-        turn = int(time.monotonic() / POLL_SECONDS) * LOOKED_AT
-        waiting = [others[(turn + place) % len(others)] for place in range(min(LOOKED_AT, len(others)))]
+        first = int(time.monotonic() / POLL_SECONDS) * LOOKED_AT
+        waiting = [others[(first + place) % len(others)] for place in range(min(LOOKED_AT, len(others)))]
         return [_view(running[job]) for job in jobs if job in running] + [self._see(job) for job in ended + waiting]
 
     def cancel(self, job: str) -> JobView:
-        """End a job; how far it is then."""
+        """Cancel a job and return its state."""
         return _view(self._ask(lambda client: client.cancel(job)))
 
     def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done beside its clip, or into the folder of scenes."""
+        """Download the files of a finished job beside its clip, or into the folder for scenes."""
         job = self._ask(lambda client: client.job(entry.job))
         if job.result is None:
             raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
@@ -108,7 +111,7 @@ class HttpService:
         return [self._deliver(job, take, folder) for take in job.result.takes]
 
     def inspected(self, entry: Entry) -> Inspected:
-        """What a recognition that is done has found, in a file that a generation's options may name."""
+        """The sources of a finished inspection, also written to a file that a generation's options may name."""
         job = self._ask(lambda client: client.job(entry.job))
         if job.result is None or job.result.sources is None:
             raise RefusedError("not_found", f"The result of {entry.request_id} is gone: ask with a new id.")
@@ -154,16 +157,16 @@ class HttpService:
             raise RefusedError(error.code, message) from error
 
     def _clip(self, video: str) -> Path:
-        """The clip's path as the service is to open it. Raises RefusedError, and nothing is opened for it."""
+        """The clip's resolved path. Opens nothing. Raises RefusedError."""
         return _followed("video", video, self._roots)
 
     def _read_sources(self, given: str) -> Sources:
-        """What stands in a `sources.json`. Raises RefusedError, with every bad entry."""
+        """Read a `sources.json`. Raises RefusedError, which names every bad entry."""
         roots = (*(self._roots or [root.resolve() for root in default_roots()]), self._inspected.resolve())
         path = _followed("file of sources", given, roots)
         try:
             if path.suffix != ".json" or not path.is_file() or path.stat().st_size > MAX_SOURCES_BYTES:
-                message = f"{path} is no .json file of {MAX_SOURCES_BYTES // 1024} KiB at most: name one with sources."
+                message = f"{path} is no .json file of {MAX_SOURCES_BYTES // 1024} KiB at most: name a file of sources."
                 raise RefusedError("source", message)
             return Sources.read(path)
         except OSError as error:
@@ -173,17 +176,17 @@ class HttpService:
 
 
 def _followed(what: str, given: str, roots: Sequence[Path]) -> Path:
-    """A path that a client has given, with its links followed.
+    """A path from a client, with its links resolved.
 
     Raises:
-        RefusedError: no absolute path of this machine, or outside the roots where there are any.
+        RefusedError: it is not an absolute path on this machine, or lies outside the roots, if there are any.
     """
     if given[:2].replace("\\", "/") == "//" or not Path(given).is_absolute():
         raise RefusedError("source", f"The {what} is no absolute path of a file on this machine: give one.")
     try:
         path = Path(given).resolve()
     except (OSError, RuntimeError, ValueError) as error:
-        raise RefusedError("source", f"The {what} is no path that can be followed: check it.") from error
+        raise RefusedError("source", f"The path of the {what} cannot be resolved: check it.") from error
     if roots and not any(path.is_relative_to(root) for root in roots):
         folders = ", ".join(map(str, roots))
         message = f"The {what} does not lie in a folder that the bridge may use ({folders}): move it there."
@@ -192,17 +195,17 @@ def _followed(what: str, given: str, roots: Sequence[Path]) -> Path:
 
 
 def _made(folder: Path, option: str) -> Path:
-    """A folder, made where it is not there yet; `option` is what names another."""
+    """Create a folder if it is missing; `option` is the option that names another one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        message = f"The folder {folder} cannot be made ({error.strerror}): name another with {option}."
+        message = f"The folder {folder} cannot be created ({error.strerror}): name another one with {option}."
         raise RefusedError("file", message) from error
     return folder
 
 
 def _keep_newest(folder: Path) -> None:
-    """Delete the files of recognitions that nobody can ask about any more."""
+    """Delete the files of inspections that the ledger no longer keeps."""
     with suppress(OSError):  # another bridge has deleted one meanwhile
         files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
         for file in files[KEPT_ENDED:]:
@@ -219,20 +222,20 @@ def _fetch(client: Client, job: str, file: ResultFile, folder: Path) -> None:
 
 
 def _stem(entry: Entry) -> str:
-    """The files' name: the clip's, shortened where the service or a file system asks for it, and the request's id, so
-    that two requests of one clip do not meet."""
+    """The stem of the files: the clip's name, shortened to what the service and file systems accept, and the request's
+    id, so that two requests for one clip have different files."""
     ending = f".{entry.request_id.replace(':', '~')}.ambix"
     clip = re.sub(r'[\x00-\x1f\x7f\\:*?"<>|#%]', "-", Path(entry.video or "scene").stem).lstrip(".") or "clip"
     return clip.encode(errors="replace")[: MAX_STEM_BYTES - len(ending)].decode(errors="ignore") + ending
 
 
 def _relate(sidecar: Path, before: Path) -> None:
-    """Name the picture as seen from where the sidecar now lies; `before` is the folder that it came from."""
+    """Rewrite the clip's path in a sidecar, relative to its new folder; `before` is the folder that it came from."""
     content = json.loads(sidecar.read_bytes())
-    picture = os.path.normpath(before.resolve() / content["input"])
-    with suppress(ValueError):  # on another drive of Windows: there is no way from here
-        picture = os.path.relpath(picture, sidecar.parent.resolve())
-    content["input"] = picture.replace(os.sep, "/")
+    clip = os.path.normpath(before.resolve() / content["input"])
+    with suppress(ValueError):  # on another drive of Windows: no relative path exists
+        clip = os.path.relpath(clip, sidecar.parent.resolve())
+    content["input"] = clip.replace(os.sep, "/")
     partial = sidecar.with_name(f".{sidecar.name}.partial")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, sidecar)

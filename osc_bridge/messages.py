@@ -1,4 +1,4 @@
-"""What a client may ask the bridge, as pydantic models, and what it is answered: the messages below /omniaudio/."""
+"""The messages of clients below /omniaudio/, as pydantic models."""
 
 import json
 from dataclasses import fields
@@ -15,11 +15,11 @@ PREFIX = "/omniaudio/"
 PROTOCOL = 1
 """Version of these messages; another one is incompatible."""
 MAX_FAULTS, MAX_FAULTS_SECONDS = 20, 1000
-"""Of a message, which are named; and their characters."""
+"""The invalid fields that one refusal names, and the characters of client text that it repeats."""
 
 
 class RefusedError(Exception):
-    """A request that is not carried out: a code for programs, and a message that says what to do."""
+    """A request that was refused or failed: `code` is for programs, `message` says what to do."""
 
     def __init__(self, code: str, message: str, request_id: str = "") -> None:
         super().__init__(message)
@@ -29,12 +29,12 @@ class RefusedError(Exception):
 
 
 def _whole(value: Any) -> Any:
-    """Pure Data knows no integers: 9001.0 is 9001."""
+    """A float as an integer, if it is one: Pure Data has only floats, so 9001.0 means 9001."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _identifier(value: Any) -> Any:
-    """Where a patch counts its requests, the number is the name."""
+    """A number as an id: patches may count their requests."""
     value = _whole(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -45,7 +45,7 @@ Port = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=65535)]
 
 _BY_PATH, _BY_VALUE = "by path", "by value"
 _NESTED = "generation"
-"""In a model, where the JSON has the options beside the others."""
+"""The field of `_Generation` that holds the options which the JSON has beside the others."""
 
 
 def _how_given(value: Any) -> str:
@@ -56,7 +56,7 @@ SourcesOption = Annotated[
     Annotated[str, Field(min_length=1, max_length=4096), Tag(_BY_PATH)] | Annotated[Given, Tag(_BY_VALUE)],
     Discriminator(_how_given),
 ]
-"""What sounds: the path of a `sources.json` on the bridge's machine, or what stands in one."""
+"""The sources: the path of a `sources.json` on the bridge's machine, or its content."""
 
 
 _GENERATION = {field.name for field in fields(GenerationOptions)}
@@ -67,32 +67,32 @@ class _Model(BaseModel):
 
 
 class _Asked(_Model):
-    """What the JSON of everything that becomes a job may hold."""
+    """The fields that the JSON of every job may hold."""
 
     secret: str | None = Field(default=None, max_length=200, description="the bridge's, beyond loopback")
 
 
 class _OfClip(_Asked):
-    """What the JSON may hold of a clip."""
+    """The fields of the JSON about a clip."""
 
     start: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="seconds into the clip")
     duration: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="seconds; else to the end")
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
-    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+    force: bool = Field(default=False, description="treat the clip as a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="use the readable part of a file that was cut off")
 
 
-class Wish(_Asked):
-    """What the JSON of every generation may hold. The options of the generation stand in it beside the others, by their
+class _Generation(_Asked):
+    """The fields of the JSON of every generation. In the JSON the generation options stand beside the others, by their
     own names, since people write it by hand."""
 
     generation: GenerationOptions
     rate: OutputRate | None = Field(default=None, description="Hz")
-    sources: SourcesOption | None = Field(default=None, description="what sounds; else it is recognised")
+    sources: SourcesOption | None = Field(default=None, description="the sources; else they are recognised")
 
     @model_validator(mode="before")
     @classmethod
     def _gathered(cls, given: Any) -> Any:
-        """The options of the generation in their record. A DAW shows no map, so none is made unless it is asked for."""
+        """Move the generation options into their record. A DAW shows no map, so the default is to make none."""
         if not isinstance(given, dict) or _NESTED in given:
             return given
         options = {name: value for name, value in given.items() if name in _GENERATION}
@@ -100,23 +100,23 @@ class Wish(_Asked):
         return {**others, _NESTED: {"map": False, **options}}
 
 
-class Options(_OfClip, Wish):
+class Options(_OfClip, _Generation):
     """The JSON of a generation for a clip."""
 
 
 class InspectOptions(_OfClip):
-    """The JSON of a recognition."""
+    """The JSON of an inspection."""
 
 
 Frame = Annotated[int, Field(ge=-1_048_574, le=1_048_574)]
-"""Of a scene: what Blender can count (MINAFRAME and MAXFRAME of its DNA_scene_types.h)."""
+"""A frame number within Blender's limits (MINAFRAME and MAXFRAME of its DNA_scene_types.h)."""
 
 
-class SceneOptions(Wish):
-    """The JSON of a generation for Blender's scene. What is left out is the scene's own."""
+class SceneOptions(_Generation):
+    """The JSON of a generation for Blender's scene. Omitted values are the scene's own."""
 
     frame_start: Frame | None = Field(default=None, description="the first frame")
-    frame_end: Frame | None = Field(default=None, description="the last frame, which is shown too")
+    frame_end: Frame | None = Field(default=None, description="the last frame, inclusive")
     camera: str | None = Field(default=None, min_length=1, max_length=255, description="the name of a camera")
 
     @model_validator(mode="after")
@@ -166,14 +166,14 @@ class Ask(_Model):
 
 
 Job = Generate | GenerateScene | Inspect
-"""What becomes a job."""
+"""A message that becomes a job."""
 Request = Job | About | Ask
 JOBS: dict[str, type[Generate] | type[GenerateScene] | type[Inspect]] = {
     "generate": Generate,
     "generate_scene": GenerateScene,
     "inspect": Inspect,
 }
-"""What becomes a job: the last part of the address, and the form of its arguments."""
+"""The messages that become jobs: the last part of the address, and the form of the arguments."""
 FORMS: dict[str, type[Generate] | type[GenerateScene] | type[Inspect] | type[About] | type[Ask]] = {
     **JOBS,
     "status": About,
@@ -185,34 +185,34 @@ FORMS: dict[str, type[Generate] | type[GenerateScene] | type[Inspect] | type[Abo
     "subscribe": Ask,
     "unsubscribe": Ask,
 }
-"""What may be asked: the last part of the address, and the form of its arguments."""
+"""All messages: the last part of the address, and the form of the arguments."""
 
 
 def parse(message: Message) -> tuple[str, Request]:
-    """What a message asks: the verb, and its arguments.
+    """Parse a message into its verb and its arguments.
 
     Raises:
-        RefusedError: no such address, or arguments that do not fit; each refused one is named.
+        RefusedError: the address is unknown, or arguments are invalid; the message names each one.
     """
     verb = message.address.removeprefix(PREFIX)
     form = FORMS.get(verb)
     if form is None or not message.address.startswith(PREFIX):
         known = ", ".join(FORMS)
         address = _printable(message.address[:80])
-        raise RefusedError("unknown", f"There is no {address}: after {PREFIX} comes one of {known}.")
+        raise RefusedError("unknown", f"There is no {address}: use {PREFIX} and one of {known}.")
     given = _named(form, message.arguments)
     request_id = given.get("request_id", "")
     try:
         return verb, form.model_validate(given)
     except ValidationError as error:
-        # Without the input: what came off the wire is not sent back.
+        # Without the input: the refusal must not repeat it.
         faults = error.errors(include_input=False, include_url=False)
         refused = "; ".join(
             f"{_field(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}" for fault in faults[:MAX_FAULTS]
         )
         more = f"; and {len(faults) - MAX_FAULTS} more" if len(faults) > MAX_FAULTS else ""
-        told = f"{message.address}: {_printable(refused)}{more}."
-        raise RefusedError("invalid", told, _about(request_id)) from error
+        text = f"{message.address}: {_printable(refused)}{more}."
+        raise RefusedError("invalid", text, _about(request_id)) from error
 
 
 def _field(place: tuple[int | str, ...]) -> str:
@@ -220,8 +220,8 @@ def _field(place: tuple[int | str, ...]) -> str:
 
 
 def asked_port(message: Message) -> int | None:
-    """The reply port of a message, be the rest of it right or not: what is wrong has to be heard too. It is the last
-    argument, behind those that have to be there."""
+    """The reply port of a message, even if the rest is invalid, so that the refusal reaches the client. It is the last
+    argument, after the required ones."""
     form = FORMS.get(message.address.removeprefix(PREFIX))
     if form is None:
         return None
@@ -231,7 +231,7 @@ def asked_port(message: Message) -> int | None:
 
 
 def asked_about(message: Message) -> str:
-    """The request id that a message begins with, as far as it can be one; else empty."""
+    """The request id that a message begins with; empty if there is none."""
     form = FORMS.get(message.address.removeprefix(PREFIX), Ask)
     return _about(message.arguments[0]) if form is not Ask and message.arguments else ""
 
@@ -241,13 +241,12 @@ def _about(value: Any) -> str:
 
 
 def _printable(text: str) -> str:
-    """A client's own words in a message: not without an end, and nothing that OSC cannot say."""
+    """Text from a client for a message: shortened, and without characters that OSC cannot carry."""
     return "".join(character if character.isprintable() else "?" for character in text[:MAX_FAULTS_SECONDS])
 
 
 def _named(form: type[BaseModel], arguments: tuple[Argument, ...]) -> dict[str, Any]:
-    """The arguments by their names. A number where a text is meant skips it: that is how a reply port can stand
-    without options."""
+    """The arguments by name. A number in place of the options is the reply port: options may be left out."""
     given: dict[str, Any] = {}
     names = list(form.model_fields)
     for argument in arguments:

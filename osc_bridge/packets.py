@@ -1,8 +1,8 @@
-"""Bytes to OSC messages and back (Open Sound Control 1.0; 1.1 for the types), safe against what a network may send.
+"""Bytes to OSC messages and back (Open Sound Control 1.0; 1.1 for the types), safe against malformed packets.
 
-python-osc reads single messages here and nothing more. Its dispatcher makes a regular expression of every address, and
-46 bytes hold it for seconds; its bundles follow a negative size backwards for ever; its blobs do too, once. So bundles
-are taken apart here, and a message's types are looked at before it is read.
+python-osc only reads single messages here. Its dispatcher turns every address into a regular expression, which 46 bytes
+can keep busy for seconds; its parser of bundles follows a negative size backwards for ever, and so does its parser of
+blobs, once. So this module splits bundles itself, and checks the types of a message before python-osc reads it.
 """
 
 from collections.abc import Iterator
@@ -14,34 +14,34 @@ from pythonosc.osc_message_builder import BuildError, OscMessageBuilder
 Argument = str | int | float | bool
 
 MAX_PACKET_BYTES = 65_507
-"""Bytes of a UDP datagram, and of a packet over TCP."""
+"""The size of a UDP datagram, and of a packet over TCP."""
 MAX_MESSAGES = 64
-"""Of one packet."""
-DEEPEST_BUNDLE = 8
+"""In one packet."""
+MAX_BUNDLE_DEPTH = 8
 
 BUNDLE = b"#bundle\0"
 _HEADER = len(BUNDLE) + 8  # and the time tag
 TYPES = frozenset("sifhdTF")
-"""Strings, integers, floats, truth values: what the bridge's messages are made of."""
+"""The types in the bridge's messages: strings, integers, floats, booleans."""
 
 
 class PacketError(Exception):
-    """A packet that is not read, and why."""
+    """A packet that cannot be read or written; the text says why."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message: an address, literally, and its arguments."""
+    """One message: its literal address, and its arguments."""
 
     address: str
     arguments: tuple[Argument, ...] = ()
 
 
 def read(packet: bytes) -> list[Message]:
-    """The messages of a packet, those of bundles in their order, now: a time tag is not waited for.
+    """The messages of a packet, in order; time tags of bundles are ignored.
 
     Raises:
-        PacketError: it is not OSC, or has types that the bridge does not know, or is larger than anything sensible.
+        PacketError: it is not OSC, has types that the bridge does not know, or is too large.
     """
     if len(packet) > MAX_PACKET_BYTES:
         raise PacketError(f"{len(packet)} bytes are too many")
@@ -54,10 +54,10 @@ def read(packet: bytes) -> list[Message]:
 
 
 def write(message: Message) -> bytes:
-    """The bytes of a message. A whole number beyond 32 bits is sent as 64, any other number as a 32-bit float.
+    """The bytes of a message. Integers are written with 32 bits, or 64 if they need them; floats with 32 bits.
 
     Raises:
-        PacketError: it cannot be said in OSC.
+        PacketError: OSC cannot carry it.
     """
     builder = OscMessageBuilder(message.address)
     try:
@@ -69,12 +69,12 @@ def write(message: Message) -> bytes:
 
 
 def _elements(packet: bytes, depth: int) -> Iterator[bytes]:
-    """The messages' bytes of a packet."""
+    """The bytes of each message in a packet."""
     if not packet.startswith(BUNDLE):
         yield packet
         return
-    if depth == DEEPEST_BUNDLE:
-        raise PacketError(f"bundles within bundles, more than {DEEPEST_BUNDLE} deep")
+    if depth == MAX_BUNDLE_DEPTH:
+        raise PacketError(f"bundles within bundles, more than {MAX_BUNDLE_DEPTH} deep")
     if len(packet) < _HEADER:
         raise PacketError("a bundle without its time tag")
     begin = _HEADER
@@ -96,7 +96,7 @@ def _message(packet: bytes) -> Message:
     if tags[:1] not in (b",", b""):
         raise PacketError("arguments without types")
     if unknown := set(tags[1:].decode("latin-1")) - TYPES:
-        raise PacketError(f"types that are not known here: {', '.join(sorted(unknown))}")
+        raise PacketError(f"unknown types: {', '.join(sorted(unknown))}")
     try:
         message = OscMessage(packet)
         return Message(message.address, tuple(message.params))

@@ -1,4 +1,4 @@
-"""A small client of the bridge: asks for a generation by UDP and waits for its end, whatever gets lost on the way."""
+"""A small client of the bridge: sends a request by UDP and waits for its end, even if datagrams get lost."""
 
 import json
 import os
@@ -14,16 +14,16 @@ from osc_bridge.messages import PREFIX, RefusedError
 from osc_bridge.packets import MAX_PACKET_BYTES, Argument, Message, PacketError, read, write
 
 READ_SECONDS = 2.0
-"""For so long a program that has the result file open may keep it from being replaced, as Windows lets it."""
+"""For so long a reader may block the replacement of the result file, which Windows allows."""
 ASK_SECONDS = 1.0
-"""After so long without a word the question is sent again: datagrams get lost, and a request id makes that safe."""
+"""The request is repeated after so long without an answer: datagrams get lost, and the request id makes that safe."""
 
 
 @dataclass
 class Outcome:
-    """How far a request is. `state`: sent, accepted, running, done or failed; `wanted` takes are awaited, `takes` are
-    there, described as the bridge does. Of a recognition `wanted` sources are, which is known when `path`, the file
-    with all of them, and `bed` are."""
+    """The state of a request. `state` is sent, accepted, running, done or failed. `wanted` is the number of expected
+    takes; `takes` holds those that have arrived, as the bridge describes them. For an inspection, `wanted` counts
+    sources; it is known once `bed` and `path`, the file with all of them, are."""
 
     request_id: str
     state: str = "sent"
@@ -40,7 +40,7 @@ class Outcome:
 
     @property
     def made(self) -> dict[str, Any]:
-        """What a request that is done has come to."""
+        """The result of a finished request."""
         return {"sources": self.sources, "bed": self.bed, "path": self.path} if self.path else {"takes": self.takes}
 
     @property
@@ -49,7 +49,7 @@ class Outcome:
         return self.state in ("done", "failed")
 
     def write(self, path: Path) -> None:
-        """Write it as JSON: whoever reads the file sees the old state or the new one, never a half."""
+        """Write it as JSON. Readers of the file see the old state or the new one, never a part."""
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         partial.write_text(json.dumps(asdict(self)), encoding="utf-8")
         deadline = time.monotonic() + READ_SECONDS
@@ -65,15 +65,15 @@ class Outcome:
 
 
 class Sender:
-    """One socket to one bridge. Use as a context manager."""
+    """A socket to one bridge. Use it as a context manager."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Raises OSError for a host that has no address."""
+        """Raises OSError if the host has no address."""
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        # “localhost” is ::1 first on many systems, and the bridge listens at 127.0.0.1.
+        # “localhost” resolves to ::1 first on many systems, but the bridge listens on 127.0.0.1.
         family, *_, address = min(found, key=lambda one: one[0] != socket.AF_INET)
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.connect(address)  # nobody else is listened to
+        self._socket.connect(address)  # drops datagrams from other senders
 
     def __enter__(self) -> "Sender":
         return self
@@ -82,20 +82,20 @@ class Sender:
         self._socket.close()
 
     def send(self, verb: str, *arguments: Argument) -> None:
-        """Send one message. Raises PacketError for what OSC cannot say."""
+        """Send one message. Raises PacketError if OSC cannot carry it."""
         packet = write(Message(PREFIX + verb, arguments))
         if len(packet) > MAX_PACKET_BYTES:
             raise PacketError(f"{len(packet)} bytes are too many")
-        with suppress(ConnectionError):  # the one before was refused: nobody listens there yet
+        with suppress(ConnectionError):  # the previous datagram was refused: no bridge listens there yet
             self._socket.send(packet)
 
     def receive(self, seconds: float) -> Iterator[Message]:
-        """The messages that come within so many seconds; ends with the first packet."""
+        """The messages of the next packet, if one arrives within so many seconds."""
         self._socket.settimeout(seconds)
         try:
             yield from read(self._socket.recv(MAX_PACKET_BYTES))
         except (TimeoutError, PacketError, ConnectionError):
-            return  # a refused datagram: nobody listens there yet
+            return  # a refused datagram: no bridge listens there yet
 
     def ask(  # noqa: PLR0917 - the first four are the message
         self,
@@ -106,19 +106,19 @@ class Sender:
         patience: float,
         report: Callable[[Outcome], None],
     ) -> Outcome:
-        """Ask for what becomes a job, and wait for its end.
+        """Send a request that becomes a job, and wait for its end.
 
         Args:
             verb: one of `osc_bridge.messages.JOBS`.
-            request_id: the caller's own; asking again with it is the same request.
+            request_id: chosen by the caller; repeating it repeats the same request.
             video: the clip's path on the bridge's machine; None for the scene that is open in Blender.
-            options: JSON, as the form of the verb has them.
-            patience: seconds without a word after which the bridge is given up.
-            report: told of every change, and at the beginning.
+            options: JSON, as the form of the verb defines it.
+            patience: seconds without an answer after which this gives up.
+            report: called at the beginning and after every change.
 
         Raises:
-            RefusedError: the bridge is silent.
-            PacketError: OSC cannot say this.
+            RefusedError: the bridge does not answer.
+            PacketError: OSC cannot carry the request.
         """
         outcome = Outcome(request_id, wanted=_takes(options))
         report(outcome)
@@ -128,7 +128,7 @@ class Sender:
         return outcome
 
     def cancel(self, request_id: str, patience: float) -> Outcome:
-        """End a request, and wait for its end: failed, with the code `cancelled`, or done where it was too late."""
+        """Cancel a request, and wait for its end: failed with the code `cancelled`, or done if it was too late."""
         outcome = Outcome(request_id)
         self._ask(outcome, ("cancel", request_id), patience, lambda _: None)
         return outcome
@@ -136,35 +136,35 @@ class Sender:
     def _ask(
         self,
         outcome: Outcome,
-        question: tuple[str, *tuple[str, ...]],
+        message: tuple[str, *tuple[str, ...]],
         patience: float,
         report: Callable[[Outcome], None],
     ) -> None:
-        """Ask until the request has ended: what was told meanwhile may be lost, or have gone elsewhere."""
+        """Repeat a message until the request has ended: answers may get lost, or go to another port."""
         request_id = outcome.request_id
         heard = asked = time.monotonic()
-        self.send(*question)
+        self.send(*message)
         while not outcome.ended:
-            for message in self.receive(ASK_SECONDS):
-                if message.arguments[:1] != (request_id,):
+            for answer in self.receive(ASK_SECONDS):
+                if answer.arguments[:1] != (request_id,):
                     continue
                 heard = time.monotonic()
-                if _take_in(outcome, message.address.removeprefix(PREFIX), message.arguments[1:]):
+                if _take_in(outcome, answer.address.removeprefix(PREFIX), answer.arguments[1:]):
                     report(outcome)
             now = time.monotonic()
             if now - heard > patience:
                 raise RefusedError(
                     "no_bridge",
-                    f"No bridge has answered for {patience:.0f} s: start it by `omniaudio osc`.",
+                    f"No bridge has answered for {patience:.0f} s: start it with `omniaudio osc`.",
                     request_id,
                 )
             if now - max(heard, asked) >= ASK_SECONDS:
-                self.send(*question)
+                self.send(*message)
                 asked = now
 
 
 def _take_in(outcome: Outcome, verb: str, values: tuple[Argument, ...]) -> bool:
-    """Take a message about a request into account; whether it says something new."""
+    """Update the state of a request from a message; False if the message was not understood."""
     match verb, values:
         case "accepted", (str(),) if outcome.state == "sent":
             outcome.state = "accepted"
@@ -191,7 +191,7 @@ def _take_in(outcome: Outcome, verb: str, values: tuple[Argument, ...]) -> bool:
                 outcome.sources.append(found | {"start": start, "end": end})
                 outcome.sources.sort(key=lambda source: int(source["index"]))
         case "inspected", (int(count), str(bed), str(path)):
-            # Where one of them was lost on the way, all are asked for again.
+            # If a source got lost, the request is repeated, and the bridge sends all of them again.
             outcome.bed, outcome.path, outcome.wanted = bed, path, count
             if len(outcome.sources) == count:
                 outcome.state, outcome.fraction, outcome.seconds_left = "done", 1.0, 0.0
@@ -203,7 +203,7 @@ def _take_in(outcome: Outcome, verb: str, values: tuple[Argument, ...]) -> bool:
 
 
 def _takes(options: str) -> int:
-    """How many takes options ask for; whether they are right is the bridge's to say."""
+    """The number of takes in the options; the bridge validates them."""
     try:
         takes = json.loads(options).get("takes", 1)
     except (ValueError, AttributeError, RecursionError):

@@ -1,4 +1,4 @@
-"""The engine as the bridge sees it: what it is asked, and what it answers."""
+"""The interface of the service that the bridge uses."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,12 +6,12 @@ from typing import Protocol
 from osc_bridge.ledger import Entry
 
 POLL_SECONDS = 0.25
-"""How often the engine is asked how far it is, while there is something to ask about."""
+"""How often the bridge asks the service for the state of open jobs."""
 
 
 @dataclass(frozen=True)
 class Take:
-    """A take that lies where the client finds it. `duration` in seconds."""
+    """A take, at paths that the client can open. `duration` in seconds."""
 
     number: int
     path: str
@@ -24,8 +24,8 @@ class Take:
 
 @dataclass(frozen=True)
 class Sounding:
-    """A source that was recognised, as an answer can hold it: where it is when it begins, in degrees, azimuth
-    counter-clockwise from the front; times in seconds of the clip."""
+    """A recognised source with its direction when it begins: degrees, azimuth counter-clockwise from the front; times
+    in seconds of the clip."""
 
     kind: str
     confidence: float
@@ -37,7 +37,7 @@ class Sounding:
 
 @dataclass(frozen=True)
 class Inspected:
-    """What sounds in a clip: the sources, the kind of the bed (empty: none), and the file that says it all."""
+    """The sources of a clip, the kind of its bed (empty: none), and the file with all of it."""
 
     sources: tuple[Sounding, ...]
     bed: str
@@ -46,8 +46,8 @@ class Inspected:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job of the engine: `state` is queued, running, done, failed or cancelled; `stage` is empty where there is no
-    progress to tell of."""
+    """A job of the service. `state` is queued, running, done, failed or cancelled; `stage` is empty if there is no
+    progress; `seconds_left` is -1 if unknown."""
 
     job: str
     state: str
@@ -59,24 +59,24 @@ class JobView:
 
 
 class Service(Protocol):
-    """What the bridge needs of the engine; every call may take a while, and raises RefusedError."""
+    """What the bridge needs of the service. Every call may take a while, and may raise RefusedError."""
 
     def submit(self, entry: Entry) -> str:
-        """Queue a job for a request, or find the one that it has; its id."""
+        """Queue a job for a request, or find the existing one; returns its id."""
         ...
 
     def look(self, jobs: list[str]) -> list[JobView]:
-        """How far jobs are; raises RefusedError while the engine cannot be reached."""
+        """The state of jobs, or of some of them. Raises RefusedError while the service cannot be reached."""
         ...
 
     def deliver(self, entry: Entry) -> list[Take]:
-        """Put the files of a job that is done where the client finds them; their folder and names are the engine's."""
+        """Put the files of a finished job where the client can open them; folder and names are the service's choice."""
         ...
 
     def inspected(self, entry: Entry) -> Inspected:
-        """What a recognition that is done has found; it is kept in a file."""
+        """The sources of a finished inspection, also kept in a file."""
         ...
 
     def cancel(self, job: str) -> JobView:
-        """End a job; how far it is then."""
+        """Cancel a job and return its state."""
         ...

@@ -1,8 +1,7 @@
-"""Where packets come from and go to: UDP, and TCP in both framings (OSC 1.0 by length, OSC 1.1 by SLIP, RFC 1055).
+"""Sends and receives packets: UDP, and TCP in both framings (OSC 1.0 by length, OSC 1.1 by SLIP, RFC 1055).
 
-Everything runs on one asyncio loop, and nothing is queued without a bound: a datagram is dealt with when it is read,
-what comes faster is dropped by the system's own receive buffer; a TCP client that does not read what it is sent loses
-its connection.
+Everything runs on one asyncio loop, and no queue is unbounded. A datagram is handled when it is read; if they arrive
+faster, the system's receive buffer drops them. A TCP client that does not read its answers loses its connection.
 """
 
 import asyncio
@@ -16,27 +15,27 @@ from pythonosc import slip
 from osc_bridge.packets import MAX_PACKET_BYTES, Message, PacketError, read, write
 
 MAX_BACKLOG = 1 << 20
-"""Bytes that may wait for one TCP client to read them, and for datagrams to leave."""
+"""Bytes that may wait for one TCP client to read them, and bytes of datagrams that may wait to be sent."""
 MAX_CONNECTIONS = 64
 
 _log = logging.getLogger(__name__)
 
 
 class Peer(Protocol):
-    """Somebody who sent a message and can be answered."""
+    """The sender of a message, who can be answered."""
 
     @property
     def host(self) -> str:
-        """The address that messages came from, and the only one that answers go to."""
+        """The address that messages came from; answers go to no other."""
         ...
 
     @property
     def port(self) -> int | None:
-        """Where datagrams go; None over TCP, which answers on its own connection."""
+        """The port for answers; None over TCP, which answers on its own connection."""
         ...
 
     def send(self, message: Message) -> None:
-        """Answer; what cannot be delivered is lost, as datagrams are."""
+        """Send an answer; one that cannot be delivered is lost, as datagrams are."""
         ...
 
 
@@ -52,7 +51,7 @@ class UdpPeer:
     transport: asyncio.DatagramTransport
 
     def send(self, message: Message) -> None:
-        """Send one datagram, unless more wait than the system takes."""
+        """Send one datagram, unless too many are waiting."""
         waiting = self.transport.get_write_buffer_size()  # type: ignore[attr-defined]  # typeshed does not know it
         if not self.transport.is_closing() and waiting < MAX_BACKLOG:
             self.transport.sendto(write(message), (self.host, self.port))
@@ -67,18 +66,18 @@ class _Udp(asyncio.DatagramProtocol):
         self._handler = handler
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # asyncio's own class for it does not derive from the one that it documents.
+        # asyncio's own class does not derive from the documented one.
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
         deliver(data, UdpPeer(address[0], address[1], self._transport), self._handler)
 
     def error_received(self, error: Exception) -> None:
-        _log.debug("A datagram could not be delivered: %s.", error)  # nobody listens there any more
+        _log.debug("A datagram could not be delivered: %s.", error)  # no program listens there any more
 
 
 class TcpPeer:
-    """A program at the other end of a connection, in the framing that it began with."""
+    """A program at the other end of a connection, with the framing of its first packet."""
 
     def __init__(self, writer: asyncio.StreamWriter, by_length: bool) -> None:
         self.host = str(writer.get_extra_info("peername")[0])
@@ -87,7 +86,7 @@ class TcpPeer:
         self._by_length = by_length
 
     def send(self, message: Message) -> None:
-        """Send one packet; a client that has left a megabyte unread is cut off."""
+        """Send one packet; cut off a client that has left a megabyte unread."""
         if self._writer.is_closing():
             return
         packet = write(message)
@@ -98,7 +97,7 @@ class TcpPeer:
 
 
 def deliver(packet: bytes, peer: Peer, handler: Handler) -> None:
-    """Hand every message of a packet on; a packet that is none is dropped, as OSC has no errors."""
+    """Pass on every message of a packet; an invalid packet is dropped, since OSC has no errors."""
     try:
         messages = read(packet)
     except PacketError as error:
@@ -108,18 +107,18 @@ def deliver(packet: bytes, peer: Peer, handler: Handler) -> None:
         handler(message, peer)
 
 
-async def listen_udp(host: str, port: int, handler: Handler) -> asyncio.DatagramTransport:
-    """Listen for datagrams. Raises OSError if the port is taken."""
+async def serve_udp(host: str, port: int, handler: Handler) -> asyncio.DatagramTransport:
+    """Receive datagrams on a port. Raises OSError if it is taken."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: _Udp(handler), (host, port))
     return transport
 
 
-async def listen_tcp(host: str, port: int, handler: Handler) -> asyncio.Server:
-    """Listen for connections. Raises OSError if the port is taken."""
+async def serve_tcp(host: str, port: int, handler: Handler) -> asyncio.Server:
+    """Accept connections on a port. Raises OSError if it is taken."""
     connections: set[asyncio.Task[None]] = set()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         connections.add(task)
@@ -132,11 +131,11 @@ async def listen_tcp(host: str, port: int, handler: Handler) -> asyncio.Server:
             connections.discard(task)
             writer.close()
 
-    return await asyncio.start_server(serve, host, port, limit=2 * MAX_PACKET_BYTES)
+    return await asyncio.start_server(accept, host, port, limit=2 * MAX_PACKET_BYTES)
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> None:
-    """Read packets to the connection's end. Its first byte tells the framing: SLIP begins with END, a length below
+    """Read packets until the connection ends. Its first byte tells the framing: SLIP begins with END, a length below
     16 MB with zero."""
     first = await reader.readexactly(1)
     by_length = first == b"\0"

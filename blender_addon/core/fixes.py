@@ -32,7 +32,7 @@ _FIXES = {
     "offline": (TRY_AGAIN,),
     "unreachable": (TRY_AGAIN, PREFERENCES),
     "timeout": (TRY_AGAIN, LOG),
-    "engine_failed": (TRY_AGAIN, LOG),
+    "service_failed": (TRY_AGAIN, LOG),
     "crashed": (TRY_AGAIN, LOG),
     "internal": (TRY_AGAIN, LOG),
     "queue_full": (TRY_AGAIN,),

@@ -31,7 +31,7 @@ from osc_bridge.console import Console, last_word, when_the_reader_goes
 from osc_bridge.http_service import HttpService
 from osc_bridge.ledger import Ledger
 from osc_bridge.own_service import OwnService
-from osc_bridge.transport import listen_tcp, listen_udp
+from osc_bridge.transport import serve_tcp, serve_udp
 
 PORT = 9000
 LEDGER = "osc.sqlite3"
@@ -98,7 +98,7 @@ def osc(
         raise
 
 
-def _serve(engine: HttpService, *, bind: str, port: int, secret: str | None, ledger: Path, child: bool) -> None:
+def _serve(service: HttpService, *, bind: str, port: int, secret: str | None, ledger: Path, child: bool) -> None:
     """Check the options and run the bridge until it is stopped."""
     try:
         loopback = ipaddress.ip_address(bind).is_loopback
@@ -118,8 +118,8 @@ def _serve(engine: HttpService, *, bind: str, port: int, secret: str | None, led
         # On Windows, the default loop stops receiving after one datagram to a closed port.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             console = Console() if child else None
-            bridge = Bridge(engine, kept, secret, console.said if console else None)
-            runner.run(_listen(bind, port, bridge, console))
+            bridge = Bridge(service, kept, secret, console.sent if console else None)
+            runner.run(_receive(bind, port, bridge, console))
     except OSError as error:
         raise UserError(
             f"The bridge cannot listen on {bind}:{port} ({error.strerror}): choose another port."
@@ -167,11 +167,11 @@ def _user_errors() -> Iterator[None]:
         raise UserError(error.message, code) from error
 
 
-async def _listen(host: str, port: int, bridge: Bridge, console: Console | None) -> None:
-    """Listen until the process is told to stop."""
+async def _receive(host: str, port: int, bridge: Bridge, console: Console | None) -> None:
+    """Receive messages until a signal, or until the parent process closes standard input."""
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    udp = await listen_udp(host, port, bridge.handle)
-    tcp = await listen_tcp(host, port, bridge.handle)
+    udp = await serve_udp(host, port, bridge.handle)
+    tcp = await serve_tcp(host, port, bridge.handle)
     bridge.start(udp)
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows: Ctrl-C raises KeyboardInterrupt there

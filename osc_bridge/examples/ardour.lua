@@ -1,19 +1,19 @@
--- OmniAudio from Ardour 7 without its window: asks for the sound of a 360° clip, and puts it into a session as a region
--- of four channels on a track of its own.
+-- OmniAudio from Ardour 7 without its window: generates the sound of a 360° clip, and puts it into a session as a
+-- four-channel region on a track of its own.
 --
 --   ardour7-lua ardour.lua SESSION-FOLDER CLIP [PORT [PROGRAM]]
 --
--- The session is created where there is none; close it in Ardour first. PROGRAM is `omniaudio`, whose `osc-send` speaks
--- to the bridge at PORT. The region lies at the session's beginning and the file stays where it is, beside the clip:
--- AmbiX (ACN order W, Y, Z, X; SN3D). Ardour's Lua has no call that imports a file without a window, so the region is
--- written into the closed session's file; then the session is opened to see that Ardour takes it.
+-- The session is created if it does not exist; close it in Ardour first. PROGRAM is `omniaudio`, whose `osc-send` speaks
+-- to the bridge at PORT. The region begins at the start of the session, and the file stays beside the clip: AmbiX (ACN
+-- order W, Y, Z, X; SN3D). Ardour's Lua cannot import a file without a window, so this script writes the region into
+-- the closed session's file, and then opens the session to check that Ardour accepts it.
 
 local folder, clip, port, program = arg[1], arg[2], arg[3] or "9000", arg[4] or "omniaudio"
 assert(clip, "Name a session's folder and a clip: ardour7-lua ardour.lua SESSION-FOLDER CLIP [PORT [PROGRAM]]")
 local name = folder:gsub("/+$", ""):match("[^/]+$")
 local file = folder .. "/" .. name .. ".ardour"
 local CHANNELS = 4
-local SUPERCLOCKS = 282240000 -- a second of audio time, where the session does not say otherwise
+local SUPERCLOCKS = 282240000 -- per second of audio time, unless the session says otherwise
 
 local function contents(path)
   local opened = io.open(path, "rb")
@@ -29,7 +29,7 @@ local function escaped(text)
   return (text:gsub('[&<>"]', { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }))
 end
 
--- A text of JSON, which Python writes in ASCII.
+-- The text of a JSON string, which Python writes in ASCII.
 local function unescaped(text)
   text = text:gsub("\\u(d[89ab]%x%x)\\u(d[c-f]%x%x)", function(high, low)
     return utf8.char(0x10000 + (tonumber(high, 16) - 0xD800) * 0x400 + tonumber(low, 16) - 0xDC00)
@@ -37,7 +37,7 @@ local function unescaped(text)
   return (text:gsub("\\u(%x%x%x%x)", function(code) return utf8.char(tonumber(code, 16)) end):gsub('\\(["\\/])', "%1"))
 end
 
--- The samples of a WAV file: its header is exact, what OSC says in 32 bits is not for long clips.
+-- The length of a WAV file in samples. Its header is exact; the 32-bit duration in OSC is not, for long clips.
 local function samples(path)
   local wav = assert(io.open(path, "rb"))
   wav:seek("set", 12)
@@ -62,18 +62,18 @@ local function generated(rate)
   local answer = pipe:read("a")
   pipe:close()
   local path = answer:match('"path": "(.-[^\\])"')
-  assert(path, "There is no sound: " .. answer)
+  assert(path, "No sound was generated: " .. answer)
   return unescaped(path)
 end
 
--- The id of a new track.
+-- Adds a track and returns its id.
 local function add_track(session, title)
   local order = ARDOUR.PresentationInfo.max_order
   local tracks = session:new_audio_track(CHANNELS, CHANNELS, nil, 1, title, order, ARDOUR.TrackMode.Normal, true)
   return tracks:front():to_stateful():id():to_s()
 end
 
--- What each region of a track is, as Ardour sees it.
+-- Describes each region of a track as Ardour sees it.
 local function regions(session, track)
   local said = {}
   for route in session:get_tracks():iter() do
@@ -87,7 +87,7 @@ local function regions(session, track)
   return table.concat(said, "; ")
 end
 
--- Lua must hold nothing of a session that Ardour destroys.
+-- Lua must not hold references to a session that Ardour destroys.
 local function close()
   collectgarbage()
   collectgarbage()
@@ -143,7 +143,7 @@ session = nil
 close()
 add_region(track, path, rate)
 
-session = assert(load_session(folder, name), "Ardour does not take the session: " .. file)
+session = assert(load_session(folder, name), "Ardour cannot open the session: " .. file)
 local said = regions(session, track)
 session = nil
 close()

@@ -1,4 +1,4 @@
-"""The service's client: the package itself, and against the real service."""
+"""The client of the service: the package itself, and against the real service."""
 
 import ast
 import dataclasses
@@ -146,7 +146,7 @@ def test_a_job_from_its_creation_to_its_removal(engine: RunningService, panorama
     assert not Path(result.takes[0].sound.path).exists()
 
 
-def test_what_the_service_refuses_is_said_in_its_words(engine: RunningService, tmp_path: Path) -> None:
+def test_refusals_have_the_services_message(engine: RunningService, tmp_path: Path) -> None:
     client = find(engine.folder)
     broken("source", lambda: client.create(GenerateRequest(PathSource(str(tmp_path / "none.mp4")))))
     broken("not_found", lambda: client.create(GenerateRequest(MediaSource("0" * 32))))
@@ -187,10 +187,10 @@ def test_a_restart_while_waiting_loses_nothing(
             states.append(state.state)
             if state.progress is not None and state.progress.stage == "sampling" and "restarted" not in states:
                 end(service)
-                again = threading.Thread(target=service.start)
-                again.start()
+                restart = threading.Thread(target=service.start)
+                restart.start()
                 states.append("restarted")
-        again.join()
+        restart.join()
         assert states[-1] == "done"
         done = client.wait(job.id)
         assert done.result is not None

@@ -31,7 +31,7 @@ DONE = JOB | {"state": "done", "progress": None}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Keeps what it is asked, and answers as the test says."""
+    """Records requests, and answers as the test says."""
 
     server: "Edge"
 
@@ -69,10 +69,10 @@ class Edge(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def handle_error(self, *_: object) -> None:
-        """A client that has gone is what some tests are about."""
+        """Clients disconnect in some tests."""
 
     def one_after_the_other(self, *answers: Callable[[Handler], None]) -> None:
-        """The last one again and again."""
+        """Give these answers in turn, and repeat the last one."""
 
         def answer(handler: Handler) -> None:
             answers[min(len(self.asked), len(answers)) - 1](handler)
@@ -129,7 +129,7 @@ def test_another_api_and_another_service(edge: Edge) -> None:
     broken("foreign", Client(edge.url).health)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_named(tmp_path: Path) -> None:
+def test_an_untrusted_certificate_is_named(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     if shutil.which("openssl") is None:
         pytest.skip("needs openssl to make a certificate")
@@ -169,11 +169,11 @@ def test_no_proxy_is_used(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy.server_close()
 
 
-def test_nobody_there(edge: Edge) -> None:
+def test_no_service_at_the_address(edge: Edge) -> None:
     edge.shutdown()
     edge.server_close()
     assert "omniaudio serve" in broken("unreachable", Client(edge.url).health)
-    assert "not known" in broken("unreachable", Client("http://nobody.invalid:1").health)
+    assert "unknown" in broken("unreachable", Client("http://nobody.invalid:1").health)
 
 
 def test_silence_ends_with_a_message(edge: Edge) -> None:
@@ -187,7 +187,7 @@ def hang_up(handler: Handler) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
-def test_creating_again_after_a_lost_answer_is_the_same_request(edge: Edge) -> None:
+def test_a_retry_after_a_lost_answer_is_the_same_request(edge: Edge) -> None:
     edge.one_after_the_other(hang_up, lambda handler: handler.say(503, b"starting"), lambda h: h.say(201, JOB))
     Client(edge.url).create(GenerateRequest(PathSource("/clip.mp4")))
     first, *others = [json.loads(body)["request_id"] for *_, body in edge.asked]
@@ -243,7 +243,7 @@ def stream(handler: Handler, *parts: bytes) -> None:
         handler.wfile.write(part)
 
 
-def test_events_go_on_after_each_break(edge: Edge) -> None:
+def test_events_continue_after_each_break(edge: Edge) -> None:
     edge.one_after_the_other(
         lambda handler: stream(handler, event(JOB, 1), event(JOB, 2), event(DONE, 3)[:-30]),
         hang_up,
@@ -255,7 +255,7 @@ def test_events_go_on_after_each_break(edge: Edge) -> None:
     assert [headers.get("Last-Event-ID") for _, _, headers, _ in edge.asked] == [None, "2", "2", "2"]
 
 
-def test_events_of_an_end_that_is_known(edge: Edge) -> None:
+def test_events_after_a_known_end(edge: Edge) -> None:
     edge.one_after_the_other(
         lambda handler: stream(handler, event(JOB, 1)),
         lambda handler: (handler.send_response(204), handler.end_headers()),
@@ -334,12 +334,12 @@ def test_a_clip_that_shrinks_or_is_missing(edge: Edge, tmp_path: Path) -> None:
         *("http://me:secret@a", "http://a/path", "http://a?b", "http://ü"),
     ],
 )
-def test_what_is_no_address(url: str) -> None:
+def test_malformed_addresses(url: str) -> None:
     broken("foreign", lambda: Client(url))
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\nbreak", "ü"])
-def test_what_is_no_token(token: str) -> None:
+def test_malformed_tokens(token: str) -> None:
     assert token not in broken("unauthorized", lambda: Client("http://a", token)) or not token
 
 

@@ -1,4 +1,4 @@
-"""A child that does not behave; that a good one does is tested in blender_addon/test_engine.py and in osc_bridge."""
+"""Service processes that misbehave; the tests of blender_addon and osc_bridge start good ones."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from omniaudio_client.http import ServiceError
 
 
 def child(folder: Path, script: str) -> ServiceProcess:
-    """A child that has ended, or said `ready`."""
+    """Start a child, and wait until it has ended or printed `ready`."""
     started = ServiceProcess([sys.executable, "-c", script], folder, [])
     deadline = time.monotonic() + 20
     while started.exit_code is None and b"ready" not in (folder / "start.log").read_bytes():
@@ -33,10 +33,10 @@ def test_the_exit_code_of_a_folder_in_use_is_the_services() -> None:
         ("raise MemoryError('too much')", "exit code 1.*MemoryError: too much$"),
         ("import sys; sys.stdout.buffer.write(bytes(range(128, 256)))", "exit code 0"),
         ("print('╭─ Error ─╮\\n│ No such command. │\\n╰─────────╯\\n'); raise SystemExit(2)", "2.*: No such command.$"),
-        ("raise SystemExit(3)", "exit code 3.*it said nothing$"),
+        ("raise SystemExit(3)", "exit code 3.*it printed nothing$"),
     ],
 )
-def test_the_epitaph_is_its_own_last_words(script: str, words: str, tmp_path: Path) -> None:
+def test_the_epitaph_is_its_last_line(script: str, words: str, tmp_path: Path) -> None:
     child(tmp_path, "print('of an earlier one')")
     epitaph = child(tmp_path, script).epitaph()
     assert re.search(words, epitaph.message)
@@ -53,7 +53,7 @@ def test_the_log_does_not_grow_without_end(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 @pytest.mark.parametrize("ignores", [False, True])
-def test_stopping_ends_one_that_ignores_it_too(ignores: bool, tmp_path: Path) -> None:
+def test_stopping_also_ends_one_that_ignores_the_signal(ignores: bool, tmp_path: Path) -> None:
     ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN);" if ignores else ""
     running = child(tmp_path, f"import signal, time; {ignore} print('ready', flush=True); time.sleep(60)")
     begin = time.monotonic()
@@ -63,7 +63,7 @@ def test_stopping_ends_one_that_ignores_it_too(ignores: bool, tmp_path: Path) ->
     running.stop()  # one that has ended
 
 
-def test_what_cannot_be_started_is_a_message(tmp_path: Path) -> None:
+def test_a_failed_start_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for command, folder in ((str(tmp_path), tmp_path), (sys.executable, tmp_path / "file")):
         with pytest.raises(ServiceError, match="could not be started") as refusal:

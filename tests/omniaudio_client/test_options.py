@@ -64,9 +64,9 @@ def test_they_come_through_every_layer(tmp_path: Path) -> None:
         true_peak_dbtp=None,
     )
     sidecar.write(tmp_path / "a.json")
-    again = as_request(Sidecar.read(tmp_path / "a.json"), Path("clip.mp4"), Path("a.wav"), None)
-    assert again.options == ANOTHER
-    text = json.dumps(asdict(again.options))
+    reread = as_request(Sidecar.read(tmp_path / "a.json"), Path("clip.mp4"), Path("a.wav"), None)
+    assert reread.options == ANOTHER
+    text = json.dumps(asdict(reread.options))
     _, asked = parse(Message("/omniaudio/generate", ("id", "/clip.mp4", text)))
     assert isinstance(asked, Generate)
     ledger = Ledger(tmp_path / "ledger.sqlite3")

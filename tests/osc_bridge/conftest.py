@@ -71,12 +71,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def video(clip: Path) -> Path:
     """The panorama for half a second as a video; in Pure Data a space would end its name."""
     path = clip.parent / "harbour.mp4"
-    picture = np.asarray(Image.open(clip))
+    frame = np.asarray(Image.open(clip))
     with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
-        stream.height, stream.width = picture.shape[:2]
+        stream.height, stream.width = frame.shape[:2]
         for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
         container.mux(stream.encode())
     return path
 
@@ -92,7 +92,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 @pytest.fixture
 def new_bridge(service: RunningService, clip: Path, tmp_path: Path) -> Iterator[Callable[..., RunningBridge]]:
-    """Makes bridges, which are ended with the test; whatever was sent to them, no trace stands in their logs."""
+    """Makes bridges that end with the test; their logs must have no traceback."""
     made: list[RunningBridge] = []
 
     def new(*more: str) -> RunningBridge:

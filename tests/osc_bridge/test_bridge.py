@@ -54,7 +54,7 @@ def test_done_is_repeated_until_it_is_acknowledged(daw, clip):
     assert daw.silent(4)
 
 
-def test_the_same_request_again_is_the_same_job_and_another_with_its_id_is_refused(daw, clip):
+def test_a_repeated_request_is_the_same_job_and_another_with_its_id_is_refused(daw, clip):
     name = new_id()
     daw.send("generate", name, str(clip), QUICK)
     job = daw.hear("accepted").arguments[1]
@@ -67,7 +67,7 @@ def test_the_same_request_again_is_the_same_job_and_another_with_its_id_is_refus
     assert daw.hear("fail").arguments[:2] == (name, "conflict")
 
 
-def test_a_late_client_asks_again_by_id_from_another_port(daw, bridge, clip):
+def test_a_late_client_asks_by_id_from_another_port(daw, bridge, clip):
     name = new_id()
     daw.send("generate", name, str(clip), QUICK)
     done = daw.hear("done")
@@ -88,7 +88,7 @@ def test_a_cancelled_request_fails_soon(daw, clip):
     assert time.monotonic() - began < 5
 
 
-def test_subscribers_hear_of_everybodys_jobs(daw, bridge, clip):
+def test_subscribers_hear_of_all_jobs(daw, bridge, clip):
     listener = type(daw)(bridge.port)
     listener.send("subscribe")
     listener.hear("subscribed")
@@ -143,7 +143,7 @@ def test_paths_that_are_not_allowed_fail_and_nothing_is_read(daw, clip, video, c
     assert answer.arguments[:2] == (name, code)
 
 
-def test_a_clip_that_is_none_fails_with_the_services_message(daw, clip):
+def test_a_file_that_is_no_clip_fails_with_the_services_message(daw, clip):
     (clip.parent / "text.mp4").write_text("no video")
     name = new_id()
     daw.send("generate", name, str(clip.parent / "text.mp4"), QUICK)
@@ -210,7 +210,7 @@ def test_malformed_datagrams_leave_no_trace(bridge, daw):
 
 @pytest.mark.slow
 def test_after_a_flood_it_answers_within_two_seconds(bridge, daw):
-    """Of its own time: other processes may have the processor meanwhile."""
+    """In its own processor time: other processes may have the processor meanwhile."""
     process = psutil.Process(bridge.process.pid)
 
     def spent():
@@ -249,7 +249,7 @@ def test_a_bridge_that_was_killed_in_the_middle_says_done_when_it_is_back(new_br
 
 
 @pytest.mark.slow
-def test_an_engine_that_was_killed_in_the_middle_finishes_when_it_is_back(new_bridge, service, clip):
+def test_a_service_that_was_killed_in_the_middle_finishes_when_it_is_back(new_bridge, service, clip):
     daw = new_bridge().start()
     name = new_id()
     daw.send("generate", name, str(clip), '{"duration": 3, "steps": 20}')
@@ -260,7 +260,7 @@ def test_an_engine_that_was_killed_in_the_middle_finishes_when_it_is_back(new_br
     assert daw.hear("done").arguments[0] == name
 
 
-def test_without_an_engine_a_request_fails_with_a_message(new_bridge, service, clip):
+def test_without_a_service_a_request_fails_with_a_message(new_bridge, service, clip):
     daw = new_bridge().start()
     service.stop()
     try:

@@ -1,4 +1,4 @@
-"""The bridge as another program's child: what it prints, and that nothing waits for who does not read it."""
+"""The bridge as another program's child: what it prints, and that nothing waits for a parent that does not read."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def test_it_says_why_it_ends(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_program_that_does_not_read_keeps_nobody_waiting(child):
+def test_a_program_that_does_not_read_blocks_nothing(child):
     """The pipe is full long before the end; until then the newest is printed, a few times a second."""
     fcntl = pytest.importorskip("fcntl")
     if not hasattr(fcntl, "F_SETPIPE_SZ"):

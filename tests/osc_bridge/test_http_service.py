@@ -1,4 +1,4 @@
-"""The names that files get: such as the service takes, and each request's own."""
+"""The names of files: valid for the service and file systems, and different for each request."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def entry(video, request_id="take-1"):
     ],
 )
 @pytest.mark.parametrize("request_id", ["1", "a" * 64, "::", "reaper-4F2A"])
-def test_the_service_and_file_systems_take_every_clips_name(name, request_id):
+def test_the_service_and_file_systems_accept_every_clips_name(name, request_id):
     stem = _stem(entry(f"/clips/{name}.mp4", request_id))
     assert GenerateRequest(source={"path": "/clips/a.mp4"}, name=stem).name == stem
     assert len(stem.encode()) <= MAX_STEM_BYTES
@@ -40,7 +40,7 @@ def test_a_short_plain_name_stays_as_it_is():
     assert _stem(entry("/clips/hafen ä.mp4")) == "hafen ä.take-1.ambix"
 
 
-def test_requests_of_one_clip_never_meet():
+def test_requests_for_one_clip_have_different_names():
     ids = ["a:b", "a-b", "a.b", "a_b"]
     assert len({_stem(entry("/clips/a.mp4", request_id)) for request_id in ids}) == len(ids)
 

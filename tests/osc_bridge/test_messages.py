@@ -1,4 +1,4 @@
-"""What clients may ask: by name, with every refused field named."""
+"""The messages of clients; every refused field is named."""
 
 import pytest
 
@@ -75,12 +75,12 @@ def test_each_refused_field_of_a_scene_is_named(options, named):
 
 
 @pytest.mark.parametrize(("verb", "form"), [("status", About), ("cancel", About), ("ack", About)])
-def test_what_is_asked_about_a_request(verb, form):
+def test_messages_about_a_request(verb, form):
     assert parse(Message(f"/omniaudio/{verb}", ("r", 9001))) == (verb, form(request_id="r", reply_port=9001))
 
 
 @pytest.mark.parametrize("verb", ["list", "version", "ping", "subscribe", "unsubscribe"])
-def test_what_is_asked_of_the_bridge(verb):
+def test_messages_about_the_bridge(verb):
     assert parse(Message(f"/omniaudio/{verb}", (9001.0,))) == (verb, Ask(reply_port=9001))
 
 

@@ -1,4 +1,4 @@
-"""A bridge that is told of no service: the user's own is found, or started, kept and ended with it."""
+"""A bridge without --service: the user's own service is found, or started, kept running and ended with the bridge."""
 
 import json
 import os
@@ -22,7 +22,7 @@ QUICK = '{"duration": 0.5, "steps": 2, "model": "draft"}'
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of the user's own service."""
+    """The folder of the user's own service."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "data" / "omniaudio" / "service"
 
@@ -36,7 +36,7 @@ def until(happens: Callable[[], bool]) -> None:
 
 @contextmanager
 def bridging(folder: Path, *more: str) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A bridge, and its port; it is killed in the end if it runs by then."""
+    """A bridge and its port; the bridge is killed at the end if it still runs."""
     port = free_port()
     ledger = str(folder.parents[2] / "osc.sqlite3")
     words = [*OSC, "--port", str(port), "--ledger", ledger, *more]
@@ -65,22 +65,22 @@ def line_of(process: "subprocess.Popen[str]") -> str:
 def generated(daw: Daw, name: str, clip: Path) -> bool:
     daw.send("generate", name, str(clip), QUICK)
     while (heard := daw.hear("done", "fail")).arguments[0] != name:
-        continue  # an end that is said again
+        continue  # an end that is repeated
     return heard.address.endswith("done")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-def test_a_service_is_started_and_started_again_and_ends_with_the_bridge(folder: Path, clip: Path) -> None:
+def test_a_service_is_started_and_restarted_and_ends_with_the_bridge(folder: Path, clip: Path) -> None:
     with bridging(folder, "--allow-root", str(clip.parent)) as (bridge, port):
-        assert "one was started at http://127.0.0.1:" in line_of(bridge)
+        assert "started one at http://127.0.0.1:" in line_of(bridge)
         assert "listens" in line_of(bridge)
         daw = Daw(port)
         assert generated(daw, "first", clip)
         killed = pid_of(folder)
         os.kill(killed, 9)
         assert generated(daw, "second", clip)
-        assert "one was started at http://127.0.0.1:" in line_of(bridge)
+        assert "started one at http://127.0.0.1:" in line_of(bridge)
         assert pid_of(folder) != killed
         bridge.kill()  # its service stays for a while
         bridge.wait()
@@ -94,7 +94,7 @@ def test_a_service_is_started_and_started_again_and_ends_with_the_bridge(folder:
     os.kill(left, 15)
     until(lambda: not (folder / "service.json").exists())
     with bridging(folder) as (bridge, _):
-        assert "one was started" in line_of(bridge)
+        assert "started one" in line_of(bridge)
         assert "listens" in line_of(bridge)
         own = pid_of(folder)
         bridge.terminate()
@@ -110,7 +110,7 @@ def test_another_programs_json_is_not_mixed_with_messages(folder: Path) -> None:
         assert json.loads(process.stdout.readline())["event"] == "listening"
         assert find(folder).health().service == "omniaudio"
         _, said = process.communicate(timeout=30)  # which closes its standard input
-    assert b"one was started" in said
+    assert b"started one" in said
     assert not (folder / "service.json").exists()
 
 
@@ -124,7 +124,7 @@ def test_a_service_that_does_not_start_ends_the_bridge_with_its_last_words(folde
     assert str(folder) in message
 
 
-def test_a_service_that_fails_is_not_started_again_at_once(tmp_path: Path) -> None:
+def test_a_service_that_fails_is_not_restarted_at_once(tmp_path: Path) -> None:
     said: list[str] = []
     broken = [sys.executable, "-c", "raise SystemExit('its last words')"]
     service = OwnService(tmp_path, [], said.append, broken)
@@ -135,5 +135,5 @@ def test_a_service_that_fails_is_not_started_again_at_once(tmp_path: Path) -> No
     assert (tmp_path / "start.log").read_text().split("\n") == ["its last words", ""]
     assert said == []
     service.close()
-    with pytest.raises(ServiceError, match="The bridge ends"):
+    with pytest.raises(ServiceError, match="The bridge has ended"):
         service.client()

@@ -1,4 +1,4 @@
-"""Packets: what other programs send is read, and whatever else comes is refused, quickly."""
+"""Packets: those of other programs are read, and everything else is refused, quickly."""
 
 import contextlib
 import struct
@@ -55,8 +55,8 @@ def test_bundles_within_bundles_keep_their_order_and_are_not_waited_for():
         (b"/x\0\0i\0\0\0", "without types"),
         (b"/x\0\0,i\0\0", "cut off"),
         (b"/\xff\xfe\0,\0\0\0", "UTF-8"),
-        (b"/x\0\0,b\0\0\xff\xff\xff\xf0", "types that are not known"),
-        (b"/x\0\0,[[[\0\0\0\0", "types that are not known"),
+        (b"/x\0\0,b\0\0\xff\xff\xff\xf0", "unknown types"),
+        (b"/x\0\0,[[[\0\0\0\0", "unknown types"),
         (BUNDLE + b"\0\0", "time tag"),
         (BUNDLE + NOW + b"\xff\xff\xff\xfc", "sizes"),
         (BUNDLE + NOW + b"\0\0\0\0", "sizes"),

@@ -1,5 +1,5 @@
-"""What seldom happens: an engine that goes away at the wrong moment, a full disk, a cancel that comes too early. The
-engine is one that can be told when to fail; the bridge, its ledger and the sockets are real."""
+"""Rare events: a service that goes away at the wrong moment, a full disk, a cancel that comes too early. The service is
+scripted to fail; the bridge, its ledger and the sockets are real."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from osc_bridge.ledger import Ledger
 from osc_bridge.messages import RefusedError, SceneOptions
 from osc_bridge.packets import Message, read, write
 from osc_bridge.service import JobView
-from osc_bridge.transport import listen_tcp
-from support.scripted_osc import AWAY, Client, ToldEngine, running
+from osc_bridge.transport import serve_tcp
+from support.scripted_osc import AWAY, Client, ScriptedService, running
 
 MANY_FAULTS = json.dumps({f"unknown{number}": 1 for number in range(3000)})
 
@@ -34,64 +34,64 @@ def path(tmp_path):
     return tmp_path / "osc.sqlite3"
 
 
-def test_an_engine_that_goes_away_before_the_files_are_fetched_is_waited_for(path):
+def test_a_service_that_goes_away_before_the_files_are_fetched_is_waited_for(path):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, _, _):
-            engine.failing["deliver"] = AWAY
-            engine.states["a"] = "done"
+        service = ScriptedService()
+        async with running(service, path) as (client, _, _):
+            service.failing["deliver"] = AWAY
+            service.states["a"] = "done"
             client.send("generate", "a", "/v")
             await client.hear("accepted")
-            while engine.calls.count("deliver") < 3:
+            while service.calls.count("deliver") < 3:
                 await asyncio.sleep(0.01)
-            del engine.failing["deliver"]
+            del service.failing["deliver"]
             assert (await client.hear("done", "fail"))[0:3] == ("a", 1, "/a.ambix.wav")
 
     asyncio.run(scene())
 
 
 @pytest.mark.parametrize("call", ["submit", "deliver"])
-def test_an_error_that_nobody_thought_of_is_a_fail_and_the_others_go_on(path, call):
+def test_an_unexpected_error_is_a_fail_and_the_others_go_on(path, call):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, _, _):
-            engine.failing[call] = OSError(28, "No space left on device")
-            engine.states["a"] = "done"
+        service = ScriptedService()
+        async with running(service, path) as (client, _, _):
+            service.failing[call] = OSError(28, "No space left on device")
+            service.states["a"] = "done"
             client.send("generate", "a", "/v")
             assert (await client.hear("fail"))[:2] == ("a", "internal")
-            del engine.failing[call]
-            engine.states["b"] = "done"
+            del service.failing[call]
+            service.states["b"] = "done"
             client.send("generate", "b", "/v")
             assert (await client.hear("done"))[0] == "b"
 
     asyncio.run(scene())
 
 
-def test_a_job_that_cannot_be_cancelled_now_is_cancelled_when_the_engine_is_back(path):
+def test_a_job_that_cannot_be_cancelled_now_is_cancelled_when_the_service_is_back(path):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, _, _):
+        service = ScriptedService()
+        async with running(service, path) as (client, _, _):
             client.send("generate", "a", "/v")
             await client.hear("progress")
-            engine.failing["cancel"] = AWAY
+            service.failing["cancel"] = AWAY
             client.send("cancel", "a")
-            while engine.calls.count("cancel") < 3:
+            while service.calls.count("cancel") < 3:
                 await asyncio.sleep(0.01)
-            del engine.failing["cancel"]
+            del service.failing["cancel"]
             assert (await client.hear("done", "fail"))[:2] == ("a", "cancelled")
 
     asyncio.run(scene())
 
 
-def test_a_request_that_never_became_a_job_is_tried_again_when_it_is_sent_again(path):
+def test_a_repeated_request_that_never_became_a_job_is_retried(path):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, bridge, _):
-            engine.failing["submit"] = AWAY
+        service = ScriptedService()
+        async with running(service, path) as (client, bridge, _):
+            service.failing["submit"] = AWAY
             client.send("generate", "a", "/v")
             client.send("cancel", "a")  # of the attempt that fails, not of the next one
             assert (await client.hear("fail"))[:2] == ("a", "unreachable")
-            del engine.failing["submit"]
+            del service.failing["submit"]
             client.send("generate", "a", "/v")
             assert (await client.hear("accepted", "fail")) == ("a", "a")
             assert (await client.hear("progress", "fail"))[0] == "a"
@@ -102,14 +102,14 @@ def test_a_request_that_never_became_a_job_is_tried_again_when_it_is_sent_again(
 
 def test_a_full_disk_refuses_new_requests_with_a_message_and_ends_those_that_run(path):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, _, ledger):
+        service = ScriptedService()
+        async with running(service, path) as (client, _, ledger):
             client.send("generate", "a", "/v")
             await client.hear("progress")
             full_disk(ledger)
             client.send("generate", "b", "/v")
             assert (await client.hear("fail"))[:2] == ("b", "ledger")
-            engine.states["a"] = "done"
+            service.states["a"] = "done"
             assert (await client.hear("done"))[0] == "a"
             client.send("ping")
             await client.hear("pong")
@@ -119,8 +119,8 @@ def test_a_full_disk_refuses_new_requests_with_a_message_and_ends_those_that_run
 
 def test_what_the_bridge_itself_cannot_do_names_the_request(path):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, _, ledger):
+        service = ScriptedService()
+        async with running(service, path) as (client, _, ledger):
             ledger.close()
             client.send("status", "a")
             assert (await client.hear("fail"))[:2] == ("a", "internal")
@@ -130,7 +130,7 @@ def test_what_the_bridge_itself_cannot_do_names_the_request(path):
 
 def test_a_fail_about_the_message_itself_goes_to_the_reply_port(path):
     async def scene():
-        async with running(ToldEngine(), path) as (client, _, _):
+        async with running(ScriptedService(), path) as (client, _, _):
             listener = Client(client.bridge[1])
             for options in ('{"colour": 1}', "{'seed': 1}", r'{"\ud800": 1}', r'{"\u0000": 1}', MANY_FAULTS):
                 client.send("generate", "a", "/v", options, float(listener.port))
@@ -144,8 +144,8 @@ def test_a_fail_about_the_message_itself_goes_to_the_reply_port(path):
 
 def test_subscribers_over_tcp_from_one_machine_all_hear(path):
     async def scene():
-        async with running(ToldEngine(), path) as (client, bridge, _):
-            server = await listen_tcp("127.0.0.1", 0, bridge.handle)
+        async with running(ScriptedService(), path) as (client, bridge, _):
+            server = await serve_tcp("127.0.0.1", 0, bridge.handle)
             streams = []
             for _ in range(2):
                 reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -171,9 +171,9 @@ def test_ends_that_are_repeated_have_a_bound(path, monkeypatch):
     monkeypatch.setattr(module, "MAX_REPEATED", 3)
 
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, bridge, _):
-            engine.failing["submit"] = RefusedError("source", "There is no such clip: name another.")
+        service = ScriptedService()
+        async with running(service, path) as (client, bridge, _):
+            service.failing["submit"] = RefusedError("source", "There is no such clip: name another.")
             for number in range(10):
                 client.send("generate", f"a{number}", "/v")
                 await client.hear("fail")
@@ -184,8 +184,8 @@ def test_ends_that_are_repeated_have_a_bound(path, monkeypatch):
 
 def test_a_scene_is_a_request_like_others_and_none_of_a_clip(path):
     async def scene():
-        engine = ToldEngine()
-        async with running(engine, path) as (client, _, _):
+        service = ScriptedService()
+        async with running(service, path) as (client, _, _):
             client.send("generate_scene", "a", '{"frame_end": 48}')
             await client.hear("progress")
             client.send("generate_scene", "a", '{"frame_end": 48}', client.port)
@@ -193,10 +193,10 @@ def test_a_scene_is_a_request_like_others_and_none_of_a_clip(path):
             for verb, *other in (("generate_scene", '{"frame_end": 49}'), ("generate", "/v"), ("generate_scene",)):
                 client.send(verb, "a", *other)
                 assert (await client.hear("fail"))[:2] == ("a", "conflict")
-            assert engine.calls.count("submit") == 1
+            assert service.calls.count("submit") == 1
         # As after a bridge that was killed: the ledger knows that it was a scene, and which.
-        engine.states["a"] = "done"
-        async with running(engine, path) as (client, bridge, _):
+        service.states["a"] = "done"
+        async with running(service, path) as (client, bridge, _):
             assert bridge._open["a"].video == ""
             assert bridge._open["a"].options == SceneOptions.model_validate({"frame_end": 48})
             client.send("generate_scene", "a", '{"frame_end": 48}')
@@ -205,10 +205,10 @@ def test_a_scene_is_a_request_like_others_and_none_of_a_clip(path):
     asyncio.run(scene())
 
 
-def test_what_happens_before_a_job_runs_is_told_too(path):
+def test_progress_before_a_job_runs_is_reported_too(path):
     """As of a scene that Blender renders."""
 
-    class Rendering(ToldEngine):
+    class Rendering(ScriptedService):
         def look(self, jobs):
             return [JobView(job, "queued", "waiting for Blender", 0.0, -1.0) for job in jobs]
 

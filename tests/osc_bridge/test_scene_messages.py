@@ -1,5 +1,5 @@
-"""A DAW asks for the scene that is open in Blender: a real bridge and a real service; the Blender is a program that is
-connected to the service as Blender is, and whose picture lies ready."""
+"""A DAW requests sound for the scene that is open in Blender: a real bridge and a real service; Blender is a program
+that is connected to the service as Blender is, with a clip that is rendered already."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ def test_without_a_blender_it_fails_with_that_message(daw):
     assert "No Blender is connected" in heard.arguments[2]
 
 
-def test_a_request_that_no_blender_was_there_for_is_tried_again(daw, service):
+def test_a_repeated_request_that_failed_without_a_blender_is_retried(daw, service):
     name = new_id()
     daw.send("generate_scene", name)
     assert daw.hear("fail").arguments[:2] == (name, "no_blender")
@@ -46,7 +46,7 @@ def test_a_request_that_no_blender_was_there_for_is_tried_again(daw, service):
         assert daw.hear("fail").arguments == (name, "refused", "The scene has no camera: add one.")
 
 
-def test_it_is_rendered_generated_and_lies_where_the_bridge_puts_scenes(daw, bridge, blender, clip):
+def test_a_scene_is_rendered_and_generated_into_the_bridges_folder(daw, bridge, blender, clip):
     name = new_id()
     daw.send(
         "generate_scene",
@@ -91,7 +91,7 @@ def test_the_same_request_is_asked_of_blender_once_and_another_by_its_id_is_refu
     assert daw.hear("fail").arguments == (name, "refused", "It is busy: ask again.")
 
 
-def test_one_that_is_cancelled_while_blender_renders_is_no_longer_wanted(daw, blender):
+def test_a_request_that_is_cancelled_while_blender_renders_has_ended(daw, blender):
     name = new_id()
     daw.send("generate_scene", name)
     job = daw.hear("accepted").arguments[1]

@@ -1,4 +1,4 @@
-"""osc-send against a bridge whose answers are given here, one by one: what networks and Windows do to it."""
+"""osc-send against a bridge with scripted answers: lost datagrams, wrong senders, and files that Windows locks."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(module, "ASK_SECONDS", 0.1)
 
 
-def test_words_about_other_requests_do_not_keep_it_waiting():
+def test_messages_about_other_requests_do_not_keep_it_waiting():
     answer = ("fail", "", "internal", "Its log says why.")
     with (
         scripted_bridge([answer]) as (port, _),
@@ -35,19 +35,19 @@ def test_words_about_other_requests_do_not_keep_it_waiting():
         sender.ask("generate", "a", "/v", "{}", 1.0, lambda _: None)
 
 
-def test_a_scene_is_asked_for_without_a_clip():
+def test_a_scene_is_requested_without_a_clip():
     with scripted_bridge([("done", "a", 1, *DONE)]) as (port, asked):
         ran = CliRunner().invoke(app, ["osc-send", "--scene", "--id", "a", "--port", str(port)])
         assert json.loads(ran.stdout)["takes"][0]["path"] == "/a.wav"
         assert asked == ["generate_scene"]
 
 
-def test_localhost_is_where_the_bridge_listens():
+def test_localhost_finds_the_bridge():
     with scripted_bridge([("done", "a", 1, *DONE)]) as (port, _), Sender("localhost", port) as sender:
         assert sender.ask("generate", "a", "/v", "{}", 5.0, lambda _: None).state == "done"
 
 
-def test_nobody_else_is_listened_to():
+def test_datagrams_from_others_are_dropped():
     with (
         scripted_bridge([]) as (port, _),
         Sender("127.0.0.1", port) as sender,
@@ -59,7 +59,7 @@ def test_nobody_else_is_listened_to():
         assert list(sender.receive(0.3)) == []
 
 
-def test_cancel_waits_for_the_end_and_is_said_again_where_it_was_lost():
+def test_cancel_waits_for_the_end_and_is_repeated_if_it_was_lost():
     cancelled = ("fail", "a", "cancelled", "It was cancelled.")
     with scripted_bridge([], [], [cancelled]) as (port, asked):
         ran = CliRunner().invoke(app, ["osc-send", "--cancel", "--id", "a", "--port", str(port)])
@@ -67,7 +67,7 @@ def test_cancel_waits_for_the_end_and_is_said_again_where_it_was_lost():
         assert asked == ["cancel"] * 3
 
 
-def test_the_result_file_is_there_from_the_beginning_and_is_not_written_again_after_the_end(tmp_path, monkeypatch):
+def test_the_result_file_is_written_from_the_beginning_to_the_end(tmp_path, monkeypatch):
     written = []
     monkeypatch.setattr(Outcome, "write", lambda self, path: written.append(self.state))
     with scripted_bridge([("accepted", "a", "job"), ("done", "a", 1, *DONE)]) as (port, _):
@@ -107,7 +107,7 @@ def test_a_reader_that_has_the_file_open_is_waited_for(tmp_path, monkeypatch):
         (["/clip\udcff.mp4"], "rename the clip"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(arguments, said):
+def test_an_impossible_request_is_a_message(arguments, said):
     with scripted_bridge([]) as (port, _):
         ran = CliRunner().invoke(app, ["osc-send", *arguments, "--port", str(port)])
     assert said in str(ran.exception)

@@ -1,10 +1,9 @@
-"""Sources over OSC: found, told one by one, kept in a file, and given to a generation; a real service, but where an
-engine that tells of three of them stands in its place."""
+"""Sources over OSC: found, sent one by one, kept in a file, and given to a generation; with a real service, or one that
+finds three of them."""
 
 import asyncio
 import json
 import shutil
-import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +23,7 @@ from osc_bridge.messages import InspectOptions, Options, SceneOptions
 from osc_bridge.service import Inspected, Sounding
 from support.daw import free_port
 from support.programs import needs, started, wait_for
-from support.scripted_osc import AWAY, ToldEngine, running, scripted_bridge
+from support.scripted_osc import AWAY, ScriptedService, running, scripted_bridge
 
 DOG = {"kind": "dog", "path": [{"time": 0, "azimuth": 90, "elevation": 0}]}
 SOURCES = {"seconds": 1, "sources": [DOG], "bed": {"kind": "rain"}}
@@ -49,8 +48,7 @@ def test_what_is_found_is_kept_and_may_be_given_to_a_generation(daw, clip):
     found = Sources.read(Path(path))
     assert (request, count, found.bed.kind) == (name, len(found.sources), bed)
     options = {"sources": path, "duration": 0.5, "stems": True, "order": 2, "variation": 0.2, "preview": False}
-    again = new_id()
-    daw.send("generate", again, str(clip), json.dumps(options))
+    daw.send("generate", new_id(), str(clip), json.dumps(options))
     _, _, sound, channels, _, _, _, preview, *stems = daw.hear("done").arguments
     assert (channels, preview, soundfile.info(sound).channels) == (9, "", 9)
     assert [Path(stem).name for stem in stems] == [f"{Path(sound).stem}.stem-bed-{bed}.wav"]
@@ -63,8 +61,8 @@ def test_what_is_found_is_kept_and_may_be_given_to_a_generation(daw, clip):
 def test_a_file_of_sources_by_osc_send(bridge, clip):
     file = clip.parent / f"{new_id()}.json"
     file.write_text(json.dumps(SOURCES))
-    wishes = ["--sources", str(file), "--stems", "--order", "3", "--variation", "0"]
-    arguments = ["osc-send", str(clip), "--port", str(bridge.port), "--options", '{"duration": 0.5}', *wishes]
+    options = ["--sources", str(file), "--stems", "--order", "3", "--variation", "0"]
+    arguments = ["osc-send", str(clip), "--port", str(bridge.port), "--options", '{"duration": 0.5}', *options]
     sent = CliRunner().invoke(app, arguments)
     assert sent.exit_code == 0, sent.output
     (take,) = json.loads(sent.output)["takes"]
@@ -129,7 +127,7 @@ def test_a_clip_that_cannot_be_inspected_fails_with_the_services_message(daw, cl
     daw.send("ack", name)
 
 
-class Finder(ToldEngine):
+class Finder(ScriptedService):
     """Every request is done at once, and of every clip the same is found."""
 
     def submit(self, entry):
@@ -160,13 +158,13 @@ def test_each_source_is_told_until_the_end_is_acknowledged(quick, tmp_path):
         assert told[2] == ("a", 2, "rain", "/kept/a.json")
 
     async def scene():
-        engine = Finder()
-        engine.failing["inspected"] = AWAY  # the service ends before it has told, and comes back
-        async with running(engine, tmp_path / "osc.sqlite3") as (client, _, _):
+        service = Finder()
+        service.failing["inspected"] = AWAY  # the service ends before it has answered, and comes back
+        async with running(service, tmp_path / "osc.sqlite3") as (client, _, _):
             client.send("inspect", "a", "/v")
             await client.hear("accepted")
             await asyncio.sleep(0.1)
-            del engine.failing["inspected"]
+            del service.failing["inspected"]
             await hear_all(client)
             await hear_all(client)
             client.send("ack", "a")
@@ -174,14 +172,14 @@ def test_each_source_is_told_until_the_end_is_acknowledged(quick, tmp_path):
             assert await client.hear("job") == ("a", "done", 1.0)
             client.send("generate", "a", "/v")
             assert (await client.hear("fail"))[1] == "conflict"
-        async with running(engine, tmp_path / "osc.sqlite3") as (client, _, _):
+        async with running(service, tmp_path / "osc.sqlite3") as (client, _, _):
             client.send("status", "a")
             await hear_all(client)
 
     asyncio.run(scene())
 
 
-def test_osc_send_asks_again_for_a_source_that_was_lost(quick):
+def test_osc_send_repeats_the_request_for_a_source_that_was_lost(quick):
     end = ("inspected", "a", 2, "rain", "/kept/a.json")
     every = [("source", *values) for values in TOLD]
     with scripted_bridge([every[1], end], [every[0], end]) as (port, asked):
@@ -193,26 +191,18 @@ def test_osc_send_asks_again_for_a_source_that_was_lost(quick):
     assert (said["bed"], said["path"]) == ("rain", "/kept/a.json")
 
 
-def test_a_ledger_from_before_there_were_recognitions(tmp_path):
-    path = tmp_path / "osc.sqlite3"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute(
-            "CREATE TABLE entries (request_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, video TEXT NOT NULL, "
-            "options TEXT NOT NULL, host TEXT NOT NULL, port INTEGER, job TEXT NOT NULL, outcome TEXT NOT NULL, "
-            "changed REAL NOT NULL)"
-        )
-        for number, (name, video) in enumerate((("clip", "/v"), ("scene", ""))):
-            row = (name, "", video, '{"seed": 3}', "127.0.0.1", 9001, "job", "", number)
-            database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        database.commit()
-    for _ in range(2):
-        with closing(Ledger(path)) as ledger:
-            clip, scene, *others = ledger.open()
-            assert (clip.verb, clip.options) == ("generate", Options.model_validate({"seed": 3}))
-            assert (scene.verb, scene.options) == ("generate_scene", SceneOptions.model_validate({"seed": 3}))
-            assert [other.options for other in others] == [InspectOptions(start=1.0)] * len(others)
-            ledger.put(Entry("new", "", "/v", InspectOptions(start=1.0), "127.0.0.1", None, verb="inspect"))
-    assert len(others) == 1
+def test_the_ledger_keeps_what_each_kind_of_request_asks_for(tmp_path):
+    options = {
+        "generate": Options.model_validate({"seed": 3}),
+        "generate_scene": SceneOptions.model_validate({"seed": 3}),
+        "inspect": InspectOptions(start=1.0),
+    }
+    entries = [Entry(verb, "", "/v", given, "127.0.0.1", None, verb=verb) for verb, given in options.items()]
+    with closing(Ledger(tmp_path / "osc.sqlite3")) as ledger:
+        for entry in entries:
+            ledger.put(entry)
+    with closing(Ledger(tmp_path / "osc.sqlite3")) as ledger:
+        assert ledger.open() == entries
 
 
 @needs("oscsend")

@@ -1,4 +1,4 @@
-"""Clients need a token only where the service asks for one, and are told how to give it where it does."""
+"""Clients need a token only if the service requires one; then a message says how to give it."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """A service that asks for no token."""
+    """A service that requires no token."""
     running = RunningService(tmp_path_factory.mktemp("open") / "service", tmp_path_factory.getbasetemp(), "--no-token")
     running.start()
     yield running
@@ -62,7 +62,7 @@ def test_a_service_without_a_token_needs_none_at_any_client(
 
 @pytest.mark.parametrize("command", [("jobs", "list"), ("osc", "--ledger", "osc.sqlite3")])
 @pytest.mark.usefixtures("elsewhere")
-def test_a_service_that_asks_for_its_token_is_told_by_which_option(
+def test_the_message_about_a_missing_token_names_the_option(
     command: tuple[str, ...], service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -75,8 +75,10 @@ def test_a_service_that_asks_for_its_token_is_told_by_which_option(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("elsewhere")
-def test_a_service_that_asks_only_later_is_said_to_the_daw(service: RunningService, clip: Path, tmp_path: Path) -> None:
-    """The bridge was there first."""
+def test_a_token_that_is_required_later_is_a_message_to_the_daw(
+    service: RunningService, clip: Path, tmp_path: Path
+) -> None:
+    """The bridge started first."""
     url, port = find(service.folder).url, free_port()
     service.stop()
     with (tmp_path / "bridge.log").open("wb") as output:

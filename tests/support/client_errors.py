@@ -1,4 +1,4 @@
-"""What the client's errors have in common."""
+"""A check for errors of the client."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from omniaudio_client.http import ServiceError
 
 
 def broken(kind: str, call: Callable[[], object]) -> str:
-    """The message of the error of a kind that a call raises."""
+    """Check that a call raises a ServiceError with a code, and return its message."""
     with pytest.raises(ServiceError) as caught:
         call()
     assert caught.value.code == kind

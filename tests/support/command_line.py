@@ -9,7 +9,7 @@ from omniaudio import cli
 
 
 class Outcome(NamedTuple):
-    """What a run of a command left: exit code, standard output and standard error."""
+    """The exit code, standard output and standard error of a command."""
 
     code: int
     out: str
@@ -17,7 +17,7 @@ class Outcome(NamedTuple):
 
 
 def omniaudio(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> Outcome:
-    """Runs `omniaudio` with these words."""
+    """Run `omniaudio` with these arguments."""
     monkeypatch.setattr(sys, "argv", ["omniaudio", *map(str, words)])
     try:
         cli.main()

@@ -1,4 +1,4 @@
-"""A program that is connected to a service as a Blender is: it waits for jobs to render a scene for."""
+"""A program that is connected to a service as Blender is, and waits for jobs to render."""
 
 import queue
 import threading
@@ -11,7 +11,7 @@ SECONDS = 60.0
 
 
 class ConnectedBlender:
-    """Connected for as long as it is used as a context manager."""
+    """Connected while it is used as a context manager."""
 
     def __init__(self, client: Client, name: str = "hafen.blend", blender: str | None = None) -> None:
         self.client = client
@@ -32,18 +32,18 @@ class ConnectedBlender:
         self.leave()
 
     def leave(self) -> None:
-        """Be connected no more."""
+        """Disconnect."""
         self._requests.close()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
 
     @property
     def idle(self) -> bool:
-        """Whether it has been told of no job but those that were taken."""
+        """Whether no further job has arrived."""
         return self._jobs.empty()
 
     def asked(self) -> Job:
-        """The next job that it is to render for."""
+        """Wait for the next job to render."""
         return self._jobs.get(timeout=SECONDS)
 
     def _follow(self) -> None:

@@ -1,4 +1,4 @@
-"""A DAW, as far as the OSC bridge meets it."""
+"""A DAW as the OSC bridge sees it."""
 
 import secrets
 import socket
@@ -10,7 +10,7 @@ SECONDS = 60.0
 
 
 class Daw:
-    """A program that sends to a bridge and hears what comes back, as a DAW does."""
+    """A program that sends messages to a bridge and receives its answers."""
 
     def __init__(self, port: int) -> None:
         self.bridge = ("127.0.0.1", port)
@@ -25,7 +25,7 @@ class Daw:
         self.socket.sendto(write(Message(f"/omniaudio/{verb}", arguments)), self.bridge)
 
     def hear(self, *verbs: str, seconds: float = SECONDS) -> Message:
-        """The next message of one of these verbs; others are passed over."""
+        """The next message with one of these verbs; others are skipped."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self.socket.settimeout(left)
@@ -44,7 +44,7 @@ class Daw:
 
 
 def free_port() -> int:
-    """A port that nobody has for UDP or TCP, below those that systems give to connections, so that none takes it until
+    """A port that is free for UDP and TCP, below those that systems give to connections, so that none takes it before
     it is used."""
     while True:
         port = 15_000 + secrets.randbelow(15_000)

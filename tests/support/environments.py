@@ -1,7 +1,7 @@
-"""Environments that hold what `pip install ".[EXTRAS]"` brings and nothing else, made within a second, without pip.
+"""Environments with exactly what `pip install ".[EXTRAS]"` installs, made within a second, without pip.
 
-The distributions that the extras require, and those that these require in turn, are taken from the environment of the
-tests: each file is a link to the one there. What is not required is not there, so nothing that is missing is hidden.
+The distributions that the extras require, directly or not, are taken from the environment of the tests: each file is a
+link to the one there. Nothing else is installed, so a missing requirement shows.
 """
 
 import os
@@ -25,10 +25,10 @@ def project() -> dict[str, Any]:
 
 
 def make(folder: Path, extras: Iterable[str]) -> Path:
-    """Make an environment; the folder of its programs, `omniaudio` among them.
+    """Make an environment and return the folder of its programs, which has `omniaudio`.
 
     Raises:
-        importlib.metadata.PackageNotFoundError: one that is required is not in the environment of the tests.
+        importlib.metadata.PackageNotFoundError: a requirement is not in the environment of the tests.
         KeyError: there is no such extra.
     """
     venv.create(folder, with_pip=False, symlinks=os.name == "posix")
@@ -37,7 +37,7 @@ def make(folder: Path, extras: Iterable[str]) -> Path:
     table = project()
     for found in required(table["project"], extras):
         for file in found.files or ():
-            # Programs, manuals and headers lie outside.
+            # Programs, manuals and headers are outside.
             if ".." in file.parts or file.is_absolute():
                 continue
             link = packages / file
@@ -54,11 +54,11 @@ def make(folder: Path, extras: Iterable[str]) -> Path:
 
 
 def required(table: dict[str, Any], extras: Iterable[str]) -> Iterator[Distribution]:
-    """The distributions that pip would install, each once, in the versions that are here."""
+    """The distributions that pip would install, each once, in the installed versions."""
     texts = [*table["dependencies"], *(text for extra in extras for text in table["optional-dependencies"][extra])]
     waiting = [(Requirement(text), "") for text in texts]
     known: set[tuple[str, str]] = set()
-    told: set[str] = set()
+    yielded: set[str] = set()
     while waiting:
         requirement, extra = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -70,13 +70,13 @@ def required(table: dict[str, Any], extras: Iterable[str]) -> Iterator[Distribut
             if (name, wanted) not in known:
                 known.add((name, wanted))
                 waiting += [(Requirement(text), wanted) for text in found.requires or ()]
-        if name not in told:
-            told.add(name)
+        if name not in yielded:
+            yielded.add(name)
             yield found
 
 
 def _describe(packages: Path, table: dict[str, Any]) -> None:
-    """What pip writes of the project itself."""
+    """Write the metadata of the project itself, as pip does."""
     folder = packages / f"{table['name'].replace('-', '_')}-{table['version']}.dist-info"
     folder.mkdir()
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {table['name']}\nVersion: {table['version']}\n")
@@ -88,7 +88,7 @@ def _describe(packages: Path, table: dict[str, Any]) -> None:
 
 
 def variables(programs: Path, home: Path) -> dict[str, str]:
-    """Of a user with this environment, nothing else installed, and a home of their own."""
+    """The environment variables of a user with this environment only, and a home of their own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OMNIAUDIO", "XDG_"))}
     own = {f"XDG_{kind}_HOME": str(home / kind) for kind in ("DATA", "CACHE", "CONFIG", "STATE")}
     path = os.pathsep.join([str(programs), *kept.get("PATH", "").split(os.pathsep)])

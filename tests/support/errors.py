@@ -1,4 +1,4 @@
-"""What all errors that a user reads have in common."""
+"""A check for errors that a user reads."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from omniaudio.errors import ExitCode, UserError
 
 
 def refusal(code: ExitCode, call: Callable[[], object]) -> str:
-    """The message of the UserError with this exit code that a call raises."""
+    """Check that a call raises a UserError with this exit code, and return its message."""
     with pytest.raises(UserError) as error:
         call()
     assert error.value.code == code

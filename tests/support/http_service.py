@@ -1,4 +1,4 @@
-"""A real service in a thread of the test's process, and a client of nothing but the standard library."""
+"""A real service in a thread of the test's process, and a client that uses only the standard library."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> tuple[str, str]:
-        """Code and message, of an answer that is nothing but an error."""
+        """Code and message; checks that the answer holds only an error."""
         assert self.headers["content-type"] == "application/json"
         assert self.json.keys() == {"error"}
         assert self.json["error"].keys() == {"code", "message"}
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Asks a service, each time over a new connection."""
+    """Sends requests to a service, each over a new connection."""
 
     def __init__(self, service: Service, token: str | None) -> None:
         self.service = service
@@ -43,7 +43,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **options: Any
     ) -> Answer:
-        """One request with the token; a body that is no bytes and no iterator is sent as JSON."""
+        """Send one request with the token; a dict as body is sent as JSON."""
         with self.connect() as connection:
             own = dict(self.authorization)
             if isinstance(body, dict):
@@ -62,7 +62,7 @@ class Client:
 
     @contextmanager
     def events(self, job_id: str, last: str | None = None) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
-        """Ids and jobs of a stream of events, which has to be one."""
+        """The ids and jobs of a stream of events; checks that the answer is one."""
         with self.connect() as connection:
             known = {} if last is None else {"Last-Event-ID": last}
             connection.request("GET", f"/v1/jobs/{job_id}/events", headers={**self.authorization, **known})
@@ -86,7 +86,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str,
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[Client]:
-    """A service that listens while the block runs."""
+    """Run a service during the block."""
     service = Service(settings)
     thread = threading.Thread(target=service.run)
     thread.start()

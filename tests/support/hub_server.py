@@ -1,4 +1,4 @@
-"""A small server that speaks what the Hub's client asks of the Hub: listing, file heads, ranges; and can fail."""
+"""A small server with the part of the Hub that its client uses: listings, file heads, ranges; it can also fail."""
 
 import hashlib
 import json
@@ -13,7 +13,10 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """Repositories' files, and what was asked for. `cut` bytes into a file's first answer the connection breaks."""
+    """The files of repositories, and the ranges that were requested.
+
+    `cut`: the connection breaks after so many bytes of a file's first answer. `lies`: files listed with a wrong
+    hash."""
 
     files: dict[tuple[str, str], bytes]
     cut: dict[str, int] = field(default_factory=dict)
@@ -38,7 +41,7 @@ class Hub:
 
 
 def serve(hub: Hub) -> ThreadingHTTPServer:
-    """Serves on a free port of this machine, in threads of its own; the caller shuts it down."""
+    """Serve on a free local port, in threads; the caller shuts the server down."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -69,10 +72,10 @@ def serve(hub: Hub) -> ThreadingHTTPServer:
             content = hub.files[repository, file]
             start = 0
             if body:
-                asked = self.headers.get("Range")
-                hub.ranges.append(asked)
-                if asked:
-                    start = int(asked.removeprefix("bytes=").partition("-")[0])
+                given = self.headers.get("Range")
+                hub.ranges.append(given)
+                if given:
+                    start = int(given.removeprefix("bytes=").partition("-")[0])
             self._headers(206 if start else 200, len(content) - start, start, hub.sha256(repository, file))
             if body:
                 stop = hub.cut.pop(file, len(content))

@@ -20,7 +20,7 @@ from trt_engine.service.settings import Settings
 
 
 def request(source: Path, **given: Any) -> GenerateRequest:
-    """Half a second of sound in two steps, without pictures and preview."""
+    """Half a second of sound in two steps, without map and preview."""
     quick: dict[str, Any] = {"model": "draft", "steps": 2, "preview": False, "map": False}
     names = {field.name for field in fields(GenerationOptions)}
     options = quick | {name: value for name, value in given.items() if name in names}
@@ -29,7 +29,7 @@ def request(source: Path, **given: Any) -> GenerateRequest:
 
 
 def long(source: Path, **given: Any) -> GenerateRequest:
-    """Half a minute of sampling if it is let."""
+    """Half a minute of sampling, unless it is cancelled."""
     return request(source, **{"steps": 1000, **given})
 
 
@@ -52,7 +52,7 @@ async def ended(supervisor: Supervisor, job_id: str, seconds: float = 120) -> Jo
 
 
 async def sampling(supervisor: Supervisor, job_id: str) -> Job:
-    """The job when it has come to the sampler."""
+    """The job once it is sampling."""
     async with asyncio.timeout(120):
         async for job in supervisor.changes(job_id):
             if job.progress is not None and job.progress.stage == "sampling":
@@ -62,7 +62,7 @@ async def sampling(supervisor: Supervisor, job_id: str) -> Job:
 
 
 def worker_processes(folder: Path) -> list[psutil.Process]:
-    """The workers of a service's folder that live, whoever started them."""
+    """The running workers of a service's folder, whoever started them."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -76,7 +76,7 @@ def worker_processes(folder: Path) -> list[psutil.Process]:
 
 @contextmanager
 def small_disk(path: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, of a size; skips where this process may not mount one."""
+    """A file system of its own of a given size; skips the test if this process may not mount one."""
     path.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)], check=False, capture_output=True
@@ -90,7 +90,7 @@ def small_disk(path: Path, size: str) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Take all the room that there is."""
+    """Fill the disk; returns the file that does."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 12, 1):

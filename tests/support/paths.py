@@ -1,4 +1,4 @@
-"""Where the repository, the tests' data and the optional reference material lie."""
+"""Paths of the repository, the tests' data and the optional reference material."""
 
 from pathlib import Path
 

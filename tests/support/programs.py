@@ -1,4 +1,4 @@
-"""Other people's programs as processes."""
+"""Programs of others as processes."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ import pytest
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    """Skips a test where a program is missing."""
+    """Skips a test if a program is missing."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is missing")
 
 
@@ -34,7 +34,7 @@ def started(command: Sequence[str | Path], log: Path, **more: Any) -> Iterator[s
 
 
 def wait_for(log: Path, text: str, seconds: float = 60.0) -> str:
-    """The line of a log that holds a text."""
+    """Wait for a line of a log that contains a text, and return it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for line in log.read_text("utf-8", "replace").splitlines():

@@ -1,4 +1,4 @@
-"""`omniaudio serve` as a process of its own, which can be killed and started again."""
+"""`omniaudio serve` as a process of its own, which can be killed and restarted."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ SECONDS_TO_START = 60.0
 
 
 class RunningService:
-    """A service on a folder, reading clips under `root`; at the same port each time that it starts."""
+    """A service of a folder, which may read clips under `root`; it keeps its port when it restarts."""
 
     def __init__(self, folder: Path, root: Path, *more: str) -> None:
         """`more` are further options of `omniaudio serve`."""
@@ -23,7 +23,7 @@ class RunningService:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Client:
-        """Returns when it listens."""
+        """Start it, and return its client once it answers."""
         command: list[str | Path] = [sys.executable, "-m", "omniaudio.cli", "serve"]
         command += ["--folder", self.folder, "--allow-root", self.root]
         with (self.folder.parent / "serve.log").open("ab") as log:

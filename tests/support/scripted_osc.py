@@ -13,14 +13,14 @@ from osc_bridge.ledger import Entry, Ledger
 from osc_bridge.messages import RefusedError
 from osc_bridge.packets import Argument, Message, read, write
 from osc_bridge.service import JobView, Service, Take
-from osc_bridge.transport import listen_udp
+from osc_bridge.transport import serve_udp
 
 AWAY = RefusedError("unreachable", "The service is away: start it.")
 TAKE = Take(1, "/a.ambix.wav", 4, 48000, 1.0, "")
 
 
-class ToldEngine:
-    """Jobs are named after their requests. What is in `failing` is raised by the call of that name."""
+class ScriptedService:
+    """Jobs have the ids of their requests. A call raises the exception that `failing` holds under its name."""
 
     def __init__(self) -> None:
         self.failing: dict[str, Exception] = {}
@@ -52,7 +52,7 @@ class ToldEngine:
 
 
 class Client:
-    """A socket that speaks to a bridge which runs in this thread's loop."""
+    """A socket to a bridge that runs in this thread's loop."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -73,10 +73,10 @@ class Client:
 
 
 @asynccontextmanager
-async def running(engine: Service, path: Path) -> AsyncIterator[tuple[Client, Bridge, Ledger]]:
+async def running(service: Service, path: Path) -> AsyncIterator[tuple[Client, Bridge, Ledger]]:
     with closing(Ledger(path)) as ledger:
-        bridge = Bridge(engine, ledger)
-        udp = await listen_udp("127.0.0.1", 0, bridge.handle)
+        bridge = Bridge(service, ledger)
+        udp = await serve_udp("127.0.0.1", 0, bridge.handle)
         bridge.start(udp)
         client = Client(udp.get_extra_info("sockname")[1])
         try:
@@ -89,7 +89,8 @@ async def running(engine: Service, path: Path) -> AsyncIterator[tuple[Client, Br
 
 @contextmanager
 def scripted_bridge(*answers: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[str]]]:
-    """Answers the n-th question with the n-th list of messages, and all later ones with the last; its port."""
+    """Answer the n-th message with the n-th list, and all later ones with the last list; yields the port and the
+    verbs."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.bind(("127.0.0.1", 0))
         listening.settimeout(10)
@@ -101,7 +102,7 @@ def scripted_bridge(*answers: list[tuple[Any, ...]]) -> Iterator[tuple[int, list
                 verb = read(packet)[0].address.removeprefix("/omniaudio/")
                 if verb in ("ack", "end"):
                     return
-                # Before the answer, upon which the test goes on.
+                # Before the answer, after which the test continues.
                 asked.append(verb)
                 for name, *arguments in answers[min(len(asked), len(answers)) - 1]:
                     listening.sendto(write(Message(f"/omniaudio/{name}", tuple(arguments))), address)

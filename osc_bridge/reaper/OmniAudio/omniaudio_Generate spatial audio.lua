@@ -4,26 +4,26 @@
 -- @about
 --   # Generate spatial audio
 --
---   Makes first-order ambisonics (AmbiX) for the 360° video of the selected item, or for the part of it that the time
---   selection covers, and puts it on a new 4-channel track below, with a binaural preview on a second one.
+--   Generates first-order ambisonics (AmbiX) for the 360° video of the selected item, or for the part of it inside the
+--   time selection, and puts it on a new 4-channel track below, with a binaural preview on a second one.
 --
---   Needs the OmniAudio engine (`omniaudio serve`) and its OSC bridge (`omniaudio osc`) on this machine. With LuaSocket
---   (from ReaPack) the script speaks OSC itself; without it, it starts `omniaudio osc-send`, which has to be on the PATH
+--   Needs the OmniAudio service (`omniaudio serve`) and its OSC bridge (`omniaudio osc`) on this machine. With LuaSocket
+--   (from ReaPack) the script speaks OSC itself; without it, it starts `omniaudio osc-send`, which must be on the PATH
 --   or named in the dialog.
 -- @license GPL-3.0-or-later
 
 local PREFIX = "/omniaudio/"
-local SECTION = "OmniAudio" -- of REAPER's extended state, where the dialog's last answers are kept
-local ASK_SECONDS = 1.0 -- a question without an answer is asked again: datagrams get lost
-local PATIENCE_SECONDS = 30.0 -- without a word
+local SECTION = "OmniAudio" -- of REAPER's extended state, which keeps the last values of the dialog
+local ASK_SECONDS = 1.0 -- a request without an answer is repeated: datagrams get lost
+local PATIENCE_SECONDS = 30.0 -- without an answer
 local TITLE = "Generate spatial audio"
 
 ------------------------------------------------------------------------------------------------------------------------
--- JSON: what osc-send's result file holds
+-- JSON, for the result file of osc-send
 
 local json = {}
 
--- Values of a JSON text: tables, strings, numbers, booleans; null is nil. Errors where it is none.
+-- The value of a JSON text: tables, strings, numbers, booleans; null is nil. Raises an error if it is invalid.
 function json.read(text)
   local at = 1
   local value
@@ -128,7 +128,7 @@ function osc.message(verb, ...)
   return padded(PREFIX .. verb) .. padded(tags) .. values
 end
 
--- The verb and the arguments of a message; nil where it is none of the bridge's.
+-- The verb and the arguments of a message; nil if it is not from the bridge.
 function osc.read(packet)
   local function string_(at)
     local stop = packet:find("\0", at, true)
@@ -154,10 +154,9 @@ function osc.read(packet)
 end
 
 ------------------------------------------------------------------------------------------------------------------------
--- Ways to the bridge. Each has poll(state): takes in what has come; cancel(); close()
+-- Connections to the bridge. Each has poll(state), which reads new messages into the state, cancel() and close().
 
--- What is known of the request: state (sent, accepted, running, done, failed), stage, fraction, seconds_left, takes,
--- message.
+-- The state of a request: state (sent, accepted, running, done, failed), stage, fraction, seconds_left, takes, message.
 local function new_state(wanted)
   return { state = "sent", stage = "waiting", fraction = 0, seconds_left = -1, takes = {}, wanted = wanted }
 end
@@ -183,8 +182,8 @@ local function by_socket(socket, request)
   local udp = assert(socket.udp())
   assert(udp:setpeername("127.0.0.1", request.port)) -- replies come to the socket's own port
   udp:settimeout(0)
-  local question = osc.message("generate", request.id, request.video, request.options)
-  udp:send(question)
+  local message = osc.message("generate", request.id, request.video, request.options)
+  udp:send(message)
   local heard, asked = reaper.time_precise(), reaper.time_precise()
   return {
     poll = function(state)
@@ -202,7 +201,7 @@ local function by_socket(socket, request)
         state.state, state.message = "failed", "The OSC bridge does not answer: start it with “omniaudio osc”."
       elseif now - math.max(heard, asked) > ASK_SECONDS then
         asked = now
-        udp:send(question)
+        udp:send(message)
       end
     end,
     cancel = function() udp:send(osc.message("cancel", request.id)) end,
@@ -228,7 +227,7 @@ local function by_program(request)
     for _, word in ipairs({ ... }) do line[#line + 1] = quoted(word) end
     local command = table.concat(line, " ")
     if not reaper.GetOS():find("^Win") then
-      -- How REAPER takes a line apart is its own; a shell's way is known, so the shell gets it in a file.
+      -- REAPER splits a command line in its own way; a shell's way is known, so the shell gets it in a file.
       local file = assert(io.open(script, "wb"))
       file:write("exec ", command, "\n")
       file:close()
@@ -244,7 +243,7 @@ local function by_program(request)
       if not file then
         if reaper.time_precise() - began > PATIENCE_SECONDS then
           state.state = "failed"
-          state.message = "“" .. request.program .. "” could not be started: name the program's whole path."
+          state.message = "“" .. request.program .. "” could not be started: enter the program's full path."
         end
         return
       end
@@ -264,9 +263,9 @@ local function by_program(request)
 end
 
 ------------------------------------------------------------------------------------------------------------------------
--- What is asked for
+-- The request
 
--- The selected item's video and the part of it that is wanted, or nil and a message.
+-- The selected item's video and the selected part of it, or nil and a message.
 local function selection()
   local item = reaper.GetSelectedMediaItem(0, 0)
   local take = item and reaper.GetActiveTake(item)
@@ -308,7 +307,7 @@ local FIELDS = {
   { key = "program", label = "Program (without LuaSocket)", default = "omniaudio" },
 }
 
--- The dialog's answers by their keys, nil where it was cancelled.
+-- The values of the dialog by their keys; nil if it was cancelled.
 local function asked()
   local labels, defaults = {}, {}
   for index, field in ipairs(FIELDS) do
@@ -329,7 +328,7 @@ local function asked()
   return answers
 end
 
--- A request of a selection and the dialog's answers, or nil and a message.
+-- A request for a selection with the values of the dialog, or nil and a message.
 local function new_request(wanted, answers)
   for _, key in ipairs({ "takes", "seed", "steps", "guidance", "port" }) do
     if answers[key] ~= "" and not tonumber(answers[key]) then return nil, key .. " is no number: " .. answers[key] end
@@ -376,8 +375,8 @@ local function insert_track(index, name, channels)
   return track
 end
 
--- Tracks below the video's: for each take the ambisonic master, which goes to no stereo bus (decode it with IEM or
--- SPARTA), and the binaural preview, of which the first one is heard.
+-- Adds tracks below the video's. For each take: the ambisonic master, which goes to no stereo bus (decode it with IEM or
+-- SPARTA), and the binaural preview; only the first preview is not muted.
 local function insert(takes, wanted)
   reaper.Undo_BeginBlock()
   reaper.PreventUIRefresh(1)

@@ -173,7 +173,7 @@ def test_one_that_does_not_start_is_tried_again_after_growing_pauses(
     program.chmod(0o755)
     engine = Service(tmp_path / "engine")
     engine.configure(ServiceChoice(program=str(program)))
-    with pytest.raises(UserError, match=r"exit code 3\); its last words were: no libraries here") as refusal:
+    with pytest.raises(UserError, match=r"exit code 3\); its last line was: no libraries here") as refusal:
         engine.client()
     assert refusal.value.code == SERVICE_FAILED
     until(lambda: engine.state.kind == "failed")

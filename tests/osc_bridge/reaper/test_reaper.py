@@ -54,7 +54,7 @@ def way(request):
 
 
 @pytest.mark.slow
-def test_the_result_lies_on_tracks_below_at_the_items_place_as_one_undo_step(bridge, clip, tmp_path, way):
+def test_the_result_is_on_tracks_below_at_the_items_position_as_one_undo_step(bridge, clip, tmp_path, way):
     calls = run(clip, bridge, tmp_path, **way)
     names = [call[0] for call in calls]
     assert (names[0], names[-1]) == ("Undo_BeginBlock", "Undo_EndBlock")
@@ -112,13 +112,13 @@ def test_a_take_that_was_lost_is_waited_for_though_a_later_one_is_there(clip, tm
 
 
 @pytest.mark.slow
-def test_takes_lie_on_tracks_of_their_own_and_the_first_is_heard(bridge, clip, tmp_path, way):
+def test_takes_are_on_tracks_of_their_own_and_the_first_is_not_muted(bridge, clip, tmp_path, way):
     calls = run(clip, bridge, tmp_path, takes="2", **way)
     assert [call[1] for call in calls if call[0] == "InsertTrackAtIndex"] == ["1", "2", "3", "4"]
     assert [call[1:] for call in calls if "B_MUTE" in call] == [["track3", "B_MUTE", "0"], ["track5", "B_MUTE", "1"]]
 
 
-def test_a_clip_that_is_not_allowed_is_said_in_a_box(bridge, tmp_path, way):
+def test_a_clip_that_is_not_allowed_is_a_message_box(bridge, tmp_path, way):
     (call,) = run("/etc/passwd", bridge, tmp_path, **way)
     assert call[0] == "ShowMessageBox"
     assert "folder" in call[1]
@@ -130,7 +130,7 @@ def test_escape_cancels_and_changes_nothing(bridge, clip, tmp_path, way, daw):
     assert run(clip, bridge, tmp_path, takes="16", ESCAPE="1", **way) == []
 
 
-def test_nothing_selected_is_said(bridge, clip, tmp_path):
+def test_an_empty_selection_is_a_message(bridge, clip, tmp_path):
     assert run(clip, bridge, tmp_path, NO_ITEM="1")[0][:2] == [
         "ShowMessageBox",
         "Select the item of a 360° video first.",

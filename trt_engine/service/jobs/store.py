@@ -200,7 +200,8 @@ class Store:
             (queued,) = database.execute("SELECT count(*) FROM jobs WHERE state = ?", (JobState.QUEUED,)).fetchone()
             if queued >= self._most_queued:
                 raise ServiceError(
-                    ErrorCode.QUEUE_FULL, f"{queued} jobs are waiting, the most that this service accepts: try again later."
+                    ErrorCode.QUEUE_FULL,
+                    f"{queued} jobs are waiting, the most that this service accepts: try again later.",
                 )
             row = database.execute(
                 "INSERT INTO jobs (id, request_id, request, files, lane, blender, state, created) "

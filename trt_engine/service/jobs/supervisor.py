@@ -112,8 +112,8 @@ class Supervisor:
             The job, and whether it is new.
 
         Raises:
-            ServiceError: CONFLICT, the request id was used for another request; NO_BLENDER, the source is a scene and no
-                Blender is connected; QUEUE_FULL; NO_ROOM; SOURCE, a path is not valid Unicode.
+            ServiceError: CONFLICT, the request id was used for another request; NO_BLENDER, the source is a scene and
+                no Blender is connected; QUEUE_FULL; NO_ROOM; SOURCE, a path is not valid Unicode.
         """
         if (known := self.known(request)) is not None:
             return known, False
