@@ -1,6 +1,7 @@
-"""What surrounds the listener, from the whole panorama: sea, city, forest, a room …
+"""Chooses the bed from the whole panorama: sea, city, forest, a room …
 
-Measured on panoramas, see docs/recognition.md. ImageNet has no rain and hardly a forest: a person chooses those.
+The constants were measured on panoramas, see docs/recognition.md. ImageNet has no class for rain and few for forests,
+so people have to choose these beds themselves.
 """
 
 from typing import NamedTuple
@@ -21,39 +22,40 @@ USUAL = {
     "traffic": 0.045,
     "crowd": 0.04,
 }
-"""The share of a panorama's probability that goes to each bed's classes where it is not there: what stands out counts
-in proportion. Of those that are alike the first counts."""
+"""The share of probability that the classes of each bed have in panoramas without it. A bed is judged by its ratio to
+this; the first of equals wins."""
 
 NIGHT, OUTSIDE = "night", ("sea_waves", "stream", "wind", "forest", "meadow", "traffic")
 CROWD = "crowd"
 
 _STANDS_OUT = 1.3
-"""Times the usual share; below that nothing is sure."""
+"""Ratio to the usual share below which no bed is certain."""
 UNSURE = 0.3
-"""Confidence where nothing stands out: a room where it looks most like one, else the likeliest place outside."""
+"""Confidence of the likeliest bed if none stands out."""
 QUIETER = 10.0
-"""Decibels that a bed is below its kind's level where nothing stands out."""
+"""Decibels by which a bed is below its kind's level if none stands out."""
 _DARK = 60
-"""Mean level, of 255, of the panorama's lower half below which it is night outside."""
+"""Mean level (0 to 255) of the panorama's lower half below which an outdoor scene is at night."""
 _MANY_PEOPLE = 6
 
 
 class BedEvidence(NamedTuple):
-    """What one look at a panorama says of the bed."""
+    """What one frame shows of the bed."""
 
     shares: Float32
-    """Mean probability of each kind over the panorama's windows `(kinds,)`."""
+    """Mean probability of each kind over the panorama's windows, `(kinds,)`."""
     ground: float
     """Mean level of the lower half, 0 to 255."""
     people: int
 
 
 def evidence(shares: Float32, panorama: Rgb, people: int) -> BedEvidence:
+    """Collects what a panorama `(height, width, 3)` shows of the bed."""
     return BedEvidence(shares, float(panorama[panorama.shape[0] // 2 :: 4, ::4].mean()), people)
 
 
 def choose(looks: list[BedEvidence], kinds: Kinds) -> tuple[str, float]:
-    """The bed's kind and how sure it is, from looks at a clip."""
+    """The kind of the bed and its confidence, from the frames looked at."""
     shares = np.mean([look.shares for look in looks], axis=0)
     ratios = {bed: float(shares[kinds.ids.index(bed)]) / usual for bed, usual in USUAL.items()}
     if np.median([look.people for look in looks]) >= _MANY_PEOPLE:

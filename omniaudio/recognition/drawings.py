@@ -1,8 +1,7 @@
-"""Drawn things: clip-art, emoji, renders without textures. ImageNet's own classes know photographs only.
+"""Drawings: clip-art, emoji, renders without textures. ImageNet's own classes cover photographs only.
 
-A linear head on the classifier's features names them. It was trained on emoji in views of panoramas and of plain
-worlds, with `nothing` for what shows none of them; so its share of `nothing` says how far to believe ImageNet's
-classes. `build/recognition/train_drawings.py` makes it.
+A linear head on the classifier's features classifies them. It was trained on emoji in views of panoramas and of plain
+worlds, with a class `nothing` for views without one. `build/recognition/train_drawings.py` makes it.
 """
 
 from dataclasses import dataclass
@@ -18,16 +17,16 @@ FILE = FOLDER / "drawings.npz"
 
 @dataclass(frozen=True)
 class DrawingsHead:
-    """A linear head on the features of a view or window, as `balanced` gives them."""
+    """A linear head on the `balanced` features of a view or window."""
 
     weights: Float32
     """`(1280, kinds + 1)`; the last column is `nothing`."""
     bias: Float32
-    """`(kinds + 1,)`, minus infinity for the kinds that were not learnt."""
+    """`(kinds + 1,)`, minus infinity for kinds that were not learnt."""
 
     @classmethod
     def load(cls, kinds: Kinds, file: Path = FILE) -> "DrawingsHead":
-        """A stored head, its columns in the order of the table; kinds that the table has no more are left out."""
+        """Loads a head, with its columns in the order of the table. Kinds that are no longer in the table are left out."""
         with np.load(file) as stored:
             learnt, weights, bias = stored["kinds"].tolist(), stored["weights"], stored["bias"]
         ordered = np.zeros((len(weights), len(kinds.kinds) + 1), np.float32)
@@ -40,13 +39,13 @@ class DrawingsHead:
         return cls(ordered, starts)
 
     def shares(self, features: Float32) -> Float32:
-        """Mean features `(…, 1280)` to the probabilities of each drawn kind, and of none, `(…, kinds + 1)`."""
+        """Probabilities of each drawn kind, and of nothing, `(…, kinds + 1)`, from mean features `(…, 1280)`."""
         scores = balanced(features) @ self.weights + self.bias
         powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
 
 
 def balanced(features: Float32) -> Float32:
-    """Features `(…, 1280)` as roots, all of one length: no single one outweighs the others, nor a view another."""
-    roots = np.sqrt(np.maximum(features, 0))  # a window's mean, by running sums, may fall short of zero
+    """Square roots of features `(…, 1280)`, normalised to length 1, so that no feature and no view dominates."""
+    roots = np.sqrt(np.maximum(features, 0))  # means by running sums can be slightly negative
     return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=-1, keepdims=True), 1e-6), np.float32)

@@ -1,8 +1,8 @@
-"""One look at a panorama: what can be heard in it, and where. The paper's two branches.
+"""Finds what sounds in a panorama, and where, with the paper's two branches.
 
-The panorama branch runs the classifier once over the band around the horizon; the mean of its patches over a window
-names what fills the window, so that one pass says of every place and size what may be there. The perspective branch
-looks closely at the best places and names them.
+The panorama branch runs the classifier once over the band around the horizon. The mean of its patches over a window
+classifies that window, so one pass covers every place and size. The perspective branch classifies close views of the
+best places.
 """
 
 from collections.abc import Sequence
@@ -25,27 +25,27 @@ PATCH = 32
 ROWS, COLUMNS = 28, 56
 """Patches of the panorama; each takes 6.4°."""
 BAND = slice(6, 22)
-"""Rows that are looked at, 51° up to 51° down: neither the sky nor the tripod."""
+"""Rows that are used, from 51° up to 51° down: neither the sky nor the tripod."""
 MARGIN = 5
 """Patches repeated beyond each side of the seam."""
 WINDOWS = (4, 5, 7, 9)
 """Sides of the windows in patches: 26° to 58°."""
 
 BACKGROUND = 0.9
-"""Quantile over a panorama's windows of a kind's share that is its background."""
+"""A kind's background is this quantile of its share over the panorama's windows."""
 PLACES = 4
-"""Places that are looked at closely."""
+"""Places that get close views."""
 AROUND, APART = np.radians(20), np.radians(25)
-"""Windows within AROUND of the best one tell together where a thing is; two things are APART."""
+"""The windows within AROUND of the best one determine a source's direction; two sources are at least APART."""
 FIELDS = np.radians([45.0, 30.0, 65.0])
 WORTH_MORE_VIEWS = 0.14
-"""Confidence by the first view and the window that makes the other views worth their time: on development scenes
-nothing less came to be a source."""
+"""Confidence after the first view above which the other views are worth their time: on the development scenes, nothing
+below it became a source."""
 VIEW = 224
 WINDOW_WEIGHT = 0.5
-"""Of what the panorama branch's window shows, beside the mean of the views."""
+"""Weight of the panorama branch's window, relative to the mean of the views."""
 PRIOR = np.radians(25)
-"""Deviation of the elevation of what sounds, about the horizon."""
+"""Standard deviation of the elevation of sources about the horizon."""
 
 PLAYED = frozenset(
     [
@@ -63,22 +63,22 @@ PLAYED = frozenset(
         "singing",
     ]
 )
-"""Kinds that somebody makes who is seen at the same place."""
+"""Kinds whose sound is made by a person in the same place."""
 PLAYED_FROM = 0.35
-"""Confidence in the instrument from which on the person plays it."""
+"""Confidence of an instrument above which the person plays it instead of speaking."""
 MIN_CLEAR = 0.1
-"""Share of the windows that have to be without a thing, for these alone to tell of the bed."""
+"""Share of windows without a source above which only these determine the bed."""
 
 EVEN, SPREAD = 0.35, 0.12
-"""The excess of a kind that makes its name as likely right as wrong, and how fast that grows: on development scenes a
-name is right in 3 of 10 at 0.2, in 8 of 10 at 0.5."""
-LEAST = 0.2
-"""Confidence from which on something is there: of development panoramas where nothing sounds, 9 of 10 stay below."""
+"""Centre and scale of the logistic function from a kind's excess to its confidence: on the development scenes, 3 of 10
+kinds are right at 0.2, and 8 of 10 at 0.5."""
+MIN_CONFIDENCE = 0.2
+"""Confidence that makes a source: 9 of 10 development panoramas without sources stay below."""
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """One thing that is seen in one frame."""
+    """One source seen in one frame."""
 
     direction: Floats
     """Unit vector `(3,)`."""
@@ -90,9 +90,9 @@ class Sighting:
 
 
 class Sighted(NamedTuple):
-    """What one look says."""
+    """What one frame shows."""
 
-    things: list[Sighting]
+    sources: list[Sighting]
     bed: beds.BedEvidence
 
 
@@ -102,20 +102,20 @@ class _Windows(NamedTuple):
     shares: Float32
     """Probability of each kind `(windows, kinds)`."""
     directions: Floats
-    """Of their middles `(windows, 3)`."""
+    """Unit vectors of their centres `(windows, 3)`."""
     sizes: Floats
     """Radians `(windows,)`."""
     background: Float32
-    """What the panorama says of each kind nearly everywhere `(kinds,)`: a false alarm, to be taken off."""
+    """The share that each kind has nearly everywhere `(kinds,)`: a false alarm, to be subtracted."""
 
 
 class _Place(NamedTuple):
-    """Where the panorama branch expects something."""
+    """A place where the panorama branch expects a source."""
 
     direction: Floats
     size: float
     excess: Float32
-    """What its window shows above the background `(kinds,)`."""
+    """Share of each kind above the background in its window, `(kinds,)`."""
 
 
 class Finder:
@@ -128,15 +128,15 @@ class Finder:
         members[np.arange(len(members)), kinds.columns()] = 1
         self._members = members[:, :-1]
         self._drawings = DrawingsHead.load(kinds)
-        self._is_thing = np.array([not kind.bed for kind in kinds.kinds])
+        self._is_source = np.array([not kind.bed for kind in kinds.kinds])
 
     def look(self, panorama: Rgb) -> Sighted:
-        """What is in a panorama `(height, width, 3)`."""
+        """Finds sources and the evidence for a bed in a panorama `(height, width, 3)`."""
         large = resize(panorama, ROWS * PATCH, COLUMNS * PATCH)
         windows = self._windows(large)
-        things = self._named(large, windows.background, self._places(windows))
+        named = self._named(large, windows.background, self._places(windows))
         found = people.find(self._networks, panorama)
-        seen = _apart([*things, *self._speakers(found, things)])
+        seen = _apart([*named, *self._speakers(found, named)])
         return Sighted(seen, beds.evidence(_around(windows, seen).mean(axis=0), panorama, len(found)))
 
     # --- the panorama branch -----------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Finder:
         return _Windows(shares, directions, sizes, background)
 
     def _of_side(self, sums: Float32, side: int) -> tuple[Float32, Floats, Floats]:
-        """All windows of one side, by the running sums of the band's patches."""
+        """All windows of one side length, from the running sums of the band's patches."""
         means = (sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]) / side**2
         middles = np.arange(means.shape[1]) + side / 2 - MARGIN
         inside = (middles >= 0) & (middles < COLUMNS)
@@ -163,8 +163,9 @@ class Finder:
         return shares, directions, np.full(len(shares), side * step)
 
     def shares(self, seen: Float32) -> Float32:
-        """Mean logits and features `(…, 2280)` to what they show of the kinds `(…, kinds)`: photographed by the sums
-        of ImageNet's classes, or drawn by their own head, whichever is surer: drawings take nothing from photographs.
+        """Shares of the kinds `(…, kinds)` from mean logits and features `(…, 2280)`.
+
+        The larger of two: the sum over ImageNet's classes, for photographs, and the head for drawings.
         """
         logits, features = seen[..., :IMAGENET_CLASSES], seen[..., IMAGENET_CLASSES:]
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -174,7 +175,7 @@ class Finder:
         return np.maximum(photographed, self._drawings.shares(features)[..., :-1])
 
     def _places(self, windows: _Windows) -> list[_Place]:
-        """Where something is most likely, no two near each other."""
+        """The most likely places of sources, no two near each other."""
         excess = self._excess(windows.shares, windows.background)
         scores = excess.max(axis=1) * _prior(windows.directions)
         places = []
@@ -194,7 +195,7 @@ class Finder:
     # --- the perspective branch --------------------------------------------------------------------------------------
 
     def _named(self, large: Rgb, background: Float32, places: list[_Place]) -> list[Sighting]:
-        """What close looks at places show: one view of each, and the others where that shows something."""
+        """Looks closely at places: one view of each, and the other views if the first one shows something."""
         first = self._looked(large, places, FIELDS[:1])
         worth = [
             index
@@ -208,7 +209,7 @@ class Finder:
         ]
 
     def _looked(self, large: Rgb, places: list[_Place], fields: Floats) -> Float32:
-        """What views with these fields of view show at places, `(places, fields, kinds)`."""
+        """Shares of the kinds in views of places, `(places, fields, kinds)`. `fields` are fields of view in radians."""
         if not places:
             return np.zeros((0, len(fields), len(self._kinds.kinds)), np.float32)
         azimuths, elevations = angles(np.array([place.direction for place in places]))
@@ -228,14 +229,14 @@ class Finder:
         return Sighting(place.direction, place.size, shares, float(confidence))
 
     def _excess(self, shares: Float32, background: Float32) -> Float32:
-        """What exceeds the background, of things alone."""
-        return np.asarray(np.maximum(shares - background, 0) * self._is_thing, np.float32)
+        """Shares above the background; 0 for beds."""
+        return np.asarray(np.maximum(shares - background, 0) * self._is_source, np.float32)
 
-    def _speakers(self, found: Sequence[people.Person], things: Sequence[Sighting]) -> list[Sighting]:
-        """People, but for those at an instrument or a microphone: they play it, or sing."""
+    def _speakers(self, found: Sequence[people.Person], sightings: Sequence[Sighting]) -> list[Sighting]:
+        """The people found, except those at an instrument or a microphone, who play or sing."""
         played = [
             one.direction
-            for one in things
+            for one in sightings
             if one.confidence >= PLAYED_FROM and self._kinds.ids[int(one.shares.argmax())] in PLAYED
         ]
         speakers = map(self._person, found)
@@ -248,25 +249,27 @@ class Finder:
 
 
 def _prior(directions: Floats) -> npt.NDArray[np.float64]:
-    """How likely something sounds in these directions, 1 at the horizon."""
+    """How likely a source is in these directions; 1 at the horizon."""
     elevation = np.arcsin(np.clip(directions[:, 2], -1, 1))
     return np.asarray(np.exp(-0.5 * (elevation / PRIOR) ** 2))
 
 
 def _apart(sightings: Sequence[Sighting]) -> list[Sighting]:
-    """Those that are there, the surest first; of several near each other the surest."""
+    """The sightings with enough confidence, the highest first; of several near each other only the first."""
     kept: list[Sighting] = []
     for sighting in sorted(sightings, key=lambda one: -one.confidence):
-        if sighting.confidence >= LEAST and all(sighting.direction @ other.direction < np.cos(APART) for other in kept):
+        if sighting.confidence >= MIN_CONFIDENCE and all(
+            sighting.direction @ other.direction < np.cos(APART) for other in kept
+        ):
             kept.append(sighting)
     return kept
 
 
-def _around(windows: _Windows, things: Sequence[Sighting]) -> Float32:
-    """The shares `(windows, kinds)` of the windows that show no thing, which tell of the place; of all where hardly any
-    is without one."""
+def _around(windows: _Windows, sightings: Sequence[Sighting]) -> Float32:
+    """The shares `(windows, kinds)` of the windows without a source, which show the surroundings; those of all windows if
+    hardly any is without one."""
     clear = np.ones(len(windows.shares), bool)
-    for thing in things:
-        apart = np.arccos(np.clip(windows.directions @ thing.direction, -1, 1))
-        clear &= apart > (thing.size + windows.sizes) / 2
+    for sighting in sightings:
+        apart = np.arccos(np.clip(windows.directions @ sighting.direction, -1, 1))
+        clear &= apart > (sighting.size + windows.sizes) / 2
     return windows.shares[clear] if clear.mean() > MIN_CLEAR else windows.shares

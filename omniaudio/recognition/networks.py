@@ -1,8 +1,8 @@
-"""The two networks that recognition looks with, by ONNX Runtime; whoever has other sessions gives those.
+"""The two networks of recognition, by ONNX Runtime; others can be passed in by the protocol `Networks`.
 
-`classifier.onnx` is EfficientNet-Lite0 with its own ImageNet head, applied to every patch: the mean over a window's
-patches, of logits and of features, is what the network says of that window. `detector.onnx` is NanoDet-g, which finds
-people, of which ImageNet knows nothing. `build/recognition/export.py` makes both; their licences lie beside them.
+`classifier.onnx` is EfficientNet-Lite0 with its own ImageNet head, applied to every patch: the mean over the patches
+of a window, of logits and of features, classifies that window. `detector.onnx` is NanoDet-g, which finds
+people, for whom ImageNet has no class. `build/recognition/export.py` makes both; their licences lie beside them.
 """
 
 import os
@@ -22,16 +22,16 @@ Float32 = npt.NDArray[np.float32]
 
 
 class Networks(Protocol):
-    """What recognition asks of the networks. Pictures are uint8 `(batch, height, width, 3)` RGB, sides multiples of
+    """The networks of recognition. Images are uint8 RGB `(batch, height, width, 3)`, with sides that are multiples of
     32."""
 
-    def classify(self, pictures: RgbBatch) -> Float32:
-        """What every patch of 32 × 32 pixels shows, `(batch, height / 32, width / 32, 2280)`: ImageNet's 1,000 logits,
-        and the 1,280 features behind them, by which drawings are named. Without features, photographs alone are."""
+    def classify(self, images: RgbBatch) -> Float32:
+        """For every patch of 32 × 32 pixels, `(batch, height / 32, width / 32, 2280)`: ImageNet's 1,000 logits, and the
+        1,280 features before them, which classify drawings. Without features, only photographs are recognised."""
         ...
 
-    def detect(self, picture: RgbBatch) -> Sequence[Float32]:
-        """Of one picture `(1, height, width, 3)`, for the strides 8, 16 and 32 in turn: the distributions of the four
+    def detect(self, image: RgbBatch) -> Sequence[Float32]:
+        """For one image `(1, height, width, 3)` and each of the strides 8, 16 and 32: the distributions of the four
         sides' distances `(1, 44, rows, columns)`, and the probabilities of COCO's classes `(1, 80, rows, columns)`."""
         ...
 
@@ -58,9 +58,15 @@ class OnnxNetworks:
 
         self._classifier, self._detector = session("classifier.onnx"), session("detector.onnx")
 
-    def classify(self, pictures: RgbBatch) -> Float32:
-        (patches,) = self._classifier.run(["patches"], {"pictures": pictures})
-        return np.asarray(patches, np.float32)
+    def classify(self, images: RgbBatch) -> Float32:
+        (patches,) = _run(self._classifier, images)
+        return patches
 
-    def detect(self, picture: RgbBatch) -> Sequence[Float32]:
-        return [np.asarray(output, np.float32) for output in self._detector.run(None, {"pictures": picture})]
+    def detect(self, image: RgbBatch) -> Sequence[Float32]:
+        return _run(self._detector, image)
+
+
+def _run(session: Any, images: RgbBatch) -> list[Float32]:
+    """All outputs of a network with one input."""
+    (given,) = session.get_inputs()
+    return [np.asarray(output, np.float32) for output in session.run(None, {given.name: images})]

@@ -1,7 +1,7 @@
-"""People, by the detector: boxes on the panorama and in views of it.
+"""Finds people with the detector, on the panorama and in views of it.
 
-Li et al., "Generalized Focal Loss" (2020), for what the detector's outputs mean: each side's distance from the patch's
-centre is a distribution over 0 to 10 strides.
+The detector's outputs are as in Li et al., "Generalized Focal Loss" (2020): the distance of each side of a box from the
+patch's centre is a distribution over 0 to 10 strides.
 """
 
 from collections.abc import Sequence
@@ -20,23 +20,23 @@ STRIDES = (8, 16, 32)
 _BINS = np.arange(11, dtype=np.float32)
 
 HEIGHT, WIDTH, MARGIN = 416, 832, 96
-"""What the detector is shown of a panorama: its size, and how much is repeated beyond each side of the seam."""
+"""Size of the panorama for the detector in pixels, and how much is repeated beyond each side of the seam."""
 
 _VIEW = 416
 _VIEW_FIELDS = (40.0, 110.0)
 _AROUND = 2.2
-"""A person is looked at again in a view of so many times its own size, with these limits in degrees."""
+"""A close view of a person has a field of view of so many times its size, within these limits in degrees."""
 
 PROPOSED_AT, SURE_AT = 0.35, 0.5
-"""Scores on the panorama that are worth a closer look, and in that look for a person to be there."""
-_TALLEST = np.radians(75)
-"""Where the camera itself is held or worn, its bearer covers more: nobody who would be heard from one direction."""
+"""Score on the panorama that deserves a close view, and score in that view that makes a person."""
+_MAX_SIZE = np.radians(75)
+"""Whoever holds or wears the camera appears larger, and is not heard from one direction."""
 _CLOSER_LOOKS = 4
 _OVERLAP = 0.5
 
 
 class Box(NamedTuple):
-    """Edges in pixels, and the score."""
+    """A detected box: edges in pixels, and score."""
 
     left: float
     top: float
@@ -46,7 +46,7 @@ class Box(NamedTuple):
 
 
 class Person(NamedTuple):
-    """Radians."""
+    """A detected person. Angles in radians."""
 
     azimuth: float
     elevation: float
@@ -55,11 +55,12 @@ class Person(NamedTuple):
 
 
 def find(networks: Networks, panorama: Rgb) -> list[Person]:
-    """The people in a panorama `(height, width, 3)`, the surest first. The largest are looked at again in a view of
-    their own, so that a coat on a hook is none; further ones are as sure as the panorama's look says."""
+    """The people in a panorama `(height, width, 3)`, by falling score.
+
+    The largest are checked in close views, which rejects coats on hooks; the others keep their score on the panorama."""
     shown = wrap_seam(resize(panorama, HEIGHT, WIDTH), MARGIN)
     proposed = [_person(box) for box in boxes(networks.detect(shown[None]), PROPOSED_AT) if _on_panorama(box)]
-    proposed = [person for person in proposed if person.size < _TALLEST]
+    proposed = [person for person in proposed if person.size < _MAX_SIZE]
     proposed.sort(key=lambda person: -person.size)
     found = [
         closer
@@ -70,12 +71,12 @@ def find(networks: Networks, panorama: Rgb) -> list[Person]:
     return sorted(found, key=lambda person: -person.score)
 
 
-def boxes(outputs: Sequence[Float32], least: float) -> list[Box]:
-    """The people that the detector's outputs show with a score of at least `least`, each once."""
+def boxes(outputs: Sequence[Float32], min_score: float) -> list[Box]:
+    """The people that the detector's outputs show with a score of `min_score` or more, each once."""
     found: list[Box] = []
     for stride, sides, classes in zip(STRIDES, outputs[::2], outputs[1::2], strict=True):
         scores = classes[0, PERSON]
-        for row, column in np.argwhere(scores >= least):
+        for row, column in np.argwhere(scores >= min_score):
             logits = sides[0, :, row, column].reshape(4, len(_BINS))
             shares = np.exp(logits - logits.max(axis=1, keepdims=True))
             left, top, right, bottom = (shares @ _BINS) / shares.sum(axis=1) * stride
@@ -89,7 +90,7 @@ def boxes(outputs: Sequence[Float32], least: float) -> list[Box]:
 
 
 def _overlap(first: Box, second: Box) -> float:
-    """Of what both cover together, the share that both cover."""
+    """Intersection over union."""
     width = min(first.right, second.right) - max(first.left, second.left)
     height = min(first.bottom, second.bottom) - max(first.top, second.top)
     if width <= 0 or height <= 0:
@@ -100,7 +101,7 @@ def _overlap(first: Box, second: Box) -> float:
 
 
 def _on_panorama(box: Box) -> bool:
-    """Whether its middle lies on the panorama; what is repeated beyond the seam is seen twice."""
+    """Whether its centre lies on the panorama, not in the margin, which repeats the other side."""
     return MARGIN <= (box.left + box.right) / 2 < MARGIN + WIDTH
 
 
@@ -113,7 +114,7 @@ def _person(box: Box) -> Person:
 
 
 def _closer(networks: Networks, panorama: Rgb, person: Person) -> Person | None:
-    """The person as a view of its own shows it; None where that shows nobody in its middle."""
+    """The person with the score of a close view; None if that shows nobody in its centre."""
     field = float(np.clip(_AROUND * person.size, *np.radians(_VIEW_FIELDS)))
     shown = views(panorama, [Look(person.azimuth, person.elevation, field)], _VIEW)
     middle = _VIEW / 2

@@ -1,4 +1,4 @@
-"""From a clip to its sources: looks at some of its frames, followed through time."""
+"""From a clip to its sources: looks at some of its frames and tracks what they show."""
 
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
@@ -17,19 +17,19 @@ from omniaudio.video.sphere import check_sphere
 from omniaudio.video.time_range import time_range
 
 LOOK_SECONDS = 2.0
-"""Between two looks at a video; what moves is between them where the path leads."""
+"""Seconds between two looks at a video. In between, sources move along their paths."""
 MIN_LOOKS, MAX_LOOKS = 5, 60
-"""At short clips more a second, at long ones fewer."""
+"""Limits per clip."""
 MIN_SECONDS_BETWEEN_LOOKS = 0.5
-"""Seconds between two looks at least."""
+"""Limit for short clips."""
 STILL_SECONDS = 10.0
-"""The length that the sources of a still image are given."""
+"""Length of the sources of a still image."""
 MAX_SOURCES = 8
 
 _SMALL = (64, 128)
 _UNCHANGED = 8
-"""Levels, of 255, by which no pixel of the small frame differs from that of the last look: then nothing has moved, and
-what was seen is still there."""
+"""If no pixel of the small frame differs by more levels (of 255) from the last look, nothing has moved and the last
+result is kept."""
 
 
 def recognise(
@@ -45,16 +45,16 @@ def recognise(
     """Finds the sources of a 360° video, image or image sequence.
 
     Args:
-        clip: what is looked at.
-        networks: that it looks with.
-        start: seconds into the clip, before which nothing is looked at.
-        duration: seconds that are looked at; to the clip's end where None.
-        checked: the clip shows the whole sphere, as somebody found out before.
-        kinds: that are known; the package's own where None.
-        report: called with the share that is done, 0 to 1, after each look; an exception ends the work.
+        clip: the clip.
+        networks: the classifier and the detector.
+        start: where to begin, in seconds into the clip.
+        duration: seconds to look at; None for all up to the end.
+        checked: skip the check that the clip shows the whole sphere.
+        kinds: the kinds to recognise; None for the package's own.
+        report: called after each look with the share that is done, 0 to 1; an exception cancels.
 
     Raises:
-        UserError: no 360° panorama, or no such range in it.
+        UserError: the clip is not a 360° panorama, or lacks the range.
     """
     still = clip.info.duration is None
     seconds = max(start + (duration or STILL_SECONDS), STILL_SECONDS) if still else float(clip.info.duration or 0)
@@ -70,7 +70,7 @@ def recognise(
 
 
 def _looks(seconds: float) -> int:
-    """How often to look at a video of a length."""
+    """The number of looks at a video of a length in seconds."""
     return min(MAX_LOOKS, max(ceil(seconds / LOOK_SECONDS), min(MIN_LOOKS, ceil(seconds / MIN_SECONDS_BETWEEN_LOOKS))))
 
 
@@ -84,8 +84,8 @@ def sources(
     kinds: Kinds,
     report: Callable[[float], None] = lambda _: None,
 ) -> Sources:
-    """The sources of a clip of `seconds`, by its frames `(height, width, 3)` at `times`, which stand for the `span`
-    from one time to another."""
+    """The sources of a clip of `seconds`, from its frames `(height, width, 3)` at `times`, which represent `span`, a
+    range from one time to another."""
     finder = Finder(networks, kinds)
     looks: list[Sighted] = []
     last: npt.NDArray[np.int16] | None = None
@@ -98,7 +98,7 @@ def sources(
             looks.append(looks[-1])
         report(len(looks) / len(times))
     times = times[: len(looks)]
-    tracks = tracking.follow([look.things for look in looks])
+    tracks = tracking.follow([look.sources for look in looks])
     found = [tracking.source(track, times, span, kinds) for track in tracks[:MAX_SOURCES]]
     bed, sure = beds.choose([look.bed for look in looks], kinds)
     level = kinds[bed].level - (beds.QUIETER if sure <= beds.UNSURE else 0.0)

@@ -1,6 +1,6 @@
-"""What sounds in a clip, as plain data that a person can read and change: `sources.json`.
+"""What sounds in a clip, as plain data that people can read and edit: `sources.json`.
 
-A source is one thing that sounds: its kind, and its path. The bed is what surrounds the listener.
+A source has a kind and a path. The bed is what surrounds the listener.
 """
 
 import json
@@ -22,9 +22,9 @@ from omniaudio.files import replacing
 from omniaudio.recognition import kinds
 
 _SHOWN_PROBLEMS = 5
-"""Of a file with many bad entries; the others are counted."""
+"""Errors that a message lists; the others are counted."""
 _SHOWN_CHARACTERS = 60
-"""Of a bad value."""
+"""Characters of a wrong value that a message quotes."""
 
 
 def _known(identifier: str) -> str:
@@ -40,29 +40,29 @@ class _Entry(BaseModel):
 
 
 class Place(_Entry):
-    """Where a source is at one time. Between two places it moves evenly on the sphere."""
+    """Where a source is at one time. Between two places it moves along the great circle at constant speed."""
 
     time: float = Field(ge=0, description="seconds from the clip's first frame")
     azimuth: float = Field(ge=-360, le=360, description="degrees, counter-clockwise from the front: positive is left")
     elevation: float = Field(ge=-90, le=90, description="degrees, up from the horizon")
-    size: float = Field(default=20, gt=0, le=360, description="apparent size: degrees that its longer side takes")
+    size: float = Field(default=20, gt=0, le=360, description="apparent size: the angle of its longer side in degrees")
 
 
 class _Audible(_Entry):
     kind: Annotated[str, AfterValidator(_known)]
-    confidence: float = Field(default=1, ge=0, le=1, description="that something of this kind sounds there")
-    level: float = Field(ge=-20, le=140, description="dB SPL at the listener, where it is nearest")
+    confidence: float = Field(default=1, ge=0, le=1, description="probability that a source of this kind is there")
+    level: float = Field(ge=-20, le=140, description="dB SPL at the listener, at its nearest")
     gain: float = Field(default=0, ge=-60, le=24, description="dB added to its level")
     mute: bool = False
 
     @model_validator(mode="before")
     @classmethod
     def _typical_level(cls, entry: Any) -> Any:
-        """An entry without a level has the one that is typical of its kind at its largest apparent size."""
+        """Fills in a missing level: the typical one of the kind at its largest apparent size."""
         if not isinstance(entry, dict) or entry.get("level") is not None:
             return entry
         if not isinstance(kind := entry.get("kind"), str) or kind not in kinds.load():
-            return {**entry, "level": 0}  # it is refused for its kind, and for nothing else
+            return {**entry, "level": 0}  # so that only the kind is reported as wrong
         path = entry.get("path") or ()
         sizes = [place.get("size") if isinstance(place, dict) else getattr(place, "size", None) for place in path]
         largest = max((size for size in sizes if isinstance(size, int | float)), default=20.0)
@@ -78,19 +78,21 @@ def _list_bed_kinds(schema: dict[str, Any]) -> None:
 
 
 class Source(_Audible):
-    """One thing that sounds, from the first time of its path to the last."""
+    """A source, which sounds from the first time of its path to the last."""
 
     model_config = ConfigDict(json_schema_extra=_list_source_kinds)
 
     path: tuple[Place, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _a_thing_on_its_way(self) -> Self:
+    def _source_with_rising_times(self) -> Self:
         if kinds.load()[self.kind].bed:
-            raise ValueError(f"“{self.kind}” surrounds the listener; make it the bed, or choose a thing")
+            raise ValueError(f"“{self.kind}” surrounds the listener; make it the bed, or choose the kind of a source")
         for before, after in pairwise(self.path):
             if after.time <= before.time:
-                raise ValueError(f"its path goes from {before.time:g} s to {after.time:g} s; let its times rise")
+                raise ValueError(
+                    f"its path goes from {before.time:g} s to {after.time:g} s; put its times in rising order"
+                )
         return self
 
     @property
@@ -102,7 +104,7 @@ class Source(_Audible):
         return self.path[-1].time
 
     def directions(self, times: Floats) -> Floats:
-        """Unit vectors `(times, 3)` at times in seconds; before its start and after its end where it was there."""
+        """Unit vectors `(times, 3)` at times in seconds. Before its start and after its end it stays in place."""
         known = np.array([place.time for place in self.path])
         vectors = unit_vector(*np.radians([[p.azimuth for p in self.path], [p.elevation for p in self.path]]))
         index = np.clip(np.searchsorted(known, times, side="right") - 1, 0, max(0, len(known) - 2))
@@ -112,7 +114,7 @@ class Source(_Audible):
         return _between(vectors[index], vectors[following], share)
 
     def levels(self, times: Floats) -> Floats:
-        """dB SPL at the listener `(times,)`, gain included: what is seen smaller is further away."""
+        """dB SPL at the listener `(times,)`, with gain: a smaller apparent size means a larger distance."""
         kind = kinds.load()[self.kind]
         sizes = np.interp(times, [p.time for p in self.path], [p.size for p in self.path])
         nearest = kind.level_at(max(place.size for place in self.path))
@@ -122,7 +124,7 @@ class Source(_Audible):
 def _between(first: Floats, second: Floats, share: Floats) -> Floats:
     """Unit vectors `(times, 3)` on the great circles from `first` to `second`, after `share` of the way.
 
-    Between opposite directions there are many; it is the one through the first one's left."""
+    Between opposite directions it takes the circle through the left of the first one."""
     left = np.cross([0.0, 0.0, 1.0], first)
     left[np.linalg.norm(left, axis=1) < 1e-6] = (0.0, 1.0, 0.0)
     across = second - np.sum(first * second, axis=1, keepdims=True) * first
@@ -134,12 +136,12 @@ def _between(first: Floats, second: Floats, share: Floats) -> Floats:
 
 
 class Bed(_Audible):
-    """What surrounds the listener."""
+    """The bed: what surrounds the listener."""
 
     model_config = ConfigDict(json_schema_extra=_list_bed_kinds)
 
     @model_validator(mode="after")
-    def _no_thing(self) -> Self:
+    def _bed_only(self) -> Self:
         if not kinds.load()[self.kind].bed:
             beds = ", ".join(bed.id for bed in kinds.load().beds)
             raise ValueError(f"“{self.kind}” comes from one direction; for the bed choose one of {beds}")
@@ -166,7 +168,7 @@ class Sources(_Entry):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The sources in a file. Raises UserError with every bad entry."""
+        """Reads sources from a file. Raises UserError, whose message lists the wrong entries."""
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -177,13 +179,13 @@ class Sources(_Entry):
             raise UserError(f"{path}: {problems(error)}.", ExitCode.NO_INPUT) from error
 
     def write(self, path: Path) -> None:
-        """Writes them as JSON, whole or not at all."""
+        """Writes them as JSON, atomically."""
         with replacing(path) as partial:
             partial.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def problems(error: ValidationError) -> str:
-    """What is wrong with sources, entry by entry, as a person counts them: `source 2, place 1, azimuth: …`."""
+    """What is wrong with sources, by entry, counted from 1: `source 2, place 1, azimuth: …`."""
     found = [f"{_where(problem['loc'])}{_what(dict(problem))}" for problem in error.errors()]
     more = len(found) - _SHOWN_PROBLEMS
     return "; ".join(found[:_SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
@@ -204,9 +206,11 @@ def _what(problem: dict[str, Any]) -> str:
         return "there is no such field; remove it"
     if problem["type"] == "missing":
         return "is missing; add it"
-    said = str(problem["msg"]).removeprefix("Value error, ")
+    message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem["input"]
-    return said if isinstance(given, dict | list) or problem["type"] == "value_error" else f"{said}, not {_json(given)}"
+    if isinstance(given, dict | list) or problem["type"] == "value_error":
+        return message
+    return f"{message}, not {_json(given)}"
 
 
 def _json(value: Any) -> str:
@@ -214,7 +218,7 @@ def _json(value: Any) -> str:
 
 
 def _text(value: str) -> str:
-    """What a file says, as a message can repeat it: not without an end, and nothing that is no text."""
+    """Text from a file as a message can quote it: shortened, and without lone surrogates."""
     return value.encode(errors="backslashreplace").decode()[:_SHOWN_CHARACTERS]
 
 
@@ -226,11 +230,11 @@ def _in_words(value: Any, validate: Callable[[Any], "Sources | None"]) -> "Sourc
 
 
 Given = Annotated[Sources, WrapValidator(_in_words)]
-"""Sources as a field of a request: what is wrong with them is one message, the one of `problems`."""
+"""Sources as a field of a request, with the message of `problems` as its only error."""
 
 
 def as_text(found: Sources) -> Group:
-    """The sources for a terminal."""
+    """The sources as a table for the terminal."""
     table = Table("source", "kind", "sure", "from", "to", "direction", "size", "level")
     for column in (2, 3, 4, 6, 7):
         table.columns[column].justify = "right"
@@ -253,7 +257,7 @@ def _level(entry: _Audible) -> str:
 
 
 def _way(source: Source) -> str:
-    """`30° left, 5° up`, and where it goes if it moves by more than 5°."""
+    """`30° left, 5° up`, and the last direction too if it moves by more than 5°."""
     first, last = source.directions(np.array([source.start, source.end]))
     moves = float(np.degrees(np.arccos(np.clip(first @ last, -1, 1)))) > 5
     return f"{_direction(first)} → {_direction(last)}" if moves else _direction(first)

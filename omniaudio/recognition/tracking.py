@@ -1,5 +1,4 @@
-"""From what is seen in single frames to sources through time: a kind held by evidence, a smooth path, a beginning and
-an end."""
+"""Tracks sightings of single frames to sources through time, with a kind, a smooth path, a beginning and an end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,26 +12,27 @@ from omniaudio.recognition.networks import Float32
 from omniaudio.recognition.sources import Place, Source
 
 STEP = np.radians(35)
-"""How far a thing may be from where it was expected at the next look; what is nearer its size is always near enough."""
+"""How far a source may be from its expected direction at the next look; large ones may be further, by their size."""
 LIKE, MUCH_ALIKE = 0.15, 0.5
-"""Likeness of two looks' kinds, 0 to 1, from which on they may show one thing; and from which on it may be twice as far
-away, as what moves fast is."""
+"""Likeness of the kinds of two sightings, 0 to 1, above which they may be one source; and above which it may move twice
+as far."""
 LOST_AFTER = 2
-"""Looks in a row without a thing that end it."""
+"""Looks in a row without a source after which its track ends."""
 MIN_SEEN = 0.5
-"""Share of a track's looks that see the thing; below that it is chance."""
+"""Share of a track's looks that have to see the source; less is chance."""
 SINGLE = 0.5
-"""Confidence that a thing needs that only one look of several sees."""
+"""Confidence required of a source that only one of several looks sees."""
 SMOOTHING = np.array([0.25, 0.5, 0.25])
+"""Weights of a value and its neighbours in time."""
 STILL = np.radians(4)
-"""A source that stays within this of one direction does not move."""
+"""A source that stays within this angle of one direction does not move."""
 WALKS, FAR = np.radians(2), np.radians(15)
-"""A person who moves by so much a second, and by so much in all, walks rather than speaks."""
+"""A person who moves by so much per second, and by so much in all, walks rather than speaks."""
 
 
 @dataclass
 class Track:
-    """One thing through the looks at a clip."""
+    """One source through the looks at a clip."""
 
     looks: list[int]
     seen: list[Sighting]
@@ -49,7 +49,7 @@ class Track:
         self.evidence = self.evidence + sighting.shares
 
     def expected(self, look: int) -> Floats:
-        """Where it should be at a look, moving as it did."""
+        """Its expected direction at a look, if it moves on as before."""
         last = self.seen[-1].direction
         if len(self.seen) < 2:
             return last
@@ -61,7 +61,7 @@ class Track:
 
 
 def follow(looks: Sequence[Sequence[Sighting]]) -> list[Track]:
-    """The tracks of the things that looks at a clip show, in order of time, the surest first."""
+    """Tracks the sightings of looks in order of time. Returns the tracks by falling confidence."""
     ended: list[Track] = []
     going: list[Track] = []
     for look, sightings in enumerate(looks):
@@ -86,8 +86,8 @@ def follow(looks: Sequence[Sequence[Sighting]]) -> list[Track]:
 
 
 def _cost(track: Track, look: int, sighting: Sighting) -> float | None:
-    """How ill a sighting continues a track; None where it cannot."""
-    # What moved may have stopped, or was seen at its one end and then at its other.
+    """How badly a sighting continues a track; None if it cannot."""
+    # A source may have stopped, or may have been seen first at one end and then at the other.
     near = max(float(ahead @ sighting.direction) for ahead in (track.expected(look), track.seen[-1].direction))
     angle = float(np.arccos(np.clip(near, -1, 1)))
     likeness = _likeness(track.evidence, sighting.shares)
@@ -111,11 +111,11 @@ def _is_real(track: Track, looks: int) -> bool:
 
 
 def source(track: Track, times: Sequence[float], span: tuple[float, float], kinds: Kinds) -> Source:
-    """A track as a source of a clip that was looked at at these times, from the beginning to the end of `span`.
+    """Turns a track into a source of a clip, from the `times` of its looks and the `span` that they represent.
 
-    It begins halfway between the first look that shows it and the one before, and ends alike."""
-    things = np.array([not kind.bed for kind in kinds.kinds])
-    kind = kinds.kinds[int((track.evidence * things).argmax())]
+    The source begins halfway between the first look that shows it and the one before, and ends alike."""
+    not_beds = np.array([not kind.bed for kind in kinds.kinds])
+    kind = kinds.kinds[int((track.evidence * not_beds).argmax())]
     at = np.array([times[look] for look in track.looks])
     if kind.id == "speech" and _walks(track, at):
         kind = kinds["footsteps"]
@@ -144,18 +144,18 @@ def source(track: Track, times: Sequence[float], span: tuple[float, float], kind
 
 
 def _walks(track: Track, at: Floats) -> bool:
-    """Whether a person, seen at these times, goes somewhere."""
+    """Whether a person, seen at the times `at`, walks."""
     way = float(angle_between(track.seen[0].direction, track.seen[-1].direction))
     return bool(way > FAR and way / float(at[-1] - at[0]) > WALKS)
 
 
 def _ahead(before: float, now: float, then: float, was: Floats, here: Floats) -> Floats:
-    """Where what moved from one direction to another at two times is at a third, `then`, going on as it did."""
+    """Extrapolates a motion: from the directions `was` at `before` and `here` at `now` to the time `then`."""
     return here + (here - was) * min(1.0, (then - now) / (now - before))
 
 
 def _smooth(values: Floats) -> Floats:
-    """`(looks, dimensions)` with every value mixed with its neighbours; the first and the last stay."""
+    """Smooths `(looks, dimensions)` over time; the first and the last value stay."""
     if len(values) < 3:
         return values.copy()
     mixed = values.copy()

@@ -1,6 +1,6 @@
-"""Many small perspective views of one panorama, quickly: what the perspective branch looks at.
+"""Fast rendering of small perspective views of a panorama, for the perspective branch.
 
-`panorama.perspective_view` matches the released model's views to the bit; these are bilinear and cost a tenth.
+`panorama.perspective_view` matches the released model's views bit for bit; these are bilinear and ten times as fast.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from omniaudio.video.panorama import Rgb, RgbBatch
 
 
 class Look(NamedTuple):
-    """Where a view looks, in radians: azimuth, elevation, and its field of view."""
+    """Direction and field of view of a view, in radians."""
 
     azimuth: float
     elevation: float
@@ -21,9 +21,9 @@ class Look(NamedTuple):
 
 
 def views(panorama: Rgb, looks: Sequence[Look], size: int) -> RgbBatch:
-    """What square pinhole cameras at the panorama's centre see, `(looks, size, size, 3)`.
+    """Views of square pinhole cameras at the panorama's centre, `(looks, size, size, 3)`.
 
-    Each costs about 5 ms at 224 pixels."""
+    Each takes about 5 ms at 224 pixels."""
     height, width = panorama.shape[:2]
     seen = np.empty((len(looks), size, size, 3), np.uint8)
     pixels = panorama.reshape(-1, 3)

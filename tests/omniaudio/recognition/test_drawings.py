@@ -1,4 +1,4 @@
-"""Drawn things: the head that names them, its columns by the table of kinds, and the demo's flat bird."""
+"""Drawings: the head that names them, its columns by the table of kinds, and the demo's flat bird."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_columns_follow_the_table_and_what_was_not_learnt_has_no_share(tmp_path:
     assert shares.shape == (3, len(TABLE.kinds) + 1)
     assert shares.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-5)
     assert [int(row.argmax()) for row in shares] == [TABLE.ids.index("car"), TABLE.ids.index("dog"), len(TABLE.kinds)]
-    assert np.count_nonzero(shares[0]) == 3  # the kind that the table has no more is left out
+    assert np.count_nonzero(shares[0]) == 3  # a kind that is no longer in the table is left out
 
 
 def test_features_of_nothing_and_below_zero_by_rounding_stay_finite() -> None:
@@ -48,9 +48,9 @@ def test_the_shipped_head_has_learnt_what_the_table_has_emoji_for() -> None:
 
 def test_a_flat_car_among_real_houses_is_found_and_named() -> None:
     panorama = np.asarray(Image.open(ASSETS / "venice.jpg").convert("RGB"))
-    picture = Image.open(ASSETS / "car.png").convert("RGBA")
-    car = Billboard(picture, np.radians(-140), np.radians(-8), np.radians(44))
-    surest = Finder(OnnxNetworks(), TABLE).look(render(panorama, [car])).things[0]
+    image = Image.open(ASSETS / "car.png").convert("RGBA")
+    car = Billboard(image, np.radians(-140), np.radians(-8), np.radians(44))
+    surest = Finder(OnnxNetworks(), TABLE).look(render(panorama, [car])).sources[0]
     assert TABLE.ids[int(surest.shares.argmax())] == "car"
     assert surest.confidence > 0.8
     assert np.degrees(np.arccos(surest.direction @ unit_vector(car.azimuth, car.elevation))) < 15

@@ -18,29 +18,29 @@ GREY, RED, BLUE, GREEN = (110, 110, 110), (220, 20, 20), (20, 20, 220), (20, 220
 DOG, CAR, SEASHORE, TENCH = 207, 817, 978, 0  # ImageNet's numbers
 
 
-def _panorama(*things: tuple[tuple[int, int, int], float, float, float]) -> Rgb:
+def _panorama(*discs: tuple[tuple[int, int, int], float, float, float]) -> Rgb:
     """Grey, with discs: colour, azimuth, elevation and width in degrees."""
-    picture = np.full((256, 512, 3), GREY, np.uint8)
+    panorama = np.full((256, 512, 3), GREY, np.uint8)
     directions = panorama_directions(256, 512)
-    for colour, azimuth, elevation, width in things:
+    for colour, azimuth, elevation, width in discs:
         centre = unit_vector(np.radians(azimuth), np.radians(elevation))
-        picture[directions @ centre > np.cos(np.radians(width / 2))] = colour
-    return picture
+        panorama[directions @ centre > np.cos(np.radians(width / 2))] = colour
+    return panorama
 
 
 class Colours:
     """A red patch is a dog, a blue one a car, a grey one a fish; nobody is anywhere."""
 
-    def classify(self, pictures: RgbBatch) -> Float32:
-        batch, height, width, _ = pictures.shape
-        patches = pictures.reshape(batch, height // 32, 32, width // 32, 32, 3).mean(axis=(2, 4)).astype(np.float32)
+    def classify(self, images: RgbBatch) -> Float32:
+        batch, height, width, _ = images.shape
+        patches = images.reshape(batch, height // 32, 32, width // 32, 32, 3).mean(axis=(2, 4)).astype(np.float32)
         logits = np.zeros((*patches.shape[:3], 1000), np.float32)
         for number, colour in ((DOG, RED), (CAR, BLUE), (SEASHORE, GREEN), (TENCH, GREY)):
             logits[..., number] = 20 - np.abs(patches - colour).mean(axis=-1) / 4
         return logits
 
-    def detect(self, picture: RgbBatch) -> Sequence[Float32]:
-        _, height, width, _ = picture.shape
+    def detect(self, image: RgbBatch) -> Sequence[Float32]:
+        _, height, width, _ = image.shape
         empty: list[Float32] = []
         for stride in people.STRIDES:
             empty += [np.zeros((1, n, height // stride, width // stride), np.float32) for n in (44, 80)]
@@ -49,16 +49,16 @@ class Colours:
 
 @pytest.mark.parametrize("azimuth", [0.0, 100.0, -179.0])
 @pytest.mark.parametrize("elevation", [0.0, -15.0])
-def test_a_thing_is_found_named_and_measured(azimuth: float, elevation: float) -> None:
-    (found,) = Finder(Colours(), TABLE).look(_panorama((RED, azimuth, elevation, 40))).things
+def test_a_source_is_found_named_and_measured(azimuth: float, elevation: float) -> None:
+    (found,) = Finder(Colours(), TABLE).look(_panorama((RED, azimuth, elevation, 40))).sources
     assert TABLE.ids[int(found.shares.argmax())] == "dog"
     wanted = unit_vector(np.radians(azimuth), np.radians(elevation))
     assert np.degrees(np.arccos(found.direction @ wanted)) < 6
     assert 20 < np.degrees(found.size) < 60
 
 
-def test_two_things_are_found() -> None:
-    found = Finder(Colours(), TABLE).look(_panorama((RED, 60, 0, 40), (BLUE, -80, 0, 40))).things
+def test_two_sources_are_found() -> None:
+    found = Finder(Colours(), TABLE).look(_panorama((RED, 60, 0, 40), (BLUE, -80, 0, 40))).sources
     assert {TABLE.ids[int(one.shares.argmax())] for one in found} == {"dog", "car"}
 
 
@@ -70,34 +70,34 @@ def test_where_nothing_sounds_there_is_no_source_and_a_quiet_bed() -> None:
     assert found.bed.level < TABLE["interior"].level
 
 
-@pytest.mark.parametrize(("thing", "kinds_found"), [("guitar", ["guitar"]), ("dog", ["dog", "speech"])])
-def test_who_is_at_an_instrument_plays_it(monkeypatch: pytest.MonkeyPatch, thing: str, kinds_found: list[str]) -> None:
+@pytest.mark.parametrize(("kind", "kinds_found"), [("guitar", ["guitar"]), ("dog", ["dog", "speech"])])
+def test_who_is_at_an_instrument_plays_it(monkeypatch: pytest.MonkeyPatch, kind: str, kinds_found: list[str]) -> None:
     """The person stands 20° beside; to a dog, people may speak."""
     person = people.Person(azimuth=np.radians(60), elevation=0.0, size=np.radians(30), score=0.9)
     monkeypatch.setattr(people, "find", lambda networks, panorama: [person])
-    azimuth = 40 if thing == "guitar" else 30
-    number = TABLE[thing].imagenet[0]
+    azimuth = 40 if kind == "guitar" else 30
+    number = TABLE[kind].imagenet[0]
 
     class Named(Colours):
-        def classify(self, pictures: RgbBatch) -> Float32:
-            logits = super().classify(pictures)
+        def classify(self, images: RgbBatch) -> Float32:
+            logits = super().classify(images)
             logits[..., number] = logits[..., DOG]
             if number != DOG:
                 logits[..., DOG] = 0
             return logits
 
-    seen = Finder(Named(), TABLE).look(_panorama((RED, azimuth, 0, 40))).things
+    seen = Finder(Named(), TABLE).look(_panorama((RED, azimuth, 0, 40))).sources
     assert sorted(TABLE.ids[int(one.shares.argmax())] for one in seen) == kinds_found
 
 
 def test_the_tripod_is_no_source() -> None:
-    assert Finder(Colours(), TABLE).look(_panorama((RED, 0, -90, 60))).things == []
+    assert Finder(Colours(), TABLE).look(_panorama((RED, 0, -90, 60))).sources == []
 
 
 def test_what_covers_much_of_the_panorama_is_the_bed() -> None:
-    picture = _panorama()
-    picture[120:] = GREEN
-    bed = sources([picture], [0.5], (0.0, 1.0), 1.0, Colours(), kinds=TABLE).bed
+    panorama = _panorama()
+    panorama[120:] = GREEN
+    bed = sources([panorama], [0.5], (0.0, 1.0), 1.0, Colours(), kinds=TABLE).bed
     assert bed is not None
     assert bed.kind == "sea_waves"
 
@@ -106,9 +106,9 @@ def test_a_frame_that_stays_is_looked_at_once() -> None:
     class Counting(Colours):
         looks = 0
 
-        def detect(self, picture: RgbBatch) -> Sequence[Float32]:
+        def detect(self, image: RgbBatch) -> Sequence[Float32]:
             self.looks += 1
-            return super().detect(picture)
+            return super().detect(image)
 
     networks = Counting()
     found = sources([_panorama((RED, 30, 0, 40))] * 4, [1.0, 3.0, 5.0, 7.0], (0.0, 8.0), 8.0, networks, kinds=TABLE)
@@ -116,13 +116,13 @@ def test_a_frame_that_stays_is_looked_at_once() -> None:
     assert [(one.kind, one.start, one.end) for one in found.sources] == [("dog", 0, 8)]
 
 
-def test_noise_of_the_coding_is_no_change_and_a_thing_that_moves_is() -> None:
+def test_coding_noise_is_no_change_and_a_moving_source_is() -> None:
     class Counting(Colours):
         looks = 0
 
-        def detect(self, picture: RgbBatch) -> Sequence[Float32]:
+        def detect(self, image: RgbBatch) -> Sequence[Float32]:
             self.looks += 1
-            return super().detect(picture)
+            return super().detect(image)
 
     still, moved = _panorama((RED, 30, 0, 40)), _panorama((RED, 35, 0, 40))
     noise = np.random.default_rng(0).integers(-3, 4, still.shape)
@@ -136,14 +136,14 @@ def test_places_that_show_nothing_at_first_are_looked_at_once() -> None:
     class Blind(Colours):
         views = 0
 
-        def classify(self, pictures: RgbBatch) -> Float32:
-            if pictures.shape[1] != VIEW:
-                return super().classify(pictures)
-            self.views += len(pictures)
-            return super().classify(np.full_like(pictures, GREY[0]))
+        def classify(self, images: RgbBatch) -> Float32:
+            if images.shape[1] != VIEW:
+                return super().classify(images)
+            self.views += len(images)
+            return super().classify(np.full_like(images, GREY[0]))
 
     networks = Blind()
-    assert Finder(networks, TABLE).look(_panorama((RED, 30, 0, 20))).things == []
+    assert Finder(networks, TABLE).look(_panorama((RED, 30, 0, 20))).sources == []
     assert 1 <= networks.views <= PLACES
 
 
@@ -158,7 +158,7 @@ def test_the_detectors_boxes_are_the_expected_distances_and_one_a_person() -> No
     assert box == pytest.approx((x - 32, y - 80, x + 48, y + 64, 0.9), abs=0.1)
 
 
-def test_the_shipped_networks_see_a_plain_picture() -> None:
+def test_the_shipped_networks_run_on_a_plain_image() -> None:
     networks = OnnxNetworks()
     ramp = np.asarray(Image.linear_gradient("L").resize((64, 64)).convert("RGB"))
     patches = networks.classify(np.stack([ramp, ramp]))

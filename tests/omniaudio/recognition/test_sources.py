@@ -25,7 +25,7 @@ def _read(folder: Path, content: Any) -> Sources:
     return Sources.read(file)
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_sources_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = (Place(time=0, azimuth=170, elevation=0, size=20), Place(time=4, azimuth=-170, elevation=10, size=40))
     found = Sources(
         seconds=10,

@@ -1,4 +1,4 @@
-"""Looks at a clip become sources: one thing stays one, comes and goes, and keeps its kind by evidence."""
+"""Looks at a clip become sources: a source stays one, comes and goes, and keeps its kind by evidence."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def _seen(azimuth: float, kind: str = "dog", confidence: float = 0.9, size: floa
     return Sighting(unit_vector(np.radians(azimuth), 0.0), np.radians(size), shares, confidence)
 
 
-def test_a_thing_that_moves_over_the_back_is_one_source_on_a_smooth_path() -> None:
+def test_a_source_that_moves_over_the_back_is_one_source_on_a_smooth_path() -> None:
     looks = [[_seen(azimuth)] for azimuth in (150, 165, 180, -165, -150)]
     (track,) = follow(looks)
     found = source(track, [1, 3, 5, 7, 9], (0, 10), TABLE)
@@ -30,7 +30,7 @@ def test_a_thing_that_moves_over_the_back_is_one_source_on_a_smooth_path() -> No
     )
 
 
-def test_a_thing_that_is_seen_at_its_one_end_and_then_at_its_other_stays_one() -> None:
+def test_a_source_that_is_seen_at_its_one_end_and_then_at_its_other_stays_one() -> None:
     (track,) = follow([[_seen(-125)], [_seen(-141)], [_seen(-125)], [_seen(-125)]])
     assert track.looks == [0, 1, 2, 3]
 
@@ -41,7 +41,7 @@ def test_what_moves_fast_is_one_source() -> None:
     assert track.looks == [0, 1, 2, 3]
 
 
-def test_another_kind_far_away_is_another_thing() -> None:
+def test_another_kind_far_away_is_another_source() -> None:
     assert (
         len(follow([[_seen(-60), _seen(90, "car")], [_seen(-60), _seen(90, "car")], [_seen(-60)], [_seen(-60)]])) == 2
     )
@@ -53,7 +53,7 @@ def test_a_person_who_goes_somewhere_walks() -> None:
         assert source(track, [1, 3, 5, 7], (0, 8), TABLE).kind == kind
 
 
-def test_two_things_are_two_sources_even_where_they_change_places_in_the_list() -> None:
+def test_two_sources_stay_two_even_where_they_change_places_in_the_list() -> None:
     looks = [[_seen(60), _seen(-60, "car")], [_seen(-62, "car"), _seen(58)], [_seen(61), _seen(-61, "car")]]
     found = [source(track, [1, 3, 5], (0, 6), TABLE) for track in follow(looks)]
     assert sorted((one.kind, round(one.path[0].azimuth, -1)) for one in found) == [("car", -60.0), ("dog", 60.0)]
@@ -84,7 +84,7 @@ def test_what_one_look_of_several_sees_faintly_is_chance() -> None:
     assert len(follow([[_seen(40, confidence=0.4)]])) == 1  # of a still image there is one look
 
 
-def test_a_still_thing_does_not_tremble() -> None:
+def test_a_still_source_does_not_tremble() -> None:
     (track,) = follow([[_seen(azimuth)] for azimuth in (29, 31, 30, 28, 32)])
     found = source(track, [1, 3, 5, 7, 9], (0, 10), TABLE)
     assert [place.azimuth for place in found.path] == pytest.approx([30, 30], abs=0.2)
