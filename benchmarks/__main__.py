@@ -1,7 +1,7 @@
 """`python -m benchmarks`, which `make bench` runs: measures on this machine's CPU and writes docs/benchmarks.md.
 
-Two cores, whatever the machine has. What was measured is kept as it comes, so that an interrupted run goes on where it
-was; the next run after a finished one starts anew. Takes about 40 minutes, the first time some more; needs 12 GB of
+Two cores, whatever the machine has. Results are kept as they come, so an interrupted run continues where it stopped;
+the run after a finished one starts from the beginning. Takes about 40 minutes, the first time some more; needs 12 GB of
 disk, 16 GB of memory and a POSIX system.
 """
 

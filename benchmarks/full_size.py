@@ -137,9 +137,9 @@ def measure(variant: Variant, task: Task, folder: Path) -> dict[str, float]:
     x = noise(SEED, 0, config.latent_channels, config.latent_frames)[None]
     seconds: dict[str, float] = {}
 
-    def timed(part: Part, work: Callable[[], Any]) -> Any:
+    def timed(part: Part, compute: Callable[[], Any]) -> Any:
         began = time.perf_counter()
-        result = work()
+        result = compute()
         seconds[part] = time.perf_counter() - began
         return result
 

@@ -17,7 +17,7 @@ def write_clip(path: Path, seconds: int) -> None:
     """A panorama of soft shapes that turns once in 20 s."""
     azimuth = np.linspace(np.pi, -np.pi, 2 * HEIGHT, endpoint=False)
     elevation = np.linspace(np.pi / 2, -np.pi / 2, HEIGHT)[:, None]
-    waves = [np.cos(elevation) * np.cos(turns * azimuth) for turns in (1, 3, 7)]
+    waves = [np.cos(elevation) * np.cos(periods * azimuth) for periods in (1, 3, 7)]
     panorama = np.stack([127 + 120 * wave for wave in waves], axis=-1).astype(np.uint8)
     with av.open(path, "w") as container:
         stream = container.add_stream("mpeg4", rate=FRAMES_PER_SECOND)

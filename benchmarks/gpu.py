@@ -147,7 +147,7 @@ class Bench:
             self.measure(Stage.VIDEO_TO_SOUND, {Way.COMPILED_GRAPH: lambda: self._from_video(Way.COMPILED_GRAPH)})
 
     def vision(self) -> None:
-        """All pictures of the clip to features."""
+        """All frames of the clip to features."""
 
         def prepare(dtype: torch.dtype, compiles: bool = False) -> Compute:
             vision = metaclip(self.device, dtype)
@@ -155,7 +155,7 @@ class Bench:
                 vision.encoder = torch.compile(vision.encoder)  # type: ignore[assignment]
 
             def see() -> Tensor:
-                return torch.cat(list(vision(self.inputs.pictures).values()), dim=-1)
+                return torch.cat(list(vision(self.inputs.frames).values()), dim=-1)
 
             return within(see, self.device, dtype)
 
@@ -199,18 +199,18 @@ class Bench:
         from omniaudio.vision.metaclip import cut  # noqa: PLC0415
 
         write_clip(clip, VIDEO_SECONDS)
-        shown = len(self.inputs.pictures["video_360"])
+        shown = len(self.inputs.frames["video_360"])
 
         def decode() -> Tensor:
             seen = [
                 cut(frame.image)
                 for frame in Clip(clip).frames(self.config.omniaudio.frame_rate, 0.0, self.config.duration)
             ]
-            pictures = {name: np.stack([one[name] for one in seen]) for name in self.inputs.pictures}
-            for name, found in pictures.items():
-                # Where a short clip has more pictures than it is shown of.
-                self.inputs.pictures[name].copy_(torch.from_numpy(found[:shown]))
-            return self.inputs.pictures["video_360"]
+            frames = {name: np.stack([one[name] for one in seen]) for name in self.inputs.frames}
+            for name, found in frames.items():
+                # A short clip may have more frames than the model takes.
+                self.inputs.frames[name].copy_(torch.from_numpy(found[:shown]))
+            return self.inputs.frames["video_360"]
 
         return decode
 
@@ -270,8 +270,8 @@ class Bench:
     def _engine_sampler(self, stages: Stages) -> Compute:
         store = stages.condition_store()
         count = len(self.inputs.features["video_360"][0])
-        pictures = {name: picture.cpu().numpy() for name, picture in self.inputs.pictures.items()}
-        features = [stages.vision({name: one[at : at + 1] for name, one in pictures.items()}) for at in range(count)]
+        frames = {name: frame.cpu().numpy() for name, frame in self.inputs.frames.items()}
+        features = [stages.vision({name: one[at : at + 1] for name, one in frames.items()}) for at in range(count)]
         store.append(stages.conditions(features))
         return self._sampler_of(stages, store)
 
@@ -281,7 +281,7 @@ class Bench:
 
     def _was(self, stage: Stage, way: Way) -> Compute:
         if (stage, way) not in self.ready:
-            raise RuntimeError(f"the {stage} was not run so")
+            raise RuntimeError(f"{stage} was not run in this way")
         return self.ready[stage, way]
 
     def _late(self) -> bool:

@@ -34,12 +34,12 @@ class Inputs:
         def random(*shape: int) -> Tensor:
             return torch.from_numpy(generator.standard_normal(shape, np.float32)).to(device)
 
-        def pictures() -> Tensor:
+        def frames() -> Tensor:
             values = generator.integers(0, 256, (shown, SIZE, SIZE, 3), np.uint8)
             return torch.from_numpy(values).to(device)
 
-        self.pictures = {"video_360": pictures(), "video_fov": pictures()}
-        self.features = {name: random(1, shown, FEATURES) for name in self.pictures}
+        self.frames = {"video_360": frames(), "video_fov": frames()}
+        self.features = {name: random(1, shown, FEATURES) for name in self.frames}
         self.conditions = {
             "global": random(1, diffusion.embed_dim),
             "add": random(1, config.latent_frames // diffusion.patch_size, diffusion.embed_dim),
@@ -70,7 +70,7 @@ class DeviceModel:
         return other
 
     def conditioner(self, inputs: Inputs) -> Compute:
-        """Features of all pictures to what the transformer is told; its `add` is what is returned."""
+        """Features of all frames to conditions, of which `add` is returned."""
         return self._within(lambda: self.model.conditions(inputs.features, self.config.latent_frames)["add"])
 
     def step(self, inputs: Inputs) -> Compute:

@@ -31,11 +31,11 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds(compute: Callable[[], object], device: torch.device) -> float:
     """Wall-clock seconds until the device is done."""
     synchronize(device)
     began = time.perf_counter()
-    work()
+    compute()
     synchronize(device)
     return time.perf_counter() - began
 
@@ -53,14 +53,14 @@ def measure_ceilings(device: torch.device, size: int, megabytes: int) -> Ceiling
     return Ceilings(flops, 2 * source.numel() / _best(lambda: target.copy_(source), device))
 
 
-def _best(work: Callable[[], object], device: torch.device) -> float:
+def _best(compute: Callable[[], object], device: torch.device) -> float:
     for _ in range(3):
-        work()
-    return min(seconds(work, device) for _ in range(REPEATS))
+        compute()
+    return min(seconds(compute, device) for _ in range(REPEATS))
 
 
-def count_flop(work: Callable[[], object]) -> int:
+def count_flop(compute: Callable[[], object]) -> int:
     """Floating-point operations of the products, convolutions and attention in what is called."""
     with FlopCounterMode(display=False) as counter:
-        work()
+        compute()
     return int(counter.get_total_flops())

@@ -64,9 +64,9 @@ def ratios(runs: Iterable[Run], baseline: str, variant: str, what: str) -> list[
 
 
 class Journal:
-    """Runs as lines of JSON in a file, kept as they come, so that what was interrupted goes on.
+    """Runs as lines of JSON in a file, kept as they come, so that an interrupted run can continue.
 
-    A file that another identity (machine, versions, settings) began is begun anew.
+    A file of another identity (machine, versions, settings) is discarded.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Markdown: tables, figures with their range, and blocks of a page that are written anew while the rest stays."""
+"""Markdown: tables, figures with their range, and blocks of a page that are replaced while the rest stays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

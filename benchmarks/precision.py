@@ -72,14 +72,14 @@ def spectral_distance(first: Array, second: Array, rate: int) -> float:
     return float(np.sqrt(np.square(levels[0] - levels[1]).mean(axis=1)).mean())
 
 
-def lowered(folder: Path, work: Path, precision: Precision, scales: Amplitudes) -> dict[Stage, Session]:
+def lowered(folder: Path, target: Path, precision: Precision, scales: Amplitudes) -> dict[Stage, Session]:
     """Every stage of a bundle in a precision, emulated."""
     sessions: dict[Stage, Session] = {}
     for stage, graph in bundle.load(folder).graphs.items():
         model = ir.load(folder / graph.file)
         lower(model, precision, stage, scales)
         emulate(model)
-        path = work / f"{stage}.{precision}.onnx"
+        path = target / f"{stage}.{precision}.onnx"
         ir.save(model, path, external_data=f"{path.name}.data")
         sessions[stage] = OnnxRuntimeSession(path)
     return sessions
@@ -135,8 +135,8 @@ def main() -> None:
     print("| log-spectral distance, dB, median | worst |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for precision in precisions:
-        with tempfile.TemporaryDirectory() as work:
-            sessions = lowered(model.folder, Path(work), precision, scales)
+        with tempfile.TemporaryDirectory() as target:
+            sessions = lowered(model.folder, Path(target), precision, scales)
             print(row(precision, compare(sessions, config, reference, wanted)), flush=True)
     yardstick = [
         Distance((np.nan,), cosine(*pair[:2]), spectral_distance(*pair[2:], config.sample_rate))

@@ -19,7 +19,7 @@ OSC, BRIDGE = "OSC", "bridge"
 BACKENDS = ("onnxruntime", "openvino", "torch")
 AUTO = BACKENDS[0]
 """What `--backend auto` takes on a CPU."""
-LENGTHS = SHORT, LONG, LONGEST = 10, 60, 600
+LENGTHS = SHORT, LONG, VERY_LONG = 10, 60, 600
 """Seconds of the clips."""
 ROUNDS = 5
 ONCE = 1
@@ -71,9 +71,9 @@ def measure_osc(journal: Journal, rounds: int) -> None:
 
 
 def released_model(cache: Path) -> Path:
-    """The folder of the released size with random weights and its graphs, made where the cache does not have it.
+    """The folder of the released size with random weights and its graphs.
 
-    Graphs that were made by other source are made anew. Takes minutes and 10 GB.
+    They are written if the cache lacks them or their source has changed, which takes minutes and 10 GB.
     """
     digest = sha256()
     for pattern in GRAPHS_COME_FROM:

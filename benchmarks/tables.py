@@ -14,11 +14,11 @@ from benchmarks.rows import (
     BRIDGE,
     LENGTHS,
     LONG,
-    LONGEST,
     OSC,
     PARTS,
     SHORT,
     START_UP,
+    VERY_LONG,
     WHOLE,
     clip_row,
 )
@@ -105,7 +105,7 @@ def draft_table(journal: Journal) -> str:
 def osc_table(journal: Journal) -> str:
     """The OSC bridge: each thing's milliseconds."""
     rows = []
-    for what in (osc.ACCEPTED, osc.SLOWEST, osc.ANSWERED):
+    for what in (osc.ACCEPTED, osc.MAX_ACCEPTED, osc.ANSWERED):
         values = [1000 * seconds for seconds in seconds_of(journal.of(OSC), BRIDGE, what)]
         reason = journal.reason(OSC, BRIDGE) or "the row has no run"
         rows.append([what, figure(Summary.of(values)) if values else f"not run: {reason}"])
@@ -116,16 +116,16 @@ def osc_table(journal: Journal) -> str:
 class Wanted:
     """Something that was wanted, and whether a measured value has reached it."""
 
-    sentence: str
+    goal: str
     unit: str
     reached: Callable[[float], bool]
 
     def cells(self, measured: float | None, remark: str) -> list[str]:
         """A row of the table; `remark` says what was measured, or why it was not."""
         if measured is None:
-            return [self.sentence, f"not run: {remark}", ""]
+            return [self.goal, f"not run: {remark}", ""]
         verdict = "reached" if self.reached(measured) else "not reached"
-        return [self.sentence, f"{figure(Summary.of([measured]))} {self.unit} ({remark})", verdict]
+        return [self.goal, f"{figure(Summary.of([measured]))} {self.unit} ({remark})", verdict]
 
 
 FASTER = Wanted("Released size: OpenVINO bf16 4 times faster than torch eager fp32", "×", lambda value: value >= 4)
@@ -133,8 +133,10 @@ MEMORY = Wanted("Released size: peak memory below 8 GB", "MB", lambda value: val
 SPEED = Wanted("Draft, 10 s: 3 times real time or better", "×", lambda value: value >= 3)
 START = Wanted("Draft: start-up below 6 s", "s", lambda value: value < 6)
 PEAK = Wanted("Draft: peak memory below 1.2 GB", "MB", lambda value: value < 1200)
-CONSTANT = Wanted(f"Draft: {LONGEST} s in the memory of {LONG} s, within 10 %", "×", lambda value: value <= 1.1)
-LINEAR = Wanted(f"Draft: linear time, {LONGEST} s within 11 times the time of {LONG} s", "×", lambda value: value <= 11)
+CONSTANT = Wanted(f"Draft: {VERY_LONG} s in the memory of {LONG} s, within 10 %", "×", lambda value: value <= 1.1)
+LINEAR = Wanted(
+    f"Draft: linear time, {VERY_LONG} s within 11 times the time of {LONG} s", "×", lambda value: value <= 11
+)
 ASKED = Wanted("OSC: from a datagram to `accepted` below 20 ms, while a job runs", "ms", lambda value: value < 20)
 QUEUED = Wanted("OSC: 1,000 queued `status` calls in a second", "ms", lambda value: value <= 1000)
 FEATURES = Wanted("H200: features to 10 s of sound in 0.10 s", "s", lambda value: value <= 0.1)
@@ -153,21 +155,23 @@ def wanted_table(journal: Journal, steps: int, gpu: Record) -> str:
     for variant in Variant:
         if (peak := _largest(peaks_of(wholes, variant))) is not None:
             rows.append(MEMORY.cells(peak, f"a whole run by {variant}"))
-    short, long, longest = (journal.of(clip_row(seconds)) for seconds in (SHORT, LONG, LONGEST))
-    for wish, value in (
+    short, long, longest = (journal.of(clip_row(seconds)) for seconds in (SHORT, LONG, VERY_LONG))
+    for wanted, value in (
         (SPEED, _median(SHORT / value for value in seconds_of(short, AUTO))),
         (START, _median(seconds_of(journal.of(START_UP), AUTO))),
         (PEAK, _largest(peaks_of(short, AUTO))),
         (CONSTANT, _quotient(_median(peaks_of(longest, AUTO)), _median(peaks_of(long, AUTO)))),
         (LINEAR, _quotient(_median(seconds_of(longest, AUTO)), _median(seconds_of(long, AUTO)))),
     ):
-        rows.append(wish.cells(value, AUTO if value is not None else "the row has no run"))
-    for wish, what in ((ASKED, osc.ACCEPTED), (QUEUED, osc.ANSWERED)):
+        rows.append(wanted.cells(value, AUTO if value is not None else "the row has no run"))
+    for wanted, what in ((ASKED, osc.ACCEPTED), (QUEUED, osc.ANSWERED)):
         value = _median(1000 * seconds for seconds in seconds_of(journal.of(OSC), BRIDGE, what))
-        rows.append(wish.cells(value, "median" if value is not None else "the row has no run"))
-    for wish, stage in ((FEATURES, Stage.FEATURES_TO_SOUND), (VIDEO, Stage.VIDEO_TO_SOUND)):
+        rows.append(wanted.cells(value, "median" if value is not None else "the row has no run"))
+    for wanted, stage in ((FEATURES, Stage.FEATURES_TO_SOUND), (VIDEO, Stage.VIDEO_TO_SOUND)):
         row = gpu.fastest(stage)
-        rows.append(wish.cells(row.seconds.median if row and row.seconds else None, row.way if row else "no GPU here"))
+        rows.append(
+            wanted.cells(row.seconds.median if row and row.seconds else None, row.way if row else "no GPU here")
+        )
     return table(["wanted", "measured", ""], rows)
 
 

@@ -92,23 +92,23 @@ def describe(made: dict[str, Any], master: Path, difference: float, tagger: Yamn
     found = Sidecar.read(master.with_suffix(".json")).sources
     assert found is not None
     lines = [f"{'seen':<8}{'recognised as':<22}{'sure':>5}{'apart':>8}{'level':>8}   the tagger hears"]
-    for thing in made["seen"]:
-        directions = unit_vectors(thing["directions"])
+    for seen in made["seen"]:
+        directions = unit_vectors(seen["directions"])
         number = nearest(found, directions)
         if number is None:
-            lines.append(f"{thing['kind']:<8}nothing")
+            lines.append(f"{seen['kind']:<8}nothing")
             continue
         source = found.sources[number]
         stem, rate = soundfile.read(stem_of(master, number + 1, source.kind), dtype="float32", always_2d=True)
         heard = track(stem.T[:, : len(directions) * rate], rate, 1.0)
         lines.append(
-            f"{thing['kind']:<8}{kinds.load()[source.kind].name:<22}{source.confidence:>5.0%}"
+            f"{seen['kind']:<8}{kinds.load()[source.kind].name:<22}{source.confidence:>5.0%}"
             f"{track_error(heard, directions):>7.0f}°{level_dbfs(stem.T):>8.1f}   {heard_as(tagger, stem[:, 0], rate)}"
         )
     bed = found.bed
     if bed is not None:
         lines.append(f"{'around':<8}{kinds.load()[bed.kind].name:<22}{bed.confidence:>5.0%}")
-    memory = made["engine_bytes"]
+    memory = made["service_bytes"]
     lines += [
         "",
         "apart: median angle between where it is seen and where its stem sounds from; level in dBFS",
@@ -129,7 +129,7 @@ def unit_vectors(degrees: list[tuple[float, float]]) -> Floats:
 
 
 def nearest(found: Sources, directions: Floats) -> int | None:
-    """The index of the source that is where a thing is seen, second by second; None where none is within NEAR."""
+    """The index of the recognised source along the directions, one per second; None if none is within NEAR."""
     times = np.arange(len(directions)) + 0.5
     apart = [
         float(np.median(np.degrees(ambisonics.angle_between(source.directions(times), directions))))

@@ -1,8 +1,8 @@
-"""The demo's part inside Blender: builds the scene, presses the extension's button, saves, opens, mixes down.
+"""The part of the demo that runs in Blender: builds the scene, runs the extension, saves, reopens, mixes down.
 
 `python demo/scene.py EXTENSION.zip FOLDER REPORT.json`, in a Python that has bpy and with BLENDER_USER_RESOURCES set to
 a folder that may be filled; `demo/run.py` does both. On a quay in Venice a bird flies around the camera, and two other
-things stay where they are. The camera looks along +X, so that the world's axes are the sound's: X front, Y left, Z up.
+sources stay in place. The camera looks along +X, so that the world's axes are the sound's: X front, Y left, Z up.
 """
 
 import json
@@ -22,11 +22,11 @@ FRAMES_PER_SECOND, SECONDS = 8, 10
 EYE = Vector((0.0, 0.0, 1.7))
 DISTANCE = 4.0
 SAMPLES = 2
-"""Of Cycles: everything shines by itself."""
+"""Cycles samples; everything is emissive."""
 
 
-class Thing(NamedTuple):
-    """What is seen, and should be heard."""
+class Source(NamedTuple):
+    """What is seen and should be heard."""
 
     kind: str
     """In the words of `omniaudio_client/kinds.toml`."""
@@ -37,10 +37,10 @@ class Thing(NamedTuple):
     """Seconds, azimuth and elevation in degrees."""
 
 
-THINGS = (
-    Thing("bird", "bird.png", 36, ((0, -60, 10), (10, 60, 12))),
-    Thing("dog", "dog.png", 40, ((0, 130, -8),)),
-    Thing("car", "car.png", 44, ((0, -140, -8),)),
+SOURCES = (
+    Source("bird", "bird.png", 36, ((0, -60, 10), (10, 60, 12))),
+    Source("dog", "dog.png", 40, ((0, 130, -8),)),
+    Source("car", "car.png", 44, ((0, -140, -8),)),
 )
 
 
@@ -63,10 +63,10 @@ def main() -> None:
     ended = time.time()
     seen = [
         {
-            "kind": thing.kind,
-            "directions": [direction_of(picture, (at + 0.5) * FRAMES_PER_SECOND) for at in range(SECONDS)],
+            "kind": source.kind,
+            "directions": [direction_of(board, (at + 0.5) * FRAMES_PER_SECOND) for at in range(SECONDS)],
         }
-        for thing, picture in shown
+        for source, board in shown
     ]
     bpy.ops.wm.save_mainfile()
 
@@ -78,7 +78,7 @@ def main() -> None:
     mixdown = report.with_suffix(".wav")
     mix_down(strips["master"], strips["preview"], mixdown)
     rendered = video.stat().st_mtime  # the render's last write
-    bpy.ops.preferences.addon_disable(module=EXTENSION)  # which ends the engine
+    bpy.ops.preferences.addon_disable(module=EXTENSION)  # which stops the service
     made = {
         "blend": str(blend),
         "video": str(video),
@@ -87,18 +87,18 @@ def main() -> None:
         "strips": {role: [s.name, s.channel, s.frame_final_start, s.frame_final_end] for role, s in strips.items()},
         "render_seconds": rendered - started,
         "generate_seconds": ended - rendered,
-        "engine_bytes": peak_memory_of_children(),
+        "service_bytes": peak_memory_of_children(),
         "seen": seen,
     }
     report.write_text(json.dumps(made))
 
 
-def build_scene(scene: bpy.types.Scene) -> list[tuple[Thing, bpy.types.Object]]:
-    """The quay, the camera and the things, which are returned."""
+def build_scene(scene: bpy.types.Scene) -> list[tuple[Source, bpy.types.Object]]:
+    """Builds the quay, the camera and the sources. Returns the sources with their objects."""
     scene.render.fps = FRAMES_PER_SECOND
     scene.frame_start, scene.frame_end = 1, FRAMES_PER_SECOND * SECONDS
     scene.render.engine = "CYCLES"
-    scene.cycles.use_denoising = False  # everything shines by itself, so nothing is noisy
+    scene.cycles.use_denoising = False  # everything is emissive, so there is no noise
     scene.view_settings.view_transform = "Standard"  # photographs keep their colours
     scene.world = surroundings(ASSETS / "venice.jpg")
     camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
@@ -106,18 +106,18 @@ def build_scene(scene: bpy.types.Scene) -> list[tuple[Thing, bpy.types.Object]]:
     camera.rotation_euler = (math.pi / 2, 0.0, -math.pi / 2)  # looks along +X
     scene.collection.objects.link(camera)
     scene.camera = camera
-    return [(thing, hung(scene, camera, thing)) for thing in THINGS]
+    return [(source, hung(scene, camera, source)) for source in SOURCES]
 
 
-def hung(scene: bpy.types.Scene, camera: bpy.types.Object, thing: Thing) -> bpy.types.Object:
-    """A thing on its path, its front to the camera."""
-    width = 2 * DISTANCE * math.tan(math.radians(thing.size) / 2)
-    shown = picture(thing.kind.title(), ASSETS / thing.file, width)
+def hung(scene: bpy.types.Scene, camera: bpy.types.Object, source: Source) -> bpy.types.Object:
+    """A source on its path, facing the camera."""
+    width = 2 * DISTANCE * math.tan(math.radians(source.size) / 2)
+    shown = billboard(source.kind.title(), ASSETS / source.file, width)
     scene.collection.objects.link(shown)
     facing = shown.constraints.new("TRACK_TO")
     facing.target, facing.track_axis, facing.up_axis = camera, "TRACK_Z", "UP_Y"
     for frame in range(scene.frame_start, scene.frame_end + 1):
-        azimuth, elevation = map(math.radians, where(thing.path, (frame - scene.frame_start) / FRAMES_PER_SECOND))
+        azimuth, elevation = map(math.radians, where(source.path, (frame - scene.frame_start) / FRAMES_PER_SECOND))
         flat = math.cos(elevation)
         offset = Vector((flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(elevation)))
         shown.location = EYE + DISTANCE * offset
@@ -148,8 +148,8 @@ def surroundings(panorama: Path) -> bpy.types.World:
     return world
 
 
-def picture(name: str, file: Path, width: float) -> bpy.types.Object:
-    """A flat picture that shines by itself, transparent where the file is; `width` in metres, its front along +Z."""
+def billboard(name: str, file: Path, width: float) -> bpy.types.Object:
+    """A flat emissive image, transparent where the file is; `width` in metres, its front along +Z."""
     image = load_packed(file)
     half, high = width / 2, width / 2 * image.size[1] / image.size[0]
     mesh = bpy.data.meshes.new(name)
@@ -182,12 +182,12 @@ def load_packed(file: Path) -> bpy.types.Image:
     return image
 
 
-def direction_of(thing: bpy.types.Object, frame: float) -> tuple[float, float]:
-    """Azimuth and elevation in degrees of a thing in the camera's own space, `frame` frames after the start."""
+def direction_of(shown: bpy.types.Object, frame: float) -> tuple[float, float]:
+    """Azimuth and elevation in degrees of an object in the camera's own space, `frame` frames after the start."""
     scene = bpy.context.scene
     moment = scene.frame_start + frame
     scene.frame_set(math.floor(moment), subframe=moment % 1)
-    seen = scene.camera.matrix_world.inverted() @ thing.matrix_world.translation
+    seen = scene.camera.matrix_world.inverted() @ shown.matrix_world.translation
     front, left, up = -seen.z, -seen.x, seen.y
     return math.degrees(math.atan2(left, front)), math.degrees(math.atan2(up, math.hypot(front, left)))
 
@@ -206,8 +206,8 @@ def mix_down(master: bpy.types.Strip, preview: bpy.types.Strip, target: Path) ->
 
 
 def peak_memory_of_children() -> int | None:
-    """Bytes of the largest process that has ended here: the engine's worker, which the engine has started; None where
-    the system does not tell."""
+    """Bytes of the largest process that has ended here: the service's worker; None if the system does
+    not tell."""
     try:
         import resource  # noqa: PLC0415 (not on Windows)
     except ImportError:

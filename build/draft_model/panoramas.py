@@ -1,4 +1,4 @@
-"""Panoramas in linear light as equirectangular 8-bit pictures."""
+"""Panoramas in linear light as equirectangular 8-bit images."""
 
 from __future__ import annotations
 
@@ -50,6 +50,6 @@ def tone_map(light: NDArray[np.float32], key: float) -> Rgb:
     return resize((srgb.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def resize(picture: Rgb) -> Rgb:
-    """Any equirectangular RGB picture to 1024 × 512."""
-    return np.asarray(Image.fromarray(picture).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+def resize(panorama: Rgb) -> Rgb:
+    """Resizes an equirectangular RGB image to 1024 × 512."""
+    return np.asarray(Image.fromarray(panorama).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))

@@ -40,7 +40,7 @@ FLOOR = 10 ** (-40 / 20)  # below the loudest frame: silence
 SILENT = 1e-4  # RMS of the loudest frame, of full scale
 PAUSE = 0.25  # s of a pause within a recording that are kept
 FADE = 132  # samples, 3 ms
-SHORTEST, LONGEST = 0.06, 12.0  # s
+MIN_SECONDS, MAX_SECONDS = 0.06, 12.0  # s
 HELD_OUT = 0.12  # of a kind's recordings outside ESC, for development and for the test each
 FEW = 5  # recordings of a kind, from which on some are held out for the test
 # Two of RedundantC/wis_part1 that repeat clips of ESC (data/README.md of the recordings).
@@ -133,7 +133,7 @@ def read_sound(path: Path) -> Sound:
     return np.concatenate([block.to_ndarray()[0] for block in blocks]).astype(np.float32)
 
 
-def trimmed(sound: Sound, pause: float = PAUSE, longest: float = LONGEST) -> Sound | None:
+def trimmed(sound: Sound, pause: float = PAUSE, longest: float = MAX_SECONDS) -> Sound | None:
     """Without an offset, silent ends and long pauses, its sounding frames at -20 dBFS; None where nothing sounds."""
     sound = sound - sound.mean()
     frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME)
@@ -152,7 +152,7 @@ def trimmed(sound: Sound, pause: float = PAUSE, longest: float = LONGEST) -> Sou
         pieces.append(_faded(frames[start:end].reshape(-1)))
         last = end
     whole = np.concatenate(pieces)[:most]
-    if len(whole) < SHORTEST * RATE:
+    if len(whole) < MIN_SECONDS * RATE:
         return None
     return np.asarray(whole * (ACTIVE_LEVEL / np.sqrt((levels[active] ** 2).mean())), np.float32)
 

@@ -97,7 +97,7 @@ def fit(model: OmniAudio, phrases: Phrases) -> float:
     return lost
 
 
-def build(prepared: Sequence[Path], work: Path, config: ModelConfig) -> tuple[OmniAudio, Phrases]:
+def build(prepared: Sequence[Path], cache: Path, config: ModelConfig) -> tuple[OmniAudio, Phrases]:
     """The model with its fitted codec, and the phrases that it learns from."""
     kinds = read_kinds()
     torch.manual_seed(SEED)
@@ -105,7 +105,7 @@ def build(prepared: Sequence[Path], work: Path, config: ModelConfig) -> tuple[Om
     phrases = Phrases(
         model, for_training([item for folder in prepared for item in read_prepared(folder)], kinds), kinds
     )
-    kept = work / "codec.pt"
+    kept = cache / "codec.pt"
     if not kept.exists():
         print(f"codec: {100 * fit(model, phrases):.1f} % of the variance is left out", flush=True)
         assert model.skip is not None
@@ -117,11 +117,11 @@ def build(prepared: Sequence[Path], work: Path, config: ModelConfig) -> tuple[Om
     return model, phrases
 
 
-def reporter(work: Path) -> Callable[[int, float, float], None]:
+def reporter(cache: Path) -> Callable[[int, float, float], None]:
     began = time.monotonic()
 
     def report(step: int, loss: float, rate: float) -> None:
-        with (work / "curve.csv").open("a", newline="") as file:
+        with (cache / "curve.csv").open("a", newline="") as file:
             csv.writer(file).writerow([step, f"{loss:.5f}", f"{time.monotonic() - began:.0f}"])
         print(f"step {step}, loss {loss:.4f}, {rate:.2f} steps/s", flush=True)
 
@@ -140,7 +140,7 @@ def write_model(model: OmniAudio, folder: Path) -> None:
 def main(
     prepared: Annotated[list[Path], typer.Argument(help="folders that recordings.py filled")],
     *,
-    work: Annotated[Path, typer.Option("-o", help="the folder for checkpoints and the result")],
+    cache: Annotated[Path, typer.Option("-o", help="the folder for checkpoints and the result")],
     steps: Annotated[int, typer.Option(help="steps of training")] = 30_000,
     batch: Annotated[int, typer.Option(help="clips a step")] = 32,
     half: Annotated[bool, typer.Option(help="bfloat16 products, for processors with AMX")] = False,
@@ -148,8 +148,8 @@ def main(
 ) -> None:
     """Trains the stem model; run it again to go on where it stopped."""
     torch.set_num_threads(threads)
-    work.mkdir(parents=True, exist_ok=True)
-    model, phrases = build(prepared, work, load_config(CONFIG))
+    cache.mkdir(parents=True, exist_ok=True)
+    model, phrases = build(prepared, cache, load_config(CONFIG))
     stage = Stage(
         "sounds alone",
         steps,
@@ -160,10 +160,10 @@ def main(
         least_time=0.2,
         half=half,
     )
-    average = Trainer(model, stage, work / "stems.pt", SEED).run(phrases.batch(batch), reporter(work))
-    torch.save(average.state_dict(), work / "average.pt")
+    average = Trainer(model, stage, cache / "stems.pt", SEED).run(phrases.batch(batch), reporter(cache))
+    torch.save(average.state_dict(), cache / "average.pt")
     model.load_state_dict(average.state_dict())
-    write_model(model, work / "model")
+    write_model(model, cache / "model")
 
 
 if __name__ == "__main__":

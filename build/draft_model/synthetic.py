@@ -85,7 +85,7 @@ def bicycle_bell(seconds: float, rng: np.random.Generator) -> Sound:
 
 
 def tick_tock(seconds: float, rng: np.random.Generator) -> Sound:
-    """A clock's escapement: two clicks of wood and metal that take turns, each with a fainter one behind it."""
+    """A clock's escapement: two clicks of wood and metal that take cycles, each with a fainter one behind it."""
     sound = np.zeros(int(seconds * RATE) + RATE, np.float32)
     period, pitch = rng.choice([0.25, 0.5, 0.5, 1.0 / 3]), rng.uniform(1800, 3600)
     at, tock = rng.uniform(0.02, 0.2), False
@@ -178,8 +178,8 @@ def _struck(seconds: float, rng: np.random.Generator, modes: Modes, pitch: float
     sound = np.zeros_like(time)
     for ratio, amplitude, decay in modes:
         for detuned in (1.0, 1 + rng.uniform(0.0005, 0.002)):  # a pair beats
-            turns = pitch * ratio * detuned * time
-            sound += amplitude * 10 ** (-time / decay) * np.sin(2 * np.pi * turns + rng.uniform(0, 6))
+            cycles = pitch * ratio * detuned * time
+            sound += amplitude * 10 ** (-time / decay) * np.sin(2 * np.pi * cycles + rng.uniform(0, 6))
     sound += 0.5 * np.exp(-time / 0.003) * _noise(len(time), rng, 1000, 9000)
     return sound
 

@@ -1,8 +1,8 @@
-"""Renders simple Blender scenes in 360°: one thing of a few shapes in a plain world, as somebody builds it who begins.
+"""Renders simple Blender scenes in 360°: one model of a few shapes in a plain world, as beginners build them.
 
     .venv-bpy50/bin/python build/evaluation/blender_scenes.py CACHE/test/renders --split test
 
-Development and test show different kinds. `scenes.csv` says what is where. The camera looks along +X, so that the
+Development and test show different kinds. `scenes.csv` lists what is where. The camera looks along +X, so that the
 world's axes are the sound's.
 """
 
@@ -26,26 +26,34 @@ Colour = tuple[float, float, float]
 BLACK, WHITE, GREY, WOOD = (0.02, 0.02, 0.02), (0.9, 0.9, 0.9), (0.35, 0.35, 0.35), (0.4, 0.2, 0.08)
 
 
-class Thing:
-    """Parts under one object, which is turned, scaled and moved as a whole. Longer side along x, front along −y."""
+class Model:
+    """Parts under one object, which is rotated, scaled and moved as a whole. Longer side along x, front along −y."""
 
     def __init__(self, colour: Colour) -> None:
         self.colour = colour
-        self.whole = bpy.data.objects.new("thing", None)
+        self.whole = bpy.data.objects.new("model", None)
         bpy.context.collection.objects.link(self.whole)
 
-    def box(self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, **turn: float) -> None:
-        bpy.ops.mesh.primitive_cube_add(size=1, location=place, rotation=_turn(turn))
+    def box(
+        self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, **rotation: float
+    ) -> None:
+        bpy.ops.mesh.primitive_cube_add(size=1, location=place, rotation=_radians(rotation))
         self._add(size, colour, bevel=0.08 * min(size))
 
-    def ball(self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, **turn: float) -> None:
-        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.5, location=place, rotation=_turn(turn))
+    def ball(
+        self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, **rotation: float
+    ) -> None:
+        bpy.ops.mesh.primitive_uv_sphere_add(radius=0.5, location=place, rotation=_radians(rotation))
         bpy.ops.object.shade_smooth()
         self._add(size, colour)
 
-    def rod(self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, **turn: float) -> None:
-        """A cylinder, its axis along z unless it is turned."""
-        bpy.ops.mesh.primitive_cylinder_add(radius=0.5, depth=1, vertices=48, location=place, rotation=_turn(turn))
+    def rod(
+        self, place: Sequence[float], size: Sequence[float], colour: Colour | None = None, **rotation: float
+    ) -> None:
+        """A cylinder, its axis along z unless it is rotated."""
+        bpy.ops.mesh.primitive_cylinder_add(
+            radius=0.5, depth=1, vertices=48, location=place, rotation=_radians(rotation)
+        )
         self._add(size, colour)
 
     def cone(
@@ -54,10 +62,10 @@ class Thing:
         size: Sequence[float],
         colour: Colour | None = None,
         top: float = 0.0,
-        **turn: float,
+        **rotation: float,
     ) -> None:
         bpy.ops.mesh.primitive_cone_add(
-            radius1=0.5, radius2=top / 2, depth=1, vertices=48, location=place, rotation=_turn(turn)
+            radius1=0.5, radius2=top / 2, depth=1, vertices=48, location=place, rotation=_radians(rotation)
         )
         self._add(size, colour)
 
@@ -77,7 +85,7 @@ class Thing:
         part.parent = self.whole
 
 
-def _turn(degrees: dict[str, float]) -> tuple[float, ...]:
+def _radians(degrees: dict[str, float]) -> tuple[float, ...]:
     return tuple(math.radians(degrees.get(axis, 0.0)) for axis in "xyz")
 
 
@@ -90,170 +98,170 @@ def _material(colour: Colour, roughness: float = 0.4) -> bpy.types.Material:
     return material
 
 
-def car(thing: Thing) -> None:
-    thing.box((0, 0, 0.65), (4.2, 1.7, 0.6))
-    thing.box((-0.2, 0, 1.2), (2.2, 1.5, 0.6))
-    thing.box((-0.2, 0, 1.22), (1.9, 1.54, 0.42), BLACK)
-    thing.wheels((-1.3, 1.3), 0.36, 0.82)
+def car(model: Model) -> None:
+    model.box((0, 0, 0.65), (4.2, 1.7, 0.6))
+    model.box((-0.2, 0, 1.2), (2.2, 1.5, 0.6))
+    model.box((-0.2, 0, 1.22), (1.9, 1.54, 0.42), BLACK)
+    model.wheels((-1.3, 1.3), 0.36, 0.82)
     for side in (-0.55, 0.55):
-        thing.ball((2.1, side, 0.7), (0.12, 0.3, 0.2), WHITE)
+        model.ball((2.1, side, 0.7), (0.12, 0.3, 0.2), WHITE)
 
 
-def clock(thing: Thing) -> None:
-    thing.rod((0, 0, 1), (2, 2, 0.2), x=90)
-    thing.rod((0, -0.1, 1), (1.8, 1.8, 0.05), WHITE, x=90)
+def clock(model: Model) -> None:
+    model.rod((0, 0, 1), (2, 2, 0.2), x=90)
+    model.rod((0, -0.1, 1), (1.8, 1.8, 0.05), WHITE, x=90)
     for hour in range(12):
         angle = math.radians(30 * hour)
-        thing.box((0.75 * math.sin(angle), -0.14, 1 + 0.75 * math.cos(angle)), (0.06, 0.04, 0.2), BLACK, y=30 * hour)
-    thing.box((0.2, -0.15, 1.12), (0.07, 0.03, 0.5), BLACK, y=60)
-    thing.box((-0.15, -0.15, 1.3), (0.05, 0.03, 0.75), BLACK, y=-25)
+        model.box((0.75 * math.sin(angle), -0.14, 1 + 0.75 * math.cos(angle)), (0.06, 0.04, 0.2), BLACK, y=30 * hour)
+    model.box((0.2, -0.15, 1.12), (0.07, 0.03, 0.5), BLACK, y=60)
+    model.box((-0.15, -0.15, 1.3), (0.05, 0.03, 0.75), BLACK, y=-25)
 
 
-def dog(thing: Thing) -> None:
-    thing.ball((0, 0, 0.6), (1.1, 0.45, 0.5))
-    thing.ball((0.6, 0, 0.95), (0.45, 0.4, 0.4))
-    thing.ball((0.82, 0, 0.88), (0.36, 0.2, 0.18))
-    thing.ball((0.99, 0, 0.92), (0.08, 0.1, 0.08), BLACK)
-    thing.rod((0.42, 0, 0.8), (0.28, 0.28, 0.5), y=40)
+def dog(model: Model) -> None:
+    model.ball((0, 0, 0.6), (1.1, 0.45, 0.5))
+    model.ball((0.6, 0, 0.95), (0.45, 0.4, 0.4))
+    model.ball((0.82, 0, 0.88), (0.36, 0.2, 0.18))
+    model.ball((0.99, 0, 0.92), (0.08, 0.1, 0.08), BLACK)
+    model.rod((0.42, 0, 0.8), (0.28, 0.28, 0.5), y=40)
     for side in (-0.17, 0.17):
-        thing.ball((0.52, side, 1.0), (0.15, 0.08, 0.36), BLACK)
-        thing.ball((0.74, side * 0.7, 1.04), (0.06, 0.06, 0.06), BLACK)
+        model.ball((0.52, side, 1.0), (0.15, 0.08, 0.36), BLACK)
+        model.ball((0.74, side * 0.7, 1.04), (0.06, 0.06, 0.06), BLACK)
         for x in (-0.38, 0.36):
-            thing.rod((x, side, 0.25), (0.14, 0.14, 0.5))
-            thing.ball((x + 0.04, side, 0.04), (0.22, 0.15, 0.1))
-    thing.rod((-0.62, 0, 0.85), (0.08, 0.08, 0.5), y=-35)
+            model.rod((x, side, 0.25), (0.14, 0.14, 0.5))
+            model.ball((x + 0.04, side, 0.04), (0.22, 0.15, 0.1))
+    model.rod((-0.62, 0, 0.85), (0.08, 0.08, 0.5), y=-35)
 
 
-def drums(thing: Thing) -> None:
-    thing.rod((0, 0, 0.6), (1.1, 1.1, 0.6), x=90)
-    thing.rod((0, -0.3, 0.6), (1.0, 1.0, 0.04), WHITE, x=90)
+def drums(model: Model) -> None:
+    model.rod((0, 0, 0.6), (1.1, 1.1, 0.6), x=90)
+    model.rod((0, -0.3, 0.6), (1.0, 1.0, 0.04), WHITE, x=90)
     for x, z, size in ((-0.9, 0.7, 0.6), (0.9, 0.6, 0.7), (-0.35, 1.35, 0.5), (0.35, 1.35, 0.5)):
-        thing.rod((x, 0, z), (size, size, 0.4))
-        thing.rod((x, 0, z + 0.21), (size * 0.95, size * 0.95, 0.02), WHITE)
+        model.rod((x, 0, z), (size, size, 0.4))
+        model.rod((x, 0, z + 0.21), (size * 0.95, size * 0.95, 0.02), WHITE)
     for x in (-1.3, 1.3):
-        thing.rod((x, 0, 0.8), (0.04, 0.04, 1.6), GREY)
-        thing.rod((x, 0, 1.6), (0.8, 0.8, 0.02), (0.8, 0.6, 0.1), y=10)
+        model.rod((x, 0, 0.8), (0.04, 0.04, 1.6), GREY)
+        model.rod((x, 0, 1.6), (0.8, 0.8, 0.02), (0.8, 0.6, 0.1), y=10)
 
 
-def train(thing: Thing) -> None:
-    thing.rod((0.8, 0, 1.5), (1.4, 1.4, 4.2), y=90)
-    thing.box((-2.0, 0, 1.9), (1.6, 1.8, 2.2))
-    thing.box((-2.0, 0, 3.05), (2.0, 2.1, 0.15), BLACK)
-    thing.box((-2.0, 0, 2.35), (0.9, 1.84, 0.7), BLACK)
-    thing.box((0, 0, 0.7), (5.6, 1.5, 0.25), BLACK)
-    thing.rod((2.3, 0, 2.5), (0.4, 0.4, 1.0), BLACK)
-    thing.cone((2.3, 0, 3.1), (0.7, 0.7, 0.4), BLACK, x=180)
-    thing.ball((0.8, 0, 2.25), (0.6, 0.6, 0.6), (0.8, 0.6, 0.1))
-    thing.wheels((-2.1, -0.6, 0.6, 1.8), 0.5, 0.8)
+def train(model: Model) -> None:
+    model.rod((0.8, 0, 1.5), (1.4, 1.4, 4.2), y=90)
+    model.box((-2.0, 0, 1.9), (1.6, 1.8, 2.2))
+    model.box((-2.0, 0, 3.05), (2.0, 2.1, 0.15), BLACK)
+    model.box((-2.0, 0, 2.35), (0.9, 1.84, 0.7), BLACK)
+    model.box((0, 0, 0.7), (5.6, 1.5, 0.25), BLACK)
+    model.rod((2.3, 0, 2.5), (0.4, 0.4, 1.0), BLACK)
+    model.cone((2.3, 0, 3.1), (0.7, 0.7, 0.4), BLACK, x=180)
+    model.ball((0.8, 0, 2.25), (0.6, 0.6, 0.6), (0.8, 0.6, 0.1))
+    model.wheels((-2.1, -0.6, 0.6, 1.8), 0.5, 0.8)
     for side in (-1.2, 1.2):
-        thing.box((0, side * 0.65, 0.03), (9, 0.1, 0.1), GREY)
+        model.box((0, side * 0.65, 0.03), (9, 0.1, 0.1), GREY)
 
 
-def piano(thing: Thing) -> None:
-    thing.box((0, 0.2, 1.0), (2.2, 0.7, 0.35))
-    thing.box((0, 0.5, 1.5), (2.2, 0.12, 1.0), y=0, x=-15)
-    thing.box((0, -0.25, 0.95), (2.2, 0.4, 0.12))
+def piano(model: Model) -> None:
+    model.box((0, 0.2, 1.0), (2.2, 0.7, 0.35))
+    model.box((0, 0.5, 1.5), (2.2, 0.12, 1.0), y=0, x=-15)
+    model.box((0, -0.25, 0.95), (2.2, 0.4, 0.12))
     for key in range(28):
-        thing.box((-0.95 + key * 0.07, -0.28, 1.03), (0.062, 0.3, 0.05), WHITE)
+        model.box((-0.95 + key * 0.07, -0.28, 1.03), (0.062, 0.3, 0.05), WHITE)
         if key % 7 not in (2, 6):
-            thing.box((-0.915 + key * 0.07, -0.2, 1.07), (0.035, 0.18, 0.05), BLACK)
+            model.box((-0.915 + key * 0.07, -0.2, 1.07), (0.035, 0.18, 0.05), BLACK)
     for x in (-0.95, 0.95):
-        thing.rod((x, -0.2, 0.45), (0.12, 0.12, 0.9))
-        thing.rod((x, 0.45, 0.45), (0.12, 0.12, 0.9))
+        model.rod((x, -0.2, 0.45), (0.12, 0.12, 0.9))
+        model.rod((x, 0.45, 0.45), (0.12, 0.12, 0.9))
 
 
-def guitar(thing: Thing) -> None:
-    thing.rod((-0.7, 0, 0.8), (1.0, 1.2, 0.2), WOOD, x=90)
-    thing.rod((-0.05, 0, 0.8), (0.8, 0.9, 0.2), WOOD, x=90)
-    thing.rod((-0.1, -0.11, 0.8), (0.35, 0.35, 0.02), BLACK, x=90)
-    thing.box((1.0, -0.1, 0.8), (1.7, 0.08, 0.14), BLACK)
-    thing.box((1.95, -0.1, 0.8), (0.4, 0.08, 0.22))
-    thing.box((-0.75, -0.12, 0.8), (0.1, 0.04, 0.4), BLACK)
+def guitar(model: Model) -> None:
+    model.rod((-0.7, 0, 0.8), (1.0, 1.2, 0.2), WOOD, x=90)
+    model.rod((-0.05, 0, 0.8), (0.8, 0.9, 0.2), WOOD, x=90)
+    model.rod((-0.1, -0.11, 0.8), (0.35, 0.35, 0.02), BLACK, x=90)
+    model.box((1.0, -0.1, 0.8), (1.7, 0.08, 0.14), BLACK)
+    model.box((1.95, -0.1, 0.8), (0.4, 0.08, 0.22))
+    model.box((-0.75, -0.12, 0.8), (0.1, 0.04, 0.4), BLACK)
     for string in range(6):
-        thing.box((0.6, -0.16, 0.75 + 0.02 * string), (2.7, 0.008, 0.008), WHITE)
+        model.box((0.6, -0.16, 0.75 + 0.02 * string), (2.7, 0.008, 0.008), WHITE)
 
 
-def aeroplane(thing: Thing) -> None:
-    thing.ball((0, 0, 0), (6.5, 0.8, 0.8), WHITE)
-    thing.box((0.2, 0, -0.1), (1.0, 6.5, 0.08), GREY)
-    thing.box((-2.8, 0, 0.1), (0.6, 2.2, 0.06), GREY)
-    thing.box((-2.8, 0, 0.6), (0.7, 0.08, 1.1), y=-15)
+def aeroplane(model: Model) -> None:
+    model.ball((0, 0, 0), (6.5, 0.8, 0.8), WHITE)
+    model.box((0.2, 0, -0.1), (1.0, 6.5, 0.08), GREY)
+    model.box((-2.8, 0, 0.1), (0.6, 2.2, 0.06), GREY)
+    model.box((-2.8, 0, 0.6), (0.7, 0.08, 1.1), y=-15)
     for side in (-1.4, 1.4):
-        thing.rod((0.5, side, -0.3), (0.35, 0.35, 0.9), y=90)
+        model.rod((0.5, side, -0.3), (0.35, 0.35, 0.9), y=90)
     for window in range(14):
-        thing.ball((-1.6 + 0.25 * window, -0.36, 0.12), (0.12, 0.06, 0.12), BLACK)
+        model.ball((-1.6 + 0.25 * window, -0.36, 0.12), (0.12, 0.06, 0.12), BLACK)
 
 
-def ship(thing: Thing) -> None:
-    thing.box((0, 0, 0.5), (6.0, 1.4, 1.0))
-    thing.cone((3.3, 0, 0.5), (1.0, 1.35, 1.2), y=90)
-    thing.box((-0.5, 0, 1.3), (3.6, 1.1, 0.6), WHITE)
-    thing.box((-0.3, 0, 1.85), (2.2, 0.9, 0.5), WHITE)
+def ship(model: Model) -> None:
+    model.box((0, 0, 0.5), (6.0, 1.4, 1.0))
+    model.cone((3.3, 0, 0.5), (1.0, 1.35, 1.2), y=90)
+    model.box((-0.5, 0, 1.3), (3.6, 1.1, 0.6), WHITE)
+    model.box((-0.3, 0, 1.85), (2.2, 0.9, 0.5), WHITE)
     for x in (-1.0, 0.0):
-        thing.rod((x, 0, 2.5), (0.45, 0.45, 0.9), (0.6, 0.05, 0.05))
+        model.rod((x, 0, 2.5), (0.45, 0.45, 0.9), (0.6, 0.05, 0.05))
     for window in range(9):
-        thing.ball((-2.0 + 0.4 * window, -0.56, 1.3), (0.16, 0.06, 0.16), BLACK)
+        model.ball((-2.0 + 0.4 * window, -0.56, 1.3), (0.16, 0.06, 0.16), BLACK)
 
 
-def bird(thing: Thing) -> None:
-    thing.ball((0, 0, 0.6), (1.2, 0.6, 0.65), y=15)
-    thing.ball((0.55, 0, 1.0), (0.5, 0.45, 0.45))
-    thing.cone((0.88, 0, 1.0), (0.16, 0.16, 0.3), (0.9, 0.5, 0.05), y=90)
-    thing.ball((0.68, -0.17, 1.08), (0.08, 0.08, 0.08), BLACK)
-    thing.ball((-0.1, -0.3, 0.65), (0.8, 0.12, 0.4), GREY, y=15)
-    thing.box((-0.75, 0, 0.75), (0.6, 0.3, 0.06), GREY, y=15)
+def bird(model: Model) -> None:
+    model.ball((0, 0, 0.6), (1.2, 0.6, 0.65), y=15)
+    model.ball((0.55, 0, 1.0), (0.5, 0.45, 0.45))
+    model.cone((0.88, 0, 1.0), (0.16, 0.16, 0.3), (0.9, 0.5, 0.05), y=90)
+    model.ball((0.68, -0.17, 1.08), (0.08, 0.08, 0.08), BLACK)
+    model.ball((-0.1, -0.3, 0.65), (0.8, 0.12, 0.4), GREY, y=15)
+    model.box((-0.75, 0, 0.75), (0.6, 0.3, 0.06), GREY, y=15)
     for side in (-0.12, 0.12):
-        thing.rod((0.05, side, 0.18), (0.05, 0.05, 0.4), (0.9, 0.5, 0.05))
-        thing.box((0.12, side, 0.0), (0.25, 0.14, 0.03), (0.9, 0.5, 0.05))
+        model.rod((0.05, side, 0.18), (0.05, 0.05, 0.4), (0.9, 0.5, 0.05))
+        model.box((0.12, side, 0.0), (0.25, 0.14, 0.03), (0.9, 0.5, 0.05))
 
 
-def truck_bus(thing: Thing) -> None:
-    thing.box((0, 0, 1.7), (8, 2.3, 2.6))
-    thing.wheels((-2.6, 2.6), 0.5, 1.1)
+def truck_bus(model: Model) -> None:
+    model.box((0, 0, 1.7), (8, 2.3, 2.6))
+    model.wheels((-2.6, 2.6), 0.5, 1.1)
     for window in range(6):
-        thing.box((-3.1 + 1.15 * window, 0, 2.2), (0.95, 2.34, 0.9), BLACK)
-    thing.box((4.0, 0, 2.1), (0.06, 2.0, 1.2), BLACK)
+        model.box((-3.1 + 1.15 * window, 0, 2.2), (0.95, 2.34, 0.9), BLACK)
+    model.box((4.0, 0, 2.1), (0.06, 2.0, 1.2), BLACK)
 
 
-def bell(thing: Thing) -> None:
+def bell(model: Model) -> None:
     gold = (0.8, 0.55, 0.1)
-    thing.cone((0, 0, 0.75), (1.5, 1.5, 1.1), gold, top=0.5)
-    thing.ball((0, 0, 1.28), (0.78, 0.78, 0.5), gold)
-    thing.rod((0, 0, 0.2), (1.65, 1.65, 0.1), gold)
-    thing.ball((0, 0, 0.1), (0.35, 0.35, 0.35), GREY)
-    thing.rod((0, 0, 1.65), (0.2, 0.2, 0.4), GREY)
+    model.cone((0, 0, 0.75), (1.5, 1.5, 1.1), gold, top=0.5)
+    model.ball((0, 0, 1.28), (0.78, 0.78, 0.5), gold)
+    model.rod((0, 0, 0.2), (1.65, 1.65, 0.1), gold)
+    model.ball((0, 0, 0.1), (0.35, 0.35, 0.35), GREY)
+    model.rod((0, 0, 1.65), (0.2, 0.2, 0.4), GREY)
 
 
-KINDS: dict[str, tuple[Callable[[Thing], None], ...]] = {
+KINDS: dict[str, tuple[Callable[[Model], None], ...]] = {
     "development": (car, clock, dog, drums),
     "test": (train, piano, guitar, aeroplane, ship, bird, truck_bus, bell),
 }
 FLYING = (aeroplane,)
 
 
-def build(kind: Callable[[Thing], None], rng: random.Random) -> tuple[float, float, float]:
-    """A scene with one thing; returns its azimuth, elevation and apparent size in radians."""
+def build(kind: Callable[[Model], None], rng: random.Random) -> tuple[float, float, float]:
+    """A scene with one model; returns its azimuth, elevation and apparent size in radians."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
-    thing = Thing(tuple(rng.choice([(0.6, 0.05, 0.05), (0.05, 0.15, 0.6), (0.05, 0.4, 0.1), (0.8, 0.6, 0.1), WOOD])))
-    kind(thing)
+    model = Model(tuple(rng.choice([(0.6, 0.05, 0.05), (0.05, 0.15, 0.6), (0.05, 0.4, 0.1), (0.8, 0.6, 0.1), WOOD])))
+    kind(model)
     azimuth, size = rng.uniform(-math.pi, math.pi), math.radians(rng.uniform(*SIZE))
     bpy.context.view_layer.update()
-    low, high = _bounds(thing.whole)
+    low, high = _bounds(model.whole)
     distance = max(high - low) / 2 / math.tan(size / 2)
     height = distance * math.tan(math.radians(rng.uniform(15, 30))) if kind in FLYING else 0.0
-    if distance < 3:  # a small thing stands on a block
+    if distance < 3:  # a small model stands on a block
         height = EYE.z - 0.25 * distance
         bpy.ops.mesh.primitive_cube_add(
             size=1, location=(distance * math.cos(azimuth), distance * math.sin(azimuth), height / 2),
             rotation=(0, 0, azimuth), scale=(0.8 * max(high - low), 0.9 * max(high - low), height - 0.02),
         )  # fmt: skip
         bpy.context.object.data.materials.append(_material(WHITE))
-    thing.whole.location = (distance * math.cos(azimuth), distance * math.sin(azimuth), height - low.z)
-    # its front, along −y, to the camera, turned by a little
-    thing.whole.rotation_euler.z = azimuth - math.pi / 2 + math.radians(rng.uniform(-35, 35))
+    model.whole.location = (distance * math.cos(azimuth), distance * math.sin(azimuth), height - low.z)
+    # its front, along −y, to the camera, rotated by a little
+    model.whole.rotation_euler.z = azimuth - math.pi / 2 + math.radians(rng.uniform(-35, 35))
     bpy.context.view_layer.update()
-    low, high = _bounds(thing.whole)
+    low, high = _bounds(model.whole)
     to = (low + high) / 2 - EYE
     _surroundings(scene, rng)
     return math.atan2(to.y, to.x), math.atan2(to.z, math.hypot(to.x, to.y)), size

@@ -44,15 +44,17 @@ def _where(errors: Sequence[float]) -> list[str]:
     return [f"{np.median(errors):.1f}°", percent(error < NEAR for error in errors)] if errors else ["–", "–"]
 
 
-def of_kinds(things: Sequence[Seen], recordings: Sequence[Recording], which: Callable[[Recording], Heard]) -> list[str]:
-    """Top 10 and top 3 of real recordings, each thing counting by its kind's own score; things without a recording of
+def of_kinds(
+    cutouts: Sequence[Seen], recordings: Sequence[Recording], which: Callable[[Recording], Heard]
+) -> list[str]:
+    """Top 10 and top 3 of real recordings, each cutout counting by its kind's own score; cutouts without a recording of
     their kind are left out."""
     found: list[list[float]] = [[], []]
-    for thing in things:
-        own = [which(one) for one in recordings if one.kind == thing.right[0]]
+    for cutout in cutouts:
+        own = [which(one) for one in recordings if one.kind == cutout.right[0]]
         if own:
             for place, k in enumerate((10, 3)):
-                found[place].append(float(np.mean([sound.finds(thing.labels, k) for sound in own])))
+                found[place].append(float(np.mean([sound.finds(cutout.labels, k) for sound in own])))
     return [percent(values) for values in found]
 
 
@@ -61,54 +63,54 @@ def shuffled(results: Sequence[Result]) -> list[tuple[Heard, Sequence[str]]]:
     pairs = []
     for number, result in enumerate(results):
         for step in range(SHIFT, SHIFT + len(results)):
-            other = results[(number + step) % len(results)].things[0]
-            if not set(other.right) & set(result.things[0].right):
+            other = results[(number + step) % len(results)].cutouts[0]
+            if not set(other.right) & set(result.cutouts[0].right):
                 pairs.append((result.sounds[Row.DEFAULT], other.labels))
                 break
     return pairs
 
 
 def group_table(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
-    """The rows of a group with one thing a scene."""
-    things = [result.things[0] for result in results]
-    known = [thing for thing in things if any(one.kind == thing.right[0] for one in recordings)]
+    """The rows of a group with one cutout a scene."""
+    cutouts = [result.cutouts[0] for result in results]
+    known = [cutout for cutout in cutouts if any(one.kind == cutout.right[0] for one in recordings)]
     rows = [
-        ["real recordings of the kind", *of_kinds(things, recordings, lambda one: one.real), "–", "–"],
-        ["the same through the codec", *of_kinds(things, recordings, lambda one: one.codec), "–", "–"],
+        ["real recordings of the kind", *of_kinds(cutouts, recordings, lambda one: one.real), "–", "–"],
+        ["the same through the codec", *of_kinds(cutouts, recordings, lambda one: one.codec), "–", "–"],
     ]
     rows[0][0] += f" ({len(known)} of the scenes have some)"
     for row in (Row.EXEMPLARS, Row.GIVEN, Row.DEFAULT, Row.NOISE, Row.PREVIOUS):
-        judged = [(result.sounds[row], result.things[0].labels) for result in results if row in result.sounds]
+        judged = [(result.sounds[row], result.cutouts[0].labels) for result in results if row in result.sounds]
         if judged:
             name = f"**{row}**" if row is Row.DEFAULT else str(row)
             errors = [sound.error for sound, _ in judged if sound.error is not None]
             rows.append([f"{name} ({len(judged)})", *_both(judged), *_where(errors)])
-    given = [(result.sounds[Row.GIVEN], result.things[0]) for result in results if Row.GIVEN in result.sounds]
+    given = [(result.sounds[Row.GIVEN], result.cutouts[0]) for result in results if Row.GIVEN in result.sounds]
     for own, name in ((True, "have a sound of their own"), (False, "borrow another kind's")):
-        heard = [(sound, thing.labels) for sound, thing in given if thing.own_voice is own]
+        heard = [(sound, cutout.labels) for sound, cutout in given if cutout.own_voice is own]
         if heard:
             rows.append([f"true kinds given, those that {name} ({len(heard)})", *_both(heard), "–", "–"])
-    named = [(result.sounds[Row.DEFAULT], result.things[0].labels) for result in results if result.things[0].named]
+    named = [(result.sounds[Row.DEFAULT], result.cutouts[0].labels) for result in results if result.cutouts[0].named]
     rows.append([f"the draft, where it is named right ({len(named)})", *_both(named), "–", "–"])
-    near = [(result.sounds[Row.DEFAULT].error or 0.0) for result in results if result.things[0].kind]
+    near = [(result.sounds[Row.DEFAULT].error or 0.0) for result in results if result.cutouts[0].kind]
     rows.append([f"the draft, where it finds a source ({len(near)})", "–", "–", *_where(near)])
     rows.append(["shuffled kinds", *_both(shuffled(results)), "–", "–"])
-    rows.append(["always front", "–", "–", *_where([thing.from_front for thing in things])])
+    rows.append(["always front", "–", "–", *_where([cutout.from_front for cutout in cutouts])])
     return markdown_table(["row", "top 10", "top 3", "direction, median", f"below {NEAR:.0f}°"], rows)
 
 
 def recognition_table(results: Sequence[Result]) -> str:
-    """How things are found and named, by group."""
+    """How cutouts are found and named, by group."""
     rows = []
     for group in (*SINGLE, "two"):
         own = [result for result in results if result.group == group]
-        things = [thing for result in own for thing in result.things]
-        if things:
-            sure = [thing.named for thing in things if thing.near and thing.confidence > 0.5]
+        cutouts = [cutout for result in own for cutout in result.cutouts]
+        if cutouts:
+            sure = [cutout.named for cutout in cutouts if cutout.near and cutout.confidence > 0.5]
             alarms = np.mean([max(0, result.false_alarms) for result in own])
             rows.append([
-                TITLES.get(group, "Two photographs"), str(len(own)), *_where([thing.error for thing in things]),
-                percent(thing.named for thing in things), percent(sure), f"{alarms:.2f}",
+                TITLES.get(group, "Two photographs"), str(len(own)), *_where([cutout.error for cutout in cutouts]),
+                percent(cutout.named for cutout in cutouts), percent(sure), f"{alarms:.2f}",
             ])  # fmt: skip
     return markdown_table(
         ["group", "scenes", "source, median", "below 25°", "and named right",
@@ -132,21 +134,21 @@ def empty_table(results: Sequence[Result]) -> str:
 
 
 def kind_table(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
-    """Each kind in all scenes with one thing."""
-    single = [result for result in results if len(result.things) == 1]
+    """Each kind in all scenes with one cutout."""
+    single = [result for result in results if len(result.cutouts) == 1]
     rows = []
-    for folder in sorted({result.things[0].folder for result in single}):
-        own = [result for result in single if result.things[0].folder == folder]
-        things = [result.things[0] for result in own]
+    for folder in sorted({result.cutouts[0].folder for result in single}):
+        own = [result for result in single if result.cutouts[0].folder == folder]
+        cutouts = [result.cutouts[0] for result in own]
         cells = []
         for row in (Row.DEFAULT, Row.GIVEN):
-            heard = [(result.sounds[row], result.things[0].labels) for result in own if row in result.sounds]
+            heard = [(result.sounds[row], result.cutouts[0].labels) for result in own if row in result.sounds]
             cells.append(" / ".join(_both(heard)))
-        real = of_kinds(things[:1], recordings, lambda one: one.real)
-        codec = of_kinds(things[:1], recordings, lambda one: one.codec)
+        real = of_kinds(cutouts[:1], recordings, lambda one: one.real)
+        codec = of_kinds(cutouts[:1], recordings, lambda one: one.codec)
         first = Counter(result.sounds[Row.DEFAULT].labels[0] for result in own).most_common(2)
         rows.append([
-            folder, str(len(own)), percent(thing.named for thing in things), *cells, " / ".join(real),
+            folder, str(len(own)), percent(cutout.named for cutout in cutouts), *cells, " / ".join(real),
             " / ".join(codec), ", ".join(label for label, _ in first),
         ])  # fmt: skip
     return markdown_table(
@@ -157,27 +159,27 @@ def kind_table(results: Sequence[Result], recordings: Sequence[Recording]) -> st
 def wanted_table(results: Sequence[Result], recordings: Sequence[Recording], cost: Cost | None) -> str:
     """The targets and what was measured."""
     photos = [result for result in results if result.group == "photograph"]
-    things = [result.things[0] for result in photos]
+    cutouts = [result.cutouts[0] for result in photos]
 
     def found(row: Row) -> str:
-        judged = [(r.sounds[row], r.things[0].labels) for r in photos if row in r.sounds]
+        judged = [(r.sounds[row], r.cutouts[0].labels) for r in photos if row in r.sounds]
         return " / ".join(percent_interval(sound.finds(words, k) for sound, words in judged) for k in (10, 3))
 
     errors = [r.sounds[Row.DEFAULT].error for r in photos]
-    codec = " / ".join(of_kinds(things, recordings, lambda one: one.codec))
+    codec = " / ".join(of_kinds(cutouts, recordings, lambda one: one.codec))
     heard = f"kind found by the tagger, photographs, top 10 / top 3 (real recordings through the codec: {codec})"
-    two = [thing for result in results if result.group == "two" for thing in result.things]
-    pairs = [all(thing.named for thing in result.things) for result in results if result.group == "two"]
+    two = [cutout for result in results if result.group == "two" for cutout in result.cutouts]
+    pairs = [all(cutout.named for cutout in result.cutouts) for result in results if result.group == "two"]
     empty = [result for result in results if result.group == "empty"]
     bed_level = f"{np.median([r.sounds[Row.DEFAULT].level for r in empty]):.0f} dBFS" if empty else "–"
     rows = [
-        ["kind named right where it is, unseen photographs", "88 %", percent_interval(thing.named for thing in things)],
+        ["kind named right where it is, unseen photographs", "88 %", percent_interval(one.named for one in cutouts)],
         [heard, "70 % / 45 %", found(Row.DEFAULT)],
         ["the same, from noise", "50 % / 30 %", found(Row.NOISE)],
         ["the same, true kinds given", "–", found(Row.GIVEN)],
         ["one still source: median, below 25°", "7°, 93 %", ", ".join(_where([e for e in errors if e is not None]))],
         ["two sources, each within 25° and named; both", "60 %",
-         f"{percent_interval(thing.named for thing in two)}; {percent(pairs)}"],
+         f"{percent_interval(cutout.named for cutout in two)}; {percent(pairs)}"],
         ["nothing that sounds: no source, level of the bed", "90 %, quiet",
          f"{percent_interval(result.false_alarms <= 0 for result in empty)}, {bed_level}"],
     ]  # fmt: skip
@@ -197,7 +199,7 @@ def summary(results: Sequence[Result], recordings: Sequence[Recording], cost: Co
 
 
 def rows_of_groups(results: Sequence[Result], recordings: Sequence[Recording]) -> str:
-    """The rows of each group with one thing a scene."""
+    """The rows of each group with one cutout a scene."""
     found = []
     for group in SINGLE:
         own = [result for result in results if result.group == group]

@@ -1,4 +1,4 @@
-"""The pictures that scenes are made of, and the making of a scene's file."""
+"""The images that scenes are made of, and the file of each scene."""
 
 import csv
 import sys
@@ -10,7 +10,7 @@ from zlib import crc32
 import av
 import numpy as np
 from PIL import Image
-from scenes import BUILD, SECONDS, Listing, Scene, Split, Thing
+from scenes import BUILD, SECONDS, Cutout, Listing, Scene, Split
 
 from omniaudio.recognition import kinds
 from omniaudio.training.scenes import Billboard, render
@@ -23,13 +23,13 @@ import panoramas  # noqa: E402
 from evaluate import cut_out, read_panoramas, split_of  # noqa: E402
 
 FRAME_RATE = 10
-"""Of the videos of moving things."""
+"""Of the videos with moving cutouts."""
 BLENDER_PANORAMAS = ("city", "courtyard", "forest", "interior", "night")
 """Those of Blender's studio lights (CC0, Poly Haven) that nothing was trained or tuned on; all of them test."""
 
 
 class Material:
-    """Where the pictures are.
+    """The images and where they are.
 
     data: `photos/` and `panoramas/`. packages: a folder that keeps those of the emoji fonts. blender: the environment
     of Blender's module, which brings panoramas. renders: what `blender_scenes.py` made.
@@ -82,48 +82,48 @@ class Material:
 
 def _rendered(row: dict[str, str]) -> Scene:
     azimuth, elevation, size = (float(row[name]) for name in ("azimuth", "elevation", "size"))
-    thing = Thing(row["kind"], row["file"], azimuth, elevation, size)
-    return Scene(Path(row["file"]).stem, "render", "", 0.0, False, (thing,))
+    cutout = Cutout(row["kind"], row["file"], azimuth, elevation, size)
+    return Scene(Path(row["file"]).stem, "render", "", 0.0, False, (cutout,))
 
 
 def show(scene: Scene, material: Material, folder: Path, seconds: float = SECONDS) -> Path:
-    """A scene's file in a folder, made unless it is there."""
+    """A scene's file in a folder, which is written if it does not exist."""
     path = folder / f"{scene.key}{'.mp4' if scene.group == 'moving' else '.png'}"
     if path.is_file():
         return path
     partial = path.with_name(f".partial-{path.name}")
     if scene.group == "render":
-        Image.open(material.renders / scene.things[0].picture).convert("RGB").save(partial)
+        Image.open(material.renders / scene.cutouts[0].image).convert("RGB").save(partial)
     elif scene.group == "moving":
         _write_video(partial, scene, material, seconds)
     else:
-        Image.fromarray(_picture(scene, material, 0.0)).save(partial)
+        Image.fromarray(_frame(scene, material, 0.0)).save(partial)
     partial.replace(path)
     return path
 
 
-def _picture(scene: Scene, material: Material, time: float) -> Rgb:
-    picture = material.panoramas[scene.panorama]
-    picture = np.roll(picture, round(scene.turn * picture.shape[1]), axis=1)
-    picture = np.ascontiguousarray(picture[:, ::-1] if scene.mirrored else picture)
+def _frame(scene: Scene, material: Material, time: float) -> Rgb:
+    panorama = material.panoramas[scene.panorama]
+    panorama = np.roll(panorama, round(scene.rotation * panorama.shape[1]), axis=1)
+    panorama = np.ascontiguousarray(panorama[:, ::-1] if scene.mirrored else panorama)
     boards = [
-        Billboard(_cut(scene, thing, material), thing.azimuth + thing.speed * time, thing.elevation, thing.size)
-        for thing in scene.things
+        Billboard(_cut(scene, cutout, material), cutout.azimuth + cutout.speed * time, cutout.elevation, cutout.size)
+        for cutout in scene.cutouts
     ]
-    return render(picture, boards)
+    return render(panorama, boards)
 
 
 _cuts: dict[tuple[str, str], Image.Image] = {}
 
 
-def _cut(scene: Scene, thing: Thing, material: Material) -> Image.Image:
-    key = scene.name, thing.picture
+def _cut(scene: Scene, cutout: Cutout, material: Material) -> Image.Image:
+    key = scene.name, cutout.image
     if key not in _cuts:
         if scene.group == "drawing":
-            _cuts[key] = material.drawn[thing.picture].picture
+            _cuts[key] = material.drawn[cutout.image].image
         else:
-            rng = np.random.default_rng(crc32(f"{scene.name} {thing.picture}".encode()))
-            _cuts[key] = cut_out(material.data / thing.picture, rng)
+            rng = np.random.default_rng(crc32(f"{scene.name} {cutout.image}".encode()))
+            _cuts[key] = cut_out(material.data / cutout.image, rng)
     return _cuts[key]
 
 
@@ -133,6 +133,6 @@ def _write_video(path: Path, scene: Scene, material: Material, seconds: float) -
         stream.pix_fmt = "yuv420p"
         stream.height, stream.width = material.panoramas[scene.panorama].shape[:2]
         for number in range(round(seconds * FRAME_RATE)):
-            picture = _picture(scene, material, number / FRAME_RATE)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = _frame(scene, material, number / FRAME_RATE)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())

@@ -106,7 +106,7 @@ def _keep(path: Path, text: str) -> None:
 
 def measure(place: Place, wanted: Sequence[Scene], workers: int) -> tuple[list[Result], list[Recording]]:
     """The results of scenes and the recordings of their kinds; what is in the cache is not done again."""
-    wanted_kinds = sorted({thing.right[0] for scene in wanted for thing in scene.things})
+    wanted_kinds = sorted({cutout.right[0] for scene in wanted for cutout in scene.cutouts})
     missing = [scene for scene in wanted if not (place.results / f"{scene.key}.json").is_file()]
     kinds_missing = [kind for kind in wanted_kinds if not (place.results / f"recordings-{kind}.done").is_file()]
     total = len(missing) + len(kinds_missing)
@@ -138,11 +138,11 @@ def _takes(
     """Some takes of photographs and a recording of each one's kind; those whose kind was named right come first."""
     of_kind = {one.kind: place.material.data / one.path for one in recordings}
     found = [
-        (result, place.results / f"{scene.key}.flac", of_kind[result.things[0].right[0]])
+        (result, place.results / f"{scene.key}.flac", of_kind[result.cutouts[0].right[0]])
         for scene, result in zip(wanted, results, strict=True)
-        if scene.group == "photograph" and result.things[0].right[0] in of_kind
+        if scene.group == "photograph" and result.cutouts[0].right[0] in of_kind
     ]
-    return sorted(found, key=lambda take: not take[0].things[0].named)[:SPECTROGRAMS]
+    return sorted(found, key=lambda take: not take[0].cutouts[0].named)[:SPECTROGRAMS]
 
 
 def main(
@@ -150,7 +150,7 @@ def main(
     *,
     split: Annotated[str, typer.Option(help="development, or test: once, at the end")] = "development",
     every: Annotated[int, typer.Option(help="only every n-th scene of each group")] = 1,
-    output: Annotated[Path, typer.Option("-o", help="where the tables go; the figures' pictures lie beside it")],
+    output: Annotated[Path, typer.Option("-o", help="where the tables go; the plots lie beside it")],
     cache: Annotated[Path, typer.Option(help="results, scenes and the tagger's weights")] = Path(".cache/evaluation"),
     packages: Annotated[Path, typer.Option(help="keeps the emoji fonts' packages")] = Path(".cache/draft_model"),
     previous: Annotated[Path | None, typer.Option(help="a checkout of an earlier commit, measured beside")] = None,
@@ -176,24 +176,24 @@ def main(
     details = figures.details(results, recordings)
     output.write_text(f"{summary}\n{details}", encoding="utf-8")
     print(output.read_text("utf-8"))
-    photographs = [thing for result in results if result.group != "drawing" for thing in result.things]
+    photographs = [cutout for result in results if result.group != "drawing" for cutout in result.cutouts]
     taken_for, takes = (output.with_name(f"{output.stem}_{name}.png") for name in ("taken_for", "takes"))
     plots.taken_for(photographs, taken_for)
     plots.beside_recordings(_takes(place, wanted, results, recordings), takes)
     if publish:
         write_blocks(README, "", {"draft": summary})
         write_blocks(CARD, "", {"draft": f"{summary}\n{figures.rows_of_groups(results, recordings)}"})
-        write_blocks(PAGE, "", {"draft": f"{summary}\n{details}\n{_pictures(taken_for, takes)}"})
+        write_blocks(PAGE, "", {"draft": f"{summary}\n{details}\n{_plots(taken_for, takes)}"})
 
 
-def _pictures(taken_for: Path, takes: Path) -> str:
+def _plots(taken_for: Path, takes: Path) -> str:
     """The Markdown that shows them in docs/quality.md, beside which they are copied."""
     shown = []
-    for picture, name, title in (
+    for plot, name, title in (
         (taken_for, "draft_taken_for.png", "Which kinds are taken for which"),
         (takes, "draft_takes.png", "Takes of photographs, beside recordings of their kinds"),
     ):
-        shutil.copyfile(picture, PAGE.parent / "pictures" / name)
+        shutil.copyfile(plot, PAGE.parent / f"pictures/{name}")
         shown.append(f"![{title}](pictures/{name})")
     return "\n\n".join(shown)
 

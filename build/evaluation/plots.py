@@ -1,4 +1,4 @@
-"""Pictures of the evaluation: which kinds are taken for which, and what takes look like beside recordings."""
+"""Plots of the evaluation: which kinds are taken for which, and spectrograms of takes beside recordings."""
 
 import sys
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ SECONDS = 5.0
 RANGE_DB = 70
 
 
-def taken_for(things: Sequence[Seen], path: Path) -> None:
-    """Draws the matrix of what things are (rows) and what they are taken for (columns)."""
-    said = [thing.kind if thing.near else NOTHING for thing in things]
-    rows = sorted({thing.right[0] for thing in things})
-    columns = [*sorted({*said} - {NOTHING}), NOTHING]
+def taken_for(cutouts: Sequence[Seen], path: Path) -> None:
+    """Draws the confusion matrix: true kinds in rows, recognised kinds in columns."""
+    taken = [cutout.kind if cutout.near else NOTHING for cutout in cutouts]
+    rows = sorted({cutout.right[0] for cutout in cutouts})
+    columns = [*sorted({*taken} - {NOTHING}), NOTHING]
     counts = np.zeros((len(rows), len(columns)))
-    for thing, name in zip(things, said, strict=True):
-        counts[rows.index(thing.right[0]), columns.index(name)] += 1
+    for cutout, name in zip(cutouts, taken, strict=True):
+        counts[rows.index(cutout.right[0]), columns.index(name)] += 1
     figure, axes = pyplot.subplots(figsize=(3 + 0.24 * len(columns), 2 + 0.24 * len(rows)), layout="constrained")
     axes.imshow(counts, cmap="Blues")
     for row, column in np.argwhere(counts > 0):
@@ -47,8 +47,8 @@ def beside_recordings(takes: Sequence[tuple[Result, Path, Path | None]], path: P
     count = max(1, len(takes))
     figure, axes = pyplot.subplots(count, 2, figsize=(11, 1.7 * count), layout="constrained", squeeze=False)
     for row, (result, take, recording) in zip(axes, takes, strict=False):
-        thing = result.things[0]
-        _spectrogram(row[0], take, f"{thing.folder}, taken for {thing.kind if thing.near else NOTHING}")
+        cutout = result.cutouts[0]
+        _spectrogram(row[0], take, f"{cutout.folder}, taken for {cutout.kind if cutout.near else NOTHING}")
         if recording is not None:
             _spectrogram(row[1], recording, f"recording: {recording.stem}")
         else:

@@ -1,7 +1,7 @@
-"""The scenes of the evaluation: what is hung where in which panorama, as plain data that is drawn from a seed.
+"""The scenes of the evaluation: what is placed where in which panorama, as plain data, drawn from a seed.
 
 Photographs (Caltech-101), emoji and panoramas are each split into development and test, as the recordings are.
-`material.py` has the pictures and makes a scene's file.
+`material.py` has the images and writes the file of each scene.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ Split = Literal["development", "test"]
 Group = Literal["photograph", "drawing", "render", "moving", "two", "empty"]
 
 SECONDS = 5.0
-"""Of the sound of a scene."""
+"""Length of a scene's sound."""
 SEEDS: Mapping[Split, int] = {"development": 2026, "test": 4052}
 COUNTS: Mapping[Group, int] = {"photograph": 60, "drawing": 40, "moving": 16, "two": 20}
-"""Scenes of each group; of the empty ones there are TURNS for each panorama, and renders as many as there are."""
-TURNS = 2
+"""Scenes of each group; each panorama is empty ROTATIONS times, and every render is used."""
+ROTATIONS = 2
 SIZES = (28.0, 52.0)
 """Apparent sizes in degrees."""
 SPEEDS = (10.0, 30.0)
@@ -38,7 +38,7 @@ RIGHT: Mapping[str, tuple[str, ...]] = {
     "sailboat": ("sailboat", "ship"),
     "ship": ("ship", "sailboat"),
 }
-"""The kinds that are right for a folder of photographs, where they are not the folder's own name."""
+"""The right kinds for a folder of photographs, if they differ from its name."""
 BEDS: Mapping[str, tuple[str, ...]] = {
     "adams_place_bridge": ("traffic",),
     "empty_warehouse_01": ("interior",),
@@ -58,22 +58,22 @@ BEDS: Mapping[str, tuple[str, ...]] = {
     "blender_interior": ("interior",),
     "blender_night": ("night",),
 }
-"""The beds that are right for a panorama."""
+"""The right beds for a panorama."""
 SHOWN: Mapping[str, tuple[str, ...]] = {
     "potsdamer_platz": ("speech",),
     "venice_sunset": ("speech",),
     "blender_courtyard": ("dog",),
     "blender_interior": ("music", "telephone"),
 }
-"""What can be seen in a panorama without anything hung in it, and is no false alarm there."""
+"""Sources that a panorama shows by itself, which are no false alarms there."""
 
 
 @dataclass(frozen=True)
-class Thing:
-    """One thing of a scene; `picture` is a photograph's path in the data, or a drawing's font and name."""
+class Cutout:
+    """An object placed in a scene. `image` is the path of a photograph in the data, or a drawing's font and name."""
 
     folder: str
-    picture: str
+    image: str
     azimuth: float  # radians, as elevation
     elevation: float
     size: float
@@ -81,7 +81,7 @@ class Thing:
 
     @property
     def right(self) -> tuple[str, ...]:
-        """The kinds that are right; by the first one's sound it is judged."""
+        """The right kinds; the sound is judged by the first one."""
         return RIGHT.get(self.folder, (self.folder,))
 
     def directions(self, times: Floats) -> Floats:
@@ -95,9 +95,9 @@ class Scene:
     name: str
     group: Group
     panorama: str
-    turn: float  # share of a whole turn
+    rotation: float  # 0 to 1 for a full rotation
     mirrored: bool
-    things: tuple[Thing, ...]
+    cutouts: tuple[Cutout, ...]
 
     @property
     def beds(self) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ class Scene:
 
     @property
     def key(self) -> str:
-        """A name that is another one when anything of the scene changes."""
+        """A name that changes with anything in the scene."""
         return f"{self.name}-{crc32(repr(self).encode()):08x}"
 
 
@@ -119,33 +119,33 @@ class Listing:
     drawn: Mapping[str, str]
 
 
-def scenes(there: Listing, counts: Mapping[Group, int] = COUNTS, turns: int = TURNS) -> Iterator[Scene]:
-    """The scenes of a split but for the renders, the same ones each time; of a smaller count the first ones."""
+def scenes(there: Listing, counts: Mapping[Group, int] = COUNTS, rotations: int = ROTATIONS) -> Iterator[Scene]:
+    """The scenes of a split without the renders, always the same. A smaller count gives the first ones."""
     places = sorted(there.panoramas)
     for group, count in counts.items():
         for number in range(count):
             rng = np.random.default_rng([SEEDS[there.split], crc32(group.encode()), number])
-            things = tuple(_things(group, number, there, rng))
-            turn, mirrored = float(rng.random()), bool(rng.random() < 0.5)
-            yield Scene(f"{group}-{number:02d}", group, places[number % len(places)], turn, mirrored, things)
+            cutouts = tuple(_cutouts(group, number, there, rng))
+            rotation, mirrored = float(rng.random()), bool(rng.random() < 0.5)
+            yield Scene(f"{group}-{number:02d}", group, places[number % len(places)], rotation, mirrored, cutouts)
     for place in places:
-        for number in range(turns):
-            yield Scene(f"empty-{place}-{number}", "empty", place, number / turns, False, ())
+        for number in range(rotations):
+            yield Scene(f"empty-{place}-{number}", "empty", place, number / rotations, False, ())
 
 
-def _things(group: Group, number: int, there: Listing, rng: np.random.Generator) -> Iterator[Thing]:
+def _cutouts(group: Group, number: int, there: Listing, rng: np.random.Generator) -> Iterator[Cutout]:
     folders = sorted(there.photos)
     emoji = sorted(there.drawn, key=lambda name: crc32(name.encode()))
     start, before = float(rng.uniform(-np.pi, np.pi)), ""
     for which in range(2 if group == "two" else 1):
         if group == "drawing":
-            picture = emoji[number % len(emoji)]
-            folder = there.drawn[picture]
+            image = emoji[number % len(emoji)]
+            folder = there.drawn[image]
         else:
             others = [one for one in folders if one != before]
             folder = before = str(rng.choice(others)) if which else folders[number % len(folders)]
-            picture = str(rng.choice(there.photos[folder]))
+            image = str(rng.choice(there.photos[folder]))
         azimuth = start + which * float(rng.uniform(np.radians(70), np.radians(290)))
         elevation = float(np.clip(rng.normal(np.radians(-3), np.radians(12)), -0.7, 0.7))
         speed = float(np.radians(rng.uniform(*SPEEDS)) * rng.choice([-1, 1])) if group == "moving" else 0.0
-        yield Thing(folder, picture, azimuth, elevation, float(np.radians(rng.uniform(*SIZES))), speed)
+        yield Cutout(folder, image, azimuth, elevation, float(np.radians(rng.uniform(*SIZES))), speed)

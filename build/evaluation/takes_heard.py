@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 import soundfile
 from pydantic import BaseModel, ConfigDict
-from scenes import BUILD, SECONDS, SHOWN, Group, Scene, Split, Thing
+from scenes import BUILD, SECONDS, SHOWN, Cutout, Group, Scene, Split
 
 from omniaudio.audio.ambisonics import Floats, angle_between, unit_vector
 from omniaudio.audio.ambisonics import direction as direction_of
@@ -33,7 +33,7 @@ import recordings
 from judge_stems import strung
 
 NEAR = 25.0
-"""Degrees within which a source is where its thing is."""
+"""Degrees within which a source is where its cutout is."""
 KEPT_LABELS = 10
 RECORDINGS = 4
 """Of each kind that are judged, at most."""
@@ -78,7 +78,7 @@ class Heard(_Kept):
     labels: tuple[str, ...]
     """The tagger's first ten of W."""
     error: float | None = None
-    """Degrees between where the sound comes from and where the thing is; None where there is not one thing."""
+    """Degrees between where the sound comes from and where the cutout is; None where there is not one cutout."""
     level: float
     """W, dBFS."""
     defects: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Heard(_Kept):
 
 
 class Seen(_Kept):
-    """A thing of a scene, and the recognised source that is nearest to it."""
+    """A cutout of a scene, and the recognised source that is nearest to it."""
 
     folder: str
     right: tuple[str, ...]
@@ -126,7 +126,7 @@ class Result(_Kept):
     group: Group
     panorama: str
     beds: tuple[str, ...]
-    things: tuple[Seen, ...]
+    cutouts: tuple[Seen, ...]
     found: tuple[str, ...]
     """Kinds of all recognised sources."""
     bed: str
@@ -134,8 +134,8 @@ class Result(_Kept):
 
     @property
     def false_alarms(self) -> int:
-        """Recognised sources beyond the things and what the panorama itself shows."""
-        return sum(kind not in SHOWN.get(self.panorama, ()) for kind in self.found) - len(self.things)
+        """Recognised sources beyond the cutouts and what the panorama itself shows."""
+        return sum(kind not in SHOWN.get(self.panorama, ()) for kind in self.found) - len(self.cutouts)
 
 
 class Recording(_Kept):
@@ -178,7 +178,7 @@ class Judge:
             group=scene.group,
             panorama=scene.panorama,
             beds=scene.beds,
-            things=tuple(seen(thing, found) for thing in scene.things),
+            cutouts=tuple(seen(cutout, found) for cutout in scene.cutouts),
             found=tuple(source.kind for source in found.sources),
             bed=found.bed.kind if found.bed else "",
             sounds=sounds,
@@ -200,7 +200,7 @@ class Judge:
         foa, rate = soundfile.read(take.sound, dtype="float32", always_2d=True)
         used = Sidecar.read(take.sidecar).sources
         assert used is not None
-        return self.hear(foa.T, rate, scene.things), used
+        return self.hear(foa.T, rate, scene.cutouts), used
 
     def _by_command(self, checkout: Path, scene: Scene, clip: Path, folder: Path) -> Heard:
         """What the command of another checkout makes of a scene."""
@@ -210,17 +210,17 @@ class Judge:
         environment = {**os.environ, "PYTHONPATH": str(checkout.resolve())}
         subprocess.run(command, check=True, cwd=checkout, env=environment, stdout=subprocess.DEVNULL)
         foa, rate = soundfile.read(sound, dtype="float32", always_2d=True)
-        return self.hear(foa.T, rate, scene.things)
+        return self.hear(foa.T, rate, scene.cutouts)
 
-    def hear(self, foa: Floats, rate: int, things: Sequence[Thing] = ()) -> Heard:
+    def hear(self, foa: Floats, rate: int, cutouts: Sequence[Cutout] = ()) -> Heard:
         """Judges FOA (4, samples)."""
         error: float | None = None
-        if len(things) == 1 and things[0].speed:
+        if len(cutouts) == 1 and cutouts[0].speed:
             track = metrics.track(foa, rate)
-            error = metrics.track_error(track, things[0].directions(track.times))
-        elif len(things) == 1:
+            error = metrics.track_error(track, cutouts[0].directions(track.times))
+        elif len(cutouts) == 1:
             came_from = unit_vector(*direction_of(foa))
-            error = float(np.degrees(angle_between(came_from, things[0].directions(np.zeros(1))[0])))
+            error = float(np.degrees(angle_between(came_from, cutouts[0].directions(np.zeros(1))[0])))
         return Heard(
             labels=self._labels(foa[0], rate),
             error=error,
@@ -261,14 +261,14 @@ class Judge:
         return tuple(label for label, _ in self.yamnet.top(self.yamnet.scores(sound, rate), KEPT_LABELS))
 
 
-def seen(thing: Thing, found: Sources) -> Seen:
-    """The source nearest to a thing along its path."""
-    times = np.linspace(0, SECONDS, 6) if thing.speed else np.zeros(1)
-    truth = thing.directions(times)
+def seen(cutout: Cutout, found: Sources) -> Seen:
+    """The source nearest to a cutout along its path."""
+    times = np.linspace(0, SECONDS, 6) if cutout.speed else np.zeros(1)
+    truth = cutout.directions(times)
     alone = Seen(
-        folder=thing.folder,
-        right=thing.right,
-        size=float(np.degrees(thing.size)),
+        folder=cutout.folder,
+        right=cutout.right,
+        size=float(np.degrees(cutout.size)),
         from_front=_apart(np.array([[1.0, 0.0, 0.0]]), truth),
     )
     placed = [(_apart(source.directions(times), truth), source) for source in found.sources]
@@ -286,18 +286,18 @@ def _apart(directions: Floats, truth: Floats) -> float:
 def true_sources(scene: Scene, bed: Bed | None) -> Sources:
     """What a person would write who knows the scene. The bed is the recognised one where nobody knows better."""
     placed = []
-    for thing in scene.things:
-        times = np.linspace(0, SECONDS, 6) if thing.speed else np.zeros(1)
+    for cutout in scene.cutouts:
+        times = np.linspace(0, SECONDS, 6) if cutout.speed else np.zeros(1)
         path = tuple(
             Place(
                 time=float(time),
                 azimuth=float(np.degrees(np.arctan2(y, x))),
                 elevation=float(np.degrees(np.arcsin(np.clip(z, -1, 1)))),
-                size=float(np.degrees(thing.size)),
+                size=float(np.degrees(cutout.size)),
             )
-            for time, (x, y, z) in zip(times, thing.directions(times), strict=True)
+            for time, (x, y, z) in zip(times, cutout.directions(times), strict=True)
         )
-        placed.append(Source(kind=thing.right[0], path=path))
+        placed.append(Source(kind=cutout.right[0], path=path))
     if scene.beds:
         bed = Bed(kind=scene.beds[0])
     return Sources(seconds=max(SECONDS, 10.0), sources=tuple(placed), bed=bed)

@@ -44,7 +44,7 @@ DEVELOPMENT = ("emojione",)
 TEST = ("twemoji", "openmoji")
 
 NOTHING = "nothing"
-"""What views show in which no drawing is, or one of something silent."""
+"""The class of views without a drawing, or with one of something silent."""
 
 SIZE = 160
 VIEW = 224
@@ -59,7 +59,7 @@ class Drawing:
     kind: str
     font: str
     name: str
-    picture: Image.Image
+    image: Image.Image
     """RGBA, cropped to what is not transparent."""
 
 
@@ -82,7 +82,7 @@ class Fonts:
                 yield from self._in_each(fonts, kind.id, name)
 
     def silent(self, kinds: Kinds, fonts: tuple[str, ...], count: int, rng: np.random.Generator) -> Iterator[Drawing]:
-        """`count` emoji of other things in each font."""
+        """`count` emoji of silent objects in each font."""
         used = {name for kind in kinds.kinds for name in self._names(kind.emoji)}
         stems = {name.removesuffix("-face").removeprefix("oncoming-") for name in used}
         for font in fonts:
@@ -99,9 +99,9 @@ class Fonts:
 
     def _in_each(self, fonts: tuple[str, ...], kind: str, name: str) -> Iterator[Drawing]:
         for font in fonts:
-            picture = render(self._folders[font] / "icons.json", name)
-            if picture is not None:
-                yield Drawing(kind, font, name, picture)
+            image = render(self._folders[font] / "icons.json", name)
+            if image is not None:
+                yield Drawing(kind, font, name, image)
 
 
 def fetched(cache: Path) -> Fonts:
@@ -110,7 +110,7 @@ def fetched(cache: Path) -> Fonts:
 
 
 def render(icons: Path, name: str) -> Image.Image | None:
-    """One drawing of a font, its longer side `SIZE` pixels at most; None where the font lacks it."""
+    """One drawing of a font, its longer side `SIZE` pixels at most; None if the font lacks it."""
     font = _read(icons)
     found = name if name in font["icons"] else font.get("aliases", {}).get(name, {}).get("parent", _plain(name))
     icon = font["icons"].get(found)
@@ -158,26 +158,26 @@ def plain_world(rng: np.random.Generator) -> Rgb:
 
 
 def hung(drawing: Image.Image, behind: Rgb, rng: np.random.Generator) -> Rgb:
-    """A drawing hung into a view: turned, tinted, at a panorama's resolution."""
-    picture = _restyled(drawing, rng)
+    """Places a drawing in a view: rotated, tinted, at a panorama's resolution."""
+    image = _restyled(drawing, rng)
     if rng.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    picture = picture.rotate(rng.normal(0, 7), Image.Resampling.BICUBIC, expand=True)
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image = image.rotate(rng.normal(0, 7), Image.Resampling.BICUBIC, expand=True)
     longer = VIEW * rng.uniform(0.4, 1.1)
-    scale = longer / max(picture.size) * np.exp(rng.normal(0, 0.07, 2))
-    size = (max(8, round(picture.width * scale[0])), max(8, round(picture.height * scale[1])))
+    scale = longer / max(image.size) * np.exp(rng.normal(0, 0.07, 2))
+    size = (max(8, round(image.width * scale[0])), max(8, round(image.height * scale[1])))
     sharp = rng.uniform(0.4, 1)  # of the view's own resolution
-    picture = picture.resize((max(4, round(size[0] * sharp)), max(4, round(size[1] * sharp))), Image.Resampling.LANCZOS)
-    picture = picture.resize(size, Image.Resampling.BILINEAR)
+    image = image.resize((max(4, round(size[0] * sharp)), max(4, round(size[1] * sharp))), Image.Resampling.LANCZOS)
+    image = image.resize(size, Image.Resampling.BILINEAR)
     whole = Image.fromarray(behind).convert("RGB")
     shift = rng.normal(0, 0.08, 2) * VIEW
     place = (round((VIEW - size[0]) / 2 + shift[0]), round((VIEW - size[1]) / 2 + shift[1]))
-    whole.paste(picture, place, picture)
+    whole.paste(image, place, image)
     return np.asarray(whole)
 
 
 def _restyled(drawing: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """The drawing as it is, in other colours, or as a render without textures shows such a thing."""
+    """The drawing as it is, in other colours, or like a render without textures."""
     style = rng.random()
     pixels = np.asarray(drawing).astype(np.float32)
     colours, alpha = pixels[..., :3], pixels[..., 3:]
@@ -192,12 +192,12 @@ def _restyled(drawing: Image.Image, rng: np.random.Generator) -> Image.Image:
         depth = cv2.distanceTransform((alpha[..., 0] > 128).astype(np.uint8), cv2.DIST_L2, 3)
         bulge = np.sqrt(np.minimum(depth, 25) / 25)
         slopes = np.gradient(cv2.GaussianBlur(bulge.astype(np.float32), (0, 0), 3))
-        turn = rng.uniform(0, 2 * np.pi)
-        shade = 1 + rng.uniform(0, 8) * (slopes[0] * np.cos(turn) + slopes[1] * np.sin(turn))
+        angle = rng.uniform(0, 2 * np.pi)
+        shade = 1 + rng.uniform(0, 8) * (slopes[0] * np.cos(angle) + slopes[1] * np.sin(angle))
         colours = colour * light * np.clip(shade, 0.3, 1.5)[..., None]
-    picture = Image.fromarray(np.concatenate([colours.clip(0, 255), alpha], axis=2).astype(np.uint8), "RGBA")
-    opacity = picture.getchannel("A")
+    image = Image.fromarray(np.concatenate([colours.clip(0, 255), alpha], axis=2).astype(np.uint8), "RGBA")
+    opacity = image.getchannel("A")
     for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-        picture = enhancer(picture).enhance(float(np.exp(rng.normal(0, 0.2))))
-    picture.putalpha(opacity)
-    return picture
+        image = enhancer(image).enhance(float(np.exp(rng.normal(0, 0.2))))
+    image.putalpha(opacity)
+    return image

@@ -70,7 +70,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """`features` maps RGB pictures (batch, 3, height, width), 0 to 255, sides multiples of 32, to a feature map
+    """`features` maps RGB images (batch, 3, height, width), 0 to 255, sides multiples of 32, to a feature map
     (batch, 1280, height / 32, width / 32); `classifier` maps a pooled 1280-vector to ImageNet logits."""
 
     def __init__(self) -> None:
@@ -87,8 +87,8 @@ class EfficientNetLite0(nn.Module):
         self.head = nn.Conv2d(inputs, FEATURES, 1)
         self.classifier = nn.Linear(FEATURES, CLASSES)
 
-    def features(self, pictures: Tensor) -> Tensor:
-        x = F.relu6(self.stem((pictures - 127.0) / 128.0))
+    def features(self, images: Tensor) -> Tensor:
+        x = F.relu6(self.stem((images - 127.0) / 128.0))
         return F.relu6(self.head(self.blocks(x)))
 
     def load_published(self, published: Mapping[str, Tensor]) -> None:

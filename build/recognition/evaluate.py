@@ -44,19 +44,19 @@ ALSO = {
     "sailboat": {"sailboat", "ship"},
     "ship": {"ship", "sailboat"},
 }
-"""Kinds that are right for a folder of photographs, where they are not the folder's own name."""
+"""The right kinds for a folder of photographs, if they differ from its name."""
 UNKNOWN = {"gramophone", "helicopter", "scissors"}
-"""Folders of which ImageNet has no class. They are counted, and once more left out."""
+"""Folders for which ImageNet has no class. Figures are given with and without them."""
 PEOPLED = {"potsdamer_platz", "venice_sunset"}
-"""Panoramas in which people are: a speaker found there is right, and no false alarm."""
+"""Panoramas with people: a speaker found there is no false alarm."""
 NIGHT_GREY = 0.06
 NEAR = 25.0
 CUT_OUT = 0.6
-LONGEST = 384
+MAX_PIXELS = 384
 
 
 @dataclass(frozen=True)
-class Thing:
+class Cutout:
     folder: str
     direction: NDArray[np.float64]
     size: float
@@ -69,8 +69,8 @@ class Thing:
 @dataclass(frozen=True)
 class Scene:
     panorama: str
-    picture: NDArray[np.uint8]
-    things: tuple[Thing, ...]
+    image: NDArray[np.uint8]
+    cutouts: tuple[Cutout, ...]
 
 
 def split_of(photo: Path) -> str:
@@ -87,10 +87,10 @@ def read_panoramas(folder: Path, split: str) -> dict[str, NDArray[np.uint8]]:
 
 
 def cut_out(photo: Path, rng: np.random.Generator) -> Image.Image:
-    """The photograph's thing, by GrabCut, or where that fails or by chance the whole with a soft edge."""
-    picture = Image.open(photo).convert("RGB")
-    picture.thumbnail((LONGEST, LONGEST))
-    pixels = np.asarray(picture)
+    """The object of a photograph, cut out by GrabCut; by chance, or if that fails, the whole with a soft edge."""
+    image = Image.open(photo).convert("RGB")
+    image.thumbnail((MAX_PIXELS, MAX_PIXELS))
+    pixels = np.asarray(image)
     height, width = pixels.shape[:2]
     if rng.random() < CUT_OUT:
         mask = np.zeros((height, width), np.uint8)
@@ -98,10 +98,10 @@ def cut_out(photo: Path, rng: np.random.Generator) -> Image.Image:
         cv2.setRNGSeed(0)
         models = np.zeros((1, 65)), np.zeros((1, 65))
         cv2.grabCut(np.ascontiguousarray(pixels[..., ::-1]), mask, box, *models, 4, cv2.GC_INIT_WITH_RECT)
-        thing = cv2.morphologyEx(np.isin(mask, (1, 3)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        if 0.15 < thing.mean() < 0.9:
-            rows, columns = (np.flatnonzero(thing.any(axis=axis)) for axis in (1, 0))
-            alpha = cv2.GaussianBlur(thing.astype(np.float32), (0, 0), 1) * 255
+        cutout = cv2.morphologyEx(np.isin(mask, (1, 3)).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        if 0.15 < cutout.mean() < 0.9:
+            rows, columns = (np.flatnonzero(cutout.any(axis=axis)) for axis in (1, 0))
+            alpha = cv2.GaussianBlur(cutout.astype(np.float32), (0, 0), 1) * 255
             whole = np.dstack([pixels, alpha.astype(np.uint8)])
             return Image.fromarray(whole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     down, across = (np.minimum(np.arange(n) + 1, np.arange(n, 0, -1)) for n in (height, width))
@@ -109,8 +109,8 @@ def cut_out(photo: Path, rng: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.dstack([pixels, (edge.clip(0, 1) * 255).astype(np.uint8)]))
 
 
-def scenes(data: Path, split: str, count: int, things: int, seed: int) -> Iterable[Scene]:
-    """Every folder of photographs in turn, in every panorama in turn, turned and mirrored by chance."""
+def scenes(data: Path, split: str, count: int, cutouts: int, seed: int) -> Iterable[Scene]:
+    """Every folder of photographs in turn, in every panorama in turn, rotated and mirrored at random."""
     rng = np.random.default_rng(seed)
     panoramas = list(read_panoramas(data / "panoramas", split).items())
     photos: dict[str, list[Path]] = {}
@@ -120,20 +120,20 @@ def scenes(data: Path, split: str, count: int, things: int, seed: int) -> Iterab
     folders = sorted(photos)
     for number in range(count):
         name, empty = panoramas[number % len(panoramas)]
-        picture = np.roll(empty, int(rng.integers(empty.shape[1])), axis=1)
-        picture = np.ascontiguousarray(picture[:, ::-1] if rng.random() < 0.5 else picture)
-        placed: list[Thing] = []
+        image = np.roll(empty, int(rng.integers(empty.shape[1])), axis=1)
+        image = np.ascontiguousarray(image[:, ::-1] if rng.random() < 0.5 else image)
+        placed: list[Cutout] = []
         boards = []
         start = rng.uniform(-np.pi, np.pi)
-        for which in range(things):
+        for which in range(cutouts):
             folder = folders[number % len(folders)] if which == 0 else str(rng.choice(folders))
             photo = photos[folder][int(rng.integers(len(photos[folder])))]
             azimuth = start + which * rng.uniform(np.radians(70), np.radians(290))
             elevation = float(np.clip(rng.normal(np.radians(-3), np.radians(12)), -0.7, 0.7))
             size = np.radians(rng.uniform(28, 52))
             boards.append(Billboard(cut_out(photo, rng), float(azimuth), elevation, float(size)))
-            placed.append(Thing(folder, unit_vector(azimuth, elevation), float(size)))
-        yield Scene(name, render(picture, boards), tuple(placed))
+            placed.append(Cutout(folder, unit_vector(azimuth, elevation), float(size)))
+        yield Scene(name, render(image, boards), tuple(placed))
 
 
 def drawn_scenes(data: Path, split: str, drawings: list[Drawing], count: int, seed: int) -> Iterable[Scene]:
@@ -141,19 +141,19 @@ def drawn_scenes(data: Path, split: str, drawings: list[Drawing], count: int, se
     rng = np.random.default_rng(seed)
     panoramas = list(read_panoramas(data / "panoramas", split).items())
     by_kind = [[one for one in drawings if one.kind == kind] for kind in sorted({one.kind for one in drawings})]
-    order = rng.permutation(len(by_kind))
+    sequence = rng.permutation(len(by_kind))
     for number in range(count):
         name, empty = panoramas[number % len(panoramas)]
-        picture = np.roll(empty, int(rng.integers(empty.shape[1])), axis=1)
+        image = np.roll(empty, int(rng.integers(empty.shape[1])), axis=1)
         if number % 4 == 3:
-            rows = Image.fromarray(plain_world(rng)[:, :1]).resize((1, picture.shape[0]))
-            name, picture = "plain", np.repeat(np.asarray(rows), picture.shape[1], axis=1)
-        of_kind = by_kind[order[number % len(order)]]
+            rows = Image.fromarray(plain_world(rng)[:, :1]).resize((1, image.shape[0]))
+            name, image = "plain", np.repeat(np.asarray(rows), image.shape[1], axis=1)
+        of_kind = by_kind[sequence[number % len(sequence)]]
         drawing = of_kind[int(rng.integers(len(of_kind)))]
         azimuth, size = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(28, 52))
         elevation = float(np.clip(rng.normal(np.radians(-3), np.radians(12)), -0.7, 0.7))
-        picture = render(np.ascontiguousarray(picture), [Billboard(drawing.picture, azimuth, elevation, float(size))])
-        yield Scene(name, picture, (Thing(drawing.kind, unit_vector(azimuth, elevation), float(size)),))
+        image = render(np.ascontiguousarray(image), [Billboard(drawing.image, azimuth, elevation, float(size))])
+        yield Scene(name, image, (Cutout(drawing.kind, unit_vector(azimuth, elevation), float(size)),))
 
 
 def angle(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -164,14 +164,14 @@ class Row:
     """Figures of one kind of scene."""
 
     def __init__(self) -> None:
-        self.found: list[tuple[Thing, bool, bool, float]] = []
+        self.found: list[tuple[Cutout, bool, bool, float]] = []
 
-    def add(self, thing: Thing, found: Sources) -> tuple[bool, float]:
-        """The source nearest to a thing, and whether its kind is right."""
-        placed = [(angle(one.directions(np.zeros(1))[0], thing.direction), one.kind) for one in found.sources]
+    def add(self, cutout: Cutout, found: Sources) -> tuple[bool, float]:
+        """Adds a cutout. Returns whether the nearest source has the right kind, and its distance in degrees."""
+        placed = [(angle(one.directions(np.zeros(1))[0], cutout.direction), one.kind) for one in found.sources]
         nearest = min(placed, default=(180.0, ""))
-        named = nearest[0] < NEAR and nearest[1] in thing.right
-        self.found.append((thing, nearest[0] < NEAR, named, nearest[0]))
+        named = nearest[0] < NEAR and nearest[1] in cutout.right
+        self.found.append((cutout, nearest[0] < NEAR, named, nearest[0]))
         return named, nearest[0]
 
     def text(self, leave_out: frozenset[str] = frozenset()) -> str:
@@ -182,14 +182,14 @@ class Row:
 
 
 def close_views(networks: OnnxNetworks, finder: Finder, scene: Scene) -> str:
-    """The kind that views straight at a scene's only thing show."""
-    (thing,) = scene.things
-    azimuth, elevation = np.arctan2(thing.direction[1], thing.direction[0]), np.arcsin(thing.direction[2])
+    """The kind recognised in views straight at a scene's only cutout."""
+    (cutout,) = scene.cutouts
+    azimuth, elevation = np.arctan2(cutout.direction[1], cutout.direction[0]), np.arcsin(cutout.direction[2])
     looks = [Look(float(azimuth), float(elevation), float(field)) for field in FIELDS]
-    logits = networks.classify(views(scene.picture, looks, VIEW)).mean(axis=(1, 2))
+    logits = networks.classify(views(scene.image, looks, VIEW)).mean(axis=(1, 2))
     shares = finder.shares(logits).mean(axis=0)
-    things = [not kind.bed for kind in kinds.load().kinds]
-    return kinds.load().ids[int((shares * things).argmax())]
+    not_beds = [not kind.bed for kind in kinds.load().kinds]
+    return kinds.load().ids[int((shares * not_beds).argmax())]
 
 
 def main() -> None:
@@ -204,41 +204,41 @@ def main() -> None:
     networks = OnnxNetworks()
     finder = Finder(networks, kinds.load())
 
-    def look(picture: NDArray[np.uint8]) -> Sources:
-        return sources([picture], [0.5], (0.0, 1.0), 1.0, networks, kinds=kinds.load())
+    def look(image: NDArray[np.uint8]) -> Sources:
+        return sources([image], [0.5], (0.0, 1.0), 1.0, networks, kinds=kinds.load())
 
     seed = 11 if asked.split == "test" else 1
     single, pair, close, seconds, wrong = Row(), Row(), [], [], Counter()
     for scene in scenes(asked.data, asked.split, asked.scenes, 1, seed):
-        (thing,) = scene.things
-        close.append((thing.folder, close_views(networks, finder, scene) in thing.right))
+        (cutout,) = scene.cutouts
+        close.append((cutout.folder, close_views(networks, finder, scene) in cutout.right))
         started = perf_counter()
-        found = look(scene.picture)
+        found = look(scene.image)
         seconds.append(perf_counter() - started)
-        named, away = single.add(thing, found)
+        named, away = single.add(cutout, found)
         others = [(one.kind, round(one.confidence, 2)) for one in found.sources]
-        print(thing.folder, scene.panorama, "right" if named else f"wrong, {away:.0f}°", others, flush=True)
+        print(cutout.folder, scene.panorama, "right" if named else f"wrong, {away:.0f}°", others, flush=True)
         if not named:
-            wrong[thing.folder] += 1
+            wrong[cutout.folder] += 1
     both = []
     for scene in scenes(asked.data, asked.split, asked.pairs, 2, seed + 1):
-        found = look(scene.picture)
-        both.append(all([pair.add(thing, found)[0] for thing in scene.things]))
+        found = look(scene.image)
+        both.append(all([pair.add(cutout, found)[0] for cutout in scene.cutouts]))
     drawn: dict[str, Row] = {}
     fonts = fetched(asked.cache)
     for font in TEST if asked.split == "test" else DEVELOPMENT:
         drawings = list(fonts.drawings(kinds.load(), (font,)))
         for scene in drawn_scenes(asked.data, asked.split, drawings, asked.drawn, seed + 2):
-            (thing,) = scene.things
-            found = look(scene.picture)
+            (cutout,) = scene.cutouts
+            found = look(scene.image)
             for row in (font, scene.panorama):
-                named, away = drawn.setdefault(row, Row()).add(thing, found)
+                named, away = drawn.setdefault(row, Row()).add(cutout, found)
             others = [(one.kind, round(one.confidence, 2)) for one in found.sources]
-            print("drawn", font, thing.folder, scene.panorama, "right" if named else f"wrong, {away:.0f}°", others)
+            print("drawn", font, cutout.folder, scene.panorama, "right" if named else f"wrong, {away:.0f}°", others)
     silent = []
-    for name, picture in read_panoramas(asked.data / "panoramas", asked.split).items():
-        for turn in (0, 300, 600):
-            found = look(np.roll(picture, turn, axis=1))
+    for name, image in read_panoramas(asked.data / "panoramas", asked.split).items():
+        for shift in (0, 300, 600):
+            found = look(np.roll(image, shift, axis=1))
             heard = [one.kind for one in found.sources if not (name in PEOPLED and one.kind == "speech")]
             silent.append(not heard)
             print("empty", name, heard, "bed:", found.bed.kind if found.bed else None, flush=True)

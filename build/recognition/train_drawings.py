@@ -50,11 +50,11 @@ def views_of(fonts: Fonts, panoramas: list[NDArray[np.uint8]], rng: np.random.Ge
     shown = [*drawings, *[None] * EMPTY]
     features = []
     for start in range(0, len(shown), BATCH):
-        pictures = [
-            background(panoramas, rng) if one is None else hung(one.picture, background(panoramas, rng), rng)
+        images = [
+            background(panoramas, rng) if one is None else hung(one.image, background(panoramas, rng), rng)
             for one in shown[start : start + BATCH]
         ]
-        features.append(networks.classify(np.stack(pictures))[..., kinds.IMAGENET_CLASSES :].mean(axis=(1, 2)))
+        features.append(networks.classify(np.stack(images))[..., kinds.IMAGENET_CLASSES :].mean(axis=(1, 2)))
     return np.concatenate(features), [NOTHING if one is None else one.kind for one in shown]
 
 
@@ -91,8 +91,8 @@ def main() -> None:
     parser.add_argument("cache", type=Path, help="a folder for packages")
     cache = parser.parse_args().cache
     folder = fetch(PANORAMAS, cache)
-    pictures = [from_exr_module(folder / f"{name}.exr.js", MIDDLE_GREY) for name in BACKGROUNDS]
-    panoramas = [resize(picture, ROWS * PATCH, COLUMNS * PATCH) for picture in pictures]
+    images = [from_exr_module(folder / f"{name}.exr.js", MIDDLE_GREY) for name in BACKGROUNDS]
+    panoramas = [resize(image, ROWS * PATCH, COLUMNS * PATCH) for image in images]
     features, shown = views_of(fetched(cache), panoramas, np.random.default_rng(6))
     learnt, weights, bias = fit(features, shown)
     np.savez(FILE, kinds=np.array(learnt), weights=weights.astype(np.float16), bias=bias)

@@ -26,7 +26,7 @@ class DrawingsHead:
 
     @classmethod
     def load(cls, kinds: Kinds, file: Path = FILE) -> "DrawingsHead":
-        """Loads a head, with its columns in the order of the table. Kinds that are no longer in the table are left out."""
+        """Loads a head, its columns in the order of the table. Kinds that are no longer in the table are left out."""
         with np.load(file) as stored:
             learnt, weights, bias = stored["kinds"].tolist(), stored["weights"], stored["bias"]
         ordered = np.zeros((len(weights), len(kinds.kinds) + 1), np.float32)

@@ -266,8 +266,8 @@ def _apart(sightings: Sequence[Sighting]) -> list[Sighting]:
 
 
 def _around(windows: _Windows, sightings: Sequence[Sighting]) -> Float32:
-    """The shares `(windows, kinds)` of the windows without a source, which show the surroundings; those of all windows if
-    hardly any is without one."""
+    """The shares `(windows, kinds)` of the windows without a source, which show the surroundings; those of all windows
+    if hardly any is without one."""
     clear = np.ones(len(windows.shares), bool)
     for sighting in sightings:
         apart = np.arccos(np.clip(windows.directions @ sighting.direction, -1, 1))

@@ -57,7 +57,7 @@ class Person(NamedTuple):
 def find(networks: Networks, panorama: Rgb) -> list[Person]:
     """The people in a panorama `(height, width, 3)`, by falling score.
 
-    The largest are checked in close views, which rejects coats on hooks; the others keep their score on the panorama."""
+    Close views of the largest reject coats on hooks; the others keep their score on the panorama."""
     shown = wrap_seam(resize(panorama, HEIGHT, WIDTH), MARGIN)
     proposed = [_person(box) for box in boxes(networks.detect(shown[None]), PROPOSED_AT) if _on_panorama(box)]
     proposed = [person for person in proposed if person.size < _MAX_SIZE]

@@ -109,12 +109,12 @@ def test_features_to_sound_depend_on_the_features(bench: Bench) -> None:
 def test_a_record_comes_back_and_names_the_fastest(bench: Bench, tmp_path: Path) -> None:
     record = Record(machine(CPU, CEILINGS), tuple(bench.rows))
     record.write(tmp_path / "gpu.json")
-    again = Record.read(tmp_path / "gpu.json")
-    assert again == record
-    assert again.fastest(Stage.VISION) is None
-    fastest = again.fastest(Stage.SAMPLER)
+    repeated = Record.read(tmp_path / "gpu.json")
+    assert repeated == record
+    assert repeated.fastest(Stage.VISION) is None
+    fastest = repeated.fastest(Stage.SAMPLER)
     assert fastest is not None
-    assert markdown(again).count("\n") > len(bench.rows)
+    assert markdown(repeated).count("\n") > len(bench.rows)
 
 
 def test_without_a_gpu_every_row_says_not_run() -> None:
@@ -166,7 +166,7 @@ def test_fp8_takes_the_layers_of_the_blocks_and_no_others(bench: Bench) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_it_says_so_in_one_sentence(tmp_path: Path) -> None:
+def test_without_a_gpu_it_says_so_in_one_message(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu", str(tmp_path / "out")]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert ended.returncode == 9

@@ -45,17 +45,17 @@ def test_a_journal_goes_on_where_it_was_and_drops_a_line_cut_short(tmp_path: Pat
     journal.add(NotRun("row", "b", "no such processor"))
     with path.open("a") as file:
         file.write('{"row": "row", "vari')
-    again = Journal(path, {"machine": "this"})
-    assert again.runs == [run("a", 0, 1.5)]
-    assert not again.lacks("row", "a", 0)
-    assert again.lacks("row", "a", 1)
-    assert not again.lacks("row", "b", 0)
-    assert again.reason("row", "b") == "no such processor"
-    again.add(run("a", 1, 2.5))
+    repeated = Journal(path, {"machine": "this"})
+    assert repeated.runs == [run("a", 0, 1.5)]
+    assert not repeated.lacks("row", "a", 0)
+    assert repeated.lacks("row", "a", 1)
+    assert not repeated.lacks("row", "b", 0)
+    assert repeated.reason("row", "b") == "no such processor"
+    repeated.add(run("a", 1, 2.5))
     assert [json.loads(line).get("round") for line in path.read_text().splitlines()] == [None, 0, None, 1]
 
 
-def test_a_journal_of_another_machine_begins_anew(tmp_path: Path) -> None:
+def test_a_journal_of_another_machine_is_discarded(tmp_path: Path) -> None:
     Journal(tmp_path / "journal.jsonl", {"machine": "one"}).add(run("a", 0, 1.5))
     assert Journal(tmp_path / "journal.jsonl", {"machine": "other"}).runs == []
 
@@ -78,7 +78,7 @@ measure_rounds(Journal(Path({str(path)!r}), {{}}), "row", {{"hungry": Process([s
     assert 300 < measured.peak < 500
 
 
-def test_rounds_run_every_variant_in_turn_and_only_what_is_lacking(tmp_path: Path) -> None:
+def test_rounds_run_every_variant_once_and_only_what_is_missing(tmp_path: Path) -> None:
     log = tmp_path / "log"
     names = {name: f"open({str(log)!r}, 'a').write({name!r})" for name in "ab"}
     variants = {name: Process([sys.executable, "-c", code]) for name, code in names.items()}

@@ -45,7 +45,9 @@ def journal(tmp_path: Path) -> Journal:
         for number in range(2):
             journal.add(Run(row, AUTO, number, {"total": seconds}, 2 * seconds, peak))
     for number, took in enumerate((0.012, 0.018)):
-        journal.add(Run(OSC, BRIDGE, number, {osc.ACCEPTED: took, osc.SLOWEST: 0.03, osc.ANSWERED: 1.1}, 1.0, 100.0))
+        journal.add(
+            Run(OSC, BRIDGE, number, {osc.ACCEPTED: took, osc.MAX_ACCEPTED: 0.03, osc.ANSWERED: 1.1}, 1.0, 100.0)
+        )
     journal.add(Run(clip_row(600), AUTO, 0, {"total": 230.0}, 460.0, 820.0))
     return journal
 
@@ -68,21 +70,21 @@ def test_verdicts_follow_the_measurements(journal: Journal) -> None:
     seconds = Summary(0.08, 0.079, 0.09, 7)
     gpu = Record({}, (Row(Stage.FEATURES_TO_SOUND, Way.COMPILED_GRAPH, seconds),))
     rows = rows_of(tables.wanted_table(journal, STEPS, gpu))
-    verdicts = {sentence: cells[1] for sentence, cells in rows.items()}
+    verdicts = {goal: cells[1] for goal, cells in rows.items()}
     assert verdicts == {
-        tables.FASTER.sentence: "reached",
-        tables.MEMORY.sentence: "not reached",  # 9000 MB
-        tables.SPEED.sentence: "reached",  # 4 times real time
-        tables.START.sentence: "reached",
-        tables.PEAK.sentence: "reached",
-        tables.CONSTANT.sentence: "reached",
-        tables.LINEAR.sentence: "not reached",  # 11.5 times
-        tables.ASKED.sentence: "reached",  # 15 ms
-        tables.QUEUED.sentence: "not reached",  # 1.1 s
-        tables.FEATURES.sentence: "reached",
-        tables.VIDEO.sentence: "",
+        tables.FASTER.goal: "reached",
+        tables.MEMORY.goal: "not reached",  # 9000 MB
+        tables.SPEED.goal: "reached",  # 4 times real time
+        tables.START.goal: "reached",
+        tables.PEAK.goal: "reached",
+        tables.CONSTANT.goal: "reached",
+        tables.LINEAR.goal: "not reached",  # 11.5 times
+        tables.ASKED.goal: "reached",  # 15 ms
+        tables.QUEUED.goal: "not reached",  # 1.1 s
+        tables.FEATURES.goal: "reached",
+        tables.VIDEO.goal: "",
     }
-    assert rows[tables.VIDEO.sentence][0].startswith("not run")
+    assert rows[tables.VIDEO.goal][0].startswith("not run")
 
 
 def test_the_bridges_table_is_in_milliseconds(journal: Journal) -> None:

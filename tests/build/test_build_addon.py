@@ -39,8 +39,8 @@ def test_the_zip_holds_the_client_itself_and_all_packages(archive: Path) -> None
 
 
 def test_the_same_source_gives_the_same_bytes(archive: Path, tmp_path: Path) -> None:
-    again = building.build_addon(tmp_path)
-    assert again.read_bytes() == archive.read_bytes()
+    repeated = building.build_addon(tmp_path)
+    assert repeated.read_bytes() == archive.read_bytes()
     assert (tmp_path / "index.json").read_bytes() == (archive.parent / "index.json").read_bytes()
 
 

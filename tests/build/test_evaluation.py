@@ -15,7 +15,7 @@ from support.paths import REPOSITORY
 sys.path.append(str(REPOSITORY / "build" / "evaluation"))
 import figures
 from cost import Cost, measure_cost
-from scenes import SECONDS, Group, Listing, Scene, Thing, scenes
+from scenes import SECONDS, Cutout, Group, Listing, Scene, scenes
 from takes_heard import Heard, Recording, Result, Row, Seen, rows_of, seen, true_sources
 
 THERE = Listing(
@@ -25,30 +25,30 @@ THERE = Listing(
     drawn={"font:cat": "cat", "font:bell": "bell"},
 )
 COUNTS: dict[Group, int] = {"photograph": 4, "drawing": 2, "moving": 2, "two": 3}
-DOG = Thing("dog", "dog/1.jpg", np.radians(90), 0.0, np.radians(40))
+DOG = Cutout("dog", "dog/1.jpg", np.radians(90), 0.0, np.radians(40))
 
 
 def test_scenes_are_the_same_each_time_and_a_smaller_count_has_the_first_ones() -> None:
     every = list(scenes(THERE, COUNTS))
     assert every == list(scenes(THERE, COUNTS))
-    assert [scene for scene in scenes(THERE, {"photograph": 2}) if scene.things] == every[:2]
+    assert [scene for scene in scenes(THERE, {"photograph": 2}) if scene.cutouts] == every[:2]
     assert len({scene.key for scene in every}) == len(every)
 
 
 def test_the_splits_draw_other_scenes() -> None:
-    ours = {scene.key for scene in scenes(THERE, COUNTS) if scene.things}
+    ours = {scene.key for scene in scenes(THERE, COUNTS) if scene.cutouts}
     assert not ours & {scene.key for scene in scenes(replace(THERE, split="test"), COUNTS)}
 
 
 def test_groups_have_what_their_names_say() -> None:
     by_group: dict[str, list[Scene]] = {}
-    for scene in scenes(THERE, COUNTS, turns=2):
+    for scene in scenes(THERE, COUNTS, rotations=2):
         by_group.setdefault(scene.group, []).append(scene)
     assert {group: len(found) for group, found in by_group.items()} == {**COUNTS, "empty": 4}
-    assert {thing.folder for scene in by_group["drawing"] for thing in scene.things} == {"cat", "bell"}
-    assert all(thing.speed for scene in by_group["moving"] for thing in scene.things)
+    assert {cutout.folder for scene in by_group["drawing"] for cutout in scene.cutouts} == {"cat", "bell"}
+    assert all(cutout.speed for scene in by_group["moving"] for cutout in scene.cutouts)
     for scene in by_group["two"]:
-        first, second = scene.things
+        first, second = scene.cutouts
         assert first.folder != second.folder
         apart = first.directions(np.zeros(1))[0] @ second.directions(np.zeros(1))[0]
         assert apart < np.cos(np.radians(30))
@@ -64,7 +64,7 @@ def source(kind: str, azimuth: float, confidence: float = 0.9) -> Source:
     return Source(kind=kind, confidence=confidence, path=(Place(time=0, azimuth=azimuth, elevation=0),))
 
 
-def test_the_nearest_source_is_a_things_own() -> None:
+def test_the_nearest_source_belongs_to_the_cutout() -> None:
     found = Sources(seconds=5, sources=(source("cat", -90), source("dog", 80, 0.7)))
     ours = seen(DOG, found)
     assert (ours.kind, ours.confidence, ours.named) == ("dog", 0.7, True)
@@ -104,9 +104,9 @@ def heard(*labels: str, error: float | None = None) -> Heard:
 
 
 def photograph(folder: str, kind: str, sound: Heard, error: float = 5) -> Result:
-    thing = Seen(folder=folder, right=(folder,), size=40, from_front=90, kind=kind, confidence=0.9, error=error)
+    cutout = Seen(folder=folder, right=(folder,), size=40, from_front=90, kind=kind, confidence=0.9, error=error)
     return Result(
-        name=f"photograph-{folder}", group="photograph", panorama="rooitou_park", beds=("meadow",), things=(thing,),
+        name=f"photograph-{folder}", group="photograph", panorama="rooitou_park", beds=("meadow",), cutouts=(cutout,),
         found=(kind,), bed="meadow", sounds={Row.DEFAULT: sound},
     )  # fmt: skip
 
@@ -152,7 +152,7 @@ def test_found_and_named() -> None:
 
 
 def test_all_tables_are_written() -> None:
-    empty = RESULTS[0].model_copy(update={"group": "empty", "things": (), "found": ("dog",)})
+    empty = RESULTS[0].model_copy(update={"group": "empty", "cutouts": (), "found": ("dog",)})
     cost = Cost(
         clip_seconds=10, wall_seconds=(3.0, 4.0, 9.0), cpu_seconds=(5.0, 5.0, 5.0), peak_bytes=(10**9,) * 3,
         weights_bytes=5 * 10**7, load=0.1,
@@ -180,13 +180,13 @@ def test_time_and_memory_of_the_command(tmp_path: Path) -> None:
     assert cost.weights_bytes > 1e6
 
 
-def test_pictures_are_drawn(tmp_path: Path) -> None:
+def test_plots_are_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     import plots  # noqa: PLC0415
 
     sound = tmp_path / "take.wav"
     soundfile.write(sound, np.random.default_rng(0).normal(0, 0.1, 44100), 44100)
-    plots.taken_for([result.things[0] for result in RESULTS], tmp_path / "taken_for.png")
+    plots.taken_for([result.cutouts[0] for result in RESULTS], tmp_path / "taken_for.png")
     plots.beside_recordings([(RESULTS[0], sound, sound), (RESULTS[1], sound, None)], tmp_path / "takes.png")
     for name in ("taken_for.png", "takes.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

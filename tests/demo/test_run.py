@@ -38,10 +38,10 @@ def stem(folder: Path, name: str, azimuth: float) -> None:
     soundfile.write(folder / name, ambisonics.encode(noise(), np.radians(azimuth), 0.0).T, RATE, subtype="FLOAT")
 
 
-def made(*things: tuple[str, float]) -> dict[str, object]:
+def made(*sources: tuple[str, float]) -> dict[str, object]:
     return {
-        "seen": [{"kind": kind, "directions": [(azimuth, 0.0)] * 3} for kind, azimuth in things],
-        "engine_bytes": 10**9,
+        "seen": [{"kind": kind, "directions": [(azimuth, 0.0)] * 3} for kind, azimuth in sources],
+        "service_bytes": 10**9,
         "render_seconds": 100.0,
         "generate_seconds": 20.0,
         "strips": {"master": ["demo AmbiX", 2, 1, 81]},
@@ -72,7 +72,7 @@ def master(tmp_path: Path) -> Path:
     return tmp_path / "take.wav"
 
 
-def test_the_table_says_of_each_thing_what_was_recognised_and_where_it_sounds(run: ModuleType, master: Path) -> None:
+def test_the_table_lists_what_was_recognised_for_each_source_and_where_it_sounds(run: ModuleType, master: Path) -> None:
     report = run.describe(made(("dog", 90.0), ("bird", -60.0), ("car", 180.0)), master, 0.0, None)
     dog, bird, car, bed = report.splitlines()[1:5]
     assert dog.split()[:4] == ["dog", "Cat", "80%", "10°"]
