@@ -59,7 +59,7 @@ def test_an_entry_by_hand_needs_a_kind_and_a_place(tmp_path: Path) -> None:
         ),
         (
             {"sources": [{**DOG, "path": DOG["path"] * 2}]},
-            "source 1: its path goes from 0 s to 0 s; let",
+            "source 1: its path goes from 0 s to 0 s; put",
         ),
         ({"sources": [{**DOG, "path": [{**DOG["path"][0], "time": 9}]}]}, "source 1 starts at 9 s and the clip ends"),
         ({"version": 2}, "version: .*1, not 2"),
