@@ -1,25 +1,24 @@
 """OmniAudio: spatial audio for 360° video. Ambisonics, panoramas, the model, its training and evaluation.
 
-The functions below are the Python API (`docs/api.md`); their module is imported when one is first used, so that
+The functions below are the Python API (`docs/api.md`); their module is imported on first use, so that
 `import omniaudio` stays cheap.
 
-Nothing that is computed here is reported to anybody. ONNX Runtime (from 1.29 on) and OpenVINO report their use to their
-makers, the latter from a forked process that can hang and hold its pipes open; both are kept from it before they can be
-loaded.
+There is no telemetry. ONNX Runtime (from 1.29 on) and OpenVINO report usage to their makers, the latter from a forked
+process that can hang and hold its pipes open; both are switched off before they can be loaded.
 """
 
 import os
 import sys
 from importlib import import_module
 
-TYPE_CHECKING = False  # importing typing would take longer than all of this
+TYPE_CHECKING = False  # importing typing would take longer than this whole module
 if TYPE_CHECKING:
     from omniaudio.api import binaural, export, find_sources, generate, inspect, open_model, rotate
 
 __all__ = ["binaural", "export", "find_sources", "generate", "inspect", "open_model", "rotate"]
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-# A module that is None cannot be imported; OpenVINO then goes without.
+# A module that is None cannot be imported; OpenVINO then works without it.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 

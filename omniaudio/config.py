@@ -1,8 +1,8 @@
 """A model's config: the released JSON form (stable-audio-tools' `diffusion_cond`) as pydantic models.
 
-What builds the model (the section `model`) is strict: an unknown type or key is refused, because ignoring it would
-build another model. What surrounds it (training, demos) is ignored. Our own optional section `omniaudio` says what the
-released form leaves to the code around it; its defaults describe the released model.
+The section `model` is strict: unknown types and keys are refused, because ignoring them would build another model.
+Other sections (training, demos) are ignored. Our optional section `omniaudio` holds what the released form leaves to
+the surrounding code; its defaults describe the released model.
 """
 
 import json
@@ -105,7 +105,7 @@ class AutoencoderPretransform(_Strict):
 
 
 class SpectralConfig(_Strict):
-    """A codec of one channel: principal components of its log-mel spectrogram."""
+    """A single-channel codec: principal components of the log-mel spectrogram."""
 
     sample_rate: int
     mels: int
@@ -139,7 +139,7 @@ class SpectralPretransform(_Strict):
 Pretransform = Annotated[AutoencoderPretransform | SpectralPretransform, Field(discriminator="type")]
 
 
-# --- conditioning: features of the pictures -> conditions -----------------------------------------
+# --- conditioning: features of the frames -> conditions -------------------------------------------
 
 
 class VideoLinearConfig(_Strict):
@@ -158,9 +158,9 @@ class VideoGlobalConfig(_Strict):
 
 
 class KindVectorConfig(_Strict):
-    """What sounds, as a probability for each of `kinds`, in this order.
+    """A probability for each of `kinds`, in this order.
 
-    The names are kept with the weights, because the order is what the weights were trained on.
+    The names are kept with the weights, because the weights were trained on their order.
     """
 
     kinds: tuple[str, ...] = Field(min_length=1)
@@ -195,7 +195,7 @@ class ConditioningConfig(_Strict):
     cond_dim: int = 0
 
 
-# --- diffusion: the transformer and what it is told -----------------------------------------------
+# --- diffusion: the transformer and its conditions ------------------------------------------------
 
 
 class DiTConfig(_Strict):
@@ -220,7 +220,7 @@ class DiTConfig(_Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim {self.embed_dim} is no multiple of num_heads {self.num_heads}")
+            raise ValueError(f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}")
         return self
 
 
@@ -280,17 +280,17 @@ class Vision(_Strict):
 class Generation(_Strict):
     """How a model is used; the defaults are the released model's."""
 
-    # What the transformer's output is: the velocity noise − z, or what the data z has beyond the best guess of a
-    # Gaussian of its mean and variance (`omniaudio.model.gaussian_skip`).
+    # The transformer's output: the velocity noise − z, or the deviation of the data z from the best estimate of a
+    # Gaussian with its mean and variance (`omniaudio.model.gaussian_skip`).
     prediction: Literal["velocity", "beyond_gaussian"] = "velocity"
     # Conditions that are zero in the unconditional half of classifier-free guidance.
     guidance_drops: tuple[ConditionName, ...] = ("add",)
     vision: Vision = Vision()
-    # Pictures a second that vision looks at, or features a second that are given.
+    # Frames per second for the vision encoder, or given features per second.
     frame_rate: float = Field(default=8.0, gt=0)
     steps: int = Field(default=24, ge=1)
     guidance: float = 3.0
-    # Where sampling starts of a model with exemplars: 0 is an exemplar itself, 1 is noise.
+    # The start of sampling for a model with exemplars: 0 is the exemplar itself, 1 is noise.
     variation: float = Field(default=1.0, ge=0, le=1)
 
 
@@ -315,7 +315,7 @@ class ModelConfig(BaseModel):
 
     @property
     def sees(self) -> bool:
-        """Whether the model is shown pictures; else its features are given."""
+        """Whether the model takes frames; else its features are given."""
         return self.omniaudio.vision.type != NONE
 
     @property
@@ -330,7 +330,7 @@ class ModelConfig(BaseModel):
 
     @property
     def latent_frames(self) -> int:
-        """Latent frames of the model's native length: as many as fit, in whole tokens."""
+        """Latent frames of the model's native length, in whole tokens."""
         patch = self.model.diffusion.config.patch_size
         return self.sample_size // (self.samples_per_latent * patch) * patch
 
@@ -341,19 +341,19 @@ class ModelConfig(BaseModel):
 
 
 def parse_config(data: Any, name: str) -> ModelConfig:
-    """Makes a `ModelConfig` of parsed JSON; `name` is what the message of a `UserError` calls it."""
+    """Make a `ModelConfig` from parsed JSON; `name` names it in the message of a `UserError`."""
     try:
         return ModelConfig.model_validate(data)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise UserError(f"{name} is no config of a model that is known here: {faults}.", ExitCode.NO_MODEL) from error
+        raise UserError(f"{name} does not describe a supported model: {faults}.", ExitCode.NO_MODEL) from error
 
 
 def load_config(path: Path) -> ModelConfig:
-    """Reads a config from a JSON file, or from `model_config.json` in a folder.
+    """Read a config from a JSON file, or from `model_config.json` in a folder.
 
     Raises:
-        UserError: it is not there, is not JSON, or describes a model that is not known here.
+        UserError: it is missing, is not JSON, or describes an unsupported model.
     """
     file = path / CONFIG_NAME if path.is_dir() else path
     try:

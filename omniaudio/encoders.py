@@ -1,7 +1,7 @@
-"""The vision encoders: one line for each, imported where it is first needed.
+"""The vision encoders: one line for each, imported on first use.
 
-What one tells of itself stands in `omniaudio/vision`, in numpy, because generating with a bundle needs no torch; its
-module in torch stands in `omniaudio/model` and is named by a text. A config says which one its model was trained with.
+An encoder's description is in `omniaudio/vision`, in numpy, because generating with a bundle needs no torch; its torch
+module is in `omniaudio/model` and named by a string. A config names the encoder that its model was trained with.
 """
 
 import importlib.metadata
@@ -18,12 +18,12 @@ from omniaudio.errors import ExitCode, UserError
 METACLIP_FOLDER = "metaclip-h14"
 """MetaCLIP-H14's folder, beside the models' folders."""
 NONE = "none"
-"""Instead of an encoder's name in a config: the model sees no frames, and its features are given."""
+"""In place of an encoder's name in a config: the model takes no frames, and its features are given."""
 
 ENCODERS = {
     "metaclip": "omniaudio.vision.metaclip:ENCODER",
 }
-"""Module and name of each `VisionEncoder`, by the `type` that a config calls it."""
+"""Module and name of each `VisionEncoder`, by its `type` in a config."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class VisionEncoder:
     """A vision encoder.
 
     Attributes:
-        name: as a config calls it.
-        folder: of its weights, in the user's folder of models.
-        views: what it is shown of a frame: each input's name, and its height and width in pixels.
-        features: how many numbers it gives for each view.
-        cut: from an equirectangular frame, `uint8 (height, width, 3)`, to its views by name.
+        name: its name in a config.
+        folder: the folder of its weights in the user's models folder.
+        views: its inputs: each view's name, with height and width in pixels.
+        features: the number of features per view.
+        cut: cuts an equirectangular frame, `uint8 (height, width, 3)`, into views by name.
         torch_loader: module and name of the function that loads it in torch: from the folder of its weights to an
-            `nn.Module` in float32 and evaluation mode, which takes views `uint8 (batch, height, width, 3)` and gives
-            features `(batch, features)`, both as a dict by the views' names. It raises `UserError` where weights or a
-            package are missing.
+            `nn.Module` in float32 and evaluation mode, which maps views `uint8 (batch, height, width, 3)` to features
+            `(batch, features)`, both as a dict by the views' names. It raises UserError if weights or a package are
+            missing.
     """
 
     name: str
@@ -50,19 +50,19 @@ class VisionEncoder:
     torch_loader: str
 
     def load_in_torch(self, models: Path) -> Any:
-        """Its module in torch, of the weights in a folder of models."""
+        """Load its torch module with the weights in a models folder."""
         return _named(self.torch_loader)(models / self.folder)
 
 
 def find(name: str) -> VisionEncoder:
-    """The encoder of a name that a config allows.
+    """Find the encoder of a name that a config allows.
 
     Raises:
         UserError: the name is `none`.
     """
     if name == NONE:
         raise UserError(
-            "This model sees no frames: it makes the stem of a given kind of sound. Choose a model for 360° video.",
+            "This model takes no frames: it makes the stem of a given kind of sound. Choose a model for 360° video.",
             ExitCode.NO_MODEL,
         )
     encoder: VisionEncoder = _named(ENCODERS[name])

@@ -1,4 +1,4 @@
-"""Files that are never half-written, their hashes, and their paths as seen from each other."""
+"""Atomic writing of files, their hashes, and relative paths."""
 
 import hashlib
 import os
@@ -14,10 +14,10 @@ from omniaudio.errors import ExitCode, UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives an empty file beside `path` to write to, and renames it to `path` once the block has ended.
+    """Yield an empty file next to `path` to write to, and rename it to `path` after the block.
 
-    If the block fails or is interrupted the file is removed, and whatever was at `path` stays as it was. What the
-    system refuses becomes a UserError with NOT_WRITABLE."""
+    If the block fails or is interrupted, the file is removed, and `path` stays as it was. An OSError becomes a
+    UserError (NOT_WRITABLE)."""
     with refusals(path), partial_file(path) as partial:
         yield partial
 
@@ -28,7 +28,7 @@ def refusals(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        message = f"{path} cannot be written ({reason}): choose another place, or make room there."
+        message = f"{path} cannot be written ({reason}); choose another folder, or free some space."
         raise UserError(message, ExitCode.NOT_WRITABLE) from error
 
 
@@ -53,7 +53,9 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def together(folder: Path) -> Iterator[Path]:
-    """A hidden folder inside `folder`: what lies in it at the end goes to `folder`, or on failure nothing."""
+    """Yield a hidden folder inside `folder`. Its files move to `folder` after the block; on failure, none do.
+
+    Raises UserError (NOT_WRITABLE) if the folder cannot be written to."""
     try:
         with tempfile.TemporaryDirectory(dir=folder, prefix=".omniaudio-") as name:
             hidden = Path(name)
@@ -61,18 +63,18 @@ def together(folder: Path) -> Iterator[Path]:
                 yield hidden
             except UserError as error:
                 raise UserError(error.message.replace(name, str(folder)), error.code) from error
-            # The sidecar goes last: where it lies, the take is whole.
+            # The sidecar goes last: its presence means that the take is complete.
             for file in sorted(hidden.iterdir(), key=lambda path: path.suffix == ".json"):
                 os.replace(file, folder / file.name)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written to ({error.strerror}): choose another place, or make room there.",
+            f"{folder} cannot be written to ({error.strerror}); choose another folder, or free some space.",
             ExitCode.NOT_WRITABLE,
         ) from error
 
 
 def relative(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
+    """A path relative to a folder, so that both can be moved together; absolute if it is on another drive."""
     try:
         return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:

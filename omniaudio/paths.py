@@ -1,7 +1,7 @@
-"""Which names and which kinds of files are accepted, asked before anything is opened.
+"""Checks of paths and kinds of files, before anything is opened.
 
-Sidecars, answers of the service and lines of JSON are UTF-8, so a name that is not cannot be told in them. Devices and
-pipes have no end, and waiting for one would last for ever.
+Sidecars, answers of the service and lines of JSON are UTF-8, so they cannot contain other names. Devices and pipes have
+no end, so reading one could wait for ever.
 """
 
 import errno
@@ -16,41 +16,41 @@ from pydantic import AfterValidator
 from omniaudio.errors import ExitCode, UserError
 
 _SHOWN = 80
-"""Characters of a path that a message repeats."""
+"""Characters of a path that a message shows."""
 
 
 def check_name(path: Path, code: ExitCode = ExitCode.NO_INPUT) -> Path:
-    """The path itself, where it can be told in UTF-8, with all links followed too, and the system can look it up.
+    """Return the path if it is UTF-8, also with all links resolved, and the system can look it up.
 
-    Nothing needs to lie there. Raises UserError with `code`."""
+    It need not exist. Raises UserError with `code`."""
     shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
     try:
         path.stat()
     except OSError as error:
-        # Windows says EINVAL of characters that no name can have.
+        # Windows reports EINVAL for characters that no name can contain.
         if error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
-            message = f"{shown} cannot be looked up ({error.strerror}): name another path."
+            message = f"{shown} cannot be looked up ({error.strerror}); choose another path."
             raise UserError(message, code) from error
     except ValueError as error:  # a NUL
-        raise UserError(f"{shown} cannot be looked up ({error}): name another path.", code) from error
+        raise UserError(f"{shown} cannot be looked up ({error}); choose another path.", code) from error
     try:
         for whole in (path, path.resolve()):
             os.fspath(whole).encode()
     except UnicodeEncodeError as error:
-        message = f"{shown} has a name, or lies in a folder with one, that is not UTF-8: rename it."
+        message = f"{shown} has a name that is not UTF-8, or is in a folder with one; rename it."
         raise UserError(message, code) from error
     return path
 
 
 InputPath = Annotated[Path, AfterValidator(check_name)]
 OutputPath = Annotated[Path, AfterValidator(partial(check_name, code=ExitCode.NOT_WRITABLE))]
-"""Paths of a request, checked by their names alone."""
+"""Paths of a request; only their names are checked."""
 
 
 def check_readable(path: Path, wanted: str) -> None:
-    """Whether a file can be read to its end. `wanted` says what to name instead, as "a WAV with 4 channels".
+    """Raises UserError (NO_INPUT) if a path does not exist, cannot be read, or is a folder, a device or a pipe.
 
-    Raises UserError (NO_INPUT): nothing is there, or no ordinary file, as a folder, a device or a pipe."""
+    `wanted` is what the message suggests instead, such as "a WAV with 4 channels"."""
     check_name(path)
     try:
         mode = path.stat().st_mode
@@ -60,8 +60,8 @@ def check_readable(path: Path, wanted: str) -> None:
         message = f"{path} cannot be read ({error.strerror}); check the path."
         raise UserError(message, ExitCode.NO_INPUT) from error
     if stat.S_ISDIR(mode):
-        raise UserError(f"{path} is a folder: name {wanted}.", ExitCode.NO_INPUT)
+        raise UserError(f"{path} is a folder; choose {wanted}.", ExitCode.NO_INPUT)
     if not os.access(path, os.R_OK):
-        raise UserError(f"{path} may not be read: change its permissions.", ExitCode.NO_INPUT)
+        raise UserError(f"{path} cannot be read; change its permissions.", ExitCode.NO_INPUT)
     if not stat.S_ISREG(mode):
-        raise UserError(f"{path} is a device or a pipe, not a file: name {wanted}.", ExitCode.NO_INPUT)
+        raise UserError(f"{path} is a device or a pipe, not a file; choose {wanted}.", ExitCode.NO_INPUT)

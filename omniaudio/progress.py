@@ -1,4 +1,4 @@
-"""How far a long piece of work is, and how long it will still take, by the speeds measured so far."""
+"""Progress of a job, and the time left, estimated from the speeds measured so far."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Report:
-    """`fraction` of the whole work, 0 to 1; `seconds_left` until all of it is done."""
+    """`fraction` of the job that is done, 0 to 1; `seconds_left` until it is finished."""
 
     stage: str
     fraction: float
@@ -16,7 +16,7 @@ class Report:
 
 @dataclass
 class Task:
-    """A part of the work: `units` in number, each about `guess` seconds until the first has been measured."""
+    """A part of a job: `units`, each estimated at `guess` seconds until the first one has been measured."""
 
     stage: str
     units: int
@@ -26,21 +26,18 @@ class Task:
 
     @property
     def seconds_per_unit(self) -> float:
-        """Measured, once there is something to measure."""
+        """Measured once a unit is done; else the estimate."""
         return self.seconds / self.done if self.done else self.guess
 
     @property
     def seconds_left(self) -> float:
-        """Of this task."""
+        """Seconds left for this task."""
         return (self.units - self.done) * self.seconds_per_unit
 
 
 @dataclass
 class Progress:
-    """Tasks that are worked on one after another; each step is reported.
-
-    What `report` raises ends the work: that is how it is cancelled.
-    """
+    """Tasks that run one after another. `report` is called after each step; an exception cancels the job."""
 
     report: Callable[[Report], None]
     tasks: list[Task] = field(default_factory=list)
@@ -48,14 +45,14 @@ class Progress:
     _last: float = field(default_factory=time.monotonic)
 
     def begin(self, stage: str) -> None:
-        """Work on a stage starts now, those before it are over; time since the last step is not counted to it."""
+        """Begin a stage and end those before it; the time since the last step does not count."""
         for task in self.tasks[: self.tasks.index(self._task(stage))]:
             task.units = task.done
         self._last = time.monotonic()
         self._report(self._task(stage))
 
     def advance(self, stage: str, units: int = 1) -> None:
-        """So many units of a stage are done."""
+        """Count further units of a stage as done."""
         task, now = self._task(stage), time.monotonic()
         task.seconds += now - self._last
         task.done += units
@@ -63,7 +60,7 @@ class Progress:
         self._report(task)
 
     def reach(self, stage: str, share: float) -> None:
-        """So much of a stage is done, 0 to 1."""
+        """Set the share of a stage that is done, 0 to 1."""
         task = self._task(stage)
         self.advance(stage, round(share * task.units) - task.done)
 
@@ -72,7 +69,7 @@ class Progress:
 
     def _report(self, task: Task) -> None:
         left, spent = _sum(t.seconds_left for t in self.tasks), _sum(t.seconds for t in self.tasks)
-        # Where a stage turns out slower than was guessed, the share of what is done falls; a bar does not go back.
+        # If a stage is slower than estimated, the fraction falls; a progress bar must not go back.
         self._fraction = max(self._fraction, spent / (spent + left) if spent + left > 0 else 1.0)
         self.report(Report(task.stage, self._fraction, left))
 

@@ -1,14 +1,14 @@
-"""The versions of what has a say in a result, as sidecars keep them."""
+"""The versions of everything that affects a result, for sidecars."""
 
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 
 _EVERYWHERE = ("omniaudio-blender", "numpy", "scipy", "av")
-"""Distributions that have a say whatever runs a model."""
+"""Distributions that affect every result, whatever the back-end."""
 
 
 def distribution_versions(*distributions: str) -> dict[str, str]:
-    """The versions of those distributions that are installed, by name. Nothing is imported."""
+    """The versions of the installed ones among some distributions, by name. Nothing is imported."""
     versions = {}
     for name in distributions:
         try:
@@ -19,5 +19,5 @@ def distribution_versions(*distributions: str) -> dict[str, str]:
 
 
 def installed_versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that every result depends on; what ran a model is not among them."""
+    """The versions of Python and of the libraries that every result depends on, without the back-end's."""
     return {"python": python_version()} | distribution_versions(*_EVERYWHERE)

@@ -157,7 +157,7 @@ def main(
         everything=0.7,
         dropout=0.12,
         time_mean=0.3,
-        least_time=0.2,
+        min_time=0.2,
         half=half,
     )
     average = Trainer(model, stage, cache / "stems.pt", SEED).run(phrases.batch(batch), reporter(cache))

@@ -1,1 +1,1 @@
-"""What a file is, and where its sound comes from."""
+"""Describing files, and drawing where their sound comes from."""

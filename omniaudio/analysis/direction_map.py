@@ -1,10 +1,10 @@
-"""The picture beside a sound: where on the panorama it comes from.
+"""The direction map: an image of where on the panorama a sound comes from.
 
-First-order beams are 90° wide, so a map of their energy shows one source as half the sphere. This one asks each bin of
-time and frequency for the direction of its intensity, and adds there what is not diffuse of its energy, which is the
-intensity's length: sources that differ in time or in frequency come out apart and sharp (the analysis of Pulkki,
-"Spatial Sound Reproduction with Directional Audio Coding", 2007). The histogram is smoothed by a few degrees on the
-sphere and drawn in dB below its loudest direction, with the path that the mean direction takes.
+First-order beams are 90° wide, so a map of their energy shows one source as half the sphere. Instead, each bin in time
+and frequency adds its non-diffuse energy, the length of its intensity, in the direction of the intensity: sources that
+differ in time or frequency appear separate and sharp (Pulkki, "Spatial Sound Reproduction with Directional Audio
+Coding", 2007). The histogram is smoothed by a few degrees on the sphere and drawn in dB below its loudest direction,
+with the path of the mean direction.
 """
 
 from collections.abc import Sequence
@@ -31,44 +31,44 @@ ROWS, COLUMNS = 90, 180
 SPREAD_DEGREES = 5.0
 """Standard deviation of the smoothing on the sphere."""
 RANGE_DB = 15.0
-"""How far below the loudest direction the map reaches."""
+"""The map's range below the loudest direction."""
 SEGMENT_SECONDS = 0.5
 _SMOOTH_FRAMES = 4
 
 _PATH_POINTS = 24
 _MAX_DIFFUSE = 0.95
-"""A stretch of the path with less direction in it than this leaves is not drawn."""
+"""Sections of the path that are more diffuse are not drawn."""
 
 WIDTH = 1600
-"""Pixels across the picture, whatever the panorama's."""
+"""Width of the image in pixels, whatever the panorama's."""
 _FINE = 2
-"""Lines and letters are drawn at so many times the size and scaled down, which smooths their edges."""
+"""Lines and text are drawn this many times larger and scaled down, which smooths their edges."""
 _FOOTER, _TEXT = 74, 19
 _RAMP = ((40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39), (252, 255, 164))
-"""Colours from faint to loud whose lightness rises evenly, so that they keep their order in grey."""
+"""Colours from faint to loud with evenly rising lightness, so that they keep their order in greyscale."""
 _FAINTEST, _LOUDEST = 0.35, 0.8
-"""How much of the picture the colours cover."""
-_DOTS = "dots: the mean direction through time"
+"""Opacity of the colours over the panorama."""
+_DOTS = "dots: the mean direction over time"
 _INK, _FAINT, _PAPER = (238, 238, 240), (160, 160, 168), (20, 20, 24)
 
 
-class SoundMap:
-    """Collects block by block where a sound comes from, and draws it over a panorama.
+class DirectionMap:
+    """Collects the directions of a sound block by block, and draws them over a panorama.
 
-    What it keeps of a sound is a histogram of directions and four numbers for each half second."""
+    It keeps a histogram of directions and four numbers per half second of sound."""
 
     def __init__(self, rate: int) -> None:
-        """`rate` is the sound's in Hz."""
+        """`rate` is the sampling rate in Hz."""
         self.rate = rate
         self.histogram: Floats = np.zeros((ROWS, COLUMNS))
-        """Energy that has a direction, `(ROWS, COLUMNS)` cells of a panorama."""
+        """Directional energy in the cells of a panorama `(ROWS, COLUMNS)`."""
         self._segments: list[Floats] = []
         self._samples = 0
         self._length = round(SEGMENT_SECONDS * rate)
         self._waiting: Sound = np.zeros((CHANNELS, 0), np.float32)
 
     def add(self, foa: Sound) -> None:
-        """Takes the next samples `(4, samples)`."""
+        """Add the next samples `(4, samples)`."""
         self._waiting = np.concatenate([self._waiting, foa], axis=1)
         whole = self._waiting.shape[1] // self._length * self._length
         for start in range(0, whole, self._length):
@@ -76,10 +76,10 @@ class SoundMap:
         self._waiting = self._waiting[:, whole:]
 
     def draw(self, panorama: Rgb, named: Sequence[tuple[str, Floats]] = ()) -> Image.Image:
-        """The map over a panorama `uint8 (height, width, 3)`, with graticule, path and legend; ends the sound.
+        """Draw the map over a panorama `uint8 (height, width, 3)`, with graticule, path and legend. Ends the sound.
 
-        `named` are names, each with the path of what it names, unit vectors `(points, 3)`; they are drawn in place of
-        the mean direction."""
+        `named` are names of sources with their paths, unit vectors `(points, 3)`; they are drawn instead of the mean
+        direction."""
         if self._waiting.shape[1]:
             self._count(self._waiting)
             self._waiting = self._waiting[:, :0]
@@ -94,18 +94,18 @@ class SoundMap:
 
 
 def draw(panorama: Rgb, foa: Sound, rate: int) -> Image.Image:
-    """Where a sound `(4, samples)` at `rate` Hz comes from, over a panorama `uint8 (height, width, 3)`."""
-    sound_map = SoundMap(rate)
-    sound_map.add(foa)
-    return sound_map.draw(panorama)
+    """Draw the direction map of a sound `(4, samples)` at `rate` Hz over a panorama `uint8 (height, width, 3)`."""
+    collected = DirectionMap(rate)
+    collected.add(foa)
+    return collected.draw(panorama)
 
 
 def directions(segment: Sound, rate: int) -> tuple[Floats, Floats]:
-    """Where a short sound `(4, samples)` comes from.
+    """Measure where a short sound `(4, samples)` comes from.
 
     Returns:
-        The energy that has a direction, in the cells of a panorama `(ROWS, COLUMNS)`; and the sums `(4,)` of intensity
-        (x, y, z) and of energy.
+        The directional energy in the cells of a panorama `(ROWS, COLUMNS)`, and the sums `(4,)` of intensity (x, y, z)
+        and energy.
     """
     field = spectral_field(segment, rate, smooth=_SMOOTH_FRAMES)
     flow = field.intensity.reshape(-1, 3)
@@ -117,7 +117,7 @@ def directions(segment: Sound, rate: int) -> tuple[Floats, Floats]:
 
 
 def density(histogram: Floats) -> Floats:
-    """Density on the sphere of energy in the cells of a panorama `(ROWS, COLUMNS)`: what lies within a few degrees."""
+    """Smooth energy in the cells of a panorama `(ROWS, COLUMNS)` to its density within a few degrees on the sphere."""
     spectrum = np.fft.rfft(histogram, axis=1)
     return np.fft.irfft(np.einsum("ijk,jk->ik", _kernel(), spectrum), COLUMNS, axis=1).clip(min=0)
 
@@ -129,21 +129,21 @@ def smooth(histogram: Floats) -> Floats:
 
 
 def stepped_back(panorama: Rgb, height: int) -> npt.NDArray[np.float32]:
-    """The picture at a height, half way to its own grey and darker, so that colour means sound: `(height, 2·height,
-    3)`, 0 to 255."""
+    """Resize a panorama to `(height, 2·height, 3)`, 0 to 255, darker and half desaturated, so that colour means
+    sound."""
     own, others = 0.4, 0.1
     mix = (own, others, others, 0, others, own, others, 0, others, others, own, 0)
     dark = Image.fromarray(resize(panorama, height, 2 * height)).convert("RGB", mix)
     return np.asarray(dark).astype(np.float32)
 
 
-def paint(picture: npt.NDArray[np.float32], relative: Floats) -> None:
-    """Colour a picture `(height, 2·height, 3)`, in place, by the density relative to the loudest `(ROWS, COLUMNS)`."""
-    fine = _enlarge(relative, picture.shape[0])
+def paint(image: npt.NDArray[np.float32], relative: Floats) -> None:
+    """Colour an image `(height, 2·height, 3)` in place by the density relative to the loudest `(ROWS, COLUMNS)`."""
+    fine = _enlarge(relative, image.shape[0])
     seen = fine > 10 ** (-RANGE_DB / 10)
     share = np.clip(1 + 10 * np.log10(fine[seen]) / RANGE_DB, 0, 1)
     opacity = (_FAINTEST * np.clip(6 * share, 0, 1) + (_LOUDEST - _FAINTEST) * share)[:, None]
-    picture[seen] += opacity * (_colour(share) - picture[seen])
+    image[seen] += opacity * (_colour(share) - image[seen])
 
 
 @cache
@@ -158,12 +158,12 @@ def _draw(
     panorama: Rgb, histogram: Floats, segments: Floats, seconds: float, named: Sequence[tuple[str, Floats]]
 ) -> Image.Image:
     height = WIDTH // 2
-    picture = stepped_back(panorama, height)
-    paint(picture, smooth(histogram))
+    background = stepped_back(panorama, height)
+    paint(background, smooth(histogram))
 
     image = Image.new("RGB", (WIDTH * _FINE, (height + _FOOTER) * _FINE), _PAPER)
-    # Repeated pixels come back as they were when the whole is scaled down; only what is drawn over them is smoothed.
-    base = Image.fromarray(picture.round().astype(np.uint8))
+    # Repeated pixels are restored exactly when the image is scaled down; only what is drawn over them is smoothed.
+    base = Image.fromarray(background.round().astype(np.uint8))
     image.paste(base.resize((WIDTH * _FINE, height * _FINE), Image.Resampling.NEAREST))
     pen = ImageDraw.Draw(image, "RGBA")
     _draw_graticule(pen, height)
@@ -173,13 +173,13 @@ def _draw(
         _path(pen, segments, seconds, height)
     energy = segments[:, 3].sum()
     diffuse = 1 - np.linalg.norm(segments[:, :3], axis=1).sum() / energy if energy > 0 else None
-    words = _summary(seconds, None if diffuse is None else float(diffuse), "names: what sounds" if named else _DOTS)
+    words = _summary(seconds, None if diffuse is None else float(diffuse), "names: the sources" if named else _DOTS)
     _legend(image, pen, height, words)
     return image.reduce(_FINE)
 
 
 def _enlarge(density: Floats, height: int) -> Floats:
-    """The density at the picture's size, interpolated across the seam and held at the poles."""
+    """The density at the image's size, interpolated across the seam and held at the poles."""
     margin = 4
     wrapped = np.pad(np.pad(density, ((0, 0), (margin, margin)), "wrap"), ((margin, margin), (0, 0)), "edge")
     box = (margin, margin, margin + COLUMNS, margin + ROWS)
@@ -195,7 +195,7 @@ def _colour(share: Floats) -> npt.NDArray[np.float32]:
 
 @cache
 def _colours() -> npt.NDArray[np.float32]:
-    """The ramp in steps that are finer than a screen's, `(steps, 3)`: looked up faster than interpolated."""
+    """The ramp as a table `(steps, 3)` finer than a screen's levels: a lookup is faster than interpolation."""
     places, shares = np.linspace(0, 1, len(_RAMP)), np.linspace(0, 1, 1024)
     return np.stack([np.interp(shares, places, channel) for channel in np.transpose(_RAMP)], axis=-1).astype(np.float32)
 
@@ -206,7 +206,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 @cache
 def graticule(height: int) -> Image.Image:
-    """Meridians and parallels with their names, to lie over a panorama: RGBA, `(height, 2·height)`."""
+    """Labelled meridians and parallels to overlay on a panorama: RGBA, `(height, 2·height)`."""
     image = Image.new("RGBA", (2 * height * _FINE, height * _FINE))
     _draw_graticule(ImageDraw.Draw(image), height)
     return image.reduce(_FINE)
@@ -229,23 +229,23 @@ def _draw_graticule(pen: ImageDraw.ImageDraw, height: int) -> None:
 
 
 def _place(vector: Floats, height: int) -> tuple[float, float]:
-    """Where a direction lies in the picture, in fine pixels."""
+    """The position of a direction in the image, in fine pixels."""
     u, v = to_uv(vector)
     return float(u) * WIDTH * _FINE, (1 - float(v)) * height * _FINE
 
 
 def _arc(pen: ImageDraw.ImageDraw, first: Floats, second: Floats, height: int) -> None:
-    """The way from one direction to another."""
+    """Draw the line from one direction to another."""
     steps = 1 + int(np.degrees(angle_between(first, second)))
     arc = [_place(first + (second - first) * step / steps, height) for step in range(steps + 1)]
     for start, end in pairwise(arc):
-        if abs(start[0] - end[0]) < WIDTH * _FINE / 2:  # Not across the whole picture where the seam is crossed.
+        if abs(start[0] - end[0]) < WIDTH * _FINE / 2:  # Not across the whole image at the seam.
             pen.line([start, end], fill=(0, 0, 0, 150), width=6 * _FINE)
             pen.line([start, end], fill=(255, 255, 255, 230), width=3 * _FINE)
 
 
 def _names(pen: ImageDraw.ImageDraw, named: Sequence[tuple[str, Floats]], height: int) -> None:
-    """The path of each source, with a dot and its name in the middle; names keep clear of each other."""
+    """Draw the path of each source, with a dot and its name in the middle; names do not overlap."""
     taken: list[tuple[float, float]] = []
     for name, path in named:
         for first, second in pairwise(path):
@@ -261,7 +261,7 @@ def _names(pen: ImageDraw.ImageDraw, named: Sequence[tuple[str, Floats]], height
 
 
 def _path(pen: ImageDraw.ImageDraw, segments: Floats, seconds: float, height: int) -> None:
-    """The mean direction through time: a dot for each stretch, great circles between them, some of them labelled."""
+    """Draw the mean direction over time: a dot per section, great circles between them, and labels at some dots."""
     if not len(segments):
         return
     each = ceil(len(segments) / _PATH_POINTS)

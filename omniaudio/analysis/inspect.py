@@ -160,15 +160,15 @@ def guess_convention(moments: Floats) -> ConventionGuess:
 
 
 def _origin(path: Path) -> Origin | None:
-    told = Sidecar.beside(path)
-    if told is None:
+    sidecar = Sidecar.beside(path)
+    if sidecar is None:
         return None
     return Origin(
         sidecar=path.with_suffix(".json"),
-        model=str(told.options.model),
-        seed=told.options.seed,
-        take=told.take,
-        convention=told.convention,
+        model=str(sidecar.options.model),
+        seed=sidecar.options.seed,
+        take=sidecar.take,
+        convention=sidecar.convention,
     )
 
 
@@ -315,7 +315,7 @@ def _degrees(angle: float) -> str:
 def _facts(facts: Sequence[tuple[str, str]]) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, value in facts:
-        table.add_row(Text(name, style="bold"), Text(value))  # Brackets in a file's name are no markup.
+        table.add_row(Text(name, style="bold"), Text(value))  # Brackets in a file's name are not markup.
     return table
 
 
@@ -328,6 +328,6 @@ def _directions(track: Sequence[Moment]) -> Table:
         if moment.azimuth is None or moment.elevation is None or moment.diffuseness is None:
             table.add_row(str(moment.second), "", "", "", level)
         else:
-            angles_told = (_degrees(moment.azimuth), _degrees(moment.elevation), f"{moment.diffuseness:.0%}")
-            table.add_row(str(moment.second), *angles_told, level)
+            texts = (_degrees(moment.azimuth), _degrees(moment.elevation), f"{moment.diffuseness:.0%}")
+            table.add_row(str(moment.second), *texts, level)
     return table

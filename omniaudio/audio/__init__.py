@@ -1,1 +1,1 @@
-"""Sound: ambisonics, its conventions, its files, and what it is on headphones."""
+"""Sound: ambisonics, its conventions and files, and binaural rendering."""

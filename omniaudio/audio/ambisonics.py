@@ -1,4 +1,4 @@
-"""First-order ambisonics: encoding, beams, rotation, conventions, and where the energy comes from.
+"""First-order ambisonics: encoding, beams, rotation, conventions, and directions of arrival.
 
 Sound is AmbiX throughout, `float32` of shape `(4, samples)`: ACN order W, Y, Z, X, normalised SN3D, so that a plane
 wave of pressure s from the unit vector (x, y, z) reads W = s, Y = s·y, Z = s·z, X = s·x. X is front, Y left, Z up.
@@ -29,21 +29,21 @@ XYZ = (X, Y, Z)
 CARDIOID = 0.5
 MAX_RE = 1 / (1 + sqrt(3))
 HYPERCARDIOID = 0.25
-"""The omnidirectional share of a first-order beam. Cardioid: nothing from behind. Max-rE: the energy gathered most
-tightly round the axis (Zotter and Frank, 4.1). Hypercardioid: the least of a diffuse field."""
+"""The omnidirectional share of a first-order beam. Cardioid: nothing from behind. Max-rE: the energy most concentrated
+around the axis (Zotter and Frank, 4.1). Hypercardioid: the lowest gain for a diffuse field."""
 
 
 class Convention(StrEnum):
     """How four channels are ordered and scaled."""
 
     AMBIX = "ambix"
-    """ACN order W, Y, Z, X; SN3D. The project's own."""
+    """ACN order W, Y, Z, X; SN3D. The project's convention."""
     N3D = "n3d"
     """ACN order W, Y, Z, X; N3D: dipoles larger by √3."""
     FUMA = "fuma"
     """Furse-Malham, also called B-format: W·√½, X, Y, Z."""
     WXYZ = "wxyz"
-    """W, X, Y, Z with AmbiX's scaling: what the OmniAudio paper's labels say."""
+    """W, X, Y, Z with AmbiX's scaling: as the OmniAudio paper labels its channels."""
 
 
 _ORDER: dict[Convention, tuple[int, ...]] = {
@@ -52,7 +52,7 @@ _ORDER: dict[Convention, tuple[int, ...]] = {
     Convention.FUMA: (W, X, Y, Z),
     Convention.WXYZ: (W, X, Y, Z),
 }
-"""Which AmbiX channel each of a convention's channels is."""
+"""The AmbiX channel of each of a convention's channels."""
 
 _GAIN: dict[Convention, tuple[float, float]] = {
     Convention.AMBIX: (1.0, 1.0),
@@ -60,11 +60,11 @@ _GAIN: dict[Convention, tuple[float, float]] = {
     Convention.FUMA: (sqrt(0.5), 1.0),
     Convention.WXYZ: (1.0, 1.0),
 }
-"""The factors of W and of the dipoles, AmbiX being 1."""
+"""The gains of W and of the dipoles relative to AmbiX."""
 
 
 def convert(sound: Floats, source: Convention, target: Convention) -> Sound:
-    """Four channels `(4, samples)` of one convention in another."""
+    """Convert four channels `(4, samples)` from one convention to another."""
     _check(sound)
     ambix_of = _ORDER[source]
     columns = [ambix_of.index(channel) for channel in _ORDER[target]]
@@ -92,18 +92,19 @@ def angle_between(first: npt.ArrayLike, second: npt.ArrayLike) -> Floats:
 
 
 def encode(signal: Floats, azimuth: npt.ArrayLike, elevation: npt.ArrayLike) -> Sound:
-    """A mono signal `(samples,)` as a plane wave `(4, samples)`.
+    """Encode a mono signal `(samples,)` as a plane wave `(4, samples)`.
 
-    The angles are numbers, or arrays `(samples,)` for a source that moves."""
+    The angles are numbers, or arrays `(samples,)` for a moving source."""
     x, y, z = np.moveaxis(unit_vector(azimuth, elevation), -1, 0)
     return np.stack(np.broadcast_arrays(signal, signal * y, signal * z, signal * x)).astype(np.float32)
 
 
 def beam(foa: Floats, directions: Floats, omni: float = CARDIOID) -> Sound:
-    """What virtual microphones `(beams, samples)` hear that point to unit vectors `directions` `(beams, 3)`.
+    """Return the signals `(beams, samples)` of virtual microphones that point to unit vectors `directions` `(beams,
+    3)`.
 
-    A microphone hears a plane wave at the angle θ from its axis with the gain omni + (1 − omni)·cos θ: 1 on its axis.
-    `omni` is 0 (figure of eight) to 1 (sphere), usually CARDIOID, MAX_RE or HYPERCARDIOID."""
+    A plane wave at the angle θ from the axis has the gain omni + (1 − omni)·cos θ: 1 on the axis. `omni` is 0 (figure
+    of eight) to 1 (omnidirectional), usually CARDIOID, MAX_RE or HYPERCARDIOID."""
     _check(foa)
     return np.asarray(_beam_gains(directions, omni) @ foa, dtype=np.float32)
 
@@ -121,19 +122,19 @@ def rotation_matrix(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> Floats
 
 
 def rotate(foa: Floats, matrix: Floats) -> Sound:
-    """The scene turned: what came from the direction v comes from `matrix @ v`. Exact at first order.
+    """Rotate a scene: sound from the direction v then comes from `matrix @ v`. Exact at first order.
 
-    To hear it with a head turned by a matrix, turn the scene by its transpose."""
+    To render for a head rotated by a matrix, rotate the scene by its transpose."""
     _check(foa)
-    turned = np.array(foa, dtype=np.float32)
-    turned[XYZ, :] = np.asarray(matrix) @ foa[XYZ, :]
-    return turned
+    rotated = np.array(foa, dtype=np.float32)
+    rotated[XYZ, :] = np.asarray(matrix) @ foa[XYZ, :]
+    return rotated
 
 
 def intensity(foa: Floats, block: int | None = None) -> Floats:
-    """Mean active intensity I = mean(W·[X, Y, Z]) as `(3,)`; it points to where the sound comes from.
+    """Mean active intensity I = mean(W·[X, Y, Z]) as `(3,)`; it points towards the source.
 
-    With `block`, the means of consecutive blocks of so many samples, `(blocks, 3)`; the last may be shorter."""
+    With `block`, the means of consecutive blocks of that many samples, `(blocks, 3)`; the last may be shorter."""
     _check(foa)
     return _means((foa[W] * foa[XYZ, :]).T, block)
 
@@ -153,7 +154,7 @@ def direction(foa: Floats) -> tuple[float, float]:
 
 
 def diffuseness(mean_intensity: Floats, mean_energy: Floats) -> Floats:
-    """ψ = 1 − |I| / E of means `(..., 3)` and `(...,)`: 0 for one plane wave, 1 for sound from everywhere or none."""
+    """ψ = 1 − |I| / E of means `(..., 3)` and `(...,)`: 0 for one plane wave, 1 for a diffuse field or silence."""
     flow = np.linalg.norm(mean_intensity, axis=-1)
     ratio = np.divide(flow, mean_energy, out=np.zeros_like(flow), where=mean_energy > 0)
     return np.asarray(np.clip(1 - ratio, 0, 1))
@@ -176,8 +177,8 @@ class SpectralField:
 def spectral_field(foa: Floats, rate: int, window_seconds: float = 0.046, smooth: int = 1) -> SpectralField:
     """Intensity and energy by short-time Fourier transform: Hann windows, half overlapping.
 
-    `smooth` frames are averaged into one: a single frame's bin always looks like one plane wave, and only the mean over
-    several tells a source from a diffuse field. Sound shorter than a window is padded with silence."""
+    `smooth` frames are averaged into one: a bin of a single frame always looks like a plane wave, and only the mean of
+    several separates a source from a diffuse field. Sound shorter than a window is padded with silence."""
     _check(foa)
     hop = max(8, round(window_seconds * rate / 2))
     spectra = _short_time_spectra(foa, hop)
@@ -192,7 +193,7 @@ def spectral_field(foa: Floats, rate: int, window_seconds: float = 0.046, smooth
 
 
 def _short_time_spectra(foa: Floats, hop: int) -> npt.NDArray[np.complexfloating[Any, Any]]:
-    """`(4, frames, hop + 1)`: Hann windows of twice the hop, centred on its multiples from 0 to beyond the sound's end.
+    """`(4, frames, hop + 1)`: Hann windows of twice the hop, centred on its multiples from 0 past the sound's end.
 
     A sine of amplitude 1 on a bin has magnitude ½."""
     samples = max(foa.shape[1], 2 * hop)
@@ -214,23 +215,23 @@ def panorama_directions(height: int, width: int) -> Floats:
 
 
 def energy_map(foa: Floats, height: int, width: int, omni: float = MAX_RE) -> Floats:
-    """Mean power `(height, width)` that beams hear, one to each pixel of a panorama; see `beam` for `omni`."""
+    """Mean power `(height, width)` of beams to each pixel of a panorama; see `beam` for `omni`."""
     _check(foa)
-    # A beam's power is a quadratic form of the channels' covariance: no beam is computed for any sample.
+    # A beam's power is a quadratic form of the channels' covariance, so no beam signal is needed.
     covariance = np.asarray(foa, float) @ np.asarray(foa, float).T / max(1, foa.shape[1])
     gains = _beam_gains(panorama_directions(height, width), omni)
     return np.asarray(np.einsum("hwi,ij,hwj->hw", gains, covariance, gains).clip(min=0))
 
 
 def _beam_gains(directions: Floats, omni: float) -> Floats:
-    """What each channel adds to beams to unit vectors `(..., 3)`: `(..., 4)`."""
+    """The gains of the channels `(..., 4)` for beams to unit vectors `(..., 3)`."""
     gains = np.full((*directions.shape[:-1], CHANNELS), omni, dtype=np.float64)
     gains[..., XYZ] = (1 - omni) * directions
     return gains
 
 
 def _means(values: Floats, block: int | None) -> Floats:
-    """The mean over the first axis, or over consecutive blocks of it; 0 where there is nothing to take it of."""
+    """The mean over the first axis, or over consecutive blocks of it; 0 if it is empty."""
     if block is None:
         return np.asarray(values.sum(axis=0, dtype=np.float64) / max(1, len(values)))
     starts = np.arange(0, len(values), block)

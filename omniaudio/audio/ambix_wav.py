@@ -1,4 +1,4 @@
-"""24-bit WAV whose true peak is guarded."""
+"""Writing 24-bit WAVs with true-peak limiting."""
 
 import tempfile
 import wave
@@ -17,18 +17,18 @@ from omniaudio.files import partial_file, refusals
 BYTES_PER_SAMPLE = 3
 FULL_SCALE = 1 << 23
 WAV_LIMIT = (1 << 32) - 1024
-"""Bytes of sound in a plain WAV, whose sizes have 32 bits. RF64 has more, but libsndfile's carries a speaker mask, and
-players then take ambisonics for quadraphonics."""
+"""Bytes of sound in a plain WAV, whose sizes have 32 bits. RF64 allows more, but libsndfile adds a speaker mask to it,
+and players then treat ambisonics as quadraphonics."""
 
 _BLOCK = 1 << 16
 
 
 class AmbixWriter:
-    """Writes a sound block by block to a plain 24-bit WAV with its true peak at −1 dBTP at the most.
+    """Writes a sound block by block to a plain 24-bit WAV with a true peak of at most −1 dBTP.
 
-    The gain needs the whole sound's peak, so the blocks wait in a nameless file beside the target (16 bytes a sample)
-    and are scaled at the end: memory stays constant for any length. No dither, so that the same sound gives the same
-    file. The binaural preview is written alike, with two channels.
+    The gain depends on the whole sound's peak, so the blocks are spooled to an unnamed file next to the target (16
+    bytes per sample of 4 channels) and scaled at the end: memory is constant for any length. There is no dither, so
+    that equal sounds give equal files. The binaural preview is written in the same way, with two channels.
 
     >>> with AmbixWriter(path, 48000) as writer:
     ...     writer.write(block)
@@ -36,12 +36,12 @@ class AmbixWriter:
     """
 
     gain_db: float
-    """What the guard took, 0 or less; known once the block has ended."""
+    """Gain of the true-peak limiter in dB, 0 or less; known after the `with` block."""
     true_peak_dbtp: float | None
-    """The true peak of what was written; None in silence."""
+    """The true peak of the file; None for silence."""
 
     def __init__(self, path: Path, rate: int, channels: int = CHANNELS, *, guarded: bool = True) -> None:
-        """`guarded` is false for a sound whose peaks were guarded before: it is written as it is."""
+        """`guarded` is false for a sound that was limited before: it is written unchanged."""
         self.path = path
         self.guarded = guarded
         self.rate = rate
@@ -59,16 +59,16 @@ class AmbixWriter:
         return self
 
     def write(self, block: Floats) -> None:
-        """Appends samples `(channels, samples)`, full scale being 1."""
+        """Append samples `(channels, samples)`; full scale is 1."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise ValueError(f"blocks are ({self.channels}, samples), not {block.shape}")
         if not np.isfinite(block).all():
-            raise ValueError("the sound has samples that are infinite or not a number")
+            raise ValueError("the sound has samples that are infinite or NaN")
         self.samples += block.shape[1]
         if self.samples > self._limit:
             hours = self._limit / self.rate / 3600
             raise UserError(
-                f"{self.path} would pass 4 GB, the most that a WAV holds: make it in parts below {hours:.1f} hours "
+                f"{self.path} would exceed 4 GB, the limit of a WAV; generate parts shorter than {hours:.1f} hours "
                 f"with --start and --duration.",
                 ExitCode.NOT_WRITABLE,
             )
@@ -100,6 +100,6 @@ class AmbixWriter:
 
 
 def _pcm24(samples: Floats) -> bytes:
-    """Little-endian 24-bit integers; what lies above full scale is held there."""
+    """Convert to little-endian 24-bit integers, clipped at full scale."""
     integers = np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype("<i4")
     return integers.view(np.uint8).reshape(-1, 4)[:, :BYTES_PER_SAMPLE].tobytes()

@@ -1,5 +1,5 @@
-"""The chunks of a sound file, as far as they say what libsndfile does not tell: which sub-format and layout the file
-declares, and whether the sound that it announces is there.
+"""Reading from a sound file's chunks what libsndfile does not report: the declared sub-format and channel layout, and
+whether all of the announced sound is present.
 
 Sources: Microsoft and IBM, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF); ITU-R BS.2088 (RF64
 and BW64); Sony, "Wave64"; Apple, "Audio Interchange File Format" and "Core Audio Format Specification 1.0"; RFC 3533
@@ -14,8 +14,8 @@ from typing import IO, Literal, NamedTuple
 from uuid import UUID
 
 _UNKNOWN = {b"RIFF": 0x7FFF_F000, b"RIFX": 0x7FFF_F000, b"caff": (1 << 64) - 1}
-"""From this on, the size of the sound is what a program writes that cannot go back to correct it: in a WAV 0x7FFFF000
-(SoX) or 0xFFFFFFFF (FFmpeg), in a CAF −1."""
+"""Sizes from here on are placeholders by programs that could not seek back to correct them: in a WAV 0x7FFFF000 (SoX)
+or 0xFFFFFFFF (FFmpeg), in a CAF −1."""
 _UNKNOWN_SUN = 0xFFFF_FFFF
 _EXTENSIBLE = 0xFFFE
 _LINEAR = frozenset({1, 3, _EXTENSIBLE})
@@ -23,7 +23,7 @@ _LINEAR = frozenset({1, 3, _EXTENSIBLE})
 
 _MAX_CHUNKS = 1000
 _MAX_BYTES = 4 << 20
-"""Of a chunk's content that is read."""
+"""Limit of a chunk's content that is read."""
 _KEPT = frozenset({b"fmt ", b"axml", b"chan", b"CHAN"})
 _SOUND = frozenset({b"data", b"SSND"})
 _MAX_PAGE_BYTES = 27 + 255 + 255 * 255
@@ -31,19 +31,19 @@ _MAX_PAGE_BYTES = 27 + 255 + 255 * 255
 
 
 class SoundChunks(NamedTuple):
-    """What the chunks of a file say; empty for a file that has none, as FLAC."""
+    """The contents of a file's chunks; empty for a format without chunks, such as FLAC."""
 
     byte_order: Literal["little", "big"]
     contents: dict[bytes, bytes]
-    """Of the chunks `fmt `, `axml`, `chan` and `CHAN` that are there; the first of each."""
+    """Of the chunks `fmt `, `axml`, `chan` and `CHAN`, if present; the first of each."""
     announced: int | None
-    """Bytes of sound by the header; None where it does not say."""
+    """Bytes of sound by the header; None if it does not say."""
     present: int
-    """Bytes of the file from where the sound begins, as many as were announced at the most."""
+    """Bytes of sound in the file, at most as many as announced."""
 
     @property
     def sub_format(self) -> UUID | None:
-        """Of an extensible WAV; None of any other file."""
+        """The sub-format of an extensible WAV; None for any other file."""
         form = self.contents.get(b"fmt ", b"")
         if len(form) < 40 or self._number(form, 0) != _EXTENSIBLE:
             return None
@@ -51,7 +51,7 @@ class SoundChunks(NamedTuple):
 
     @property
     def frame_is_consistent(self) -> bool:
-        """Whether channels and bits give the bytes of a frame that a WAV's header says; true for other files."""
+        """Whether channels and bits match the bytes per frame in a WAV's header; true for other files."""
         form = self.contents.get(b"fmt ", b"")
         if len(form) < 16 or self._number(form, 0) not in _LINEAR:
             return True
@@ -60,7 +60,7 @@ class SoundChunks(NamedTuple):
 
     @property
     def missing(self) -> int:
-        """Bytes of sound that were announced and are not there."""
+        """Bytes of sound that were announced but are missing."""
         return 0 if self.announced is None else self.announced - self.present
 
     def _number(self, form: bytes, at: int) -> int:
@@ -68,18 +68,18 @@ class SoundChunks(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """How a kind of file lays out its chunks."""
+    """The layout of chunks in a file format."""
 
     byte_order: Literal["little", "big"]
     begin: int
-    """Where the first chunk begins."""
+    """Offset of the first chunk."""
     name: int = 4
     """Bytes of a chunk's name."""
     size: int = 4
-    """Bytes of the number that says its size."""
+    """Bytes of a chunk's size field."""
     align: int = 2
     whole: bool = False
-    """The size counts name and size as well."""
+    """Whether the size includes name and size field."""
 
 
 _FORMS = {
@@ -96,17 +96,17 @@ _KINDS = frozenset({b"WAVE", b"AIFF", b"AIFC"})
 
 
 def read_chunks(path: Path) -> SoundChunks:
-    """The chunks of a file; what is damaged ends the reading. Raises OSError."""
+    """Read the chunks of a file, up to the first damaged one. Raises OSError."""
     contents: dict[bytes, bytes] = {}
     announced, present = None, 0
     with path.open("rb") as stream:
         head = stream.read(12)
         magic, kind = head[:4], head[8:]
         form = _FORMS.get(magic, _NO_CHUNKS)
-        if form.begin == len(head) and kind not in _KINDS:  # a film or a picture, as AVI and WebP
+        if form.begin == len(head) and kind not in _KINDS:  # a video or an image, such as AVI and WebP
             form = _NO_CHUNKS
         end = os.fstat(stream.fileno()).st_size
-        if magic == b".snd":  # of Sun, which has no chunks
+        if magic == b".snd":  # Sun's format, which has no chunks
             begin, announced = struct.unpack(">II", head[4:].ljust(8, b"\0"))
             announced = None if announced == _UNKNOWN_SUN else announced
             present = min(max(0, end - begin), announced or 0)
@@ -125,7 +125,7 @@ def read_chunks(path: Path) -> SoundChunks:
 
 
 def _chunks(stream: IO[bytes], form: _Form, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Each chunk's name, where its content begins, and its size as announced; the stream stands at the content."""
+    """Yield each chunk's name, the start of its content and its announced size; the stream is at the content."""
     at = form.begin
     for _ in range(_MAX_CHUNKS):
         stream.seek(at)
@@ -142,7 +142,7 @@ def _chunks(stream: IO[bytes], form: _Form, end: int) -> Iterator[tuple[bytes, i
 
 
 def opus_mapping(path: Path) -> int | None:
-    """The channel mapping family of an Ogg Opus file (RFC 7845, section 5.1); None for any other. Raises OSError."""
+    """The channel mapping family of an Ogg Opus file (RFC 7845, section 5.1); None for other files. Raises OSError."""
     with path.open("rb") as stream:
         page = stream.read(64)
     if not page.startswith(b"OggS") or page[28:36] != b"OpusHead" or len(page) < 47:
@@ -151,14 +151,14 @@ def opus_mapping(path: Path) -> int | None:
 
 
 def last_page_is_cut(path: Path) -> bool:
-    """Whether a file is Ogg, and ends within a page. Raises OSError."""
+    """Whether a file is Ogg and ends within a page. Raises OSError."""
     with path.open("rb") as stream:
         if stream.read(4) != b"OggS":
             return False
         end = os.fstat(stream.fileno()).st_size
         stream.seek(max(0, end - 2 * _MAX_PAGE_BYTES))
         tail = stream.read()
-    # The mark of a page may stand in its content by chance: pages are counted from each mark that leads to the end.
+    # The capture pattern may occur in content by chance: pages are followed from each one until they lead to the end.
     at = tail.find(b"OggS")
     while at >= 0:
         segments = tail[at + 26 : at + 27]

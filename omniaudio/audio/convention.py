@@ -1,5 +1,5 @@
-"""Which convention a sound file declares: how its four channels are ordered and scaled, by what the file, its name or
-the sidecar beside it say, never by a guess.
+"""The convention that a sound file declares for its four channels, by the file's content, its name or its sidecar;
+never by a guess.
 
 Sources: Leese, "File Format for B-Format" (.amb); Dobson, "B-Format and WAVE-EX" (the sub-formats); ITU-R BS.2076-2,
 "Audio Definition Model"; Apple, CoreAudioTypes (layout tags); RFC 8486 (Opus).
@@ -31,36 +31,36 @@ _ACN = [(0, 0), (1, -1), (1, 0), (1, 1)]
 """Order and degree of the channels W, Y, Z, X."""
 _SCALES = {frozenset({"SN3D"}): Convention.AMBIX, frozenset({"N3D"}): Convention.N3D}
 _OPUS_AMBISONICS = 2
-"""The mapping family of Opus that is AmbiX."""
+"""Opus' channel mapping family for AmbiX."""
 _SIDECAR_BYTES = 4096
-"""Of a sidecar's beginning, where its format and its convention stand."""
+"""Bytes at a sidecar's beginning that contain its format and convention."""
 _OURS = re.compile(r'"format":\s*"omniaudio-(?:sidecar|rotation)-1".*"convention":\s*"AmbiX ACN/SN3D"', re.DOTALL)
 
 _log = logging.getLogger(__name__)
 
 
 class Declaration(NamedTuple):
-    """What a sound file is said to be, and by what."""
+    """A declared convention and what declares it."""
 
     convention: Convention
     reason: str
 
 
 def declared(path: Path) -> Declaration | None:
-    """What a file that can be read as sound with four channels declares; None where nothing does.
+    """The convention that a sound file of four channels declares; None if it declares none.
 
-    The file itself counts before its name, and its name before a sidecar of ours beside it.
+    The file's content takes precedence over its name, and its name over our sidecar.
 
-    Raises UserError (NO_INPUT) where it declares what cannot be converted, or cannot be read."""
+    Raises UserError (NO_INPUT) if it declares what cannot be converted, or cannot be read."""
     try:
         chunks = read_chunks(path)
         return _by_chunks(path, chunks) or _by_opus(path) or _by_name(path) or _by_sidecar(path)
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).", ExitCode.NO_INPUT) from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); check the file.", ExitCode.NO_INPUT) from error
 
 
 def converted_from(path: Path) -> Convention | None:
-    """The convention that a sound is converted from where it is read; None where it is AmbiX or declares nothing.
+    """The convention from which a sound is converted; None if it is AmbiX or declares nothing.
 
     Raises UserError as `declared` does."""
     found = declared(path)
@@ -68,8 +68,8 @@ def converted_from(path: Path) -> Convention | None:
 
 
 @lru_cache(maxsize=1)
-def tell(path: Path, found: Declaration) -> None:
-    """Logs that a sound is converted; once where the same one is opened several times in a row."""
+def log_conversion(path: Path, found: Declaration) -> None:
+    """Log that a sound is converted; only once if the same one is opened several times in a row."""
     _log.warning("%s is converted from %s to AmbiX: %s.", path.name, NAMES[found.convention], found.reason)
 
 
@@ -78,25 +78,25 @@ def _by_chunks(path: Path, chunks: SoundChunks) -> Declaration | None:
         return Declaration(Convention.FUMA, "the file is declared as B-format (.amb)")
     layout = chunks.contents.get(b"chan", chunks.contents.get(b"CHAN", b""))
     if (convention := _LAYOUTS.get(int.from_bytes(layout[:2], "big"))) is not None:
-        return Declaration(convention, "its channel layout says so")
+        return Declaration(convention, "its channel layout declares it")
     return _by_adm(path, chunks.contents.get(b"axml", b"").decode(errors="replace"))
 
 
 def _by_adm(path: Path, text: str) -> Declaration | None:
-    """By the Audio Definition Model in a broadcast WAV."""
+    """The convention by the Audio Definition Model in a broadcast WAV."""
     if not re.search(r'typeDefinition="HOA"|typeLabel="0004"', text):
         return None
-    scales = frozenset(_values(text, "normalization")) or {"SN3D"}  # which is the model's own default
+    scales = frozenset(_values(text, "normalization")) or {"SN3D"}  # the model's default
     components = list(zip(map(_integer, _values(text, "order")), map(_integer, _values(text, "degree")), strict=False))
     convention = _SCALES.get(frozenset(scales))
     if convention is None or (components and components[:CHANNELS] != _ACN):
-        said = f"{' and '.join(sorted(scales))}, its components (order, degree) being {components[:CHANNELS]}"
+        said = f"{' and '.join(sorted(scales))}, components (order, degree) {components[:CHANNELS]}"
         raise UserError(
-            f"{path.name} declares {said} by its ADM metadata, which is not converted here: export it as AmbiX (ACN "
+            f"{path.name} declares {said} in its ADM metadata, which cannot be converted; export it as AmbiX (ACN "
             f"order, SN3D).",
             ExitCode.NO_INPUT,
         )
-    return Declaration(convention, "its ADM metadata say so")
+    return Declaration(convention, "its ADM metadata declare it")
 
 
 def _values(text: str, element: str) -> list[str]:
@@ -109,7 +109,7 @@ def _integer(text: str) -> int | None:
 
 def _by_opus(path: Path) -> Declaration | None:
     is_ambisonics = opus_mapping(path) == _OPUS_AMBISONICS
-    return Declaration(Convention.AMBIX, "its Opus header says so") if is_ambisonics else None
+    return Declaration(Convention.AMBIX, "its Opus header declares it") if is_ambisonics else None
 
 
 def _by_name(path: Path) -> Declaration | None:
@@ -123,4 +123,4 @@ def _by_sidecar(path: Path) -> Declaration | None:
         return None
     with sidecar.open("rb") as stream:
         text = stream.read(_SIDECAR_BYTES).decode(errors="replace")
-    return Declaration(Convention.AMBIX, f"{sidecar.name} says so") if _OURS.search(text) else None
+    return Declaration(Convention.AMBIX, f"{sidecar.name} declares it") if _OURS.search(text) else None

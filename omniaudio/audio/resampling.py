@@ -1,4 +1,4 @@
-"""Sampling-rate conversion of a stream in constant memory, by soxr at its very high quality."""
+"""Sampling-rate conversion of a stream in constant memory, by soxr at its VHQ setting."""
 
 from collections.abc import Iterator
 
@@ -13,10 +13,10 @@ def resample(blocks: Iterator[Float32], rate: int, target_rate: int, samples: in
     """Resample a stream of sound.
 
     Args:
-        blocks: `(channels, any)` each, one after the other.
-        rate: of the blocks, in Hz.
-        target_rate: wanted, in Hz.
-        samples: how many to yield in all, at `target_rate`; what the stream has beyond is cut.
+        blocks: consecutive blocks, `(channels, any)` each.
+        rate: their sampling rate in Hz.
+        target_rate: the output's sampling rate in Hz.
+        samples: the number of samples to yield at `target_rate`; the rest is cut.
 
     Raises:
         ValueError: the stream is shorter than that.

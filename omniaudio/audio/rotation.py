@@ -123,8 +123,8 @@ class SoundRotator:
         quaternions = np.array([(one.w, one.x, one.y, one.z) for one in held])
         quaternions /= np.linalg.norm(quaternions, axis=1, keepdims=True)
         # q and -q are the same rotation: choose the sign that gives the shorter arc.
-        turns_back = np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0
-        quaternions[1:] *= np.where(np.cumsum(turns_back) % 2, -1, 1)[:, None]
+        flips = np.sum(quaternions[1:] * quaternions[:-1], axis=1) < 0
+        quaternions[1:] *= np.where(np.cumsum(flips) % 2, -1, 1)[:, None]
         self._quaternions = quaternions
         steps, sums = np.diff(quaternions, axis=0), quaternions[1:] + quaternions[:-1]
         self._steps = np.diff(self._times)

@@ -41,7 +41,7 @@ def download(
     name: Annotated[str, typer.Argument(help="A model that `omniaudio models list` shows.")],
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licences without a prompt.")] = False,
 ) -> None:
-    """Download a model from the Hugging Face Hub. Shows its licences first; checks the files afterwards."""
+    """Download a model from the Hugging Face Hub. Shows its licences first and checks the files afterwards."""
     from omniaudio.model_zoo import download as hub  # noqa: PLC0415 - keeps other commands fast
 
     files = hub.listed(name)

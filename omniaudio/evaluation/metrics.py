@@ -1,9 +1,9 @@
-"""How far a generated sound is from what it should be: its direction, its map, its kind, its level.
+"""Metrics of a generated sound: direction, energy map, kind and level.
 
-Directions follow Liu et al., "OmniAudio" (2025): the angles of the mean intensity over the whole clip. That measure is
-blind to what moves, and collapses where several things sound. So a moving thing is followed block by block, and several
-are compared by their energy maps, with two measures that saliency maps are compared by (Bylinskii et al., "What do
-different evaluation metrics tell us about saliency models?", TPAMI 2019).
+Directions follow Liu et al., "OmniAudio" (2025): the angles of the mean intensity over the whole clip. That measure
+ignores movement and fails with several sources. So a moving source is tracked block by block, and several sources are
+compared by their energy maps, with two metrics for saliency maps (Bylinskii et al., "What do different evaluation
+metrics tell us about saliency models?", TPAMI 2019).
 """
 
 from typing import NamedTuple
@@ -17,14 +17,14 @@ from omniaudio.errors import UserError
 TRACK_BLOCK_SECONDS = 0.25
 SILENCE_DBFS = -60.0
 CLIPPED_RUN = 3
-"""So many equal samples in a row at full scale are a clipped peak; a single one may be a peak that just reaches it."""
+"""Consecutive samples at full scale that count as clipping; a single one may be a peak that just reaches it."""
 MAX_DC = 0.005
 """−46 dBFS."""
 
 _FULL_SCALE = 1 - 2.0**-15
 _MAP_HEIGHT, _MAP_WIDTH = 45, 90  # 4°: first-order beams are far wider
 _SALIENT_SHARE = 0.2
-"""The loudest fifth of the sphere counts as where the sound is: about one first-order beam."""
+"""The loudest fifth of the sphere counts as the sound's location: about one first-order beam."""
 
 
 class DirectionErrors(NamedTuple):
@@ -63,7 +63,7 @@ class Track(NamedTuple):
     times: Floats
     """Centres of the blocks in seconds, `(blocks,)`."""
     directions: Floats
-    """Mean intensities, `(blocks, 3)`; their length says nothing here."""
+    """Mean intensities, `(blocks, 3)`; their length has no meaning."""
     energy: Floats
     """`(blocks,)`."""
 
@@ -79,7 +79,7 @@ def track(foa: Floats, rate: int, block_seconds: float = TRACK_BLOCK_SECONDS) ->
 def track_error(found: Track, wanted: Floats) -> float:
     """Median angle in degrees, 0 to 180, between a track and the unit vectors `wanted` `(blocks, 3)` at its times.
 
-    Each block counts by its energy: where nothing sounds, no direction can be wrong. 180 for silence."""
+    Blocks are weighted by energy, since silence has no direction. 180 for silence throughout."""
     if not (np.isfinite(found.energy).all() and found.energy.any()):
         return 180.0
     off = np.degrees(ambisonics.angle_between(found.directions, wanted))
@@ -87,31 +87,31 @@ def track_error(found: Track, wanted: Floats) -> float:
 
 
 def weighted_median(values: Floats, weights: Floats) -> float:
-    """The smallest of `values` such that it and those below it carry half of the weight; both of shape `(n,)`."""
+    """The smallest of `values` at which the cumulative weight reaches one half; both of shape `(n,)`."""
     order = np.argsort(values)
     carried = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(carried, carried[-1] / 2)])
 
 
 class MapAgreement(NamedTuple):
-    """How well two energy maps agree; for scenes with more than one source."""
+    """Agreement of two energy maps; for scenes with more than one source."""
 
     correlation: float
     """CC: Pearson's, −1 to 1, by solid angle; 0 by chance."""
     auc: float
-    """Area under the ROC curve of the generated map as a finder of the reference's loudest fifth of the sphere; 0 to 1,
-    0.5 by chance."""
+    """Area under the ROC curve of the generated map as a predictor of the reference's loudest fifth of the sphere; 0 to
+    1, 0.5 by chance."""
 
 
 def map_agreement(generated: Floats, reference: Floats) -> MapAgreement:
     """Agreement of the energy maps of two FOA sounds `(4, samples)` over their whole length.
 
-    A map without any contrast, such as silence's, agrees as well as chance does. Raises `UserError` if the reference's
-    is one."""
+    A generated map without contrast, such as that of silence, scores as chance does. Raises UserError if the
+    reference's map has no contrast."""
     wanted = ambisonics.energy_map(reference, _MAP_HEIGHT, _MAP_WIDTH)
     got = ambisonics.energy_map(generated, _MAP_HEIGHT, _MAP_WIDTH)
     if _is_flat(wanted):
-        raise UserError("The reference sounds alike from everywhere; leave this scene out of the evaluation.")
+        raise UserError("The reference sounds the same in all directions; leave this scene out of the evaluation.")
     if _is_flat(got):
         return MapAgreement(0.0, 0.5)
     elevation = (0.5 - (np.arange(_MAP_HEIGHT) + 0.5) / _MAP_HEIGHT) * np.pi
@@ -120,7 +120,7 @@ def map_agreement(generated: Floats, reference: Floats) -> MapAgreement:
     covariance = np.cov(got, wanted, aweights=area)
     correlation = covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1])
     auc = _auc(got, _loudest(wanted, area), area)
-    # rounding carries perfect agreement a little beyond its range
+    # Rounding can carry perfect agreement slightly out of range.
     return MapAgreement(correlation=float(np.clip(correlation, -1, 1)), auc=float(np.clip(auc, 0, 1)))
 
 
@@ -149,7 +149,7 @@ def frechet_distance(first: Floats, second: Floats) -> float:
     """Fréchet distance between Gaussians fitted to two sets of embeddings, `(n, dim)` and `(m, dim)`; 0 or more.
 
     Dowson and Landau (1982): |μ₁ − μ₂|² + tr(C₁ + C₂ − 2·(C₁·C₂)^½). It depends on the embedding and on n, so figures
-    compare only with the same embedding and alike numbers of clips. The paper does not say which embedding it uses."""
+    are comparable only for the same embedding and similar numbers of clips. The paper does not name its embedding."""
     if min(len(first), len(second)) < 2:
         raise UserError("A Fréchet distance needs at least two embeddings on each side; evaluate more scenes.")
     # With C = RᵀR, the trace of (C₁·C₂)^½ is the sum of the singular values of R₁·R₂ᵀ: no root of a singular matrix.
@@ -180,13 +180,13 @@ def _posterior(scores: Floats) -> Floats:
 
 
 def level_dbfs(foa: Floats) -> float:
-    """Root mean square of W in dB of full scale: 0 for a square wave, −3.01 for a sine; −∞ for silence."""
+    """RMS of W in dB relative to full scale: 0 for a square wave, −3.01 for a sine; −∞ for silence."""
     mean_square = float(np.mean(np.square(foa[ambisonics.W], dtype=float)))
     return 10 * np.log10(mean_square) if mean_square > 0 else -np.inf
 
 
 def defects(foa: Floats) -> list[str]:
-    """What is plainly wrong with FOA `(4, samples)`, one phrase each: NaN, silence, clipping, DC. Empty if nothing."""
+    """List obvious defects of FOA `(4, samples)`, one phrase each: NaN, silence, clipping, DC."""
     broken = int(np.count_nonzero(~np.isfinite(foa)))
     if broken:
         return [f"{broken} samples are NaN or infinite"]
@@ -204,7 +204,7 @@ def defects(foa: Floats) -> list[str]:
 
 
 def _is_clipped(channel: Floats) -> bool:
-    """Beyond full scale, or at it for `CLIPPED_RUN` samples in a row."""
+    """Whether a channel exceeds full scale, or stays at it for `CLIPPED_RUN` samples."""
     at_limit = np.abs(channel) >= _FULL_SCALE
     run = np.convolve(at_limit, np.ones(CLIPPED_RUN), mode="valid").max() if len(channel) >= CLIPPED_RUN else 0
     return bool(run >= CLIPPED_RUN or np.abs(channel).max() > 1)

@@ -1,4 +1,4 @@
-"""Figures that stand for a population with their 95 % intervals, and tables of them in Markdown.
+"""Estimates with their 95 % intervals, and tables of them in Markdown.
 
 Intervals are bootstrapped over scenes for medians and means, Wilson's for rates.
 """
@@ -25,14 +25,14 @@ class Estimate:
     high: float
 
     def text(self, scale: float = 1.0, digits: int = 1) -> str:
-        """`8.7 (7.9 to 9.6)`; the figures multiplied by `scale`."""
+        """Format as `8.7 (7.9 to 9.6)`, multiplied by `scale`."""
         value, low, high = (f"{scale * figure:.{digits}f}" for figure in (self.value, self.low, self.high))
         return f"{value} ({low} to {high})"
 
 
 def bootstrapped(values: Sequence[float] | Floats, statistic: Callable[..., Floats] = np.median) -> Estimate:
-    """`statistic` (it takes an `axis`) of values `(n,)` with its percentile bootstrap interval; always the same one for
-    the same values."""
+    """Estimate `statistic` (which takes an `axis`) of values `(n,)` with its percentile bootstrap interval;
+    deterministic for equal values."""
     sample = _filled(values)
     if np.ptp(sample) == 0:
         value = float(sample[0])
@@ -44,7 +44,7 @@ def bootstrapped(values: Sequence[float] | Floats, statistic: Callable[..., Floa
 
 
 def rate(hits: Iterable[bool]) -> Estimate:
-    """The share of true ones, 0 to 1, with Wilson's interval, which stays honest near 0 and 1."""
+    """Estimate the share of hits, 0 to 1, with Wilson's interval, which stays valid near 0 and 1."""
     flags = _filled([float(hit) for hit in hits])
     interval = stats.binomtest(int(flags.sum()), len(flags)).proportion_ci(CONFIDENCE, method="wilson")
     return Estimate(float(flags.mean()), float(interval.low), float(interval.high))
@@ -53,11 +53,11 @@ def rate(hits: Iterable[bool]) -> Estimate:
 def _filled(values: Sequence[float] | Floats) -> Floats:
     sample = np.asarray(values, float)
     if not sample.size:
-        raise UserError("There is nothing to take a figure of; evaluate scenes of this kind first.")
+        raise UserError("There are no values to estimate from; evaluate scenes of this kind first.")
     return sample
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown. A bar within a cell is escaped."""
+    """Format a table in Markdown. Bars within cells are escaped."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"

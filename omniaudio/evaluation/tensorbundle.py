@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints ("tensor bundles") read without TensorFlow.
+"""Reading TensorFlow checkpoints ("tensor bundles") without TensorFlow.
 
 A bundle is `NAME.index`, a LevelDB-style sorted table from each tensor's name to where it lies, and
 `NAME.data-00000-of-00001`, the tensors' bytes one after the other. The layouts are TensorFlow's `tensor_bundle.proto`
@@ -16,7 +16,7 @@ _FOOTER_BYTES = 48
 _TABLE_MAGIC = 0xDB4775248B80FB57
 _UNCOMPRESSED = 0
 _DT_FLOAT = 1  # DataType.DT_FLOAT in TensorFlow's types.proto
-_BUNDLE_HEADER = b""  # the table's first key: the bundle's own description, no tensor
+_BUNDLE_HEADER = b""  # the table's first key: a description of the bundle, not a tensor
 # Fields of BundleEntryProto, of TensorShapeProto and of TensorShapeProto.Dim.
 _ENTRY_DTYPE, _ENTRY_SHAPE, _ENTRY_SHARD, _ENTRY_OFFSET, _ENTRY_SIZE = 1, 2, 3, 4, 5
 _SHAPE_DIM = 2
@@ -46,12 +46,12 @@ def read_floats(index: bytes, data: bytes) -> dict[str, np.ndarray]:
                 raise ValueError("its data file is cut short")
             tensors[name.decode()] = np.frombuffer(data, "<f4", size // 4, offset).reshape(shape)
     except (ValueError, IndexError, struct.error) as error:
-        raise UserError(f"This is not a whole TensorFlow checkpoint ({error}); fetch it again.") from error
+        raise UserError(f"This TensorFlow checkpoint is incomplete ({error}); download it again.") from error
     return tensors
 
 
 def _table(table: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of a sorted table, in order."""
+    """Yield the keys and values of a sorted table, in order."""
     footer = table[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != _TABLE_MAGIC:
         raise ValueError("its index has no table footer")
@@ -62,10 +62,11 @@ def _table(table: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(table: bytes, place: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of one block; each key is told as how much of the last one it shares, and the rest."""
+    """Yield the keys and values of a block; each key is stored as the length of the prefix it shares with the last one,
+    and the rest."""
     offset, size = place
     block = table[offset : offset + size]
-    if table[offset + size] != _UNCOMPRESSED:  # one byte after the block says how it is compressed
+    if table[offset + size] != _UNCOMPRESSED:  # the byte after the block is its compression type
         raise ValueError("its index is compressed")
     restarts = struct.unpack("<I", block[-4:])[0]
     end = size - 4 * (restarts + 1)
@@ -120,7 +121,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, Field]]:
 
 def _shape(message: Field) -> tuple[int, ...]:
     if not isinstance(message, bytes):
-        raise ValueError("a tensor's shape is no message")
+        raise ValueError("a tensor's shape is not a protobuf message")
     return tuple(
         _integer(dict(_fields(dim)).get(_DIM_SIZE, 0))
         for number, dim in _fields(message)
@@ -130,5 +131,5 @@ def _shape(message: Field) -> tuple[int, ...]:
 
 def _integer(value: Field) -> int:
     if not isinstance(value, int):
-        raise ValueError("a number is told as bytes")
+        raise ValueError("a number is stored as bytes")
     return value

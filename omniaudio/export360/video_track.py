@@ -1,8 +1,8 @@
-"""The pictures of a film as packets: copied as they are, or encoded as H.264; streamed, in constant memory.
+"""The video track as packets: copied unchanged, or encoded as H.264; streamed in constant memory.
 
-Times are those of the film, whose first picture is the one nearest to `start` in the clip. The track is as long as
-wanted: of a clip that ends before, the last picture stays; of one that goes on, what follows is cut, but for a few
-pictures that the last ones are predicted from where packets are copied.
+Times count from the output's first frame, which is the one nearest to `start` in the clip. The track has the requested
+length: a shorter clip holds its last frame, and a longer one is cut, except for a few frames that copied packets are
+still predicted from.
 """
 
 from collections.abc import Iterator
@@ -31,15 +31,15 @@ COPIED = {
     "mp4": frozenset({"h264", "hevc", "av1", "vp9"}),
     "mov": frozenset({"h264", "hevc", "prores", "dnxhd", "mjpeg", "mpeg4"}),
 }
-"""Codecs that players expect in a container, by its name; FFmpeg would write more."""
+"""Codecs that players expect in each container; FFmpeg would write more."""
 
 STILL_RATE = Fraction(6)
-"""Pictures a second of a film of one still: players that seek by pictures find every sixth of a second."""
+"""Frame rate of a video of one still image: players that seek by frames find every sixth of a second."""
 
 _MAX_REORDERED = 32
-"""Pictures; H.264 and HEVC allow 16 between decoding and showing."""
+"""Frames; H.264 and HEVC allow 16 between decoding and presentation."""
 _MIN_SHOWN = 1e-3
-"""Seconds; a picture that would be shown for less at the film's end is left out."""
+"""Seconds; a frame that would be shown for less at the end is left out."""
 
 
 class Part(NamedTuple):
@@ -50,56 +50,57 @@ class Part(NamedTuple):
     seconds: float
 
     @property
-    def half_a_picture(self) -> float:
-        """In seconds; the most by which the film may begin beside the wanted time."""
+    def half_a_frame(self) -> float:
+        """Half the duration of a frame in seconds: how far the first frame may be from `start`."""
         return float(Fraction(1, 2) / (self.info.fps or SEQUENCE_RATE))
 
 
 class NotCopyableError(Exception):
-    """The pictures have to be encoded: they cannot begin here, do not say their times, or are none that the container
-    takes."""
+    """The frames have to be encoded: there is no key frame at the start, their times are unusable, or the container
+    does not accept their codec."""
 
 
 def is_copyable(info: ClipInfo, container: str) -> bool:
-    """Whether a clip's packets may be copied to a container ("mp4" or "mov"), as far as the clip's kind tells."""
+    """Whether a clip's packets may be copied to a container ("mp4" or "mov"), judging by the clip's properties
+    alone."""
     return info.kind == "video" and info.stored_as_shown and info.codec in COPIED[container]
 
 
-def copied(film: av.container.OutputContainer, clip: av.container.InputContainer, part: Part) -> Packets:
-    """Add a track to a film, and give its packets, taken from an open clip.
+def copied(video: av.container.OutputContainer, clip: av.container.InputContainer, part: Part) -> Packets:
+    """Add a track to a video and yield its packets, copied from an open clip.
 
-    Raises NotCopyableError where the container does not take them, and while they are read, the first one mostly, where
-    no key frame lies at the part's start or their times are not usable as they are."""
+    Raises NotCopyableError if the container does not accept them, or during iteration, mostly at the first packet, if
+    there is no key frame at the part's start or their times are unusable."""
     source = video_stream(clip, part.info.path)
     try:
-        track = film.add_stream_from_template(source, opaque=True)  # by its decoder: not each has an encoder
+        track = video.add_stream_from_template(source, opaque=True)  # opaque: some codecs have a decoder and no encoder
     except (ValueError, av.error.FFmpegError) as error:
         raise NotCopyableError from error
     if part.info.codec == "hevc":
-        track.codec_context.codec_tag = "hvc1"  # Apple's players take no other.
+        track.codec_context.codec_tag = "hvc1"  # Apple's players accept no other tag.
     return lasting(_copied(clip, source, track, part), part.seconds)
 
 
-def encoded(film: av.container.OutputContainer, part: Part) -> Packets:
-    """Add a track to a film, and give its packets, encoded from a clip of any kind.
+def encoded(video: av.container.OutputContainer, part: Part) -> Packets:
+    """Add a track to a video and yield its packets, encoded from a clip of any kind.
 
-    Raises UserError (BAD_RANGE), while they are read, where no picture can be decoded."""
+    Raises UserError (BAD_RANGE) during iteration if no frame can be decoded."""
     info = part.info
     aspect = info.pixel_aspect if info.rotation % 180 == 0 else 1 / info.pixel_aspect
     size = fitted(*upright_size(info))
     if info.kind == "still":
-        return lasting(_repeated(FrameEncoder(film, size, STILL_RATE, aspect, still=True), part), part.seconds)
+        return lasting(_repeated(FrameEncoder(video, size, STILL_RATE, aspect, still=True), part), part.seconds)
     rate = info.fps or SEQUENCE_RATE
     if info.kind == "video":
         with open_file(info.path) as clip:
-            encoder = FrameEncoder(film, size, rate, aspect, video_stream(clip, info.path))
+            encoder = FrameEncoder(video, size, rate, aspect, video_stream(clip, info.path))
     else:
-        encoder = FrameEncoder(film, size, rate, aspect)
+        encoder = FrameEncoder(video, size, rate, aspect)
     return lasting(_encoded(encoder, part), part.seconds)
 
 
 def upright_size(info: ClipInfo) -> tuple[int, int]:
-    """Width and height of a clip's whole pictures, in stored pixels, once they are upright."""
+    """Width and height of a clip's whole frames in stored pixels, after rotation to upright."""
     return (info.width, info.height) if info.rotation % 180 == 0 else (info.height, info.width)
 
 
@@ -108,8 +109,8 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
     if not line.copyable:
         raise NotCopyableError
     unit, first = line.unit, line.first
-    start, half = part.start, part.half_a_picture
-    end = max(1, (part.seconds - _MIN_SHOWN) / unit)  # The first picture is shown, however short the sound.
+    start, half = part.start, part.half_a_frame
+    end = max(1, (part.seconds - _MIN_SHOWN) / unit)  # The first frame is shown, however short the sound.
     if start > half:
         try:
             clip.seek(int((start + half) / unit) + first, stream=source)
@@ -118,10 +119,10 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
     begin: int | None = None
     decoded: int | None = None
     later: list[av.Packet[av.VideoStream]] = []
-    """Packets of pictures after the end, which a picture before it may still be predicted from."""
+    """Packets of frames after the end, from which a frame before it may still be predicted."""
     for packet in _with_decoding_times(clip, source):
         assert packet.dts is not None
-        shown_wrongly = packet.pts is None or packet.is_discard  # edit lists leave frames out
+        shown_wrongly = packet.pts is None or packet.is_discard  # Edit lists drop frames.
         if shown_wrongly or (decoded is not None and packet.dts <= decoded):
             raise NotCopyableError
         decoded = packet.dts
@@ -131,7 +132,7 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
                 raise NotCopyableError
             begin = packet.pts
         if packet.pts < begin:
-            continue  # Shown before the key frame, and predicted from what lies before it.
+            continue  # Shown before the key frame, and predicted from earlier frames.
         packet.pts, packet.dts, packet.stream = packet.pts - begin, packet.dts - begin, track
         if packet.dts >= end:
             return
@@ -142,10 +143,10 @@ def _copied(clip: av.container.InputContainer, source: av.VideoStream, track: av
 
 
 def _with_decoding_times(clip: av.container.InputContainer, source: av.VideoStream) -> Packets:
-    """A stream's packets. Where containers do not say when the first ones are decoded, as Matroska's, they come at even
+    """Yield a stream's packets. If the container has no decoding times for the first ones, like Matroska, they get even
     steps before those that follow."""
     waiting: list[av.Packet[av.VideoStream]] = []
-    with suppress(av.error.FFmpegError):  # A file may just end.
+    with suppress(av.error.FFmpegError):  # A truncated file just ends.
         for packet in clip.demux(source):
             if not packet.size:
                 continue
@@ -170,21 +171,21 @@ def _encoded(encoder: FrameEncoder, part: Part) -> Packets:
         yield from encoder.encode(frame, time)
     if empty:
         name = part.info.path.name
-        message = f"No picture of {name} from {part.start:g} s on can be decoded; choose another part of it."
+        message = f"No frame of {name} from {part.start:g} s on can be decoded; choose another part of it."
         raise UserError(message, ExitCode.BAD_RANGE)
     yield from encoder.finish()
 
 
 def _repeated(encoder: FrameEncoder, part: Part) -> Packets:
-    """A still, again and again, for players that seek by pictures; repetitions take next to no room."""
-    picture = encoder.convert(_as_frame(whole_frame(part.info, part.info.path)))
+    """Encode a still image repeatedly, for players that seek by frames; repetitions take almost no space."""
+    image = encoder.convert(_as_frame(whole_frame(part.info, part.info.path)))
     for place in range(max(1, ceil((part.seconds - _MIN_SHOWN) * STILL_RATE))):
-        yield from encoder.encode(picture, float(place / STILL_RATE))
+        yield from encoder.encode(image, float(place / STILL_RATE))
     yield from encoder.finish()
 
 
 def lasting(packets: Packets, seconds: float) -> Packets:
-    """The packets with durations such that the pictures end so long after the film's beginning."""
+    """Yield the packets with their durations set so that the track ends after `seconds`."""
     last: av.Packet[av.VideoStream] | None = None
     for packet in packets:
         if last is not None:
@@ -198,19 +199,19 @@ def lasting(packets: Packets, seconds: float) -> Packets:
 
 
 def _left(packet: "av.Packet[av.VideoStream]", seconds: float) -> int:
-    """From a picture's time to the film's end, in ticks; at least one."""
+    """Ticks from a frame's time to the end of the video; at least one."""
     assert packet.time_base is not None
     assert packet.pts is not None
     return max(1, round(seconds / packet.time_base) - packet.pts)
 
 
 def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:
-    """Pictures with the film's times: from the one that is shown at its start, or begins less than half a picture after
-    that and nearer to it."""
+    """Yield frames with the output's times, beginning with the frame that is shown at the part's start, or with one
+    that begins less than half a frame later and is nearer to it."""
     first: av.VideoFrame | None = None
     nearest = inf
     for time, frame in timed:
-        if time - part.start < part.half_a_picture and (time <= part.start or time - part.start < nearest):
+        if time - part.start < part.half_a_frame and (time <= part.start or time - part.start < nearest):
             first, nearest = frame, abs(time - part.start)
             continue
         if first is not None:
@@ -224,7 +225,7 @@ def _shown(timed: Iterator[TimedFrame], part: Part) -> Iterator[TimedFrame]:
 
 
 def _frames(part: Part) -> Iterator[TimedFrame]:
-    """A clip's whole pictures, upright and posed, the left eye first, with their times in the clip."""
+    """Yield a clip's whole frames, upright and posed, the left eye first, with their times in the clip."""
     info, start, seconds = part
     if info.kind == "video":
         for time, frame in timed_frames(info.path, start):
@@ -235,18 +236,18 @@ def _frames(part: Part) -> Iterator[TimedFrame]:
     else:
         assert info.fps is not None
         files = [(float(place / info.fps), file) for place, file in sequence_files(info.path)]
-        before = sum(time - start < part.half_a_picture for time, _ in files)
-        for time, file in files[max(0, before - 1) :]:  # from the one that is shown first
+        before = sum(time - start < part.half_a_frame for time, _ in files)
+        for time, file in files[max(0, before - 1) :]:  # from the first one shown
             if time - start < seconds:
                 yield time, _as_frame(whole_frame(info, file))
 
 
-def _left_eye_first(picture: Rgb, info: ClipInfo) -> Rgb:
+def _left_eye_first(frame: Rgb, info: ClipInfo) -> Rgb:
     if not info.right_eye_first:
-        return picture
+        return frame
     axis = 0 if info.stereo == "top-bottom" else 1
-    return np.roll(picture, picture.shape[axis] // 2, axis)
+    return np.roll(frame, frame.shape[axis] // 2, axis)
 
 
-def _as_frame(picture: Rgb) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+def _as_frame(frame: Rgb) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")

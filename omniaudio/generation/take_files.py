@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omniaudio.analysis.direction_map import SoundMap
+from omniaudio.analysis.direction_map import DirectionMap
 from omniaudio.audio.ambisonics import CHANNELS, Floats, Sound
 from omniaudio.audio.ambix_wav import AmbixWriter
 from omniaudio.audio.binaural import BinauralRenderer
@@ -20,7 +20,7 @@ from omniaudio.sidecar import DerivesFrom
 
 
 def write_sound(
-    blocks: Iterator[Sound], path: Path, wanted: Wanted, drawn: SoundMap | None, *, preview: bool
+    blocks: Iterator[Sound], path: Path, wanted: Wanted, drawn: DirectionMap | None, *, preview: bool
 ) -> AmbixWriter:
     """Writes master and preview in one pass over the sound. Map and preview use its first order only.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from omniaudio.analysis.direction_map import SoundMap
+from omniaudio.analysis.direction_map import DirectionMap
 from omniaudio.audio.loudness import decibels
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, relative, replacing, together
@@ -74,7 +74,7 @@ def generate(
         takes = []
         for number, path in paths(request):
             with together(path.parent) as folder, making.take(number, folder) as made:
-                sound, drawn = folder / path.name, SoundMap(wanted.rate)
+                sound, drawn = folder / path.name, DirectionMap(wanted.rate)
                 writer = write_sound(made.blocks, sound, wanted, drawn if chosen.map else None, preview=chosen.preview)
                 gain_db = writer.gain_db if made.gain is None else decibels(made.gain) or 0.0
                 stems = write_stems(made, path, folder, wanted, writer.gain_db) if chosen.stems else ()

@@ -1,6 +1,6 @@
-"""Weights in the released checkpoint's own form: strictly in, and out again.
+"""Reading and writing weights in the form of the released checkpoint.
 
-A file names its tensors as the released one does. Its convolutions in the autoencoder are weight-normalised
+A file names its tensors as the released one does. Convolutions of the autoencoder are weight-normalised
 (arXiv 1602.07868): length g and direction v. They are folded into plain weights on loading, w = g·v/|v|, and unfolded
 on saving as g = |w|, v = w, which folds to the same weights.
 """
@@ -19,7 +19,7 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.model.omniaudio import OmniAudio
 
-# Our modules' names, and what the released checkpoint calls them.
+# Our modules' names, and those in the released checkpoint.
 PREFIXES = {
     "dit.": "diffusion.model.model.",
     "conditioners.": "diffusion.conditioner.conditioners.",
@@ -29,26 +29,26 @@ PREFIXES = {
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads `.safetensors`, or `.ckpt` by `weights_only`: nothing in a file is ever executed.
+    """Read `.safetensors`, or `.ckpt` with `weights_only`: nothing in a file is ever executed.
 
     Raises:
-        UserError: it is not there, is damaged, or holds anything but tensors.
+        UserError: the file is missing or damaged, or contains anything but tensors.
     """
     if not path.is_file():
-        raise UserError(f"There are no weights at {path}.", ExitCode.NO_MODEL)
+        raise UserError(f"There are no weights at {path}; check the path.", ExitCode.NO_MODEL)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        message = f"{path} holds more than tensors, which could run code when read; it was not loaded."
+        message = f"{path} contains more than tensors, which could run code, so it was not loaded; use another file."
         raise UserError(message, ExitCode.NO_MODEL) from error
     except (SafetensorError, RuntimeError, EOFError, OSError) as error:
-        message = f"{path} is no readable weights file; it may be cut short, fetch it again."
+        message = f"{path} is not a readable weights file and may be truncated; download it again."
         raise UserError(message, ExitCode.NO_MODEL) from error
     tensors = content.get("state_dict", content) if isinstance(content, dict) else None
     if tensors is None or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise UserError(f"{path} does not hold a model's tensors by name.", ExitCode.NO_MODEL)
+        raise UserError(f"{path} does not contain a model's tensors by name; use another file.", ExitCode.NO_MODEL)
     return dict(tensors)
 
 
@@ -73,7 +73,7 @@ def _length(weight: Tensor) -> Tensor:
 
 
 def released_tensors(model: OmniAudio) -> Iterator[tuple[str, Tensor]]:
-    """The model's tensors, named and shaped as in the released checkpoint."""
+    """Yield the model's tensors, named and shaped as in the released checkpoint."""
     normalised = _weight_normalised(model)
     for name, tensor in model.state_dict().items():
         released = _released_name(name)
@@ -85,10 +85,10 @@ def released_tensors(model: OmniAudio) -> Iterator[tuple[str, Tensor]]:
 
 
 def check_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Compares names and shapes with what the config asks for; `source` is what the message calls the tensors.
+    """Check names and shapes of tensors against the config; `source` names them in the message.
 
     Raises:
-        UserError: names every missing, extra and misshapen tensor.
+        UserError: tensors are missing, extra or misshapen; the message lists them.
     """
     with torch.device("meta"):
         expected = {name: tuple(tensor.shape) for name, tensor in released_tensors(OmniAudio(config))}
@@ -106,12 +106,12 @@ def check_tensors(config: ModelConfig, tensors: Mapping[str, Tensor], source: st
 
 
 def load_model(config: ModelConfig, weights: Path) -> OmniAudio:
-    """Builds the model of a config and fills it, on the CPU, in float32, in evaluation mode.
+    """Build a config's model and load its weights: on the CPU, in float32, in evaluation mode.
 
-    The model is built without memory and takes a file's float32 tensors as they are, so that no second copy is made.
+    The model is built on the meta device and takes over a file's float32 tensors, so that there is no second copy.
 
     Raises:
-        UserError: the file cannot be read, or its tensors are not exactly the config's.
+        UserError: the file cannot be read, or its tensors do not match the config exactly.
     """
     tensors = read_tensors(weights)
     check_tensors(config, tensors, str(weights))
@@ -131,7 +131,7 @@ def load_model(config: ModelConfig, weights: Path) -> OmniAudio:
 
 
 def save_weights(model: OmniAudio, path: Path) -> None:
-    """Writes the model's weights as `.safetensors` in the released form; an older file is replaced only when done."""
+    """Write the model's weights as `.safetensors` in the released form, atomically."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in released_tensors(model)}
     with replacing(path) as unfinished:
         save_file(tensors, unfinished)

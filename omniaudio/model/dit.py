@@ -22,7 +22,7 @@ MINIMUM_ROTARY_DIM = 32
 
 
 class FourierFeatures(nn.Module):
-    """A number as cosines and sines of learned frequencies."""
+    """Embeds a number as cosines and sines of learned frequencies."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class FourierFeatures(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """(batch,) -> (batch, features)."""
-        # A product of elements, not of matrices: autocast would round the phase to 8 bits.
+        # An elementwise product: in a matrix product, autocast would round the phase to 8 bits.
         phase = 2 * math.pi * t[:, None] * self.weight[:, 0]
         return torch.cat((phase.cos(), phase.sin()), dim=-1)
 
@@ -49,7 +49,7 @@ class BiasFreeLayerNorm(nn.Module):
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotary positions (arXiv 2104.09864) for the first `dim` of each head's dimensions."""
+    """Rotary position embedding (arXiv 2104.09864) for the first `dim` of each head's dimensions."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -65,12 +65,12 @@ class RotaryEmbedding(nn.Module):
 
 
 def rotate(x: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-    """Turns the leading dimensions of every head (batch, heads, length, head dim) by its position, in float32."""
+    """Rotate the leading dimensions of every head (batch, heads, length, head dim) by its position, in float32."""
     cos, sin = rotary
-    turned, rest = x[..., : cos.shape[-1]].float(), x[..., cos.shape[-1] :]
-    first, second = turned.chunk(2, dim=-1)
-    turned = turned * cos + torch.cat((-second, first), dim=-1) * sin
-    return torch.cat((turned.to(x.dtype), rest), dim=-1)
+    rotated, rest = x[..., : cos.shape[-1]].float(), x[..., cos.shape[-1] :]
+    first, second = rotated.chunk(2, dim=-1)
+    rotated = rotated * cos + torch.cat((-second, first), dim=-1) * sin
+    return torch.cat((rotated.to(x.dtype), rest), dim=-1)
 
 
 class SelfAttention(nn.Module):
@@ -92,7 +92,7 @@ class SelfAttention(nn.Module):
 
 
 class UnusedCrossAttention(nn.Module):
-    """Weights of cross-attention that the checkpoint has and its config never uses: kept, never computed."""
+    """Cross-attention weights that the checkpoint contains but its config does not use: kept, never computed."""
 
     def __init__(self, dim: int, context_dim: int) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class FeedForward(nn.Module):
         out = nn.Linear(inner, dim)
         nn.init.zeros_(out.weight)
         nn.init.zeros_(out.bias)
-        # The place in the middle is empty in the checkpoint's numbering.
+        # The checkpoint's numbering skips the middle index.
         self.ff = nn.Sequential(GatedLinear(dim, inner), nn.Identity(), out)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -226,15 +226,15 @@ class DiffusionTransformer(nn.Module):
         nn.init.zeros_(self.postprocess_conv.weight)
 
     def embed_global(self, condition: Tensor) -> Tensor:
-        """Brings a global condition to the transformer's width: (batch, [frames,] dim) -> (batch, width).
+        """Project a global condition to the transformer's width: (batch, [frames,] dim) -> (batch, width).
 
-        Of several frames each feature's maximum is taken. Zero stays zero.
+        Over several frames, the maximum of each feature is taken. Zero stays zero.
         """
         embedded: Tensor = self.to_global_embed(condition)
         return embedded.amax(dim=1) if embedded.ndim == 3 else embedded
 
     def forward(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """One evaluation.
+        """Evaluate once.
 
         Args:
             x: noisy latents, (batch, channels, frames), frames a multiple of the patch size.

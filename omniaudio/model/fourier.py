@@ -40,7 +40,7 @@ class ShortTimeFourier(nn.Module):
         self.inner = 2 ** (int(math.log2(size)) // 2)  # N1
         self.outer = size // self.inner  # N2
         self.half_outer = self.outer // 2 + 1  # values of k2 that reach the bins 0 … N/2
-        with torch.device("cpu"):  # constants, real also where a model's weights are still to come (device meta)
+        with torch.device("cpu"):  # constants, allocated even if the model is built on the meta device
             self._build_constants()
 
     def _build_constants(self) -> None:
@@ -102,9 +102,9 @@ class ShortTimeFourier(nn.Module):
         grid = frames.unflatten(2, (self.inner, self.outer))  # (…, n1, n2)
         first = self.forward_first @ grid  # (…, 2·k1, n2)
         real, imaginary = first[..., : self.inner, :], first[..., self.inner :, :]
-        turned_real = real * self.twiddle_real + imaginary * self.twiddle_imaginary
-        turned_imaginary = imaginary * self.twiddle_real - real * self.twiddle_imaginary
-        second = torch.cat([turned_real, turned_imaginary], dim=-1) @ self.forward_second  # (…, k1, 2·k2)
+        rotated_real = real * self.twiddle_real + imaginary * self.twiddle_imaginary
+        rotated_imaginary = imaginary * self.twiddle_real - real * self.twiddle_imaginary
+        second = torch.cat([rotated_real, rotated_imaginary], dim=-1) @ self.forward_second  # (…, k1, 2·k2)
         spectrum_real = second[..., : self.half_outer].transpose(-1, -2).flatten(-2)
         spectrum_imaginary = second[..., self.half_outer :].transpose(-1, -2).flatten(-2)
         return spectrum_real[..., : self.bins], spectrum_imaginary[..., : self.bins]
@@ -114,9 +114,9 @@ class ShortTimeFourier(nn.Module):
             torch.cat([self._bin_grid(real), self._bin_grid(imaginary)], dim=-1) @ self.inverse_first
         )  # (…, k1, 2·n2)
         first_real, first_imaginary = first[..., : self.outer], first[..., self.outer :]
-        turned_real = first_real * self.twiddle_real - first_imaginary * self.twiddle_imaginary
-        turned_imaginary = first_imaginary * self.twiddle_real + first_real * self.twiddle_imaginary
-        grid = self.inverse_second @ torch.cat([turned_real, turned_imaginary], dim=-2)  # (…, n1, n2)
+        rotated_real = first_real * self.twiddle_real - first_imaginary * self.twiddle_imaginary
+        rotated_imaginary = first_imaginary * self.twiddle_real + first_real * self.twiddle_imaginary
+        grid = self.inverse_second @ torch.cat([rotated_real, rotated_imaginary], dim=-2)  # (…, n1, n2)
         return grid.flatten(-2)
 
     def _bin_grid(self, part: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
-"""The part of a denoiser that is known without training: the best guess if every latent channel were Gaussian.
+"""The part of a denoiser that is known without training: the best estimate if every latent channel were Gaussian.
 
-Of x_t = (1−t)·z + t·noise with z ~ N(m, v) and noise ~ N(0, 1), the posterior mean of z is
+For x_t = (1−t)·z + t·noise with z ~ N(m, v) and noise ~ N(0, 1), the posterior mean of z is
 m + v·(1−t)/d · (x_t − (1−t)·m) with d = v·(1−t)² + t², and its deviation is t·√(v/d). The transformer predicts the rest
 in units of that deviation, as the preconditioning of Karras et al. 2022 (arXiv 2206.00364, section 5) does for
-one variance of all data. So an untrained model is a Gaussian sampler, with each channel's own level from the first
-step on.
+one variance of all data. So an untrained model is a Gaussian sampler, with each channel's level right from the start.
 """
 
 import torch
@@ -14,7 +13,7 @@ VARIANCE_FLOOR = 1e-4
 
 
 class GaussianSkip(nn.Module):
-    """Mean and variance (channels,) of the latents, and the guess that follows from them."""
+    """Mean and variance (channels,) of the latents, and the estimate that follows from them."""
 
     mean: Tensor
     variance: Tensor
@@ -26,7 +25,7 @@ class GaussianSkip(nn.Module):
 
     @torch.no_grad()
     def fit(self, latents: Tensor) -> None:
-        """Takes both from clean latents (clips, channels, frames)."""
+        """Measure both from clean latents (clips, channels, frames)."""
         self.mean.copy_(latents.mean((0, 2)))
         self.variance.copy_(latents.var((0, 2)).clamp(min=VARIANCE_FLOOR))
 
@@ -36,10 +35,10 @@ class GaussianSkip(nn.Module):
         return latents
 
     def forward(self, x: Tensor, t: Tensor, beyond: Tensor) -> Tensor:
-        """The predicted data, (batch, channels, frames).
+        """Predict the data, (batch, channels, frames).
 
         Args:
-            x: latents on the way, (batch, channels, frames).
+            x: noisy latents, (batch, channels, frames).
             t: (batch,), in (0, 1].
             beyond: the transformer's output, shaped as `x`.
         """

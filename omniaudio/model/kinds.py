@@ -1,4 +1,4 @@
-"""The condition of a stem: what sounds, as a probability for each kind."""
+"""The condition of a stem: a probability for each kind of sound."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from omniaudio.config import KindVectorConfig
 
-# Deviations of first weights. The condition has to be as strong as the timestep's embedding and the tokens, or the
-# transformer takes thousands of steps to notice it.
+# Standard deviations of the initial weights. The condition has to be as strong as the timestep's embedding and the
+# tokens, or the transformer takes thousands of steps to use it.
 GLOBAL_SCALE, TOKEN_SCALE = 1.0, 0.5
 
 

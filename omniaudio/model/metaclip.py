@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from omniaudio.errors import ExitCode, UserError, installation
 from omniaudio.vision.metaclip import ENCODER
 
-# What CLIP's pictures are normalised by, of RGB in 0..1 (arXiv 2103.00020, in the code released with it).
+# CLIP's normalisation of RGB in 0..1 (arXiv 2103.00020, in the code released with it).
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STDEV = (0.26862954, 0.26130258, 0.27577711)
 
 
 class MetaClip(nn.Module):
-    """Pictures to CLIP's projected image features, not normalised to unit length, as the released code leaves them."""
+    """Maps views to CLIP's projected image features, not normalised to unit length, as in the released code."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -28,40 +28,40 @@ class MetaClip(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.register_buffer("stdev", torch.tensor(STDEV)[:, None, None])
 
-    def forward(self, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Features of each kind of picture.
+    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Compute the features of each view.
 
         Args:
-            pictures: `video_360`, whole panoramas padded square, and `video_fov`, front views; each uint8 RGB
+            views: `video_360`, whole panoramas padded square, and `video_fov`, front views; each uint8 RGB
                 (batch, 224, 224, 3).
 
         Returns:
-            By the same names, float32 (batch, 1024).
+            Features by the same names, float32 (batch, 1024).
         """
-        return {name: self._features(pictures[name]) for name in ENCODER.views}
+        return {name: self._features(views[name]) for name in ENCODER.views}
 
-    def _features(self, picture: Tensor) -> Tensor:
-        normalised = (picture.float().permute(0, 3, 1, 2) / 255 - self.mean) / self.stdev
+    def _features(self, view: Tensor) -> Tensor:
+        normalised = (view.float().permute(0, 3, 1, 2) / 255 - self.mean) / self.stdev
         features: Tensor = self.encoder(pixel_values=normalised).image_embeds
         return features
 
 
 def load_metaclip(folder: Path) -> MetaClip:
-    """Loads MetaCLIP's vision from a folder with `config.json` and weights, in float32 and evaluation mode.
+    """Load MetaCLIP's vision encoder from a folder with `config.json` and weights, in float32 and evaluation mode.
 
     Raises:
-        UserError: the files are missing or damaged, have no tensors for a part of it, or `transformers` is missing.
+        UserError: the files are missing, damaged or incomplete, or `transformers` is not installed.
     """
     try:
         import transformers  # noqa: PLC0415 - the draft does without it
     except ImportError as error:
         message = f"MetaCLIP needs transformers: run {installation('released')}."
         raise UserError(message, ExitCode.NO_BACKEND) from error
-    # It would report every tensor of the checkpoint's text half, which is not wanted.
+    # Otherwise it reports every unused tensor of the checkpoint's text encoder.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         config: Any = transformers.CLIPConfig.from_pretrained(folder, local_files_only=True)
-        # The whole CLIP projects to the width of its own config; its vision's config may be silent about it.
+        # The projection's width is in CLIP's own config; the vision config may lack it.
         config.vision_config.projection_dim = config.projection_dim
         loaded: Any = transformers.CLIPVisionModelWithProjection.from_pretrained(
             folder, config=config.vision_config, local_files_only=True, dtype=torch.float32, output_loading_info=True
@@ -70,8 +70,8 @@ def load_metaclip(folder: Path) -> MetaClip:
         message = f"MetaCLIP cannot be read from {folder}: run `omniaudio models download omniaudio`."
         raise UserError(message, ExitCode.NO_MODEL) from error
     encoder, report = loaded
-    # What is missing would be made up at random.
+    # Missing tensors would be initialised at random.
     if report["missing_keys"] or report["mismatched_keys"]:
         absent = ", ".join(sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]])))
-        raise UserError(f"The MetaCLIP weights in {folder} lack {absent}: fetch them again.", ExitCode.NO_MODEL)
+        raise UserError(f"The MetaCLIP weights in {folder} lack {absent}; download them again.", ExitCode.NO_MODEL)
     return MetaClip(encoder).eval()

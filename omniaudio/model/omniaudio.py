@@ -1,4 +1,4 @@
-"""The whole model: autoencoder, conditioners and transformer, built from a config; parts are chosen by `type`."""
+"""The whole model: autoencoder, conditioners and transformer, built from a config that names the type of each part."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,7 +11,7 @@ from omniaudio.model.conditioning import resample
 from omniaudio.model.dit import Conditions, DiffusionTransformer
 from omniaudio.model.gaussian_skip import GaussianSkip
 
-# Where the parts live. Imported when asked for, so that a model costs the import of its own parts only.
+# The modules of the parts, imported on demand, so that a model imports only its own parts.
 PRETRANSFORMS = {
     "autoencoder": "omniaudio.model.vae:Autoencoder",
     "spectral": "omniaudio.model.spectral:SpectralCodec",
@@ -30,7 +30,7 @@ def _part(where: str, *arguments: Any) -> nn.Module:
 
 
 class OmniAudio(nn.Module):
-    """360° pictures' features in, first-order ambisonics out; or the kind of a source in, its mono stem out.
+    """Maps features of 360° frames to first-order ambisonics, or the kind of a source to its mono stem.
 
     A pretransform has `encode` and `decode`. A conditioner is made of its config and its id and maps
     (features, latent frames) to the conditions it offers. Buffers of a part are persistent or made on the CPU whatever
@@ -52,10 +52,10 @@ class OmniAudio(nn.Module):
             nn.init.zeros_(self.dit.transformer.project_out.weight)
 
     def conditions(self, features: Mapping[str, Tensor], latent_frames: int) -> dict[str, Tensor]:
-        """What the transformer is told about one window.
+        """Compute the transformer's conditions for one window.
 
         Args:
-            features: what vision saw, by name, each (batch, frames, …).
+            features: the vision encoder's features by name, each (batch, frames, …).
             latent_frames: latent frames of the window, a multiple of the patch size.
 
         Returns:
@@ -72,10 +72,10 @@ class OmniAudio(nn.Module):
         return conditions
 
     def velocity(self, x: Tensor, t: Tensor, conditions: Conditions) -> Tensor:
-        """The flow's velocity noise − z at `x`.
+        """Predict the flow's velocity noise − z at `x`.
 
         Args:
-            x: latents on the way, (batch, channels, frames).
+            x: noisy latents, (batch, channels, frames).
             t: (batch,), in (0, 1].
             conditions: as `conditions` gives them.
         """
@@ -87,11 +87,12 @@ class OmniAudio(nn.Module):
         return (x - data) / t[:, None, None]
 
     def encode(self, sound: Tensor) -> Tensor:
-        """Sound (batch, audio channels, samples), AmbiX where there are four, to latents (batch, channels, frames)."""
+        """Encode sound (batch, audio channels, samples), AmbiX if four channels, to latents (batch, channels,
+        frames)."""
         latents: Tensor = self.pretransform.encode(sound)  # type: ignore[operator]
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents (batch, channels, frames) to sound (batch, audio channels, frames × samples per latent)."""
+        """Decode latents (batch, channels, frames) to sound (batch, audio channels, frames × samples per latent)."""
         sound: Tensor = self.pretransform.decode(latents)  # type: ignore[operator]
         return sound

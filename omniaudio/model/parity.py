@@ -1,4 +1,4 @@
-"""Does the model compute what another implementation computed? Figures of a folder, reproduced."""
+"""Parity: compares the model's outputs with those of another implementation, stored in a folder."""
 
 import re
 from collections.abc import Callable
@@ -20,26 +20,26 @@ INPUTS = {"video_360", "video_fov", "noise", "t", "vae_in"}
 
 
 def relative_errors(folder: Path) -> dict[str, float]:
-    """Computes every output that `io.safetensors` in the folder holds, from its inputs.
+    """Compute every output in the folder's `io.safetensors` from its inputs.
 
     Outputs are `velocity_cfg<guidance>`, `latents_<steps>_steps_cfg<guidance>`, `audio` (those latents, decoded),
     `vae_encoder_out` and `vae_mean_decoded`.
 
     Returns:
-        The largest error of each over the largest absolute value expected of it.
+        For each output, the largest error relative to the largest expected absolute value.
 
     Raises:
-        UserError: a file is missing or damaged, or holds a figure that is not known here.
+        UserError: a file is missing or damaged, or contains an unknown output.
     """
     config = load_config(folder)
     if config.model.pretransform.type != "autoencoder":
-        raise UserError(f"The figures of {folder} are of the released autoencoder, which its config does not have.")
+        raise UserError(f"The outputs in {folder} need the released autoencoder, which its config lacks.")
     model = load_model(config, find_weights(folder))
     try:
         figures = load_file(folder / FIGURES_NAME)
         missing = INPUTS - figures.keys()
     except (SafetensorError, OSError) as error:
-        raise UserError(f"There are no readable figures at {folder / FIGURES_NAME}.") from error
+        raise UserError(f"There are no readable outputs at {folder / FIGURES_NAME}; check the folder.") from error
     if missing:
         raise UserError(f"{folder / FIGURES_NAME} lacks the inputs {', '.join(sorted(missing))}.")
     errors = {}

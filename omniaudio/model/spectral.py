@@ -1,4 +1,4 @@
-"""A codec of one channel: its log-mel spectrogram as principal components, and back by Griffin-Lim from noise."""
+"""A single-channel codec: principal components of the log-mel spectrogram, inverted by Griffin-Lim from noise."""
 
 import math
 
@@ -14,11 +14,11 @@ MEL_CEILING = 20_000.0  # Hz
 INVERSION_UPDATES = 12  # non-negative least squares from mel power to power
 MOMENTUM = 0.99  # fast Griffin-Lim (Perraudin, Balazs & Søndergaard 2013)
 
-# White noise of unit variance as a product of two sequences: it repeats after 25 minutes, where the lengths meet again.
+# White noise of unit variance as the product of two sequences whose lengths coincide only after 25 minutes.
 NOISE_PERIOD, SIGN_PERIOD = 8191, 8192  # samples
-NOISES = 8  # independent ones that a decoded clip mixes
-# Principal components smooth what makes noise noisy: its magnitudes rise and fall. They get it back where the spectrum
-# is flat; a tone keeps its steady magnitude.
+NOISES = 8  # independent noises that a decoded clip mixes
+# Principal components smooth the fluctuating magnitudes of noise. The fluctuation is restored where the spectrum is
+# flat; a tone keeps its steady magnitude.
 ROUGHNESS = 0.5  # exponent of the noise's magnitude where the spectrum is flat
 APART = 4.0  # dB that neighbouring mels or frames lie apart where half of it is left
 STEADY_FRAMES, NEIGHBOURS, SMOOTHED = 9, 13, 5  # frames and mels over which that is measured
@@ -26,7 +26,7 @@ STEADY_FRAMES, NEIGHBOURS, SMOOTHED = 9, 13, 5  # frames and mels over which tha
 
 def mel_filters(rate: float, size: int, mels: int) -> Tensor:
     """(mels, size / 2 + 1) triangles, equally spaced on the mel scale 2595·log10(1 + f/700) up to 20 kHz. The lowest
-    are widened to two bins, since a triangle narrower than a bin would hear nothing."""
+    are widened to two bins, since a triangle narrower than a bin could miss all bins."""
     ceiling = min(MEL_CEILING, rate / 2)
     edges = torch.linspace(0, 2595 * math.log10(1 + ceiling / 700), mels + 2, dtype=torch.float64)
     hertz = 700 * (10 ** (edges / 2595) - 1)
@@ -50,7 +50,7 @@ class SpectralCodec(nn.Module):
     scale: Tensor
     filters: Tensor
     spread_filters: Tensor
-    heard_by: Tensor
+    coverage: Tensor
     sounding: Tensor
     noise: Tensor
     signs_of_noise: Tensor
@@ -66,7 +66,7 @@ class SpectralCodec(nn.Module):
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("components", torch.zeros(config.latent_dim, width))  # orthonormal rows
         self.register_buffer("scale", torch.ones(config.latent_dim))  # latent = (component · centred) / scale
-        with torch.device("cpu"):  # constants, real also where the weights are still to come (device meta)
+        with torch.device("cpu"):  # constants, allocated even if the model is built on the meta device
             self._build_constants(torch.Generator().manual_seed(0))
 
     def _constant(self, name: str, value: Tensor) -> None:
@@ -76,7 +76,7 @@ class SpectralCodec(nn.Module):
         filters = mel_filters(self.config.sample_rate, self.config.fft, self.config.mels)
         self._constant("filters", filters)  # (mels, bins)
         self._constant("spread_filters", filters / filters.square().sum(1, keepdim=True))
-        self._constant("heard_by", filters.sum(0).clamp(min=1e-6))  # (bins,)
+        self._constant("coverage", filters.sum(0).clamp(min=1e-6))  # (bins,)
         self._constant("sounding", (torch.arange(self.fourier.bins) > 0).float())  # no DC
         own = torch.Generator().manual_seed(NOISES)
         self._constant("noise", torch.randn(NOISE_PERIOD, generator=own))
@@ -115,7 +115,7 @@ class SpectralCodec(nn.Module):
         mel = self.mel_power(latents)
         real, imaginary = self.fourier(self._noise(latents, mel.shape[1] * self.config.hop))
         level = torch.sqrt(real.square() + imaginary.square() + 1e-16)
-        # What |real, imaginary| is on average: a Hann window's gain for a sine and for noise differ by √(6 / size).
+        # The mean of |real, imaginary|: a Hann window's gains for a sine and for noise differ by √(6 / size).
         rough = (level / math.sqrt(6 / self.config.fft)).pow(ROUGHNESS * self._flatness(mel))
         magnitude = self._magnitude(mel) * rough
         return self.fourier.inverse(
@@ -155,11 +155,11 @@ class SpectralCodec(nn.Module):
         tones = _smooth((steady - _smooth(steady, 1, NEIGHBOURS)).abs(), 1, SMOOTHED)
         broad = _smooth(level, 1, NEIGHBOURS)
         knocks = _smooth((broad - _smooth(broad, STEADY_FRAMES, 1)).abs(), SMOOTHED, 1)
-        flat: Tensor = (torch.sigmoid(APART - tones) * torch.sigmoid(APART - knocks)) @ self.filters / self.heard_by
+        flat: Tensor = (torch.sigmoid(APART - tones) * torch.sigmoid(APART - knocks)) @ self.filters / self.coverage
         return flat
 
     def _griffin_lim(self, magnitude: Tensor, real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
-        """Fast Griffin-Lim from a spectrum of that magnitude."""
+        """Fast Griffin-Lim for the given magnitude."""
         last_real, last_imaginary = real, imaginary
         for _ in range(self.config.griffin_lim_iterations):
             next_real, next_imaginary = self.fourier(self.fourier.inverse(real, imaginary))

@@ -1,7 +1,7 @@
 """The Oobleck variational autoencoder with four channels, as the released model uses it.
 
-Module names follow the released checkpoint, whose convolutions are stored weight-normalised; here they are plain, and
-`checkpoint.py` folds and unfolds.
+Module names follow the released checkpoint. Its convolutions are stored weight-normalised and are plain here;
+`checkpoint.py` converts between the two.
 """
 
 import math
@@ -31,7 +31,7 @@ class SnakeBeta(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """A dilated convolution and a pointwise one, added to what came in."""
+    """A dilated convolution and a pointwise one, added to the input."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`omniaudio verify`: does this code compute what the released code computed? Figures of a folder, reproduced."""
+"""`omniaudio verify`: compares this code's outputs with those of the released code, stored in a folder."""
 
 import math
 import re
@@ -13,9 +13,9 @@ from omniaudio.model.parity import FIGURES_NAME, relative_errors
 from omniaudio.video.panorama import pad_square, perspective_view
 
 TENSOR_TOLERANCE = 1e-4
-"""Largest error over a tensor's largest value, exclusive."""
+"""Limit of the largest error relative to a tensor's largest value, exclusive."""
 PIXEL_TOLERANCE = 1 / 255
-"""What `PIXEL_QUANTILE` of a picture's pixels differ by at most, over its full scale."""
+"""Limit of the error of `PIXEL_QUANTILE` of an image's pixels, relative to full scale."""
 PIXEL_QUANTILE = 0.999
 
 VIEWS_NAME = "views.safetensors"
@@ -23,20 +23,20 @@ _VIEW = re.compile(r"view_(?:front|yaw(?P<yaw>-?\d+))(?:_pitch(?P<pitch>-?\d+))?
 
 
 def view_errors(folder: Path) -> dict[str, float]:
-    """Cuts again every view of `views.safetensors` in the folder out of its `panorama`.
+    """Recompute every view in the folder's `views.safetensors` from its `panorama`.
 
     Returns:
-        For each view the error that 99.9 % of its pixels stay within, over the full scale.
+        For each view, the error that 99.9 % of its pixels stay within, relative to full scale.
 
     Raises:
-        UserError: the file is damaged, or holds a view that is not known here.
+        UserError: the file is damaged, or contains an unknown view.
     """
     path = folder / VIEWS_NAME
     try:
         views = load_file(path)
         panorama = views.pop("panorama")
     except (KeyError, SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged or has no panorama in it.") from error
+        raise UserError(f"{path} is damaged or contains no panorama; copy it again.") from error
     errors = {}
     for name, expected in views.items():
         if name == "padded_square":
@@ -53,13 +53,13 @@ def view_errors(folder: Path) -> dict[str, float]:
 
 
 def verify(folder: Path) -> tuple[dict[str, float], bool]:
-    """Reproduces what a folder like the parity fixture holds: `io.safetensors` with its model, `views.safetensors`.
+    """Reproduce the contents of a parity folder: `io.safetensors` with its model, and `views.safetensors`.
 
     Returns:
-        The error of each tensor and view, and whether all are within their tolerance.
+        The error of each tensor and view, and whether all are within tolerance.
 
     Raises:
-        UserError: there is nothing to check, a file is missing or damaged.
+        UserError: there is nothing to check, or a file is missing or damaged.
     """
     errors: dict[str, float] = {}
     good = True

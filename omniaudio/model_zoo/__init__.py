@@ -1,1 +1,1 @@
-"""The models: which are here, which can be downloaded, and the ones that ship (`checkpoints/`)."""
+"""Models: which are installed, which can be downloaded, and those that ship with the package (`checkpoints/`)."""

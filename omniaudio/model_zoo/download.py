@@ -1,4 +1,4 @@
-"""Fetching a model's files from the Hub: listed, downloaded (resuming), and compared with what the Hub lists."""
+"""Downloading a model's files from the Hub: listing them, resumable download, and verification."""
 
 import hashlib
 import shutil
@@ -17,7 +17,7 @@ from omniaudio.model_zoo.registry import HUB, HubPart, Model, user_folder
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file as the Hub lists it; `digest` is its SHA-256 or, for a file outside large-file storage, git's SHA-1."""
+    """A file as listed by the Hub; `digest` is its SHA-256 or, outside large-file storage, git's SHA-1."""
 
     part: HubPart
     name: str
@@ -27,22 +27,23 @@ class HubFile:
 
     @property
     def path(self) -> Path:
-        """Where it belongs on this machine."""
+        """Its destination on this machine."""
         return user_folder() / self.part.folder / self.name
 
 
 def listed(name: str) -> list[HubFile]:
-    """Asks the Hub for the files of a model.
+    """List the files of a model on the Hub.
 
     Raises:
-        UserError: the model is not on the Hub, or the Hub cannot be reached; then it says how to do without.
+        UserError: the model is not on the Hub, or the Hub cannot be reached; the message then says how to download by
+            hand.
     """
     if name not in HUB:
-        raise UserError(f"There is no model {name!r} to download: name one of {', '.join(HUB)}.", ExitCode.NO_MODEL)
+        raise UserError(f"There is no model {name!r} to download; choose one of {', '.join(HUB)}.", ExitCode.NO_MODEL)
     files = []
     for part in HUB[name]:
         try:
-            # No token: the repositories are public, and the user's own is nobody's business here.
+            # No token: the repositories are public, and the user's token must not be sent.
             repository = huggingface_hub.HfApi(token=False).model_info(part.repository, files_metadata=True)
         except (httpx2.HTTPError, OSError) as error:
             raise UserError(_by_hand(name), ExitCode.NO_MODEL) from error
@@ -58,17 +59,17 @@ def listed(name: str) -> list[HubFile]:
 
 
 def download(files: Sequence[HubFile]) -> None:
-    """Downloads the files that are not here yet, with progress, each going on where it was interrupted.
+    """Download missing files, with progress; interrupted downloads resume.
 
     Raises:
-        UserError: the disk is too small, the connection fails, or a file is not what the Hub lists.
+        UserError: the disk is too small, the connection fails, or a file differs from the Hub's listing.
     """
     wanted = [file for file in files if not file.path.is_file()]
     target = user_folder()
     target.mkdir(parents=True, exist_ok=True)
     needed, free = sum(file.size for file in wanted), shutil.disk_usage(target).free
     if needed > free:
-        message = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed: make room there."
+        message = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed; free some space."
         raise UserError(message, ExitCode.NOT_WRITABLE)
     for file in wanted:
         try:
@@ -76,20 +77,20 @@ def download(files: Sequence[HubFile]) -> None:
                 file.part.repository, file.name, revision=file.revision, local_dir=file.path.parent, token=False
             )
         except (httpx2.HTTPError, OSError) as error:
-            message = f"{file.name} could not be fetched ({error}); run the same command again to go on."
+            message = f"{file.name} could not be downloaded ({error}); run the command again to resume."
             raise UserError(message, ExitCode.NO_MODEL) from error
     for file in files:
         if file.path.stat().st_size != file.size or _digest(file) != file.digest:
             file.path.unlink()
-            message = f"{file.path} was not what the Hub lists, and was removed: run the same command again."
+            message = f"{file.path} differed from the Hub's listing and was removed; run the command again."
             raise UserError(message, ExitCode.NO_MODEL)
 
 
 def check(model: Model) -> bool:
-    """Compares the fetched checkpoint's tensors with the model's config, all names and shapes.
+    """Check all names and shapes of the downloaded checkpoint's tensors against the model's config.
 
     Returns:
-        False where they cannot be read, since torch is not installed; `omniaudio build` compares them later.
+        False if torch is not installed to read them; `omniaudio build` checks them later.
 
     Raises:
         UserError: they differ.
@@ -116,4 +117,4 @@ def _by_hand(name: str) -> str:
         for part in HUB[name]
         for alternatives in part.files
     ]
-    return f"The Hub cannot be reached; fetch by hand, on any machine, {', '.join(steps)}."
+    return f"The Hub cannot be reached; on a machine that can, download {', '.join(steps)}."

@@ -1,7 +1,7 @@
-"""Which models are here, and which can be had from the Hub (`download.py` fetches them).
+"""Which models are installed, and which are on the Hub (`download.py` downloads them).
 
-A model is a folder with `model_config.json` and weights. It lies in `checkpoints/` beside this file or in the user's
-folder of models, which is `OMNIAUDIO_MODELS` or else the platform's place for data.
+A model is a folder with `model_config.json` and weights, in `checkpoints/` next to this file or in the user's models
+folder: `OMNIAUDIO_MODELS`, or else one in the platform's data folder.
 """
 
 import logging
@@ -17,14 +17,14 @@ from omniaudio.errors import ExitCode, UserError
 
 PACKAGED = Path(__file__).parent / "checkpoints"
 RELEASED, DRAFT = "omniaudio", "draft"
-"""The model of the paper, which is fetched, and the one that comes with the package."""
+"""The paper's model, which is downloaded, and the one that ships with the package."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HubPart:
-    """Files of one repository on the Hub. Of each tuple in `files` the first that the repository has is fetched."""
+    """Files of one repository on the Hub. Of each tuple in `files`, the first one that exists there is downloaded."""
 
     what: str
     repository: str
@@ -34,7 +34,7 @@ class HubPart:
     gigabytes: float
 
 
-# The Hub parts of the models that can be fetched. Sizes are what the tensors take in float32.
+# The parts of downloadable models on the Hub. Sizes are those of the tensors in float32.
 HUB: dict[str, tuple[HubPart, ...]] = {
     "omniaudio": (
         HubPart(
@@ -63,7 +63,7 @@ LICENCES = {"draft": "GPL-3.0-or-later, sources in its model card"}
 
 @dataclass(frozen=True)
 class Model:
-    """A model's folder and what is in it; `missing` is what has to be fetched before it can be used."""
+    """A model's folder; `missing` are the parts to download before it can be used."""
 
     name: str
     folder: Path
@@ -73,35 +73,35 @@ class Model:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be used as it is."""
+        """Whether it can be used now."""
         return not self.missing and _has_weights(self.folder)
 
     @property
     def size(self) -> int:
-        """Bytes of its folder."""
+        """The size of its folder in bytes."""
         if not self.folder.is_dir():
             return 0
         return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
 
 
 def user_folder() -> Path:
-    """The user's folder of models; it need not exist."""
+    """The user's models folder; it need not exist."""
     chosen = os.environ.get("OMNIAUDIO_MODELS")
     return Path(chosen) if chosen else platformdirs.user_data_path("omniaudio", appauthor=False) / "models"
 
 
 def models() -> list[Model]:
-    """All models that are here or can be had, by name."""
+    """All installed and downloadable models, by name."""
     folders = [folder for root in (PACKAGED, user_folder()) if root.is_dir() for folder in root.iterdir()]
     names = {folder.name for folder in folders if (folder / CONFIG_NAME).is_file()}
     return [_model(name) for name in sorted(names | HUB.keys())]
 
 
 def find(name: str) -> Model:
-    """The model of a name, or in a folder.
+    """Find a model by its name or folder.
 
     Raises:
-        UserError: there is none, or it has to be fetched first.
+        UserError: there is no such model, or it has to be downloaded first.
     """
     if _is_model(Path(name)):
         folder = Path(name)
@@ -110,11 +110,11 @@ def find(name: str) -> Model:
         model = _model(name)
     else:
         message = (
-            f"There is no model {name[:_SHOWN]!r}: name one of {', '.join(known)}, or a folder with {CONFIG_NAME}."
+            f"There is no model {name[:_SHOWN]!r}; choose one of {', '.join(known)}, or a folder with {CONFIG_NAME}."
         )
         raise UserError(message, ExitCode.NO_MODEL)
     if model.missing:
-        message = f"The model {name!r} is not on this machine yet: run `omniaudio models download {name}`."
+        message = f"The model {name!r} is not installed; run `omniaudio models download {name}`."
         raise UserError(message, ExitCode.NO_MODEL)
     if not model.ready:
         raise UserError(f"There is neither {' nor '.join(WEIGHT_NAMES)} in {model.folder}.", ExitCode.NO_MODEL)
@@ -122,7 +122,7 @@ def find(name: str) -> Model:
 
 
 def find_or_best(name: str | None) -> Model:
-    """The model of a name; without one the released model where it is, else the draft, which is said.
+    """Find a model by name; without a name, the released model if it is installed, else the draft, with a log message.
 
     Raises:
         UserError: as `find`.
@@ -132,8 +132,8 @@ def find_or_best(name: str | None) -> Model:
     model = best()
     if model is None or model.name == DRAFT:
         _log.warning(
-            "The draft model is used: small, trained on free sounds. The released one is not here; "
-            "`omniaudio models download omniaudio` brings it."
+            "Using the draft model, which is small and trained on free sounds. The released model is not installed; "
+            "`omniaudio models download omniaudio` installs it."
         )
     return model or find(DRAFT)
 
@@ -145,7 +145,7 @@ def best() -> Model | None:
 
 
 def _model(name: str) -> Model:
-    # What the user put into the own folder goes before what came with the package.
+    # The user's folder takes precedence over the package's.
     folder = next(
         (root / name for root in (user_folder(), PACKAGED) if _has_weights(root / name)), user_folder() / name
     )
@@ -159,7 +159,7 @@ def _model(name: str) -> Model:
 def _is_model(folder: Path) -> bool:
     try:
         return (folder / CONFIG_NAME).is_file()
-    except OSError:  # as of a name that is too long
+    except OSError:  # such as a name that is too long
         return False
 
 

@@ -1,4 +1,4 @@
-"""Fits the draft's autoencoder. Its components are a closed form, so there is nothing to descend."""
+"""Fits the draft's autoencoder. Its components have a closed form, so no gradient descent is needed."""
 
 import torch
 from torch import Tensor

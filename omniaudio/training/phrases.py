@@ -1,6 +1,6 @@
-"""Recordings strung together as they are heard: steps to a walk, barks to barking, a motor that goes on.
+"""Joins recordings into phrases: steps into a walk, barks into barking, a motor into a continuous sound.
 
-A phrase is put together from mel powers, where independent sounds add, and from which latents are one product away: a
+Phrases are composed of mel powers, where independent sounds add and from which latents are one matrix product away. A
 phrase takes a millisecond, and no two are alike.
 """
 
@@ -14,20 +14,20 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 Rhythm = Literal["continuous", "calls", "steps"]
-"""How a kind goes on: without a break; with pauses; at an even pace."""
+"""The rhythm of a kind: without a break, with pauses, or at an even pace."""
 
 CALL_PAUSES = (0.02, 0.25)  # s
 STEP_PERIODS = (0.42, 0.75)  # s between steps, one for a phrase
-STEP_JITTER = 0.04  # of the period, deviation
-STEPS_MIXED = 4  # recordings that take turns in a walk
+STEP_JITTER = 0.04  # standard deviation, as a share of the period
+STEPS_MIXED = 4  # recordings that alternate in a walk
 OTHER_CALL = 0.15  # probability that a call is another recording of the same kind
-LEVEL_JITTER = 1.5  # dB, deviation between the calls of a phrase
-CROSSFADE = 8  # STFT frames where a continuous sound is looped
+LEVEL_JITTER = 1.5  # dB, standard deviation between the calls of a phrase
+CROSSFADE = 8  # STFT frames at the loop point of a continuous sound
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording at some speeds; `powers` are (mels, frames), trimmed, at one level."""
+    """One recording at several speeds; `powers` are (mels, frames), trimmed, at equal levels."""
 
     kind: str
     source: str
@@ -37,7 +37,7 @@ class Recording:
 def phrase(
     recordings: Sequence[Recording], rhythm: Rhythm, frames: int, frame_rate: float, rng: np.random.Generator
 ) -> Floats:
-    """Mel power (mels, frames) of one source for a while, from a random recording of `recordings`, all of one kind."""
+    """Return the mel power (mels, frames) of one source, composed of a random choice of `recordings` of one kind."""
     first = recordings[int(rng.integers(len(recordings)))]
     if rhythm == "steps":
         alike = [recording for recording in recordings if recording.source == first.source]
@@ -54,7 +54,7 @@ def phrase(
 
 
 def _at_a_speed(recording: Recording, rng: np.random.Generator) -> Floats:
-    """One of the speeds, the first in three of ten cases."""
+    """Choose a speed: the first with probability 0.3."""
     if len(recording.powers) == 1 or rng.random() < 0.3:
         return recording.powers[0]
     return recording.powers[1 + int(rng.integers(len(recording.powers) - 1))]
@@ -65,7 +65,7 @@ def _gain(rng: np.random.Generator) -> float:
 
 
 def _looped(power: Floats, frames: int, rng: np.random.Generator) -> Floats:
-    """Repeated without a break, from a random place, cross-faded."""
+    """Loop with cross-fades, from a random position."""
     fade = min(CROSSFADE, power.shape[1] // 2)
     period = power.shape[1] - fade
     ramp = (np.arange(fade, dtype=np.float32) + 0.5) / max(fade, 1)
@@ -77,7 +77,7 @@ def _looped(power: Floats, frames: int, rng: np.random.Generator) -> Floats:
 
 
 def _calls(power: Floats, others: Sequence[Floats], frames: int, frame_rate: float, rng: np.random.Generator) -> Floats:
-    """One call again and again, now and then another one, with pauses; it may begin within the first."""
+    """Repeat one call with pauses, occasionally replaced by another; the phrase may begin within the first."""
     out = np.zeros((power.shape[0], frames), np.float32)
     at = -int(rng.integers(power.shape[1]))
     while at < frames:
@@ -88,7 +88,7 @@ def _calls(power: Floats, others: Sequence[Floats], frames: int, frame_rate: flo
 
 
 def _steps(powers: Sequence[Floats], frames: int, frame_rate: float, rng: np.random.Generator) -> Floats:
-    """Short sounds in turn at an even pace; one that is longer than the pace rings on."""
+    """Alternate short sounds at an even pace; sounds longer than the pace overlap."""
     out = np.zeros((powers[0].shape[0], frames), np.float32)
     period = rng.uniform(*STEP_PERIODS) * frame_rate
     at, number = -rng.uniform(0, period), 0
@@ -100,7 +100,7 @@ def _steps(powers: Sequence[Floats], frames: int, frame_rate: float, rng: np.ran
 
 
 def _add(out: Floats, power: Floats, at: int, gain: float) -> None:
-    """Adds `power` to `out` from frame `at` on, which may be negative."""
+    """Add `power` to `out` from frame `at` on, which may be negative."""
     skip = max(-at, 0)
     part = power[:, skip : skip + out.shape[1] - max(at, 0)]
     if part.shape[1]:

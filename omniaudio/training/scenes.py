@@ -1,4 +1,4 @@
-"""Synthetic 360° scenes: cut-out pictures of things that sound, hung around the camera in front of a panorama."""
+"""Synthetic 360° scenes: cutouts of sound sources, placed around the camera in front of a panorama."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Billboard:
-    """A picture that faces the camera."""
+    """A cutout that faces the camera."""
 
     cutout: Image.Image  # RGBA
     azimuth: float  # radians
@@ -23,15 +23,15 @@ class Billboard:
 
 
 def render(panorama: Rgb, billboards: list[Billboard]) -> Rgb:
-    """Hangs the billboards in front of the panorama (height, width, 3), the last nearest; returns a new picture."""
+    """Draw the billboards, the last one nearest, in front of a copy of the panorama (height, width, 3)."""
     scene = panorama.copy()
     directions = panorama_directions(*panorama.shape[:2])
     for billboard in billboards:
-        _hang(scene, directions, billboard)
+        _draw(scene, directions, billboard)
     return scene
 
 
-def _hang(scene: Rgb, directions: Floats, billboard: Billboard) -> None:
+def _draw(scene: Rgb, directions: Floats, billboard: Billboard) -> None:
     centre = unit_vector(billboard.azimuth, billboard.elevation)
     left = unit_vector(billboard.azimuth + np.pi / 2, 0.0)
     up = np.cross(centre, left)
@@ -42,7 +42,7 @@ def _hang(scene: Rgb, directions: Floats, billboard: Billboard) -> None:
     near = np.flatnonzero((ahead > np.cos(min(billboard.size * 0.75, 1.5))).ravel())
     seen = directions.reshape(-1, 3)[near]
     along = ahead.ravel()[near]
-    # the cut-out is first brought to about the pixels it will cover, so that it does not alias
+    # Scale the cutout to about the pixels it will cover, to avoid aliasing.
     covered = max(int(np.ceil(billboard.size / (2 * np.pi) * scene.shape[1] * 1.2)), 4)
     scale = min(1.0, covered / longer)
     size = (max(int(width * scale), 1), max(int(height * scale), 1))

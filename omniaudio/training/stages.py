@@ -1,4 +1,4 @@
-"""The paper's two stages (section 3.4): masked flow matching without pictures, coarse to fine, then with pictures."""
+"""The paper's two stages (section 3.4): masked flow matching without frames, coarse to fine, then with frames."""
 
 import copy
 import time
@@ -25,18 +25,18 @@ class Stage:
     name: str
     steps: int
     batch: int
-    everything: float  # probability that all is masked
+    everything: float  # probability that all frames are masked
     dropout: float = 0.0  # probability that a clip's conditions are dropped, for guidance
     learning_rate: float = 1e-3
     warm_up: int = 100
     decay: float = 0.4
-    average: float = 0.999  # of the moving average of the weights
+    average: float = 0.999  # decay of the moving average of the weights
     time_mean: float = 1.2  # times are sigmoid(N(mean, 1)): logit-normal, towards noise, where the kind is decided
-    least_time: float = 0.5  # caps the weight 1/t² that x-prediction gives to nearly clean latents
-    half: bool = False  # bfloat16 products: several times faster where the processor has AMX, slower where it has not
+    min_time: float = 0.5  # caps the weight 1/t² that x-prediction gives to nearly clean latents
+    half: bool = False  # bfloat16 products: several times faster on processors with AMX, slower on others
 
     def rate(self, step: int) -> float:
-        """The learning rate as a share of the stage's."""
+        """The learning rate at a step, relative to the stage's."""
         left = (self.steps - step) / max(self.steps * self.decay, 1)
         return max(min(1.0, (step + 1) / self.warm_up, left), 0.0)
 
@@ -46,7 +46,7 @@ Batch = tuple[Tensor, Mapping[str, Tensor]]
 
 
 def flow_loss(model: OmniAudio, batch: Batch, stage: Stage, generator: torch.Generator) -> Tensor:
-    """Flow matching on the masked frames: x_t = (1−t)·z + t·noise there, the given sound elsewhere."""
+    """Flow matching loss on the masked frames: x_t = (1−t)·z + t·noise there, the given sound elsewhere."""
     z, conditions = batch
     t = torch.sigmoid(stage.time_mean + torch.randn(len(z), generator=generator))
     noise = torch.randn(z.shape, generator=generator)
@@ -55,18 +55,18 @@ def flow_loss(model: OmniAudio, batch: Batch, stage: Stage, generator: torch.Gen
     x = torch.where(mask > 0, (1 - spread) * z + spread * noise, z)
     kept = (torch.rand(len(z), generator=generator) >= stage.dropout).float()
     drops = model.config.omniaudio.guidance_drops
-    told = {
+    given = {
         name: value * kept.reshape(-1, *[1] * (value.ndim - 1)) if name in drops else value
         for name, value in conditions.items()
     }
-    velocity = model.velocity(x, t, told)
-    # The velocity's error is the data's divided by t; near t = 0 that would drown everything else.
-    error = (velocity - (noise - z)) * mask * (spread / spread.clamp(min=stage.least_time))
+    velocity = model.velocity(x, t, given)
+    # The velocity's error is the data's divided by t; near t = 0 it would dominate the loss.
+    error = (velocity - (noise - z)) * mask * (spread / spread.clamp(min=stage.min_time))
     return error.square().sum() / (mask.sum() * z.shape[1])
 
 
 class Trainer:
-    """Trains the transformer and the conditioners of one stage; resumes from its checkpoint to the bit of its state."""
+    """Trains the transformer and the conditioners in one stage; resumes exactly from its checkpoint."""
 
     def __init__(self, model: OmniAudio, stage: Stage, checkpoint: Path, seed: int) -> None:
         self.model = model
@@ -83,15 +83,19 @@ class Trainer:
             self._resume()
 
     def run(self, next_batch: Callable[[int], Batch], report: Callable[[int, float, float], None]) -> nn.Module:
-        """`next_batch` makes a batch from the step's number, `report` is told (step, mean loss, steps per second).
-        Returns the moving average of the model."""
+        """Train to the end of the stage and return the moving average of the model.
+
+        Args:
+            next_batch: makes the batch of a step.
+            report: called every 50 steps with the step, the mean loss and the steps per second.
+        """
         losses: list[float] = []
         began = time.monotonic()
         while self.step < self.stage.steps:
             for group in self.optimiser.param_groups:
                 group["lr"] = self.stage.learning_rate * self.stage.rate(self.step)
             self.optimiser.zero_grad()
-            # Attention of few tokens is fastest as plain products, which bfloat16 reaches as well.
+            # Attention over few tokens is fastest as plain products, which autocast to bfloat16, too.
             plain = sdpa_kernel(SDPBackend.MATH) if self.stage.half else nullcontext()
             with plain, torch.autocast("cpu", torch.bfloat16, enabled=self.stage.half):
                 loss = flow_loss(self.model, next_batch(self.step), self.stage, self.generator)
@@ -110,7 +114,7 @@ class Trainer:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """The moving average; short while there is little to average over."""
+        """Update the moving average; its window is short during the first steps."""
         share = min(self.stage.average, (self.step + 1) / (self.step + 10))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - share)
 

@@ -1,4 +1,4 @@
-"""What MetaCLIP-H14 (arXiv 2309.16671), the released model's encoder, is shown of a frame.
+"""The views of a frame for MetaCLIP-H14 (arXiv 2309.16671), the released model's encoder.
 
 Source: Liu et al., "OmniAudio" (2025), section 4.2, and the released code's views.
 """
@@ -16,7 +16,7 @@ FRONT_FIELD_OF_VIEW = np.radians(120.0)
 
 
 def cut(panorama: Rgb) -> dict[str, Rgb]:
-    """The whole on a black square, and the view of 120° to the front, both `(224, 224, 3)`."""
+    """Cut a panorama into its views `(224, 224, 3)`: the whole on a black square, and 120° to the front."""
     square = Image.fromarray(pad_square(panorama))
     small = square.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     front = perspective_view(panorama, float(FRONT_FIELD_OF_VIEW), 0.0, 0.0, SIZE)

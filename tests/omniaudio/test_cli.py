@@ -26,7 +26,7 @@ def test_a_persons_error_is_one_message_on_stderr_and_its_code() -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert result.returncode == ExitCode.NO_MODEL
     assert result.stdout == ""
-    assert result.stderr.strip().splitlines()[-1] == "There is no model 'omni' to download: name one of omniaudio."
+    assert result.stderr.strip().splitlines()[-1] == "There is no model 'omni' to download; choose one of omniaudio."
     assert "Traceback" not in result.stderr
 
 

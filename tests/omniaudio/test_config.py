@@ -35,7 +35,7 @@ def test_sections_that_do_not_build_the_model_are_ignored() -> None:
         ("model.diffusion.diffusion_objective", "v", "'rectified_flow'"),
         ("model.diffusion.config.transformer_type", "x-transformers", "'continuous_transformer'"),
         ("model.diffusion.config.use_conv", True, "model.diffusion.config.use_conv"),
-        ("model.diffusion.config.num_heads", 3, "64 is no multiple of num_heads 3"),
+        ("model.diffusion.config.num_heads", 3, "64 is not a multiple of num_heads 3"),
         ("model.diffusion.add_cond_ids", ["text"], "'text'"),
         ("model.diffusion.cross_attn_cond_ids", ["video_fov"], "cross_attn_cond_ids"),
         ("model.io_channels", 16, "latent channels: 8, 16, 8"),

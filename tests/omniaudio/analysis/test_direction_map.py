@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from omniaudio.analysis import direction_map
-from omniaudio.analysis.direction_map import COLUMNS, ROWS, SoundMap, smooth
+from omniaudio.analysis.direction_map import COLUMNS, ROWS, DirectionMap, smooth
 from omniaudio.audio.ambisonics import Sound, angle_between, encode, panorama_directions, unit_vector
 from omniaudio.video.panorama import to_uv
 
@@ -21,7 +21,7 @@ def noise(seconds: float, seed: int = 0) -> NDArray[np.float64]:
 
 def histogram(foa: Sound) -> NDArray[np.float64]:
     """Of whole half seconds, which are counted as they come."""
-    collected = SoundMap(RATE)
+    collected = DirectionMap(RATE)
     collected.add(foa)
     return smooth(collected.histogram).astype(np.float64)
 
@@ -48,7 +48,7 @@ def test_two_sources_in_other_bands_are_two_peaks() -> None:
 @pytest.mark.parametrize("block", [100, 8000, 12345])
 def test_blocks_of_any_size_give_the_same(block: int) -> None:
     foa = encode(noise(1.5), np.linspace(0, 2, round(1.5 * RATE)), 0.1)
-    collected = SoundMap(RATE)
+    collected = DirectionMap(RATE)
     for start in range(0, foa.shape[1], block):
         collected.add(foa[:, start : start + block])
     np.testing.assert_allclose(smooth(collected.histogram), histogram(foa), atol=1e-9)

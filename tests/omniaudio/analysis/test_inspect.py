@@ -174,12 +174,12 @@ def test_silence_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_other_numbers_of_channels_are_refused(tmp_path: Path, channels: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((100, channels)), RATE)
-    with pytest.raises(UserError, match=f"has {channels} channels, and first-order ambisonics four"):
+    with pytest.raises(UserError, match=f"has {channels} channels, but first-order ambisonics has 4"):
         describe(tmp_path / "a.wav")
 
 
 def test_an_empty_sound_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no sound"):
+    with pytest.raises(UserError, match="contains no sound"):
         describe(stored(tmp_path / "a.wav", np.zeros((4, 0), np.float32)))
 
 

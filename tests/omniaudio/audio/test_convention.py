@@ -13,7 +13,7 @@ from PIL import Image
 
 from omniaudio.audio.ambisonics import Convention, Sound, convert, encode
 from omniaudio.audio.binaural import BinauralRequest, write_binaural
-from omniaudio.audio.convention import converted_from, declared, tell
+from omniaudio.audio.convention import converted_from, declared, log_conversion
 from omniaudio.audio.reader import open_sound
 from omniaudio.audio.rotation import Orientation, RotationRequest, rotate_to_world
 from omniaudio.errors import UserError
@@ -133,7 +133,7 @@ def test_every_tool_converts(tmp_path: Path) -> None:
     straight = (Orientation(seconds=0, w=1, x=0, y=0, z=0),)
     turned = rotate_to_world(RotationRequest(sound=path, output=tmp_path / "world.wav", orientations=straight), quiet)
     np.testing.assert_allclose(soundfile.read(turned.sound)[0].T, left(), atol=1e-4)
-    assert declared(turned.sound) == (Convention.AMBIX, "world.json says so")
+    assert declared(turned.sound) == (Convention.AMBIX, "world.json declares it")
     part = open_part(Inpainting(sound=path, start=0, duration=0.4))
     np.testing.assert_allclose(part.sound.read(0, 100), left()[:, :100], atol=1e-4)
 
@@ -204,7 +204,7 @@ def test_opus_declares_ambix(tmp_path: Path) -> None:
         frame.sample_rate = RATE
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    assert declared(path) == (Convention.AMBIX, "its Opus header says so")
+    assert declared(path) == (Convention.AMBIX, "its Opus header declares it")
 
 
 def test_what_declares_nothing_is_taken_as_it_is(tmp_path: Path) -> None:
@@ -220,11 +220,11 @@ def test_a_file_counts_before_the_sidecar_of_another(tmp_path: Path) -> None:
     (tmp_path / "take.amb").write_bytes(wav(furse_malham()))
     (tmp_path / "take.wav").write_bytes(wav(left()))
     assert converted_from(tmp_path / "take.amb") is Convention.FUMA
-    assert declared(tmp_path / "take.wav") == (Convention.AMBIX, "take.json says so")
+    assert declared(tmp_path / "take.wav") == (Convention.AMBIX, "take.json declares it")
 
 
 def test_a_conversion_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    tell.cache_clear()
+    log_conversion.cache_clear()
     path = tmp_path / "a.amb"
     path.write_bytes(wav(furse_malham()))
     with caplog.at_level(logging.WARNING):

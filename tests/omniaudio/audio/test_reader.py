@@ -44,17 +44,17 @@ def assert_refused(path: Path, words: str) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (wav(noise(), rate=999), "999 samples a second: name a file with 1000 at least"),
-        (wav(noise(), rate=768_001), "768001 samples a second: name a file with 768000 at most"),
-        (wav(noise(), rate=2_000_000_000), "2000000000 samples a second"),
+        (wav(noise(), rate=999), "999 Hz; choose a file with at least 1000 Hz"),
+        (wav(noise(), rate=768_001), "768001 Hz; choose a file with at most 768000 Hz"),
+        (wav(noise(), rate=2_000_000_000), "2000000000 Hz"),
         (wav(noise(), channels=8), "8 channels"),
         (wav(noise(), align=3), "contradicts itself"),
         (wav(noise(), align=0), "contradicts itself"),
         (wav(noise(), bits=7, align=8), "contradicts itself"),
-        (wav(noise(), size=0), "holds no sound"),
-        (wav(noise(), size=80 * FRAMES), r"it should have 1\.00 s of sound and 0\.10 s are there"),
+        (wav(noise(), size=0), "contains no sound"),
+        (wav(noise(), size=80 * FRAMES), r"it should have 1\.00 s of sound, and only 0\.10 s are present"),
         (wav(noise())[:-80], r"it should have 0\.10 s of sound"),
-        (wav(noise(), size=8 * FRAMES + 8, guid=B_FORMAT_PCM), "is cut off"),
+        (wav(noise(), size=8 * FRAMES + 8, guid=B_FORMAT_PCM), "is truncated"),
     ],
 )
 def test_a_header_that_lies(tmp_path: Path, content: bytes, words: str) -> None:
@@ -91,7 +91,7 @@ def test_a_file_that_was_cut_off(tmp_path: Path, kind: str) -> None:
     whole = path.read_bytes()
     for share in (0.35, 0.9):
         path.write_bytes(whole[: int(share * len(whole))])
-        assert_refused(path, "is cut off")
+        assert_refused(path, "is truncated")
 
 
 def test_a_flac_that_says_more_than_it_has(tmp_path: Path) -> None:
@@ -101,12 +101,18 @@ def test_a_flac_that_says_more_than_it_has(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[21:26] = bytes([content[21] | 0x0F]) + b"\xff" * 4
     path.write_bytes(content)
-    assert_refused(path, "is cut off or damaged")
+    assert_refused(path, "is truncated or damaged")
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(np.nan, "not a number"), (np.inf, "infinite"), (-np.inf, "infinite"), (3e38, "larger than"), (-1e11, "larger")],
+    [
+        (np.nan, "not a number"),
+        (np.inf, "infinite"),
+        (-np.inf, "infinite"),
+        (3e38, "absurdly large"),
+        (-1e11, "absurdly large"),
+    ],
 )
 def test_samples_that_are_none(tmp_path: Path, value: float, words: str) -> None:
     sound = noise()

@@ -471,7 +471,7 @@ def test_a_flat_picture_is_refused_unless_forced(tmp_path: Path, run: Deliverer)
 def test_a_file_that_was_cut_off_is_refused_unless_allowed(tmp_path: Path, run: Deliverer) -> None:
     clip = truncate(write_noise_video(tmp_path / "clip.mp4", movflags="faststart"))
     write_sound(tmp_path / "foa.wav", 5)
-    with pytest.raises(UserError, match=r"says 6\.00 s, and .* can be read.*--allow-truncated") as caught:
+    with pytest.raises(UserError, match=r"says 6\.00 s, but only .* can be read.*--allow-truncated") as caught:
         run(clip)
     assert caught.value.code is ExitCode.TRUNCATED
     assert run(clip, allow_truncated=True).seconds == 5

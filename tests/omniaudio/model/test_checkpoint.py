@@ -108,13 +108,13 @@ def test_a_file_that_is_cut_short_is_refused(
         save_file(tensors, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(kept * len(content)) if kept < 1 else int(kept)])
-    with pytest.raises(UserError, match="no readable weights file"):
+    with pytest.raises(UserError, match="not a readable weights file"):
         read_tensors(path)
 
 
 def test_a_file_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({"step": 3, "loss": 0.1}, tmp_path / "model.ckpt")
-    with pytest.raises(UserError, match="does not hold a model's tensors"):
+    with pytest.raises(UserError, match="does not contain a model's tensors"):
         read_tensors(tmp_path / "model.ckpt")
 
 

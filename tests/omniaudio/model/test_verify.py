@@ -109,7 +109,7 @@ def test_what_cannot_be_checked_is_said(folder: Path, tmp_path_factory: pytest.T
     with pytest.raises(UserError, match="lacks the inputs noise"):
         verify(folder)
     (folder / "io.safetensors").write_bytes(b"cut short")
-    with pytest.raises(UserError, match="no readable figures"):
+    with pytest.raises(UserError, match="no readable outputs"):
         verify(folder)
     (folder / "io.safetensors").rename(folder / "views.safetensors")
     with pytest.raises(UserError, match="damaged or has no panorama"):

@@ -57,5 +57,5 @@ def test_files_brought_by_hand_complete_the_released_model(user_folder: Path) ->
 
 
 def test_an_unknown_model_is_answered_with_those_that_are_known(user_folder: Path) -> None:
-    with pytest.raises(UserError, match=r"no model 'omni': name one of .*omniaudio"):
+    with pytest.raises(UserError, match=r"no model 'omni'; choose one of .*omniaudio"):
         registry.find("omni")

@@ -59,7 +59,7 @@ def test_a_model_of_kinds_learns_what_each_kind_is(tmp_path: Path) -> None:
         z = (2.0 * kind - 1)[:, None, None].expand(8, 16, 12) + 0.1 * torch.randn(8, 16, 12, generator=generator)
         return z, model.conditions({"kinds": torch.eye(3)[kind][:, None]}, 12)
 
-    average = Trainer(model, replace(STAGE, steps=300, least_time=0.2), tmp_path / "state.pt", seed=1).run(
+    average = Trainer(model, replace(STAGE, steps=300, min_time=0.2), tmp_path / "state.pt", seed=1).run(
         batch, lambda *_: None
     )
     assert isinstance(average, OmniAudio)

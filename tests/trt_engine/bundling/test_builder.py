@@ -352,9 +352,9 @@ def test_a_pickle_that_is_not_weights_is_never_executed(without_graphs: Path) ->
     (without_graphs / "model.safetensors").unlink()
     content = {"state_dict": Malicious(without_graphs / "run")}
     torch.save(content, without_graphs / "model.ckpt")
-    assert "holds more than tensors, which could run code" in refused(without_graphs)
+    assert "contains more than tensors, which could run code" in refused(without_graphs)
     (without_graphs / "model.ckpt").write_bytes(pickle.dumps(content))
-    assert "is no readable weights file" in refused(without_graphs)
+    assert "is not a readable weights file" in refused(without_graphs)
     assert not (without_graphs / "run").exists()
 
 

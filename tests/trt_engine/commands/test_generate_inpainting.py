@@ -225,7 +225,7 @@ def test_a_take_is_never_written_over(run: Run, take: Path, tmp_path: Path) -> N
     for output, more in ((own, ()), (tmp_path / "out.wav", ("--takes", "2"))):
         outcome = run(VENICE, "-o", output, "--inpaint", own, "--range", "1:2", *more)
         assert outcome.code == ExitCode.NOT_WRITABLE
-        assert "is the input itself" in outcome.err
+        assert "is also the input" in outcome.err
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
