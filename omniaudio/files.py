@@ -28,7 +28,7 @@ def refusals(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or error
-        message = f"{path} cannot be written ({reason}); choose another folder, or free some space."
+        message = f"{path} cannot be written ({reason}); choose another folder, or make room there."
         raise UserError(message, ExitCode.NOT_WRITABLE) from error
 
 
@@ -68,7 +68,7 @@ def together(folder: Path) -> Iterator[Path]:
                 os.replace(file, folder / file.name)
     except OSError as error:
         raise UserError(
-            f"{folder} cannot be written to ({error.strerror}); choose another folder, or free some space.",
+            f"{folder} cannot be written to ({error.strerror}); choose another folder, or make room there.",
             ExitCode.NOT_WRITABLE,
         ) from error
 

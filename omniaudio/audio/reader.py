@@ -82,7 +82,7 @@ class SoundFile(NamedTuple):
     def _check(self, block: Sound) -> None:
         # NaN is not below the limit either.
         if not np.abs(block).max(initial=0) <= MAX_SAMPLE:
-            what = "absurdly large" if np.isfinite(block).all() else "infinite or not a number"
+            what = "too large" if np.isfinite(block).all() else "infinite or not a number"
             message = f"{self.path.name} has samples that are {what}; export it again."
             raise UserError(message, ExitCode.NO_INPUT)
 

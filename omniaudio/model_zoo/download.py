@@ -69,7 +69,7 @@ def download(files: Sequence[HubFile]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     needed, free = sum(file.size for file in wanted), shutil.disk_usage(target).free
     if needed > free:
-        message = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed; free some space."
+        message = f"{target} has {free / 1e9:.1f} GB left, but {needed / 1e9:.1f} GB are needed; make room there."
         raise UserError(message, ExitCode.NOT_WRITABLE)
     for file in wanted:
         try:

@@ -43,7 +43,7 @@ def test_a_name_that_is_not_utf8_is_refused_at_once(tmp_path: Path, name: str) -
         lambda: BinauralRequest(sound=path, output=good),
     ):
         with pytest.raises(
-            UserError, match="has a name that is not UTF-8, or is in a folder with one; rename it"
+            UserError, match="a name that is not UTF-8, or is in a folder with one; rename it"
         ) as caught:
             use()
         caught.value.message.encode()

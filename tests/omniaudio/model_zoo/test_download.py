@@ -155,7 +155,7 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
     result = _fetch("--yes")
     assert isinstance(result.exception, UserError)
     assert result.exception.code == ExitCode.NOT_WRITABLE
-    assert "free some space" in result.exception.message
+    assert "make room" in result.exception.message
     assert hub.ranges == []
 
 

@@ -215,7 +215,7 @@ def test_a_name_that_is_not_utf8_is_refused_before_the_work(generate, clip: Path
     for arguments in ((latin,), (clip, "-o", tmp_path / "out\udcff.wav"), (clip, "-o", tmp_path / "f\udcff" / "a.wav")):
         outcome = generate(*arguments, "--json")
         (event,) = outcome.events
-        assert "is not UTF-8: rename it" in str(event["message"])
+        assert "a name that is not UTF-8, or is in" in str(event["message"])
         assert r"\xff" in str(event["message"])
     assert files(tmp_path) == ["bad\udcff.mp4"]
 
