@@ -1,4 +1,4 @@
-"""Fixtures that the tests of several packages use, and how tests are shared out among processes.
+"""Fixtures for the tests of several packages, and the distribution of tests among processes.
 
 What needs more than pytest is imported where it is used: this is read in Blender's Python too.
 """
@@ -15,8 +15,8 @@ from support.paths import FOOTAGE, REAL_FOOTAGE, SHARED
 if TYPE_CHECKING:
     from support.running_service import RunningService
 
-LONGEST = ("test_in_blender.py", "test_full_size.py", "test_blender_page.py", "test_builder.py", "window/")
-"""Files and folders that take minutes: they begin first, so that no core is idle at the end."""
+SLOW_FILES = ("test_in_blender.py", "test_full_size.py", "test_blender_page.py", "test_builder.py", "window/")
+"""Files and folders that take minutes: they start first, so that no core is idle at the end."""
 APART = ("test_in_blender.py", "test_blender_page.py")
 """Files whose tests share nothing, so that they need not run one after the other."""
 
@@ -28,7 +28,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not any(part in item.path.as_posix() for part in LONGEST))
+    items.sort(key=lambda item: not any(part in item.path.as_posix() for part in SLOW_FILES))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -11,13 +11,13 @@ from trt_engine.compile.bundle import BUNDLE_FILE
 
 @pytest.fixture(scope="session")
 def model() -> registry.Model:
-    """The draft model, which makes a mono stem of a given kind and sees no pictures."""
+    """The draft model, which generates a mono stem of a given kind and has no vision encoder."""
     return registry.find(registry.DRAFT)
 
 
 @pytest.fixture(scope="session")
 def joint(tmp_path_factory: pytest.TempPathFactory) -> registry.Model:
-    """A small model of the released form with random weights, which sees pictures, and the bundle exported of it.
+    """A small model of the released form with random weights and a vision encoder, and its exported bundle.
 
     Needs torch and transformers, and half a minute, once for all processes that test.
     """

@@ -1,10 +1,10 @@
-"""From a model to a bundle with engines, stage by stage; what was finished before is kept.
+"""From a model to a bundle with engines, stage by stage; finished parts are kept.
 
 A stage that TensorRT-RTX does not compile for Turing as it is (`turing.py`) becomes two engines: one for Turing, and
 one for all other cards.
 
-An engine is finished when `bundle.json` names it, which is written anew after each. It is made in a folder for what is
-unfinished and moved to its place when it is whole.
+An engine is finished when `bundle.json` names it; that file is rewritten after each engine. An engine is compiled in a
+folder for unfinished files, and moved to its place when it is complete.
 """
 
 import logging
@@ -47,19 +47,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Order:
-    """What engines are wanted. `architectures` as `trt_engine.compile.targets.architectures` gives them."""
+    """The engines to build. `architectures` as `trt_engine.compile.targets.architectures` gives them."""
 
     flavour: Flavour
     architectures: tuple[int, ...]
     precision: Precision
     limits: Limits
     calibration: tuple[Path, ...] = ()
-    """Panoramas by which fp8's steps are measured, in fp8 of a model that sees pictures alone."""
+    """Panoramas to calibrate fp8 with; only for models with a vision encoder."""
 
 
 @dataclass(frozen=True)
 class Built:
-    """An engine that is in the bundle now, and the seconds that it took; None where it was there."""
+    """An engine of the bundle, and the seconds that it took to build; None if it was there before."""
 
     engine: Engine
     seconds: float | None
@@ -68,23 +68,23 @@ class Built:
 def build(
     model: registry.Model, folder: Path, order: Order | None, report: Callable[[Report], None]
 ) -> tuple[Bundle, list[Built]]:
-    """Make a bundle, or what is missing of one.
+    """Build a bundle, or its missing parts.
 
     Args:
         model: with its weights.
         folder: where the bundle is or will be; it may be the model's own.
-        order: which engines; None for the graphs alone.
-        report: told of every step; what it raises ends the work, and what is finished by then is kept.
+        order: the engines to build; None for graphs only.
+        report: called after each step; an exception cancels the build, and finished parts are kept.
 
     Raises:
-        UserError: pictures to calibrate by are missing or not wanted, the model is damaged, the folder holds another
-            one or cannot be written, a compiler is missing or refuses a graph, or another build works in the folder.
+        UserError: panoramas for calibration are missing or not needed, the model is damaged, the folder holds another
+            model or cannot be written, a compiler is missing or refuses a graph, or another build uses the folder.
     """
     config = load_config(model.config)
     if order is not None and (order.precision is Precision.FP8 and config.sees) != bool(order.calibration):
         raise UserError(
-            "--calibrate is for --precision fp8 of a model that sees pictures: there name a 360° picture, else leave "
-            "it out. A model such as the draft is measured by the kinds of sound that it knows."
+            "--calibrate is required for --precision fp8 of a model with a vision encoder: name a 360° image. For "
+            "other models, such as the draft, leave it out: they are calibrated with the kinds that they know."
         )
     version = library(order.flavour).__version__ if order is not None else ""
     stages = bundles.stages(config)
@@ -102,7 +102,7 @@ def build(
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One build at a time works in a folder. Whatever one before it left unfinished is removed."""
+    """Lock the folder for one build, and remove the unfinished files of an earlier one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".build.lock", blocking=False):
@@ -302,4 +302,4 @@ class _Engines:
             return None
         from trt_engine.bundling.calibration import calibrate  # noqa: PLC0415 - fp8 alone needs a back-end
 
-        return calibrate(self._folder, [read_still(picture) for picture in self._order.calibration])
+        return calibrate(self._folder, [read_still(image) for image in self._order.calibration])

@@ -1,5 +1,5 @@
-"""How large the operands of a velocity graph's products become, along the sampler's own way through what it is given:
-real pictures, or every kind of sound that the model knows."""
+"""Measures the largest operands of a velocity graph's matrix products while the sampler runs on real panoramas, or on
+every kind of sound that the model knows."""
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from omniaudio.generation.stems import kinds_of
 from omniaudio.generation.windows import noise
 from omniaudio.video.panorama import Rgb
 from trt_engine.compile import bundle
-from trt_engine.compile.bundle import PICTURE, Stage
+from trt_engine.compile.bundle import FRAME_PREFIX, Stage
 from trt_engine.compile.targets import Precision
 from trt_engine.graphs.precision import lower
 from trt_engine.runtime.onnxruntime import OnnxRuntimeSession
@@ -28,18 +28,18 @@ _SUFFIX = ".amplitude"
 
 @dataclass(frozen=True)
 class Walk:
-    """Windows of sound, generated: what the velocity graph read and answered at every step, and the latents
-    (windows, channels, frames) in the end."""
+    """A run of the sampler: inputs and outputs of the velocity graph at every step, and the final latents (windows,
+    channels, frames)."""
 
     inputs: tuple[dict[str, Array], ...]
     velocities: tuple[Array, ...]
     latents: Array
 
 
-def seen(sessions: Mapping[Stage, Session], config: ModelConfig, picture: Rgb) -> dict[str, Array]:
-    """The features of one window of a panorama, uint8 (height, width, 3), that stays."""
-    views = encoders.find(config.omniaudio.vision.type).cut(picture)
-    shown = {PICTURE + name: view[None] for name, view in views.items()}
+def seen(sessions: Mapping[Stage, Session], config: ModelConfig, panorama: Rgb) -> dict[str, Array]:
+    """The features of one window of a still panorama, uint8 (height, width, 3)."""
+    views = encoders.find(config.omniaudio.vision.type).cut(panorama)
+    shown = {FRAME_PREFIX + name: view[None] for name, view in views.items()}
     features = sessions[Stage.VISION].run(shown)
     return {name: np.repeat(value[:, None], _looks(config), axis=1) for name, value in features.items()}
 
@@ -70,8 +70,8 @@ def walk(sessions: Mapping[Stage, Session], config: ModelConfig, features: Mappi
     inputs: list[dict[str, Array]] = []
     velocities: list[Array] = []
 
-    def velocity(x: Array, t: Array, told: Mapping[str, Array]) -> Array:
-        inputs.append({"x": x, "t": t, **told})
+    def velocity(x: Array, t: Array, conditions: Mapping[str, Array]) -> Array:
+        inputs.append({"x": x, "t": t, **conditions})
         velocities.append(sessions[Stage.VELOCITY].run(inputs[-1])["velocity"])
         return velocities[-1]
 
@@ -81,12 +81,12 @@ def walk(sessions: Mapping[Stage, Session], config: ModelConfig, features: Mappi
     return Walk(tuple(inputs), tuple(velocities), latents)
 
 
-def calibrate(folder: Path, pictures: Sequence[Rgb]) -> dict[str, float]:
-    """`amplitudes` of a bundle's velocity graph, over one window for each picture or each kind, on the CPU.
+def calibrate(folder: Path, panoramas: Sequence[Rgb]) -> dict[str, float]:
+    """`amplitudes` of a bundle's velocity graph, over one window for each panorama or each kind, on the CPU.
 
     Args:
         folder: the bundle's.
-        pictures: panoramas, uint8 (height, width, 3); each gets another noise. None where the model sees no pictures.
+        panoramas: uint8 (height, width, 3); each gets other noise. Empty for a model without a vision encoder.
 
     Raises:
         UserError: the bundle is not whole.
@@ -96,7 +96,7 @@ def calibrate(folder: Path, pictures: Sequence[Rgb]) -> dict[str, float]:
     graphs = {stage: folder / graph.file for stage, graph in found.graphs.items()}
     needed = {Stage.VISION, Stage.CONDITIONER, Stage.VELOCITY} & graphs.keys()
     sessions = {stage: OnnxRuntimeSession(graphs[stage]) for stage in needed}
-    features = (seen(sessions, config, picture) for picture in pictures) if pictures else iter([every_kind(config)])
+    features = (seen(sessions, config, panorama) for panorama in panoramas) if panoramas else iter([every_kind(config)])
     walks = (walk(sessions, config, one, _SEED + number) for number, one in enumerate(features))
     return amplitudes(graphs[Stage.VELOCITY], (inputs for one in walks for inputs in one.inputs))
 

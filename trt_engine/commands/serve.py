@@ -14,7 +14,7 @@ _OPTIONS = {
     "devices": "device",
     "idle_seconds": "idle-minutes",
     "keep_days": "keep-days",
-    "most_seconds": "max-minutes",
+    "max_seconds": "max-minutes",
     "linger_seconds": "linger",
 }
 """Settings whose options have another name."""
@@ -64,7 +64,7 @@ def serve(
             devices=tuple(device) if device else ("cpu",),
             idle_seconds=60 * idle_minutes,
             keep_days=keep_days,
-            most_seconds=60 * max_minutes,
+            max_seconds=60 * max_minutes,
             linger_seconds=linger,
         )
     except ValidationError as error:

@@ -16,12 +16,12 @@ from trt_engine.compile.targets import Flavour, Precision
 BUNDLE_FILE = "bundle.json"
 
 
-PICTURE = "picture."
-"""Begins the names of the vision graph's inputs: a graph may not name an input and an output alike."""
+FRAME_PREFIX = "frame."
+"""Prefix of the names of the vision graph's inputs: an input and an output may not have the same name."""
 
 
 class Stage(StrEnum):
-    """The graphs of a model, in the order in which a clip passes them; the encoder serves training and listening."""
+    """The graphs of a model, in the order in which a clip passes them; the encoder is for training and inpainting."""
 
     VISION = "vision"
     CONDITIONER = "conditioner"
@@ -31,7 +31,7 @@ class Stage(StrEnum):
 
 
 def stages(config: ModelConfig) -> tuple[Stage, ...]:
-    """Those that a model has, in order: one that sees no pictures has no `VISION`."""
+    """The stages of a model, in order: a model without a vision encoder has no `VISION`."""
     return tuple(stage for stage in Stage if config.sees or stage is not Stage.VISION)
 
 
@@ -47,9 +47,9 @@ class Tensor(_Record):
 
 
 class FileRecord(_Record):
-    """A file of the bundle: its name in the folder, bytes, SHA-256 in hexadecimal.
+    """A file of the bundle: its name in the folder, its size in bytes, its SHA-256 in hexadecimal.
 
-    A bundle from elsewhere names no file outside its folder."""
+    The pattern keeps a foreign bundle from naming files outside its folder."""
 
     file: str = Field(pattern=r"^(engines/)?[^/\\:.][^/\\:]*$")
     size: int
@@ -73,7 +73,7 @@ class Graph(FileRecord):
 
 
 class Sizes(_Record):
-    """The shapes of one input that an engine takes, and the one that it is tuned for."""
+    """The smallest and the largest shape of an input, and the one that the engine is tuned for."""
 
     minimum: tuple[int, ...]
     optimum: tuple[int, ...]
@@ -81,7 +81,7 @@ class Sizes(_Record):
 
 
 class Engine(FileRecord):
-    """One stage compiled for graphics cards; it loads in the same release of the same TensorRT alone."""
+    """One stage compiled for GPUs; it loads only in the same release of the same TensorRT."""
 
     stage: Stage
     flavour: Flavour
@@ -95,7 +95,7 @@ class Engine(FileRecord):
 
 
 class Licence(_Record):
-    """What of the bundle is under which licence (SPDX name, or the licence's own where it has none)."""
+    """The licence of a part of the bundle (SPDX name, or the licence's own name if it has none)."""
 
     of: str
     licence: str
@@ -112,7 +112,7 @@ class Bundle(_Record):
     graph_weights: tuple[FileRecord, ...]
     """The files that the graphs point into; the same ones where a graph can."""
     exemplars: tuple[FileRecord, ...] = ()
-    """The bank that sampling may start from (`omniaudio.generation.exemplars`), where the model has one."""
+    """The exemplars that sampling may start from (`omniaudio.generation.exemplars`), if the model has any."""
     precision: str
     graphs: dict[Stage, Graph]
     engines: tuple[Engine, ...] = ()
@@ -127,11 +127,11 @@ class Bundle(_Record):
 
     @property
     def identity(self) -> str:
-        """Of config, weights and exemplars: what a sidecar names the model by."""
+        """The hash of config, weights and exemplars, by which a sidecar identifies the model."""
         return identity(self.config, (*self.weights, *self.exemplars))
 
     def source(self, stage: Stage) -> str:
-        """What an engine of a stage is made of, the graph and the weights that it points into, as one SHA-256."""
+        """The hash of what an engine of a stage is compiled from: the graph and the weights that it points into."""
         return identity(self.graphs[stage], self.graph_weights)
 
 
@@ -237,10 +237,10 @@ def engine_for(
     """
 
     def refuse(why: str) -> UserError:
-        again = f"run `omniaudio build --model {folder} --target {flavour} --arch {architecture} -o {folder}`"
+        command = f"run `omniaudio build --model {folder} --target {flavour} --arch {architecture} -o {folder}`"
         if flavour is Flavour.TENSORRT:
-            again = f"run `omniaudio build --model {folder} --target {flavour} -o {folder}` on this machine"
-        return UserError(f"{why}: {again}, or choose another --backend.", ExitCode.NO_BACKEND)
+            command = f"run `omniaudio build --model {folder} --target {flavour} -o {folder}` on this machine"
+        return UserError(f"{why}: {command}, or choose another --backend.", ExitCode.NO_BACKEND)
 
     found = [engine for engine in bundle.engines if engine.stage is stage and engine.flavour is flavour]
     if not found:
@@ -269,6 +269,6 @@ def engine_for(
 
 def _damaged(folder: Path, what: str) -> UserError:
     return UserError(
-        f"The model in {folder} is damaged ({what}): install it anew, or run `omniaudio build` again.",
+        f"The model in {folder} is damaged ({what}): reinstall it, or run `omniaudio build` again.",
         ExitCode.NO_MODEL,
     )

@@ -1,8 +1,8 @@
 """One graph to one engine, by either TensorRT, in a process of its own.
 
-A compiler that runs apart can be stopped at once, gives its memory back after every graph, and takes nobody with it
-where it dies. Of the Python interface only what both TensorRTs have is used, but for the two lines that tell
-TensorRT-RTX its architectures.
+A separate compiler can be stopped at once, frees its memory after every graph, and may crash alone. It uses only the
+part of the Python interface that both TensorRTs have, except for the two lines that set the architectures of
+TensorRT-RTX.
 """
 
 import importlib
@@ -85,7 +85,7 @@ def compile_apart(job: Job, target: Path) -> None:
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, target, sender), daemon=True)
+    process = context.Process(target=_compile, args=(job, target, sender), daemon=True)
     process.start()
     sender.close()
     try:
@@ -101,8 +101,8 @@ def compile_apart(job: Job, target: Path) -> None:
         raise failure
 
 
-def _work(job: Job, target: Path, sender: Connection) -> None:
-    """What the new process does: it sends None, or what failed."""
+def _compile(job: Job, target: Path, sender: Connection) -> None:
+    """The new process: sends None, or the error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, which ends this process
     try:
         compile_graph(job, target)

@@ -13,7 +13,7 @@ from omniaudio_client.options import MAX_TAKES
 from trt_engine.compile.bundle import Graph, Sizes, Stage
 
 MAX_SECONDS = 3600.0
-"""What engines can be made for at most."""
+"""The longest clip that engines can be built for."""
 
 
 class Limits(BaseModel):
@@ -26,7 +26,7 @@ class Limits(BaseModel):
 
 
 class Range(NamedTuple):
-    """A size: the least, the usual and the greatest."""
+    """The minimum, usual and maximum of a size."""
 
     minimum: int
     optimum: int
@@ -51,7 +51,7 @@ def ranges(stage: Stage, config: ModelConfig, limits: Limits) -> Mapping[str, Ra
         return {"batch": Range(1, 2, rows), "frames": frames, "tokens": Range(*(size // patch for size in frames))}
     batch = Range(1, 1, 1)
     if stage is Stage.VISION:
-        batch = Range(1, 1, max(1, round(config.duration * config.omniaudio.frame_rate)))  # a window's pictures
+        batch = Range(1, 1, max(1, round(config.duration * config.omniaudio.frame_rate)))  # a window's frames
     return {"batch": batch, "frames": frames, "samples": Range(*(size * ratio for size in frames))}
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 INLINE_BYTES = 1024
-"""What is smaller stays in the graph."""
+"""Smaller tensors stay in the graph."""
 
 _TYPES: dict[str, tuple[type[np.floating[Any]], int]] = {
     "F32": (np.float32, TensorProto.FLOAT),
@@ -121,8 +121,8 @@ def _widen(stored: StoredTensor, transposed: bool, target: str) -> list[onnx.Nod
     source = f"stored.{stored.name}"
     if not transposed:
         return [helper.make_node("Cast", [source], [target], to=TensorProto.FLOAT)]
-    turned = f"{target}.transposed"
+    transposed_name = f"{target}.transposed"
     return [
-        helper.make_node("Transpose", [source], [turned], perm=[1, 0]),
-        helper.make_node("Cast", [turned], [target], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", [source], [transposed_name], perm=[1, 0]),
+        helper.make_node("Cast", [transposed_name], [target], to=TensorProto.FLOAT),
     ]

@@ -89,7 +89,7 @@ class _Replacement:
         return self._op("ReduceSum", self._op("Mul", by_row, by_column), self._integers(-2), keepdims=0)
 
     def _by_matrix(self, value: ir.Value, matrix: np.ndarray) -> ir.Value:
-        """(…, K) times a constant (K, N), whose rows are pictures of one pixel and K channels."""
+        """(…, K) times a constant (K, N), as a convolution over images of one pixel and K channels."""
         rows, columns = matrix.shape
         filters = self._constant(np.ascontiguousarray(matrix.T)[:, :, None, None])
         pixels = self._op("Reshape", value, self._integers(-1, rows, 1, 1))
@@ -98,7 +98,7 @@ class _Replacement:
         return self._op("Reshape", self._op("Conv", pixels, filters), shape)
 
     def _by_left_matrix(self, matrix: np.ndarray, value: ir.Value) -> ir.Value:
-        """A constant (M, K) times (…, K, N): pictures of N pixels in a column and K channels."""
+        """A constant (M, K) times (…, K, N), as a convolution over columns of N pixels and K channels."""
         rows, inner = matrix.shape
         leading, columns = self._op("Shape", value, end=-2), self._op("Shape", value, start=-1)
         column = self._op("Concat", self._integers(-1, inner), columns, self._integers(1), axis=0)

@@ -234,7 +234,8 @@ class _Lowering:
 
 
 def _fold(graph: ir.Graph) -> None:
-    """Make initialisers of what is only a stored tensor widened and turned; they are computed when they are read."""
+    """Make initialisers of what is only a stored tensor widened and transposed; they are computed when they are
+    read."""
     for node in tuple(graph):
         source = node.inputs[0] if node.inputs else None
         if source is None or node.op_type not in {"Cast", "CastLike", "Transpose"}:
@@ -248,7 +249,7 @@ def _fold(graph: ir.Graph) -> None:
             folded = _constant(graph, f"{node.outputs[0].name}.folded", _converted(source.const_value, dtype))
         else:
             order = node.attributes.get_ints("perm")
-            folded = _constant(graph, f"{node.outputs[0].name}.folded", _turned(source.const_value, order))
+            folded = _constant(graph, f"{node.outputs[0].name}.folded", _transposed(source.const_value, order))
         ir.convenience.replace_all_uses_with(node.outputs[0], folded)
         graph.remove(node, safe=True)
 
@@ -270,7 +271,7 @@ def _converted(tensor: ir.TensorProtocol, dtype: ir.DataType) -> ir.TensorProtoc
     return ir.LazyTensor(lambda: ir.Tensor(tensor.numpy().astype(dtype.numpy())), dtype, ir.Shape(tensor.shape.numpy()))
 
 
-def _turned(tensor: ir.TensorProtocol, order: Sequence[int]) -> ir.TensorProtocol:
+def _transposed(tensor: ir.TensorProtocol, order: Sequence[int]) -> ir.TensorProtocol:
     sizes = tensor.shape.numpy()
     shape = ir.Shape([sizes[axis] for axis in order])
     return ir.LazyTensor(lambda: ir.Tensor(np.ascontiguousarray(tensor.numpy().transpose(order))), tensor.dtype, shape)

@@ -11,7 +11,7 @@ from omniaudio.config import ModelConfig, load_config
 from omniaudio.model.checkpoint import find_weights, load_model
 from omniaudio.model.omniaudio import OmniAudio
 from omniaudio.model_zoo import registry
-from trt_engine.compile.bundle import PICTURE, Stage
+from trt_engine.compile.bundle import FRAME_PREFIX, Stage
 
 Tensors = Mapping[str, Tensor]
 Compute = Callable[[Tensors], Tensors]
@@ -59,14 +59,14 @@ class StageModule(nn.Module):
 
 
 def stage_functions(model: OmniAudio, vision: nn.Module | None) -> dict[Stage, Compute]:
-    """What each stage computes, from tensors by name to tensors by name, on the model's device. A model that sees no
-    picture has no stage `VISION`."""
+    """What each stage computes, from tensors by name to tensors by name, on the model's device. Without
+    `vision` there is no stage `VISION`."""
 
     seeing: dict[Stage, Compute] = {}
     if vision is not None:
 
         def see(tensors: Tensors) -> Tensors:
-            features: Tensors = vision({name.removeprefix(PICTURE): picture for name, picture in tensors.items()})
+            features: Tensors = vision({name.removeprefix(FRAME_PREFIX): frames for name, frames in tensors.items()})
             return features
 
         seeing[Stage.VISION] = see
@@ -79,13 +79,13 @@ def stage_functions(model: OmniAudio, vision: nn.Module | None) -> dict[Stage, C
     }
 
 
-def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors) -> dict[Stage, StageModule]:
+def stage_modules(model: OmniAudio, vision: nn.Module | None, views: Tensors) -> dict[Stage, StageModule]:
     """The stages of a model.
 
     Args:
         model: on any device, in float32.
-        vision: from pictures to features, both by name; None where the model sees no picture.
-        pictures: what vision is shown of two frames, uint8 (2, height, width, 3) by name.
+        vision: from views of frames to features, both by name; None for a model without a vision encoder.
+        views: example inputs of `vision` for two frames, uint8 (2, height, width, 3) by name.
     """
     config = model.config
     frames, ratio = config.latent_frames, config.samples_per_latent
@@ -109,8 +109,8 @@ def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors)
         see = seeing[Stage.VISION] = StageModule(
             vision,
             compute[Stage.VISION],
-            {PICTURE + name: picture for name, picture in pictures.items()},
-            {PICTURE + name: {0: batch} for name in pictures},
+            {FRAME_PREFIX + name: view for name, view in views.items()},
+            {FRAME_PREFIX + name: {0: batch} for name in views},
         )
         features = {
             name: random(2, shown, *feature.shape[1:]) * feature.std() + feature.mean()
@@ -140,7 +140,7 @@ def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors)
         {name: sizes[name] for name in flow_inputs},
     )
     latents = random(2, config.latent_channels, frames)
-    if model.skip is not None:  # what no sound has, a decoder that iterates turns into chaos
+    if model.skip is not None:  # an iterative decoder diverges on latents that no sound has
         latents = model.skip.like_data(latents)
     decode = StageModule(
         model,
@@ -164,7 +164,7 @@ def stage_modules(model: OmniAudio, vision: nn.Module | None, pictures: Tensors)
 
 
 def load_parts(model: registry.Model) -> tuple[OmniAudio, nn.Module | None]:
-    """A model and its vision, if it sees pictures, in float32 on the CPU.
+    """A model and its vision encoder, if it has one, in float32 on the CPU.
 
     Raises:
         UserError: files are missing or damaged.
@@ -177,7 +177,7 @@ def load_parts(model: registry.Model) -> tuple[OmniAudio, nn.Module | None]:
 
 
 def example_frames(config: ModelConfig) -> dict[str, Tensor]:
-    """Two frames' pictures, of noise, as vision is shown them; none where the model sees no picture."""
+    """The views of two frames of noise, as inputs of the vision encoder; empty for a model without one."""
     if not config.sees:
         return {}
     frames = np.random.default_rng(0).integers(0, 256, (2, 512, 1024, 3), np.uint8)

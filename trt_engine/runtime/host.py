@@ -12,7 +12,7 @@ from omniaudio.generation.pipeline import Stages
 from omniaudio.generation.sampler import Held, euler, holding, whole_velocity
 from omniaudio.generation.windows import WindowPlan
 from omniaudio.model_zoo.registry import Model
-from trt_engine.compile.bundle import PICTURE, Stage
+from trt_engine.compile.bundle import FRAME_PREFIX, Stage
 from trt_engine.runtime.session import Array, Described, Description, Session, describe_bundle
 from trt_engine.runtime.spec import BackendSpec
 
@@ -27,11 +27,11 @@ class HostPipeline(Described):
         self.session = cache(open_stage)
 
     def vision(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Pictures, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
-        return self.session(Stage.VISION).run({PICTURE + name: picture for name, picture in inputs.items()})
+        """Views of frames, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
+        return self.session(Stage.VISION).run({FRAME_PREFIX + name: view for name, view in inputs.items()})
 
     def conditions(self, features: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-        """Features of a window's pictures, each (1, …), to its conditions (1, …)."""
+        """Features of a window's frames, each (1, …), to its conditions (1, …)."""
         together = {name: np.stack([one[name] for one in features], axis=1) for name in features[0]}
         return self.session(Stage.CONDITIONER).run(together)
 

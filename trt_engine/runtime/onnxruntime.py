@@ -20,7 +20,7 @@ class OnnxRuntimeSession:
         options = onnxruntime.SessionOptions()
         options.use_deterministic_compute = True
         options.intra_op_num_threads = threads() or 0
-        # Waiting threads that spin take the cores away from the picture decoder.
+        # Waiting threads that spin take cores away from the video decoder.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         self._outputs = [output.name for output in self._session.get_outputs()]

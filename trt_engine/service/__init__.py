@@ -1,5 +1,5 @@
 """The service: one process that owns the devices, keeps jobs, and answers over HTTP.
 
-`api` speaks HTTP, `jobs` keeps and hands out jobs, `worker` computes in processes of its own, and `kinds` says what a
-job of each kind is. Each room imports only those named after it; `settings` and `errors` belong to all of them.
+`api` serves HTTP, `jobs` stores and distributes jobs, `worker` computes in processes of its own, and `kinds` defines
+the kinds of jobs. Each package imports only those named after it; all may use `settings` and `errors`.
 """

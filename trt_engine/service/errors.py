@@ -1,4 +1,4 @@
-"""What a client did or met: the API answers with it, a job that failed keeps it."""
+"""Errors that the API answers with, and that failed jobs keep."""
 
 import re
 from enum import StrEnum
@@ -8,7 +8,7 @@ from trt_engine.service.records import Record
 
 
 class ErrorCode(StrEnum):
-    """What a client may want to tell apart; people read the message."""
+    """Codes for programs; people read the message."""
 
     INVALID = "invalid"
     UNAUTHORIZED = "unauthorized"
@@ -31,7 +31,7 @@ class ErrorCode(StrEnum):
 
 
 class Error(Record):
-    """What went wrong: one message that says what to do."""
+    """An error: a code, and one message that says what to do."""
 
     code: ErrorCode
     message: str
@@ -54,7 +54,7 @@ _CODES = {
 _OPTION = re.compile(
     r"`[^`]*`|(?<!\S)--(start|duration|seed|takes|steps|guidance|rate|model|backend|force|allow-truncated)\b"
 )
-"""One that is a field of a request here; in a command to be run, which stands in backticks, it stays one."""
+"""An option of the command line that is a field of a request here, or a command in backticks, which stays as it is."""
 
 
 class ServiceError(Exception):
@@ -67,6 +67,6 @@ class ServiceError(Exception):
 
 
 def as_error(error: UserError) -> Error:
-    """An error of the command line as the service's clients are told it."""
+    """An error of the command line as an error of the service: options become fields."""
     message = _OPTION.sub(lambda found: found[0] if found[1] is None else found[1].replace("-", "_"), error.message)
     return Error(code=_CODES[error.code], message=message)

@@ -1,4 +1,4 @@
-"""What the records of all rooms are made of."""
+"""The base of all records, and the progress of a job."""
 
 from typing import Annotated
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Record(BaseModel):
-    """A value that comes from or goes to another process: immutable, and without unknown fields."""
+    """A value that is exchanged with another process: immutable, and without unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Progress(Record):
-    """How far a job is; one that has ended has none."""
+    """The progress of a job that has not ended."""
 
     stage: Annotated[str, Field(max_length=200)]
     fraction: Annotated[float, Field(strict=True, ge=0, le=1)]

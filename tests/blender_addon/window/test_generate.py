@@ -140,7 +140,7 @@ def test_the_second_worker_that_a_job_costs_is_a_message(live_blender: LiveBlend
         worker.kill()
         blender.wait_for("works()[-1]['stage'] != 'sampling' or works()[-1]['state'] == 'failed'")
     blender.wait_for("works()[-1]['state'] == 'failed'")
-    assert "was the second one that this job cost" in blender.works()[-1]["message"]
+    assert "for the second time with this job" in blender.works()[-1]["message"]
     assert len(blender.ask("strips()")) == 1
     set_effort(blender, SHORT)
     blender.click_button(GENERATE)

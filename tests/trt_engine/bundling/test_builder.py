@@ -98,9 +98,9 @@ def test_the_usual_case_is_what_engines_are_tuned_for(built: Path) -> None:
 def test_a_second_build_keeps_everything(copy: Path, model: registry.Model) -> None:
     before = written(copy)
     stages: list[str] = []
-    _, again = build(model, copy, ORDER, lambda report: stages.append(report.stage))
+    _, rebuilt = build(model, copy, ORDER, lambda report: stages.append(report.stage))
     assert written(copy) == before
-    assert all(one.seconds is None for one in again)
+    assert all(one.seconds is None for one in rebuilt)
     assert set(stages) >= set(bundles.load(copy).graphs)
 
 
@@ -226,7 +226,7 @@ def test_an_engine_of_another_graph_is_refused_at_load(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_damaged_graph_is_copied_again(copy: Path, model: registry.Model) -> None:
+def test_a_damaged_graph_is_replaced(copy: Path, model: registry.Model) -> None:
     graph = copy / "velocity.onnx"
     content = graph.read_bytes()
     graph.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -282,7 +282,7 @@ def test_a_place_that_cannot_be_written(model: registry.Model, tmp_path: Path) -
         ("--target cpu --arch 89", "leave out --arch"),
     ],
 )
-def test_the_impossible_is_refused_before_any_work(
+def test_impossible_requests_are_refused_first(
     model: registry.Model, tmp_path: Path, options: str, message: str
 ) -> None:
     arguments = ["build", "--model", str(model.folder), "-o", str(tmp_path / "bundle"), "--json", *options.split()]
@@ -293,7 +293,7 @@ def test_the_impossible_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize("options", ["--precision fp8", "--precision fp16 --calibrate a.png"])
-def test_pictures_are_for_fp8_of_a_model_that_sees_them(tmp_path: Path, options: str) -> None:
+def test_calibration_is_for_fp8_of_a_model_with_vision(tmp_path: Path, options: str) -> None:
     (tmp_path / "model").mkdir()
     shutil.copy(registry.PACKAGED / registry.RELEASED / CONFIG_NAME, tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").touch()

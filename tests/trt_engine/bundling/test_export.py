@@ -89,7 +89,7 @@ def test_every_backend_computes_what_torch_computes(
 
 
 @pytest.mark.parametrize("kind", [OnnxRuntimeSession, OpenVinoSession])
-def test_a_graph_gives_the_same_bits_again(
+def test_a_graph_is_deterministic(
     stems: registry.Model, modules: dict[Stage, StageModule], kind: type[Session]
 ) -> None:
     for stage in (Stage.VELOCITY, Stage.DECODER):
@@ -137,7 +137,7 @@ def test_an_export_that_was_stopped_is_taken_up(stopped: dict[str, int], stems: 
     assert not (stems.folder / UNFINISHED).exists()
 
 
-def test_a_model_that_sees_pictures_has_a_graph_for_them(joint: registry.Model) -> None:
+def test_a_model_with_vision_has_a_graph_for_it(joint: registry.Model) -> None:
     """What it computes is compared with torch when it is exported."""
     found = bundle.verify(joint.folder)
     assert found.graphs.keys() == set(Stage)

@@ -1,4 +1,4 @@
-"""A model that makes the stem of a given kind: exported without a stage for pictures, and sampled from its graphs."""
+"""A model that makes the stem of a given kind: exported without a vision stage, and sampled from its graphs."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_stems_are_sampled_from_graphs_one_row_for_each_source(tmp_path: Path) -
     assert session[Stage.ENCODER].run({"sound": stems})["latents"].shape == latents.shape
 
 
-def test_a_model_that_sees_no_pictures_says_so() -> None:
+def test_a_model_without_vision_says_so() -> None:
     with pytest.raises(UserError, match="kind of sound"):
         encoders.find(encoders.NONE)
 

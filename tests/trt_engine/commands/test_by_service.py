@@ -109,7 +109,7 @@ def test_the_same_files_with_the_same_bits(  # noqa: PLR0917 - pytest names them
 
 
 @pytest.mark.slow
-def test_a_part_that_is_made_again_is_the_same(
+def test_a_repeated_inpainting_is_the_same(
     run: Run, engine: RunningService, by_engine: tuple[str | Path, ...], out_of_reach: Path, tmp_path: Path
 ) -> None:
     """The take is sent as well as the clip where the service may not read them; the sidecar names the files here."""
@@ -117,7 +117,7 @@ def test_a_part_that_is_made_again_is_the_same(
     take = out_of_reach.with_name("take.wav")
     quick = ("--steps", "2", "--model", "draft", "--no-preview", "--no-map", "--backend", "onnxruntime")
     assert run(out_of_reach, *quick, "-o", take, "--duration", "3").code == 0
-    turned_down(take, -9.5)
+    reduced(take, -9.5)
     here, there = tmp_path / "here", tmp_path / "there"
     for folder, more in ((here, ()), (there, by_engine)):
         folder.mkdir()
@@ -131,7 +131,7 @@ def test_a_part_that_is_made_again_is_the_same(
     assert uploads(engine) == before, "nothing of it is kept"
 
 
-def turned_down(take: Path, gain_db: float) -> None:
+def reduced(take: Path, gain_db: float) -> None:
     """The take's sidecar says that its guard took so much."""
     sidecar = take.with_suffix(".json")
     Sidecar.read(sidecar).model_copy(update={"gain_db": gain_db}).write(sidecar)
@@ -148,7 +148,7 @@ def test_what_a_guard_took_of_a_take_is_read_beside_it_or_told(  # noqa: PLR0917
     take = tmp_path / "take.wav"
     words = ("--model", "draft", "--no-preview", "--no-map", "--steps", "2")
     assert run(panorama, "-o", take, "--duration", "1", *words).code == 0
-    turned_down(take, -9.5)
+    reduced(take, -9.5)
     client = find(engine.folder)
     sound = MediaSource(client.upload(take).id) if sent else PathSource(str(take))
     wanted = GenerateRequest(
@@ -189,7 +189,7 @@ def test_a_repeat_of_what_the_service_made(
     assert "--service" in refused.err
 
 
-def test_what_cannot_be_is_refused_before_the_service_works(
+def test_impossible_requests_are_refused_before_the_service_is_asked(
     run: Run, engine: RunningService, by_engine: tuple[str | Path, ...], panorama: Path, tmp_path: Path
 ) -> None:
     known = len(find(engine.folder).jobs())

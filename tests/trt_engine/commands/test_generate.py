@@ -54,13 +54,13 @@ def generate(model: registry.Model, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     return run
 
 
-def write_video(path: Path, picture: np.ndarray, seconds: float, fps: int = 10, codec: str = "mpeg4") -> Path:
+def write_video(path: Path, image: np.ndarray, seconds: float, fps: int = 10, codec: str = "mpeg4") -> Path:
     with av.open(path, "w") as container:
         stream = container.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt = picture.shape[1], picture.shape[0], "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
         stream.codec_context.time_base = Fraction(1, fps)
         for index in range(round(seconds * fps)):
-            frame = av.VideoFrame.from_ndarray(np.roll(picture, index, axis=1))
+            frame = av.VideoFrame.from_ndarray(np.roll(image, index, axis=1))
             frame.pts = index
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -70,8 +70,8 @@ def write_video(path: Path, picture: np.ndarray, seconds: float, fps: int = 10, 
 @pytest.fixture(scope="session")
 def clip(panorama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A panorama that turns, 5 s."""
-    picture = np.asarray(Image.open(panorama).resize((256, 128)))
-    return write_video(tmp_path_factory.mktemp("clips") / "clip.mp4", picture, 5.0)
+    image = np.asarray(Image.open(panorama).resize((256, 128)))
+    return write_video(tmp_path_factory.mktemp("clips") / "clip.mp4", image, 5.0)
 
 
 def files(folder: Path) -> list[str]:
@@ -121,13 +121,13 @@ def test_a_sidecar_repeats_its_take_to_the_bit(
     wanted = ("--takes", "2", "--seed", "7", "--backend", backend, "--duration", "3", "--rate", "48000")
     assert generate(clip, "-o", tmp_path / "out.wav", *wanted).code == 0
     for name in ("out", "out.take2"):
-        again = tmp_path / "again"
-        again.mkdir()
-        outcome = generate("--reproduce", tmp_path / f"{name}.json", "-o", again / "out.wav")
+        repeated = tmp_path / "repeated"
+        repeated.mkdir()
+        outcome = generate("--reproduce", tmp_path / f"{name}.json", "-o", repeated / "out.wav")
         assert outcome.code == 0, outcome.err
         for ending in (".wav", ".preview.wav", ".map.png"):
-            assert (again / f"out{ending}").read_bytes() == (tmp_path / f"{name}{ending}").read_bytes()
-        shutil.rmtree(again)
+            assert (repeated / f"out{ending}").read_bytes() == (tmp_path / f"{name}{ending}").read_bytes()
+        shutil.rmtree(repeated)
 
 
 @pytest.mark.slow
@@ -139,9 +139,9 @@ def test_a_sidecar_refuses_another_input_and_other_options(generate, clip: Path,
     outcome = generate("--reproduce", tmp_path / "out.json")
     assert outcome.code == ExitCode.NO_INPUT
     assert "hash differs" in outcome.err
-    elsewhere = generate("--reproduce", tmp_path / "out.json", clip, "-o", tmp_path / "again.wav")
+    elsewhere = generate("--reproduce", tmp_path / "out.json", clip, "-o", tmp_path / "repeated.wav")
     assert elsewhere.code == 0, elsewhere.err
-    assert (tmp_path / "again.wav").read_bytes() == (tmp_path / "out.wav").read_bytes()
+    assert (tmp_path / "repeated.wav").read_bytes() == (tmp_path / "out.wav").read_bytes()
     outcome = generate("--reproduce", tmp_path / "out.json", "--seed", "3")
     assert outcome.code == ExitCode.FAILED
     assert "--seed" in outcome.err
@@ -210,7 +210,7 @@ def test_bad_inputs(  # noqa: PLR0917 - pytest names them
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
-def test_a_name_that_is_not_utf8_is_refused_before_the_work(generate, clip: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf8_is_refused_first(generate, clip: Path, tmp_path: Path) -> None:
     latin = shutil.copy(clip, tmp_path / "bad\udcff.mp4")
     for arguments in ((latin,), (clip, "-o", tmp_path / "out\udcff.wav"), (clip, "-o", tmp_path / "f\udcff" / "a.wav")):
         outcome = generate(*arguments, "--json")
@@ -220,7 +220,7 @@ def test_a_name_that_is_not_utf8_is_refused_before_the_work(generate, clip: Path
     assert files(tmp_path) == ["bad\udcff.mp4"]
 
 
-def test_a_flat_picture_is_taken_with_force(generate, bad: dict[str, Path], tmp_path: Path) -> None:
+def test_a_flat_image_is_accepted_with_force(generate, bad: dict[str, Path], tmp_path: Path) -> None:
     arguments = ("--duration", "1", "--force", "--no-map", "--no-preview")
     assert generate(bad["flat"], "-o", tmp_path / "out.wav", *arguments).code == 0
 

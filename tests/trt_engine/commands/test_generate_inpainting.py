@@ -1,4 +1,4 @@
-"""`omniaudio generate --inpaint`: a part of a take made anew, with the model, of real pictures."""
+"""`omniaudio generate --inpaint`: a range of a take generated again, with the model, for real frames."""
 
 import json
 import shutil
@@ -102,7 +102,7 @@ def test_a_part_is_another_sound_and_the_rest_stays_to_the_bit(
     events = [json.loads(line) for line in outcome.out.splitlines()]
     assert {"sampling", "decoding"} <= {event.get("stage") for event in events}
 
-    # The same seed, and the sidecar, make it again.
+    # The same seed and the sidecar reproduce it.
     first = out.read_bytes()
     assert run(*words[:2], tmp_path / "twice.wav", *words[3:]).code == 0
     assert (tmp_path / "twice.wav").read_bytes() == first
@@ -144,8 +144,8 @@ def test_footage_by_the_start_that_the_take_was_made_with(run: Run, footage: Pat
 
 
 @pytest.mark.slow
-def test_in_a_take_that_was_turned_down_the_part_is_as_far_down(run: Run, take: Path, tmp_path: Path) -> None:
-    """As the guard does to a take with one loud event: what is made anew is as loud beside the rest as it ever was."""
+def test_a_part_of_a_take_with_gain_reduction_has_the_same_gain(run: Run, take: Path, tmp_path: Path) -> None:
+    """As the limiter does to a take with one loud event: the new part keeps its level relative to the rest."""
     sound, rate = soundfile.read(take)
     lowered, gain_db = tmp_path / "lowered.wav", -14.0
     soundfile.write(lowered, sound * 10 ** (gain_db / 20), rate, subtype="PCM_24")

@@ -91,9 +91,7 @@ def numbers(*shape: int) -> Array:
 
 
 @pytest.mark.slow
-def test_a_model_that_sees_no_pictures_is_calibrated_by_every_kind(
-    model: registry.Model, calibrated: Amplitudes
-) -> None:
+def test_a_model_without_vision_is_calibrated_with_every_kind(model: registry.Model, calibrated: Amplitudes) -> None:
     kinds = every_kind(load_config(model.folder))["kinds"]
     np.testing.assert_array_equal(kinds.sum((0, 2)), np.full(kinds.shape[1], kinds.shape[2]))
     found = calibrate(model.folder, [])
@@ -101,10 +99,10 @@ def test_a_model_that_sees_no_pictures_is_calibrated_by_every_kind(
     assert all(0.5 * calibrated[name] < found[name] for name in found)
 
 
-def test_a_model_that_sees_pictures_is_calibrated_by_them(joint: registry.Model) -> None:
+def test_a_model_with_vision_is_calibrated_with_panoramas(joint: registry.Model) -> None:
     rows, columns = np.mgrid[0:256, 0:512]
-    picture = np.stack([rows, columns // 2, 255 - rows], axis=-1).astype(np.uint8)
-    found = calibrate(joint.folder, [picture])
+    panorama = np.stack([rows, columns // 2, 255 - rows], axis=-1).astype(np.uint8)
+    found = calibrate(joint.folder, [panorama])
     assert found
     assert all(0 < value < 1e4 for value in found.values())
 

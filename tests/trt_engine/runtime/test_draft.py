@@ -51,10 +51,10 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make(draft: Stages, still: Path, tmp_path: Path) -> Make:
     """Takes of given sources, as `out.wav`."""
 
-    def made(sources: Sources | None, **wishes: object) -> list[takes.Take]:
+    def made(sources: Sources | None, **wanted: object) -> list[takes.Take]:
         options = {"preview": False, "map": False}
-        options |= {field.name: wishes.pop(field.name) for field in fields(GenerationOptions) if field.name in wishes}
-        given = {"input": still, "duration": SECONDS, "force": True} | wishes
+        options |= {field.name: wanted.pop(field.name) for field in fields(GenerationOptions) if field.name in wanted}
+        given = {"input": still, "duration": SECONDS, "force": True} | wanted
         request = Request(output=tmp_path / "out.wav", sources=sources, options=GenerationOptions(**options), **given)
         return takes.generate(request, draft, lambda _: None)
 

@@ -107,14 +107,14 @@ def test_the_identity_is_the_same_on_every_backend(model: registry.Model) -> Non
 @pytest.mark.slow
 def test_backends_agree_on_the_latents(joint: registry.Model, panorama: Path) -> None:
     """Through vision, conditions, two windows and the sampler."""
-    picture = read_still(panorama)
+    frame = read_still(panorama)
     found = []
     for backend in ("onnxruntime", "openvino", "torch"):
         with models_in(joint.folder.parent):
             stages = open_pipeline(joint, backend)
         seconds = 1.5 * stages.config.duration
         generation = Generation(stages, seconds, Settings(seed=1, takes=1, steps=3, guidance=2.0), lambda report: None)
-        generation.look(iter([picture] * 20))
+        generation.look(iter([frame] * 20))
         found.append(generation.sample())
         generation.close()
     for other in found[1:]:

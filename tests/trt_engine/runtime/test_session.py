@@ -67,7 +67,7 @@ def chosen(request: pytest.FixtureRequest, which: str) -> registry.Model:
 
 
 def inputs(folder: Path, stage: Stage, batch: int, tokens: int) -> dict[str, Array]:
-    """Of the sizes that a bundle names: noise, pictures of noise, and times between noise and data."""
+    """Of the sizes that a bundle names: noise, frames of noise, and times between noise and data."""
     found = bundle.load(folder)
     config = load_config(folder / found.config.file)
     frames = tokens * config.model.diffusion.config.patch_size
@@ -92,7 +92,7 @@ def native_tokens(model: registry.Model) -> int:
 
 @pytest.mark.parametrize("batch", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("which", "stage"), STAGES)
-def test_it_computes_what_the_others_compute_and_the_same_bits_again(
+def test_it_computes_what_the_others_compute_and_is_deterministic(
     opened: Callable[[registry.Model], OpenStage],
     reference: Callable[[registry.Model, Stage, int, int], dict[str, Array]],
     chosen: registry.Model,

@@ -30,9 +30,9 @@ def settings(folder: Path, panorama: Path) -> Settings:
         folder=folder,
         port=0,
         roots=(panorama.parent,),
-        most_seconds=60,
-        most_body_bytes=BODY_LIMIT,
-        most_media_bytes=MEDIA_LIMIT,
+        max_seconds=60,
+        max_body_bytes=BODY_LIMIT,
+        max_media_bytes=MEDIA_LIMIT,
     )
 
 
@@ -43,22 +43,22 @@ def client(settings: Settings) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def wish(panorama: Path, model: registry.Model) -> dict[str, Any]:
+def body(panorama: Path, model: registry.Model) -> dict[str, Any]:
     """A job that is quickly done."""
     options = {"model": model.name, "steps": 2, "preview": False}
     return {"source": {"path": str(panorama)}, "duration": 1, "options": options}
 
 
-def changed(wish: dict[str, Any], *, options: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
-    """A wish with other values, also of its options."""
-    return {**wish, **others, "options": {**wish["options"], **(options or {})}}
+def changed(body: dict[str, Any], *, options: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
+    """A body with other values, also of its options."""
+    return {**body, **others, "options": {**body["options"], **(options or {})}}
 
 
 @pytest.fixture(scope="module")
-def done(client: Client, wish: dict[str, Any]) -> dict[str, Any]:
+def done(client: Client, body: dict[str, Any]) -> dict[str, Any]:
     """A longer job that is done, and was followed from the start."""
     more = {"duration": SECONDS, "name": "forest", "request_id": "the-first"}
-    created = client.ask("POST", "/v1/jobs", changed(wish, options={"preview": True, "steps": 4}, **more))
+    created = client.ask("POST", "/v1/jobs", changed(body, options={"preview": True, "steps": 4}, **more))
     assert created.status == 201
     job_id = created.json["id"]
     with client.events(job_id) as events:
@@ -119,37 +119,37 @@ def test_only_a_jobs_own_files(client: Client, done: dict[str, Any], name: str) 
 
 
 def test_creating_is_idempotent_by_the_request_id(client: Client, done: dict[str, Any]) -> None:
-    again = client.ask("POST", "/v1/jobs", done["request"])
-    assert again.status == 200
-    assert again.json["id"] == done["id"]
+    repeated = client.ask("POST", "/v1/jobs", done["request"])
+    assert repeated.status == 200
+    assert repeated.json["id"] == done["id"]
     other = client.ask("POST", "/v1/jobs", changed(done["request"], options={"seed": 1}))
     assert other.status == 409
     assert other.error[0] == "conflict"
 
 
-def test_a_request_id_is_known_though_its_clip_is_gone(client: Client, wish: dict[str, Any], panorama: Path) -> None:
+def test_a_request_id_is_known_though_its_clip_is_gone(client: Client, body: dict[str, Any], panorama: Path) -> None:
     """A client that never got the first answer asks again, whatever has become of the clip by then."""
     clip = panorama.with_name("gone.png")
     clip.write_bytes(b"clip")
-    asked = {**wish, "source": {"path": str(clip)}, "request_id": "the-clip-is-gone"}
+    asked = {**body, "source": {"path": str(clip)}, "request_id": "the-clip-is-gone"}
     created = client.ask("POST", "/v1/jobs", asked)
     clip.unlink()
-    again = client.ask("POST", "/v1/jobs", asked)
-    assert (created.status, again.status) == (201, 200)
-    assert again.json["id"] == created.json["id"]
+    repeated = client.ask("POST", "/v1/jobs", asked)
+    assert (created.status, repeated.status) == (201, 200)
+    assert repeated.json["id"] == created.json["id"]
     assert client.ask("POST", "/v1/jobs", changed(asked, options={"seed": 1})).error[0] == "conflict"
     assert client.ask("POST", "/v1/jobs", {**asked, "request_id": "another"}).error[0] == "source"
 
 
-def test_a_known_end_is_not_told_again(client: Client, done: dict[str, Any]) -> None:
+def test_a_known_end_is_not_repeated(client: Client, done: dict[str, Any]) -> None:
     answer = client.ask("GET", f"/v1/jobs/{done['id']}/events", headers={"Last-Event-ID": done["last"]})
     assert (answer.status, answer.body) == (204, b"")
     with client.events(done["id"], last="another") as events:
         assert [(event_id, job["state"]) for event_id, job in events] == [(done["last"], "done")]
 
 
-def test_a_stream_that_broke_off_goes_on(client: Client, wish: dict[str, Any]) -> None:
-    job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=5, options={"steps": 8})).json["id"]
+def test_a_stream_that_broke_off_goes_on(client: Client, body: dict[str, Any]) -> None:
+    job_id = client.ask("POST", "/v1/jobs", changed(body, duration=5, options={"steps": 8})).json["id"]
     with client.events(job_id) as events:
         last, _ = next(events)
     with client.events(job_id, last) as events:
@@ -158,8 +158,8 @@ def test_a_stream_that_broke_off_goes_on(client: Client, wish: dict[str, Any]) -
     assert seen[-1][1]["state"] == "done"
 
 
-def test_cancelling_and_forgetting(client: Client, wish: dict[str, Any]) -> None:
-    job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=60, options={"steps": 1000})).json["id"]
+def test_cancelling_and_forgetting(client: Client, body: dict[str, Any]) -> None:
+    job_id = client.ask("POST", "/v1/jobs", changed(body, duration=60, options={"steps": 1000})).json["id"]
     with client.events(job_id) as events:
         next(events)
         early = client.ask("DELETE", f"/v1/jobs/{job_id}")
@@ -177,13 +177,13 @@ def test_cancelling_and_forgetting(client: Client, wish: dict[str, Any]) -> None
         assert answer.error[0] == "not_found"
 
 
-def test_a_job_of_an_upload(client: Client, wish: dict[str, Any], panorama: Path) -> None:
+def test_a_job_of_an_upload(client: Client, body: dict[str, Any], panorama: Path) -> None:
     content = panorama.read_bytes()
     uploaded = client.ask("POST", "/v1/media?name=m%C3%B6we%2F..%2Fwald.png", content)
     assert uploaded.status == 201
     assert uploaded.json == {"id": uploaded.json["id"], "name": "wald.png", "size": len(content)}
     source = {"media": uploaded.json["id"]}
-    job_id = client.ask("POST", "/v1/jobs", changed(wish, source=source, options={"steps": 50})).json["id"]
+    job_id = client.ask("POST", "/v1/jobs", changed(body, source=source, options={"steps": 50})).json["id"]
     with client.events(job_id) as events:
         next(events)
         wanted = client.ask("DELETE", f"/v1/media/{source['media']}")
@@ -193,7 +193,7 @@ def test_a_job_of_an_upload(client: Client, wish: dict[str, Any], panorama: Path
     assert end["result"]["takes"][0]["sound"]["name"].startswith("wald")
     assert client.ask("DELETE", f"/v1/media/{source['media']}").status == 204
     assert client.ask("DELETE", f"/v1/media/{source['media']}").status == 404
-    assert client.ask("POST", "/v1/jobs", {**wish, "source": source}).error[0] == "not_found"
+    assert client.ask("POST", "/v1/jobs", {**body, "source": source}).error[0] == "not_found"
 
 
 def test_unloading(client: Client, done: dict[str, Any]) -> None:
@@ -229,9 +229,9 @@ def test_unloading(client: Client, done: dict[str, Any]) -> None:
     ],
 )
 def test_each_refused_field_is_named(
-    client: Client, wish: dict[str, Any], change: dict[str, Any], fields: list[str]
+    client: Client, body: dict[str, Any], change: dict[str, Any], fields: list[str]
 ) -> None:
-    answer = client.ask("POST", "/v1/jobs", {**wish, **change})
+    answer = client.ask("POST", "/v1/jobs", {**body, **change})
     assert answer.status == (413 if len(str(change)) > BODY_LIMIT else 422)
     code, message = answer.error
     if answer.status == 422:
@@ -239,14 +239,14 @@ def test_each_refused_field_is_named(
         assert all(field in message for field in fields)
 
 
-def test_ten_hours_are_too_long(client: Client, wish: dict[str, Any]) -> None:
-    answer = client.ask("POST", "/v1/jobs", {**wish, "duration": 36_000})
+def test_ten_hours_are_too_long(client: Client, body: dict[str, Any]) -> None:
+    answer = client.ask("POST", "/v1/jobs", {**body, "duration": 36_000})
     assert answer.status == 413
-    assert answer.error == ("too_large", "A job is at most 60 s of sound here: ask for parts of it.")
+    assert answer.error == ("too_large", "A job is at most 60 s of sound here: request shorter parts.")
 
 
-def test_a_source_outside_the_roots(client: Client, wish: dict[str, Any]) -> None:
-    answer = client.ask("POST", "/v1/jobs", {**wish, "source": {"path": "/etc/passwd"}})
+def test_a_source_outside_the_roots(client: Client, body: dict[str, Any]) -> None:
+    answer = client.ask("POST", "/v1/jobs", {**body, "source": {"path": "/etc/passwd"}})
     assert answer.status == 404
     assert answer.error[0] == "source"
 
@@ -353,9 +353,9 @@ def test_a_request_that_stops_is_dropped(client: Client, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_many_followers_of_one_job(client: Client, wish: dict[str, Any]) -> None:
+def test_many_followers_of_one_job(client: Client, body: dict[str, Any]) -> None:
     """Readers at different speeds each get the end, and the slow ones hold up nobody."""
-    job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=5, options={"steps": 20})).json["id"]
+    job_id = client.ask("POST", "/v1/jobs", changed(body, duration=5, options={"steps": 20})).json["id"]
     ends: list[str] = []
 
     def follow(pause: float) -> None:
@@ -374,12 +374,12 @@ def test_many_followers_of_one_job(client: Client, wish: dict[str, Any]) -> None
 
 
 @pytest.mark.slow
-def test_a_thousand_jobs(settings: Settings, wish: dict[str, Any], tmp_path: Path) -> None:
-    waiting = settings.model_copy(update={"folder": tmp_path, "most_queued": 100})
+def test_a_thousand_jobs(settings: Settings, body: dict[str, Any], tmp_path: Path) -> None:
+    waiting = settings.model_copy(update={"folder": tmp_path, "max_queued": 100})
     with serving(waiting) as client:
-        first = client.ask("POST", "/v1/jobs", changed(wish, duration=60, options={"steps": 1000})).json["id"]
+        first = client.ask("POST", "/v1/jobs", changed(body, duration=60, options={"steps": 1000})).json["id"]
         until(lambda: client.ask("GET", f"/v1/jobs/{first}").json["state"] == "running", 60)
-        answers = [client.ask("POST", "/v1/jobs", wish) for _ in range(1000)]
+        answers = [client.ask("POST", "/v1/jobs", body) for _ in range(1000)]
         assert [answer.status for answer in answers] == [201] * 100 + [429] * 900
         assert answers[-1].error[0] == "queue_full"
         assert len(client.ask("GET", "/v1/jobs?limit=1000").json["jobs"]) == 101
@@ -388,9 +388,9 @@ def test_a_thousand_jobs(settings: Settings, wish: dict[str, Any], tmp_path: Pat
             assert client.ask("GET", f"/v1/jobs?limit={limit}").error[0] == "invalid"
 
 
-def test_followers_do_not_hold_up_the_end(settings: Settings, wish: dict[str, Any], tmp_path: Path) -> None:
+def test_followers_do_not_hold_up_the_end(settings: Settings, body: dict[str, Any], tmp_path: Path) -> None:
     with serving(settings.model_copy(update={"folder": tmp_path})) as client:
-        job_id = client.ask("POST", "/v1/jobs", changed(wish, duration=60, options={"steps": 1000})).json["id"]
+        job_id = client.ask("POST", "/v1/jobs", changed(body, duration=60, options={"steps": 1000})).json["id"]
         with client.events(job_id) as events:
             next(events)
             client.service.should_exit = True

@@ -74,7 +74,7 @@ def made(client: Client, job: Job) -> Job:
     return done
 
 
-def test_listening(client: Client, sound: Path, tmp_path: Path) -> None:
+def test_binaural(client: Client, sound: Path, tmp_path: Path) -> None:
     job = made(client, client.create(BinauralRequest(PathSource(str(sound)), yaw=90, pitch=10, roll=-5)))
     assert job.result is not None
     assert job.result.takes == ()
@@ -101,7 +101,7 @@ def test_a_sound_that_declares_furse_malham_is_converted(client: Client, sound: 
     np.testing.assert_allclose(heard[0], heard[1], atol=1e-5)
 
 
-def test_turning_by_uploads(client: Client, sound: Path, orientations: Path, tmp_path: Path) -> None:
+def test_rotation_by_uploads(client: Client, sound: Path, orientations: Path, tmp_path: Path) -> None:
     sources = [MediaSource(client.upload(path).id) for path in (sound, orientations)]
     job = made(client, client.create(RotateRequest(*sources, name="turned")))
     assert job.result is not None
@@ -142,14 +142,14 @@ def test_a_map_that_is_interrupted_by_a_kill(tmp_path: Path, panorama: Path) -> 
     client = service.start()
     try:
         job = client.create(MapRequest(PathSource(str(sound)), PathSource(str(tmp_path / "panorama.png"))))
-        again: threading.Thread | None = None
+        restart: threading.Thread | None = None
         for state in client.events(job.id):
-            if again is None and state.progress is not None and state.progress.fraction > 0.1:
+            if restart is None and state.progress is not None and state.progress.fraction > 0.1:
                 service.kill()
-                again = threading.Thread(target=service.start)
-                again.start()
-        assert again is not None
-        again.join()
+                restart = threading.Thread(target=service.start)
+                restart.start()
+        assert restart is not None
+        restart.join()
         (file,) = made(client, job).result.files
         client.download(job.id, file, tmp_path / "map.mp4")
         assert (tmp_path / "map.mp4").read_bytes()[4:8] == b"ftyp"
@@ -183,14 +183,14 @@ def test_cancelling_a_sound_job(client: Client, tmp_path: Path, panorama: Path) 
 
 
 def test_what_is_wrong_is_a_message(client: Client, sound: Path, panorama: Path, tmp_path: Path) -> None:
-    picture, text, backwards = PathSource(str(panorama)), tmp_path / "text.wav", tmp_path / "backwards.json"
+    clip, text, backwards = PathSource(str(panorama)), tmp_path / "text.wav", tmp_path / "backwards.json"
     text.write_text("no sound")
     one = {"w": 1, "x": 0, "y": 0, "z": 0}
     backwards.write_text(json.dumps([{"seconds": 1, **one}, {"seconds": 0, **one}]))
     wrong = PathSource(str(text))
     for request, words in (
         (BinauralRequest(wrong), "text.wav"),
-        (MapRequest(wrong, picture), "text.wav"),
+        (MapRequest(wrong, clip), "text.wav"),
         (ExportRequest(PathSource(str(sound)), wrong), "text.wav"),
         (RotateRequest(PathSource(str(sound)), wrong), "text.wav"),
         (RotateRequest(PathSource(str(sound)), PathSource(str(backwards))), "backwards.json"),
@@ -201,16 +201,16 @@ def test_what_is_wrong_is_a_message(client: Client, sound: Path, panorama: Path,
         assert words in failed.error.message
     broken("source", lambda: client.create(BinauralRequest(PathSource("/etc/passwd"))))
     broken("source", lambda: client.create(RotateRequest(PathSource(str(sound)), PathSource("/etc/passwd"))))
-    assert "body.codec" in broken("invalid", lambda: client.create(ExportRequest(picture, picture, codec="mp3")))
-    assert "body.yaw" in broken("invalid", lambda: client.create(BinauralRequest(picture, yaw=1000)))
+    assert "body.codec" in broken("invalid", lambda: client.create(ExportRequest(clip, clip, codec="mp3")))
+    assert "body.yaw" in broken("invalid", lambda: client.create(BinauralRequest(clip, yaw=1000)))
 
 
-def test_a_picture_that_was_cut_off(client: Client, tmp_path: Path) -> None:
-    picture = PathSource(str(truncate(write_noise_video(tmp_path / "cut.mp4", movflags="faststart"))))
+def test_a_clip_that_was_cut_off(client: Client, tmp_path: Path) -> None:
+    clip = PathSource(str(truncate(write_noise_video(tmp_path / "cut.mp4", movflags="faststart"))))
     sound = PathSource(str(write_sound(tmp_path / "foa.wav", 5)))
     for request in (
-        ExportRequest(sound, picture, codec="aac", force=True),
-        GenerateRequest(picture, force=True, options=GenerationOptions(map=False, preview=False, steps=1)),
+        ExportRequest(sound, clip, codec="aac", force=True),
+        GenerateRequest(clip, force=True, options=GenerationOptions(map=False, preview=False, steps=1)),
     ):
         failed = client.wait(client.create(request).id)
         assert failed.error is not None

@@ -90,9 +90,9 @@ def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
         seen = until(client, asked.id, lambda job: job.progress is not None and job.progress.fraction > 0)
         assert seen.progress == Progress("rendering", 0.5 * blenders.RENDERING_SHARE)
 
-        given = client.picture(asked.id, PathSource(str(still)), duration=0.25)
-        assert client.picture(asked.id, PathSource(str(still)), duration=0.25).id == given.id, "again is the same"
-        broken("conflict", lambda: client.picture(asked.id, PathSource(str(still))))
+        given = client.give_clip(asked.id, PathSource(str(still)), duration=0.25)
+        assert client.give_clip(asked.id, PathSource(str(still)), duration=0.25).id == given.id, "again is the same"
+        broken("conflict", lambda: client.give_clip(asked.id, PathSource(str(still))))
         broken("conflict", lambda: client.refuse(asked.id, "Too late."))
         steps = list(client.events(asked.id))
         fractions = [job.progress.fraction for job in steps if job.progress is not None]
@@ -102,27 +102,27 @@ def test_a_scene_becomes_sound(client: Client, still: Path) -> None:
         assert done.request == request
         assert done.result is not None
         (take,) = done.result.takes
-        assert take.samples == round(0.25 * take.rate), "the picture's part is the job's"
-        assert client.picture(asked.id, PathSource(str(still))).state == "done", "an ended job stays as it is"
+        assert take.samples == round(0.25 * take.rate), "the clip's range is the job's"
+        assert client.give_clip(asked.id, PathSource(str(still))).state == "done", "an ended job stays as it is"
         assert blender.idle
 
 
-def test_a_picture_that_is_uploaded_is_kept_while_it_is_wanted(client: Client, still: Path) -> None:
+def test_an_uploaded_clip_is_kept_while_it_is_needed(client: Client, still: Path) -> None:
     with ConnectedBlender(client, "forest.blend") as blender:
         client.create(LONG)
         asked = blender.asked()
         media = client.upload(still)
-        client.picture(asked.id, MediaSource(media.id), duration=0.5)
+        client.give_clip(asked.id, MediaSource(media.id), duration=0.5)
         broken("conflict", lambda: client.remove_upload(media.id))
         client.cancel(asked.id)
         client.remove_upload(media.id)
 
 
-def test_a_picture_that_the_service_may_not_read_leaves_the_job_waiting(client: Client, tmp_path: Path) -> None:
+def test_a_clip_that_the_service_may_not_read_leaves_the_job_waiting(client: Client, tmp_path: Path) -> None:
     with ConnectedBlender(client, "forest.blend") as blender:
         client.create(SCENE)
         asked = blender.asked()
-        broken("source", lambda: client.picture(asked.id, PathSource(str(tmp_path / "elsewhere.mp4"))))
+        broken("source", lambda: client.give_clip(asked.id, PathSource(str(tmp_path / "elsewhere.mp4"))))
         assert client.job(asked.id).progress == Progress("waiting for Blender", 0.0)
 
 
@@ -147,9 +147,9 @@ def test_a_blender_is_told_that_its_job_was_cancelled(client: Client) -> None:
         broken("not_found", lambda: client.rendering("0" * 32, Progress("rendering", 0.5)))
 
 
-def test_a_job_that_is_no_scene_takes_no_picture(client: Client, still: Path) -> None:
+def test_a_job_that_is_no_scene_accepts_no_clip(client: Client, still: Path) -> None:
     job = client.create(dataclasses.replace(LONG, source=PathSource(str(still))))
-    broken("conflict", lambda: client.picture(job.id, PathSource(str(still))))
+    broken("conflict", lambda: client.give_clip(job.id, PathSource(str(still))))
     broken("conflict", lambda: client.refuse(job.id, "No."))
     client.cancel(job.id)
 
@@ -167,18 +167,18 @@ def test_two_blenders_share_the_jobs_and_each_is_told_its_own(client: Client, st
         assert "one.blend" in failed.error.message
         for job_id in (jobs[0], jobs[2]):
             assert client.job(job_id).state == "queued", "the other one's go on"
-            client.picture(job_id, PathSource(str(still)), duration=0.5)
+            client.give_clip(job_id, PathSource(str(still)), duration=0.5)
         assert [client.wait(job_id).state for job_id in (jobs[0], jobs[2])] == ["done", "done"]
         assert one.idle
         assert two.idle
 
 
 @pytest.mark.slow
-def test_a_job_that_has_its_picture_needs_its_blender_no_more(client: Client, still: Path) -> None:
+def test_a_job_that_has_its_clip_no_longer_needs_its_blender(client: Client, still: Path) -> None:
     with ConnectedBlender(client, "forest.blend") as blender:
         client.create(SCENE)
         asked = blender.asked()
-        client.picture(asked.id, PathSource(str(still)), duration=0.5)
+        client.give_clip(asked.id, PathSource(str(still)), duration=0.5)
     alone(client)
     assert client.wait(asked.id).state == "done"
 
@@ -189,18 +189,18 @@ def test_a_blender_that_comes_back_in_time_has_its_job_still(client: Client, sti
     with ConnectedBlender(client, "forest.blend", own) as blender:
         job = client.create(SCENE)
         assert blender.asked().id == job.id
-    with ConnectedBlender(client, "forest.blend", own) as again:
-        assert again.asked().id == job.id
+    with ConnectedBlender(client, "forest.blend", own) as repeated:
+        assert repeated.asked().id == job.id
         time.sleep(1.5 * AWAY)
         assert client.job(job.id).state == "queued"
-        client.picture(job.id, PathSource(str(still)), duration=0.5)
+        client.give_clip(job.id, PathSource(str(still)), duration=0.5)
         assert client.wait(job.id).state == "done"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [RunningService.kill, RunningService.stop])
 def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Callable[[RunningService], None]) -> None:
-    """The Blender comes back by itself, is told the job once, and gives its picture to the next service."""
+    """The Blender comes back by itself, gets the job once, and gives its clip to the next service."""
     shutil.copy(still, tmp_path / "still.png")
     service = RunningService(tmp_path / "service", tmp_path)
     client = service.start()
@@ -216,7 +216,7 @@ def test_a_restart_while_blender_renders(tmp_path: Path, still: Path, end: Calla
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             client.rendering(job.id, Progress("rendering", 0.9))
-            client.picture(job.id, PathSource(str(tmp_path / "still.png")), duration=0.5)
+            client.give_clip(job.id, PathSource(str(tmp_path / "still.png")), duration=0.5)
             done = client.wait(job.id)
             assert done.state == "done", done.error
             assert blender.idle

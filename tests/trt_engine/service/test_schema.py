@@ -1,4 +1,4 @@
-"""The schema: what the documentation says of it, and whether the service keeps to it."""
+"""The schema: the documentation matches it, and the service follows it."""
 
 import shutil
 import subprocess
@@ -79,10 +79,10 @@ def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: regis
     roots.mkdir()
     clip = shutil.copy(panorama, roots)
     # As long as the schema lets a job be, since it cannot tell what this service is set to.
-    settings = Settings(folder=tmp_path / "service", port=0, roots=(roots,), most_seconds=360_000)
+    settings = Settings(folder=tmp_path / "service", port=0, roots=(roots,), max_seconds=360_000)
     with serving(settings) as client:
-        wish = {"source": {"path": str(clip)}, "duration": 0.5, "options": {"model": model.name, "steps": 1}}
-        job_id = client.ask("POST", "/v1/jobs", wish).json["id"]
+        request = {"source": {"path": str(clip)}, "duration": 0.5, "options": {"model": model.name, "steps": 1}}
+        job_id = client.ask("POST", "/v1/jobs", request).json["id"]
         with client.events(job_id) as events:
             *_, (_, job) = events
         assert job["state"] == "done", job["error"]

@@ -84,7 +84,7 @@ def test_a_second_service_is_refused(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"127.0.0.1, port {port}, cannot be listened at" in refusal("--folder", tmp_path, "--port", str(port))
+        assert f"127.0.0.1, port {port}, cannot be used" in refusal("--folder", tmp_path, "--port", str(port))
 
 
 @pytest.mark.slow
@@ -114,7 +114,7 @@ def test_it_lingers_while_a_blender_is_connected(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_lingers_while_it_works(tmp_path: Path, still: Path) -> None:
+def test_it_lingers_while_a_job_runs(tmp_path: Path, still: Path) -> None:
     with running(tmp_path, "--linger", "1", "--allow-root", still.parent) as (process, _):
         client = find(tmp_path)
         request = GenerateRequest(
@@ -139,10 +139,10 @@ def test_a_service_that_nobody_comes_to_ends(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"host": "0.0.0.0", "token": False}, "Beyond this machine a token is required"),
-        ({"host": "not a host"}, "cannot be listened at"),
+        ({"host": "not a host"}, "cannot be used"),
         ({"port": 65536}, "Correct --port: input should be less than or equal to 65535"),
         ({"device": ["tpu"]}, "Correct --device: string should match"),
-        ({"device": ["cpu", "cpu"]}, "a device is named once"),
+        ({"device": ["cpu", "cpu"]}, "name each device only once"),
         ({"idle_minutes": 0}, "Correct --idle-minutes: input should be greater than 0"),
         ({"linger": 0}, "Correct --linger: input should be greater than 0"),
         ({"max_minutes": -1}, "Correct --max-minutes: "),

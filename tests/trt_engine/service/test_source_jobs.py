@@ -109,13 +109,13 @@ def test_what_cannot_be_inspected_is_a_message(client: Client, still: Path, tmp_
 def test_sources_order_and_stems(client: Client, still: Path, tmp_path: Path) -> None:
     """What is found is edited, and the generation does as it says; each stem is a file, and all of them the take."""
     media = MediaSource(client.upload(still).id)
-    wish = GenerateRequest(
+    given = GenerateRequest(
         media,
         sources=sources(90, -90, bed="rain"),
         duration=1.0,
         options=replace(OPTIONS, order=2, stems=True, takes=2, variation=0.3),
     )
-    result = done(client, wish).result
+    result = done(client, given).result
     assert result is not None
     first, second = result.takes
     own = "still.ambix"
@@ -187,16 +187,16 @@ def test_bad_sources_are_named_entry_by_entry(client: Client, still: Path, chang
     assert len(message) < 1500
 
 
-def test_other_bad_wishes(client: Client, still: Path) -> None:
+def test_other_bad_options(client: Client, still: Path) -> None:
     clip = PathSource(str(still))
-    again = Inpainting(clip, 0.0, 1.0)
+    part = Inpainting(clip, 0.0, 1.0)
     for options in (GenerationOptions(stems=True), GenerationOptions(order=3)):
-        wish = GenerateRequest(clip, inpainting=again, options=options)
-        message = broken("invalid", lambda wish=wish: client.create(wish))
+        given = GenerateRequest(clip, inpainting=part, options=options)
+        message = broken("invalid", lambda given=given: client.create(given))
         assert "no stems" in message
 
 
-def test_the_same_request_again_is_the_same_job(client: Client, still: Path, tmp_path: Path) -> None:
+def test_a_repeated_request_is_the_same_job(client: Client, still: Path, tmp_path: Path) -> None:
     """Also by two at once, and with what the service fills in."""
     request = GenerateRequest(
         PathSource(str(still)), request_id=tmp_path.name, sources=sources(10, bed="sea_waves"), **QUICK

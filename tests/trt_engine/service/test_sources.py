@@ -154,7 +154,7 @@ def test_an_image_sequence(sources: Sources, root: Path) -> None:
 
 
 @posix
-def test_each_picture_of_a_sequence_is_looked_at(sources: Sources, root: Path, tmp_path: Path) -> None:
+def test_each_frame_of_a_sequence_is_checked(sources: Sources, root: Path, tmp_path: Path) -> None:
     clip(root / "frame_0001.png")
     (root / "frame_0002.png").symlink_to(clip(tmp_path / "secret.png"))
     assert "does not lie in a folder" in refusal(sources, root / "frame_####.png")

@@ -27,7 +27,7 @@ RESULT = Result(model="draft", backend="onnxruntime", takes=())
 
 @pytest.fixture
 def store(tmp_path: Path):
-    opened = Store(tmp_path / "service", most_queued=1000)
+    opened = Store(tmp_path / "service", max_queued=1000)
     yield opened
     opened.close()
 

@@ -66,7 +66,7 @@ def test_a_queue_with_all_that_goes_wrong(tmp_path: Path, still: Path) -> None:
     shutil.copy(still, gone)
 
     async def run():
-        async with supervised(tmp_path / "service", most_seconds=10) as supervisor:
+        async with supervised(tmp_path / "service", max_seconds=10) as supervisor:
             wanted = [
                 (request(still), still, None),
                 (request(gone), gone, ErrorCode.SOURCE),
@@ -83,8 +83,8 @@ def test_a_queue_with_all_that_goes_wrong(tmp_path: Path, still: Path) -> None:
                 last = await ended(supervisor, job.id)
                 assert last.state is (JobState.DONE if code is None else JobState.FAILED), last
                 assert (last.error and last.error.code) == code
-            again, new = supervisor.submit(wanted[-1][0], {"source": still})
-            assert (again, new) == (last, False)
+            repeated, new = supervisor.submit(wanted[-1][0], {"source": still})
+            assert (repeated, new) == (last, False)
             assert [job.id for job in supervisor.jobs(None, 100)] == [job.id for job in reversed(jobs)]
             assert len(supervisor.jobs(JobState.FAILED, 100)) == 5
             worker, sound = supervisor.workers()
@@ -172,7 +172,7 @@ def test_idle_workers_end_by_a_call_and_by_themselves(tmp_path: Path, still: Pat
 
 
 @pytest.mark.slow
-def test_stopping_queues_the_running_job_again_and_leaves_no_child(tmp_path: Path, still: Path) -> None:
+def test_stopping_requeues_the_running_job_and_leaves_no_child(tmp_path: Path, still: Path) -> None:
     async def first():
         async with supervised(tmp_path) as supervisor:
             job, _ = supervisor.submit(request(still, steps=60), {"source": still})
@@ -241,8 +241,8 @@ def test_a_full_disk_is_a_failed_job_and_the_next_one_runs(tmp_path: Path, still
             assert failed.error is not None
             assert failed.error.code is ErrorCode.NO_ROOM
             filler.unlink()
-            again, _ = supervisor.submit(request(still), {"source": still})
-            assert (await ended(supervisor, again.id)).state is JobState.DONE
+            repeated, _ = supervisor.submit(request(still), {"source": still})
+            assert (await ended(supervisor, repeated.id)).state is JobState.DONE
 
     with small_disk(tmp_path / "disk", "4m") as disk:
         asyncio.run(run(disk))
@@ -345,11 +345,11 @@ def test_a_result_that_was_not_written_down_is_taken_up(tmp_path: Path, still: P
     store.close()
     (tmp_path / "attempts" / "leftover").mkdir()
 
-    async def again():
+    async def restart():
         async with supervised(tmp_path) as supervisor:
             return supervisor.job(done.id)
 
-    job = asyncio.run(again())
+    job = asyncio.run(restart())
     assert (job.state, job.result) == (JobState.DONE, done.result)
     after = (tmp_path / "results" / done.id).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -364,7 +364,7 @@ def test_one_service_a_folder_and_a_device_once(tmp_path: Path) -> None:
 
     asyncio.run(run())
     asyncio.run(run())
-    with pytest.raises(ValueError, match="a device is named once"):
+    with pytest.raises(ValueError, match="name each device only once"):
         Settings(folder=tmp_path, devices=("cpu", "cpu"))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be used"):

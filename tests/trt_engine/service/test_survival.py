@@ -216,7 +216,7 @@ def test_files_are_whole_or_not_there_whenever_the_service_is_killed(tmp_path: P
     gone(tmp_path, 10)
 
 
-def test_a_job_is_begun_five_times_at_most(tmp_path: Path, still: Path) -> None:
+def test_a_job_is_started_five_times_at_most(tmp_path: Path, still: Path) -> None:
     async def run():
         async with supervised(tmp_path) as supervisor:
             return await ended(supervisor, supervisor.submit(request(still), {"source": still})[0].id)
@@ -227,11 +227,11 @@ def test_a_job_is_begun_five_times_at_most(tmp_path: Path, still: Path) -> None:
     (results,) = (tmp_path / "results").iterdir()
     (results / RESULT_FILE).unlink()
 
-    async def again(job_id: str):
+    async def restart(job_id: str):
         async with supervised(tmp_path) as supervisor:
             return await ended(supervisor, job_id)
 
-    job = asyncio.run(again(results.name))
+    job = asyncio.run(restart(results.name))
     assert job.state is JobState.FAILED
     assert job.error is not None
     assert (job.error.code, "5 times" in job.error.message) == (ErrorCode.CRASHED, True)

@@ -49,9 +49,7 @@ class Talk:
         self.stdin: IO[bytes] = process.stdin
         self.stdout: IO[bytes] = process.stdout
 
-    def run(
-        self, wanted: GenerateRequest, source: Path, attempt: Path | None = None, most_seconds: float = 3600
-    ) -> Run:
+    def run(self, wanted: GenerateRequest, source: Path, attempt: Path | None = None, max_seconds: float = 3600) -> Run:
         """Ask for a job, in a new folder unless one is named."""
         job = uuid4().hex
         attempt = attempt or self.folder / "attempts" / job
@@ -62,7 +60,7 @@ class Talk:
             files={"source": source},
             attempt=attempt,
             results=self.folder / "results" / job,
-            most_seconds=most_seconds,
+            max_seconds=max_seconds,
         )
         self.say(run)
         return run
@@ -86,8 +84,8 @@ class Talk:
             pass
         return event
 
-    def failure(self, wanted: GenerateRequest, source: Path, most_seconds: float = 3600) -> Failed:
-        run = self.run(wanted, source, most_seconds=most_seconds)
+    def failure(self, wanted: GenerateRequest, source: Path, max_seconds: float = 3600) -> Failed:
+        run = self.run(wanted, source, max_seconds=max_seconds)
         failed = self.outcome()
         assert isinstance(failed, Failed)
         assert failed.job == run.job
@@ -257,7 +255,7 @@ def test_more_sound_than_the_service_makes(shared_talk: Talk, still: Path) -> No
     failed = shared_talk.failure(request(still, duration=36_000), still)
     assert failed.error.code is ErrorCode.INVALID
     assert "3600 s" in failed.error.message
-    failed = shared_talk.failure(request(still, duration=2, takes=6), still, most_seconds=11)
+    failed = shared_talk.failure(request(still, duration=2, takes=6), still, max_seconds=11)
     assert "6 takes of 2 s" in failed.error.message
     failed = shared_talk.failure(request(still, duration=None), still)
     assert failed.error.code is ErrorCode.INVALID
@@ -322,7 +320,7 @@ def test_a_back_end_that_fails_in_the_middle(
         failed = talk.failure(request(still, model="damaged", backend="onnxruntime"), still)
         assert failed.broken
         assert failed.error.code is ErrorCode.INTERNAL
-        assert failed.error.message.startswith("The job broke off while")
+        assert failed.error.message.startswith("The job failed while")
         assert "Traceback" not in failed.error.message
         assert talk.process.wait(timeout=10) == 1
     assert "Traceback" in (tmp_path / "log").read_text()

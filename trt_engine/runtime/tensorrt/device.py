@@ -105,12 +105,13 @@ class Device:
         event = self.driver.record()
         return lambda: self.driver.wait(event)
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        """A CUDA graph of what `work` launches, without doing it: what it returns launches all of it at once.
+    def capture(self, launches: Callable[[], None]) -> Callable[[], None]:
+        """A CUDA graph of what `launches` enqueues, without running it; the returned function launches all of it at
+        once.
 
-        `work` must allocate nothing and wait for nothing. Where there are no graphs (pycuda), it is `work` itself.
+        `launches` must neither allocate nor wait. Without graphs (pycuda) it is returned itself.
         """
-        return self.driver.capture(work)
+        return self.driver.capture(launches)
 
     def _pinned(self, nbytes: int) -> Array:
         self.driver.wait(self._staged)
@@ -199,11 +200,11 @@ class _CudaBindings:
     def wait(self, event: "_Owned") -> None:
         self._call(self._cuda.cudaEventSynchronize, event.handle)
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, launches: Callable[[], None]) -> Callable[[], None]:
         cuda = self._cuda
         self._call(cuda.cudaStreamBeginCapture, self.stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeRelaxed)
         try:
-            work()
+            launches()
         except BaseException:
             # A capture that is left open would spoil the stream. What it complains of follows from what is raised.
             status, graph = cuda.cudaStreamEndCapture(self.stream)
@@ -284,5 +285,5 @@ class _PyCuda:
     def wait(self, event: Any) -> None:
         event.synchronize()
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        return work
+    def capture(self, launches: Callable[[], None]) -> Callable[[], None]:
+        return launches

@@ -1,4 +1,4 @@
-"""A model's stages by TensorRT or TensorRT-RTX: from the picture to the latents nothing leaves the device.
+"""A model's stages by TensorRT or TensorRT-RTX: from the frames to the latents all data stays on the device.
 
 Like the modules below it, this was written against the interfaces of the installed bindings and has not been run on a
 GPU; the arithmetic of its sampler is tested by `tests/trt_engine/graphs/test_sampler_step.py` in ONNX Runtime.
@@ -16,7 +16,7 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import replacing
 from omniaudio.generation.sampler import Held, halves
 from omniaudio.generation.windows import WindowPlan
-from trt_engine.compile.bundle import PICTURE, Bundle, Stage, engine_for
+from trt_engine.compile.bundle import FRAME_PREFIX, Bundle, Stage, engine_for
 from trt_engine.compile.compiler import Job, compile_graph, library
 from trt_engine.compile.profiles import MAX_SECONDS
 from trt_engine.compile.targets import Flavour
@@ -87,23 +87,23 @@ class TensorRtPipeline(Described):
         return self._sessions[stage]
 
     def vision(self, inputs: Mapping[str, Array]) -> Arrays:
-        """Pictures, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
-        pictures = {PICTURE + name: self.device.upload(picture) for name, picture in inputs.items()}
-        return self.session(Stage.VISION).compute(pictures)
+        """Views of frames, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
+        views = {FRAME_PREFIX + name: self.device.upload(view) for name, view in inputs.items()}
+        return self.session(Stage.VISION).compute(views)
 
     def conditions(self, features: Sequence[Mapping[str, DeviceArray | Array]]) -> Arrays:
-        """Features of a window's pictures, each (1, …), to its conditions (1, …). Those that are given by the caller
-        are arrays in the computer's own memory."""
+        """Features of a window's frames, each (1, …), to its conditions (1, …). Features that the caller supplies are
+        arrays in host memory."""
         there = [
-            {name: self.device.upload(one) if isinstance(one, np.ndarray) else one for name, one in picture.items()}
-            for picture in features
+            {name: self.device.upload(one) if isinstance(one, np.ndarray) else one for name, one in frame.items()}
+            for frame in features
         ]
         together = {}
         for name, one in there[0].items():
             together[name] = self.device.empty((1, len(features), *one.shape[1:]), one.dtype)
-            for place, picture in enumerate(there):
+            for place, frame in enumerate(there):
                 target = together[name].address + place * one.nbytes
-                self.device.copy(target, picture[name].address, one.nbytes)
+                self.device.copy(target, frame[name].address, one.nbytes)
         return self.session(Stage.CONDITIONER).compute(together)
 
     def condition_store(self) -> DeviceStore:
@@ -122,7 +122,7 @@ class TensorRtPipeline(Described):
         held: Held | None = None,
         begin: float = 1.0,
     ) -> Float32:
-        """Noise to latents; a step is one captured graph, and `on_rows` is told once a step.
+        """Noise to latents; a step is one captured graph, and `on_rows` is called once a step.
 
         Raises:
             UserError: more takes or a longer clip than the update's engine is made for.
@@ -202,7 +202,7 @@ class StepSampler:
         engines: tuple[TensorRtSession, TensorRtSession],
         clip: tuple[WindowPlan, int, float],
         channels: int,
-        told: Arrays,
+        conditions: Arrays,
     ) -> None:
         """Allocate and capture.
 
@@ -211,7 +211,7 @@ class StepSampler:
             engines: of the velocity, and of the update with guidance or without.
             clip: its windows, takes and guidance.
             channels: of the latents.
-            told: conditions of a window, for their shapes.
+            conditions: of one window, for their shapes.
         """
         windows, takes, guidance = clip
         self._device, self._key = device, clip
@@ -228,7 +228,7 @@ class StepSampler:
         self._times = device.empty((1, self._chunk))
         self._steps = device.upload(np.ones(1, np.float32))
         self._told = [
-            {name: device.zeros((self._chunk, *one.shape[1:]), one.dtype) for name, one in told.items()}
+            {name: device.zeros((self._chunk, *one.shape[1:]), one.dtype) for name, one in conditions.items()}
             for _ in range(count)
         ]
         self._known = device.zeros(self.x.shape)
@@ -244,12 +244,12 @@ class StepSampler:
         # Once uncaptured, so that everything is compiled and allocated outside of the graph.
         device.write(self.x, np.zeros(self.x.shape, np.float32))
         device.write(self._t, np.ones(self._chunk, np.float32))
-        work = self._work()
-        work()
+        launches = self._launches()
+        launches()
         device.synchronize()
         self._velocity.keep_kernels()
         self._update.keep_kernels()
-        self._launch = device.capture(work)
+        self._launch = device.capture(launches)
 
     def fits(self, windows: WindowPlan, takes: int, guidance: float) -> bool:
         """Whether it computes for this clip."""
@@ -291,8 +291,9 @@ class StepSampler:
         self._device.copy(self._t.address, self._times.address + number * nbytes, nbytes)
         self._launch()
 
-    def _work(self) -> Callable[[], None]:
-        """What a step launches, by addresses alone: where it is kept, as pycuda's "graph", it keeps no memory."""
+    def _launches(self) -> Callable[[], None]:
+        """The launches of a step. It holds only addresses, so that pycuda, which keeps it as its "graph", keeps no
+        memory."""
         device, velocity, update = self._device, self._velocity, self._update
         chunks = []
         for number, told in enumerate(self._told):
@@ -304,13 +305,13 @@ class StepSampler:
         after |= {"velocity": self._velocities.address, "next_x": self._next_x.address, "rows": self._latents.address}
         copied = self.x.address, self._next_x.address, self.x.nbytes
 
-        def work() -> None:
+        def launches() -> None:
             for addresses in chunks:
                 velocity.launch(addresses)
             update.launch(after)
             device.copy(*copied)
 
-        return work
+        return launches
 
 
 def chunks_of_rows(rows: int, most: int, row_bytes: int) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """torch, by the model's own modules: on a CUDA device, Apple's GPU or the CPU.
 
-From the picture to the latents everything stays on the device. The path over CUDA was written against torch's
+From the frames to the latents all data stays on the device. The path over CUDA was written against torch's
 interface and has not been run on a GPU by the project's tests; what runs there is, but for the captured graph, the code
 that the tests run on the CPU.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from omniaudio.generation.sampler import Held, euler, halves, holding, whole_velocity
 from omniaudio.generation.windows import WindowPlan
 from omniaudio.model.omniaudio import OmniAudio
-from trt_engine.compile.bundle import PICTURE, Stage
+from trt_engine.compile.bundle import FRAME_PREFIX, Stage
 from trt_engine.graphs.stage_modules import Compute, Tensors, stage_functions
 from trt_engine.runtime.session import Array, Described, Description, threads
 
@@ -103,7 +103,7 @@ class TorchPipeline(Described):
         Args:
             description: what a sidecar names it by.
             model: in float32.
-            vision: from pictures to features; None where the model sees no picture.
+            vision: from views of frames to features; None for a model without a vision encoder.
             device: the best one where None.
             dtype: what the transformer multiplies its matrices in: float32, bfloat16 or float16. The model's matrices
                 are rounded to it; all other stages compute in float32.
@@ -125,12 +125,12 @@ class TorchPipeline(Described):
         return self._sessions[stage]
 
     def vision(self, inputs: Mapping[str, Array]) -> Tensors:
-        """Pictures, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
-        pictures = {PICTURE + name: self._tensor(picture) for name, picture in inputs.items()}
-        return self._sessions[Stage.VISION].compute(pictures)
+        """Views of frames, uint8 (batch, height, width, 3), to features (batch, …), both by name."""
+        views = {FRAME_PREFIX + name: self._tensor(view) for name, view in inputs.items()}
+        return self._sessions[Stage.VISION].compute(views)
 
     def conditions(self, features: Sequence[Mapping[str, Tensor | Array]]) -> Tensors:
-        """Features of a window's pictures, each (1, …), to its conditions (1, …)."""
+        """Features of a window's frames, each (1, …), to its conditions (1, …)."""
         together = {
             name: torch.stack([torch.as_tensor(one[name], device=self.device) for one in features], dim=1)
             for name in features[0]
@@ -154,7 +154,7 @@ class TorchPipeline(Described):
         held: Held | None = None,
         begin: float = 1.0,
     ) -> Float32:
-        """Noise to latents; on CUDA, a step's velocity is one captured graph and `on_rows` is told once a step."""
+        """Noise to latents; on CUDA, a step's velocity is one captured graph and `on_rows` is called once a step."""
         x = self._tensor(start)
         if self.device.type != "cuda":
             flow = holding(self.flow(windows, conditions, guidance, x, on_rows), x, held)

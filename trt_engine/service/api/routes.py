@@ -71,14 +71,14 @@ def create_api(settings: Settings, supervisor: Supervisor) -> FastAPI:
     api = FastAPI(
         title="OmniAudio",
         version=str(API_VERSION),
-        summary="Jobs that make first-order ambisonics of 360° pictures.",
+        summary="Jobs that generate ambisonics for 360° videos and images.",
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
         generate_unique_id_function=lambda route: route.name,
-        max_body_size=settings.most_body_bytes,
+        max_body_size=settings.max_body_bytes,
         exception_handlers={
             ServiceError: answers.service_error,
             RequestValidationError: answers.invalid,
@@ -91,7 +91,7 @@ def create_api(settings: Settings, supervisor: Supervisor) -> FastAPI:
     refusals = documented(401, 403, 500)
     for router in (_router, scenes.router):
         api.include_router(router, prefix=PREFIX, responses=refusals, dependencies=[_token])
-    most = settings.most_media_bytes
+    most = settings.max_media_bytes
     api.include_router(_uploads, prefix=PREFIX, responses=refusals, dependencies=[_token], max_body_size=most)
     return api
 
@@ -116,7 +116,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
 
 @_open.get("/health")
 async def health() -> Health:
-    """Whether the service is there, and which; this needs no token."""
+    """Identify the service; needs no token."""
     return Health(version=version("omniaudio-blender"))
 
 
@@ -126,14 +126,14 @@ async def health() -> Health:
     responses=_KNOWN_JOB | documented(400, 404, 409, 413, 422, 429, 507),
 )
 async def create_job(request: AnyRequest, response: Response, here: Here) -> Job:
-    """Queue a job; the same request id again is the same job, answered with 200."""
-    # First of all: what was accepted once stays so, whatever has become of the clip.
+    """Queue a job; a repeated request id returns the existing job with 200."""
+    # First: an accepted request stays accepted, even if the clip is gone.
     if (known := here.supervisor.known(request)) is not None:
         response.status_code = 200
         return known
-    most = here.settings.most_seconds
+    most = here.settings.max_seconds
     if request.seconds is not None and request.seconds > most:
-        raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: ask for parts of it.")
+        raise ServiceError(ErrorCode.TOO_LARGE, f"A job is at most {most:g} s of sound here: request shorter parts.")
     named = request.inputs()
     files = {field: await asyncio.to_thread(here.sources.find, source) for field, source in named.items()}
     job, new = here.supervisor.submit(request, files)
@@ -146,25 +146,25 @@ async def create_job(request: AnyRequest, response: Response, here: Here) -> Job
 async def list_jobs(
     here: Here, state: JobState | None = None, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
 ) -> JobList:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     return JobList(jobs=tuple(here.supervisor.jobs(state, limit)))
 
 
 @_router.get("/jobs/{job_id}", responses=documented(404, 422))
 async def read_job(job_id: JobPath, here: Here) -> Job:
-    """Read a job as it is now."""
+    """Read the current state of a job."""
     return here.supervisor.job(job_id)
 
 
 @_router.post("/jobs/{job_id}/cancel", responses=documented(404, 422, 507))
 async def cancel_job(job_id: JobPath, here: Here) -> Job:
-    """Cancel a job; one that has ended stays as it is."""
+    """Cancel a job; an ended job stays as it is."""
     return here.supervisor.cancel(job_id)
 
 
 @_router.delete("/jobs/{job_id}", status_code=204, responses=documented(404, 409, 422, 507))
 async def remove_job(job_id: JobPath, here: Here) -> None:
-    """Forget a job that has ended, and delete its files."""
+    """Remove an ended job, and delete its files."""
     here.supervisor.remove(job_id)
 
 
@@ -189,7 +189,7 @@ async def _changes(
 async def follow_job(
     events: Annotated[AsyncIterator[ServerSentEvent], Depends(_changes)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Follow a job to its end: each event is the job as it is by then."""
+    """Follow a job to its end: each event is its current state."""
     async for one in events:
         yield one
 
@@ -231,7 +231,7 @@ async def upload_media(
 async def remove_media(media_id: Annotated[MediaId, Path(description="an upload's id")], here: Here) -> None:
     """Delete an upload."""
     if media_id in here.sources.uploads(here.supervisor.files_in_use()):
-        raise ServiceError(ErrorCode.CONFLICT, "A job that has not ended wants this upload: cancel the job first.")
+        raise ServiceError(ErrorCode.CONFLICT, "A job that has not ended needs this upload: cancel the job first.")
     await asyncio.to_thread(here.sources.remove, media_id)
 
 
@@ -249,13 +249,13 @@ async def list_backends(here: Here) -> BackendList:
 
 @_router.get("/workers")
 async def list_workers(here: Here) -> WorkerList:
-    """List the devices, and what their workers do."""
+    """List the devices and the states of their workers."""
     return WorkerList(workers=tuple(here.supervisor.workers()))
 
 
 @_router.post("/workers/unload")
 async def unload_workers(here: Here) -> WorkerList:
-    """End the idle workers, which gives their memory back."""
+    """End the idle workers, which frees their memory."""
     await here.supervisor.unload()
     return WorkerList(workers=tuple(here.supervisor.workers()))
 

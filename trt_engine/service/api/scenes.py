@@ -1,4 +1,4 @@
-"""The part of the API for Blenders that are connected: they render their scenes for jobs."""
+"""The part of the API for connected Blenders, which render their scenes for jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def _requests(
 
 @router.get("/blenders")
 async def list_blenders(here: Here) -> BlenderList:
-    """List the Blenders that are connected."""
+    """List the connected Blenders."""
     return BlenderList(blenders=here.supervisor.blenders())
 
 
@@ -49,25 +49,25 @@ async def list_blenders(here: Here) -> BlenderList:
 async def be_a_blender(
     events: Annotated[AsyncIterator[ServerSentEvent], Depends(_requests)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """Be a Blender, as long as the connection lasts: each event is a job for it to render."""
+    """Connect as a Blender, until the stream is closed: each event is a job for it to render."""
     async for one in events:
         yield one
 
 
 @router.post("/jobs/{job_id}/rendering", responses=documented(400, 404, 422))
 async def report_rendering(job_id: JobPath, progress: Progress, here: Here) -> Job:
-    """Tell how far a Blender is with its rendering; the answer says whether the job is still wanted."""
+    """Report the progress of a rendering; the answer says whether the job has ended."""
     return here.supervisor.rendering(job_id, progress)
 
 
 @router.post("/jobs/{job_id}/clip", responses=documented(400, 404, 409, 413, 422, 507))
-async def give_clip(job_id: JobPath, picture: RenderedClip, here: Here) -> Job:
-    """Give what a Blender has rendered for a job, which goes on as any other."""
-    path = await asyncio.to_thread(here.sources.find, picture.source)
-    return here.supervisor.give_clip(job_id, picture, path)
+async def give_clip(job_id: JobPath, clip: RenderedClip, here: Here) -> Job:
+    """Continue a job with the clip that a Blender has rendered for it."""
+    path = await asyncio.to_thread(here.sources.find, clip.source)
+    return here.supervisor.give_clip(job_id, clip, path)
 
 
 @router.post("/jobs/{job_id}/refuse", responses=documented(400, 404, 409, 422, 507))
 async def refuse(job_id: JobPath, refusal: Refusal, here: Here) -> Job:
-    """Say why a Blender does not render for a job, which fails with the message."""
+    """Fail a job with a message: why Blender does not render it."""
     return here.supervisor.refuse(job_id, refusal.message)

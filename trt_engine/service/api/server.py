@@ -1,4 +1,4 @@
-"""The server under the API: where it listens, its limits, its log, and the file that tells clients its address."""
+"""The server under the API: its socket, its limits, its log, and the file with its address for clients."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ class Service(uvicorn.Server):
         self._supervisor = Supervisor(settings)
         self.api = create_api(settings, self._supervisor)
         secret = token(settings.folder) if settings.token_required else None
-        self._socket = _listen(settings)
+        self._socket = _bind(settings)
         own_name = () if settings.host in _ANY_ADDRESS else (settings.host,)
         config = uvicorn.Config(
             Guard(JsonErrors(self.api), secret, (*own_name, *settings.allowed_hosts)),
@@ -172,14 +172,14 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
         timer.cancel()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _bind(settings: Settings) -> socket.socket:
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listening = socket.create_server(address[:2], family=family, backlog=MAX_CONNECTIONS)
     except OSError as error:
         raise UserError(
-            f"{settings.host}, port {settings.port}, cannot be listened at ({error.strerror}): choose another --port, "
+            f"{settings.host}, port {settings.port}, cannot be used ({error.strerror}): choose another --port, "
             f"or --host."
         ) from error
     if not settings.token_required and not ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback:
@@ -190,17 +190,17 @@ def _listen(settings: Settings) -> socket.socket:
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """The faults of the service and its server go to a file; the server's are not shown to who started it."""
+    """Write the errors of the service and its server to a file; those of the server only there."""
     handler = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    quiet, told = (logging.getLogger("uvicorn"), logging.getLogger("asyncio")), logging.getLogger("trt_engine")
-    for logger in (*quiet, told):
+    quiet, shown = (logging.getLogger("uvicorn"), logging.getLogger("asyncio")), logging.getLogger("trt_engine")
+    for logger in (*quiet, shown):
         logger.addHandler(handler)
-        logger.propagate = logger is told
+        logger.propagate = logger is shown
     try:
         yield
     finally:
-        for logger in (*quiet, told):
+        for logger in (*quiet, shown):
             logger.removeHandler(handler)
             logger.propagate = True
         handler.close()

@@ -1,8 +1,8 @@
-"""The Blenders that are connected, and the jobs that wait for one of them to render its scene.
+"""The connected Blenders, and the jobs that wait for one of them to render its scene.
 
-A Blender is connected as long as it reads its stream of requests. It names itself by an id that it makes up, so that it
-is known again when its connection, or the service, broke off in between; which job is whose lies in the store. One that
-does not come back within `AWAY_SECONDS` has left, and its jobs fail: another Blender has another scene open.
+A Blender is connected while it reads its stream of requests. It chooses an id, by which the service recognises it after
+a broken connection or a restart; the store knows which job is whose. The jobs of a Blender that does not reconnect
+within `AWAY_SECONDS` fail: another Blender has another scene open.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from trt_engine.service.jobs.store import Store
 from trt_engine.service.records import Progress, Record
 
 AWAY_SECONDS = 15.0
-"""A Blender asks again every five seconds when its stream breaks off."""
+"""A Blender whose stream broke reconnects every five seconds."""
 RENDERING_SHARE = 0.5
-"""Of the whole, of which nobody knows how long it will take."""
+"""The share of the rendering in a job's progress; how long it will take is unknown."""
 WAITING = Progress(stage="waiting for Blender", fraction=0.0, seconds_left=None)
 RENDERED = Progress(stage="waiting", fraction=RENDERING_SHARE, seconds_left=None)
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class Blender(Record):
-    """A Blender that is connected: the id that it has made up, and what is open in it."""
+    """A connected Blender: the id that it chose, and the name of its open file."""
 
     id: str
     name: str
@@ -35,7 +35,7 @@ class Blender(Record):
 
 @dataclass
 class _Blender:
-    """One that is connected, by so many streams: a new one may begin before the old one is known to be dead."""
+    """A connected Blender. It may have several streams: a new one can begin before the old one is known to be dead."""
 
     name: str
     renders: bool
@@ -44,27 +44,27 @@ class _Blender:
 
 
 class Blenders:
-    """Gives jobs to Blenders; all of it on one asyncio loop."""
+    """Gives jobs to Blenders; all on one asyncio loop."""
 
     def __init__(self, store: Store, live: Live) -> None:
         self._store = store
         self._live = live
         self._connected: dict[str, _Blender] = {}
-        """By their ids, who came last as the last one."""
+        """By id, in the order in which they connected."""
         self._away: dict[str, asyncio.TimerHandle] = {}
-        """Runs for a Blender with jobs that is not connected."""
+        """The timers of Blenders that have jobs and are not connected."""
         self._names: dict[str, str] = {}
         self._ending = False
 
     def start(self) -> None:
-        """The jobs of an earlier service wait for their Blenders to come back."""
+        """Let the jobs of an earlier service wait for their Blenders to reconnect."""
         for blender, job in self._store.waiting():
             self._live.report(job.id, WAITING)
             if blender not in self._away:
                 self._wait_for(blender)
 
     def stop(self) -> None:
-        """The Blenders are let go; their jobs wait for the next service."""
+        """End the streams of all Blenders; their jobs wait for the next service."""
         self._ending = True
         for timer in self._away.values():
             timer.cancel()
@@ -72,11 +72,11 @@ class Blenders:
             one.wake.set()
 
     def connected(self) -> tuple[Blender, ...]:
-        """Those that are connected, who came last as the last one."""
+        """The connected Blenders, in the order in which they connected."""
         return tuple(Blender(id=id_, name=one.name) for id_, one in self._connected.items())
 
     def choose(self) -> str:
-        """The id of the one that is to render the next job: one with the fewest, and of these the last that came.
+        """The id of the Blender for the next job: the one with the fewest jobs, among equals the last that connected.
 
         Raises:
             ServiceError: NO_BLENDER, none is connected.
@@ -85,40 +85,40 @@ class Blenders:
         if not rendering:
             raise ServiceError(
                 ErrorCode.NO_BLENDER,
-                "No Blender is connected: open the scene in a Blender that uses this engine (its extension OmniAudio "
-                "has to be on), and ask again.",
+                "No Blender is connected: open the scene in a Blender whose extension OmniAudio uses this service, and "
+                "try again.",
             )
         return min(reversed(rendering), key=lambda blender: len(self._store.waiting(blender)))
 
     def asked(self, blender: str, job_id: str) -> None:
-        """There is a new job for a Blender."""
+        """Notify a Blender of a new job."""
         self._live.report(job_id, WAITING)
         self._connected[blender].wake.set()
 
     async def requests(self, blender: str, name: str, renders: bool) -> AsyncIterator[Job]:
-        """Be connected, for as long as this is iterated over: the jobs that the Blender is to render, each once."""
+        """Connect a Blender while this is iterated over: yields each job that it is to render once."""
         one = self._enter(blender, name, renders)
-        told: set[str] = set()
+        sent: set[str] = set()
         try:
             while not self._ending:
                 one.wake.clear()
                 waiting = {job.id: job for _, job in self._store.waiting(blender)}
                 for job_id, job in waiting.items():
-                    if job_id not in told:
+                    if job_id not in sent:
                         yield self._live.as_it_is(job)
-                told = set(waiting)
+                sent = set(waiting)
                 await one.wake.wait()
         finally:
             self._leave(blender, one)
 
     def rendering(self, job_id: str, progress: Progress) -> None:
-        """How far the rendering of a job is; one that waits for none is left as it is."""
+        """Report the progress of a rendering; ignored if the job does not wait for one."""
         if self._store.waits(job_id):
             fraction = RENDERING_SHARE * progress.fraction
             self._live.report(job_id, Progress(stage=progress.stage, fraction=fraction, seconds_left=None))
 
     def rendered(self, job_id: str) -> None:
-        """A job goes on without its Blender."""
+        """Continue a job without its Blender."""
         self._live.report(job_id, RENDERED)
 
     def _enter(self, blender: str, name: str, renders: bool) -> _Blender:
@@ -143,7 +143,7 @@ class Blenders:
 
     def _has_left(self, blender: str) -> None:
         name = self._names.get(blender, "the scene")
-        message = f"The Blender with {name} has left before it had rendered: open the scene again, and ask again."
+        message = f"The Blender with {name} disconnected before it had rendered: open the scene again, and retry."
         try:
             for _, job in self._store.waiting(blender):
                 self._store.fail(job.id, Error(code=ErrorCode.NO_BLENDER, message=message))
@@ -157,5 +157,5 @@ class Blenders:
 
 
 def after_rendering(progress: Progress) -> Progress:
-    """How far a job is whose picture a Blender has rendered before."""
+    """The progress of a whole job, from its progress after the rendering."""
     return progress.model_copy(update={"fraction": RENDERING_SHARE + (1 - RENDERING_SHARE) * progress.fraction})

@@ -1,4 +1,4 @@
-"""A worker process as the supervisor holds it: its pipes, its log, its end."""
+"""A worker process as the supervisor sees it: its pipes, its log, its end."""
 
 import asyncio
 import os
@@ -16,17 +16,17 @@ from trt_engine.service.worker.gpu import environment
 from trt_engine.service.worker.messages import EVENTS, Cancel, Event, Run, line
 
 LOG_BYTES = 1_000_000
-"""Of a device's log; as much again is kept of what was before."""
+"""The size of a device's log; one older log of this size is kept."""
 LINE_BYTES = 1 << 20
 END_SECONDS = 10.0
-"""A worker whose input has ended ends at once; one that has not by then is stuck, and killed."""
+"""A worker ends at once when its input ends; one that has not ended by then is stuck, and killed."""
 
 
 class _Pipes(asyncio.subprocess.SubprocessStreamProtocol):
-    """The pipes of a process; when it ends, what it started ends, too.
+    """The pipes of a process; when it ends, the processes that it started are killed.
 
-    A library that forks leaves a process that holds the pipes open (ONNX Runtime's telemetry was seen to), and their
-    end, by which everything here knows of the worker's, would never come.
+    A library that forks leaves a process that holds the pipes open (ONNX Runtime's telemetry did), and their end, by
+    which the supervisor notices the worker's end, would never come.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -50,17 +50,17 @@ class Child:
         self._log.terminator = ""
         self._logging = asyncio.create_task(self._keep_log())
         self.models: tuple[str, ...] = ()
-        """That it holds ready."""
+        """The models in its memory."""
 
     @classmethod
     async def start(cls, device: str, folder: Path) -> Self:
-        """Start one, with its log and the device's lock in a folder. Raises OSError where the system has no room."""
+        """Start a worker, with its log and the device's lock in a folder. Raises OSError if the system cannot."""
         name = device.replace(":", "-")
         loop = asyncio.get_running_loop()
         transport, protocol = await loop.subprocess_exec(
             lambda: _Pipes(LINE_BYTES, loop),
             sys.executable,
-            "-P",  # nothing from the current folder, which may be the one with the clips
+            "-P",  # no imports from the current folder, which may hold clips
             "-m",
             "trt_engine.service.worker",
             device,
@@ -73,36 +73,36 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it has not ended, as far as is known by now."""
+        """Whether it is not known to have ended."""
         return self._process.returncode is None
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self._process.pid
 
     def send(self, message: Run | Cancel) -> None:
-        """Tell it; one that has ended hears nothing, which its events' end says."""
+        """Send it a message; ignored if it has ended, which the end of its events shows."""
         assert self._process.stdin is not None
         if not self._process.stdin.is_closing():
             self._process.stdin.write(line(message))
 
     async def event(self) -> Event | None:
-        """The next thing that it says; None when it says no more, or nothing that can be understood."""
+        """The next event; None at the end, or if it is invalid."""
         assert self._process.stdout is not None
         try:
-            said = await self._process.stdout.readline()
-            return EVENTS.validate_json(said) if said else None
+            text = await self._process.stdout.readline()
+            return EVENTS.validate_json(text) if text else None
         except (ValidationError, ValueError):
             return None
 
     def kill(self) -> None:
-        """End it by force."""
+        """Kill it."""
         if self.alive:
             self._process.kill()
 
     async def end(self) -> str:
-        """Let it end, by force where it does not; says how it ended."""
+        """End it, by force if necessary; returns how it ended."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -115,15 +115,15 @@ class Child:
         return _how(code)
 
     async def _keep_log(self) -> None:
-        """What it says to people goes to a file of bounded size."""
+        """Copy its standard error to a log file of bounded size."""
         assert self._process.stderr is not None
-        while said := await self._process.stderr.read(1 << 16):
-            self._log.handle(makeLogRecord({"msg": said.decode(errors="replace")}))
+        while text := await self._process.stderr.read(1 << 16):
+            self._log.handle(makeLogRecord({"msg": text.decode(errors="replace")}))
         self._log.close()
 
 
 def _how(code: int) -> str:
-    """How a process ended, from its exit code, to end a message with."""
+    """How a process ended, from its exit code, as the end of a message."""
     if code >= 0:
         return f"ended with the exit code {code}"
     try:

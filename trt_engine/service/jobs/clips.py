@@ -1,7 +1,7 @@
-"""Clips: which paths of this machine a client may name, and uploads.
+"""Clips: the paths that a client may name, and uploads.
 
-A path is refused before anything of it is opened: links are followed first, and where it then leads has to lie under an
-allowed root. Whether something is there is only said of what lies under one."""
+A path is checked before anything is opened: links are resolved first, and the result must lie under an allowed root.
+Whether a file exists is only said of paths under a root."""
 
 import asyncio
 import os
@@ -25,11 +25,11 @@ from trt_engine.service.records import Record
 from trt_engine.service.settings import MEDIA, Settings
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\:*?\"<>|#%]")
-"""What no name of an upload holds: what a file system refuses, or an address or a sequence's name would mean by it."""
+"""Not allowed in the name of an upload: a file system refuses it, or it has a meaning in a URL or a sequence's name."""
 _MAX_NAME_BYTES = 120
 _DAY = 24 * 3600
 _PARTIAL = "."
-"""Begins the name of an upload's folder while it is being received, or deleted."""
+"""Prefix of an upload's folder while it is received or deleted."""
 
 
 class Media(Record):
@@ -41,13 +41,13 @@ class Media(Record):
 
 
 class Sources:
-    """The clips that one service may read."""
+    """The clips that a service may read."""
 
     def __init__(self, settings: Settings) -> None:
-        """Look up the roots.
+        """Resolve the roots.
 
         Raises:
-            UserError: one of them is no folder.
+            UserError: one of them is not a folder.
         """
         for root in settings.roots:
             if not root.is_dir():
@@ -57,10 +57,10 @@ class Sources:
         self._keep_seconds = settings.keep_days * _DAY
 
     def find(self, source: PathSource | MediaSource) -> Path:
-        """The clip of a source with all links followed: what a worker may open. It may wait for a slow file system.
+        """The resolved path of a source, which a worker may open. May block on a slow file system.
 
         Raises:
-            ServiceError: SOURCE, the path is not allowed, or no file that can be read; NOT_FOUND, no such upload.
+            ServiceError: SOURCE, the path is not allowed, or not a readable file; NOT_FOUND, there is no such upload.
         """
         if isinstance(source, MediaSource):
             return self._uploaded(source.media)
@@ -69,14 +69,14 @@ class Sources:
         except UserError as error:
             raise _refused(error.message) from error
         except (OSError, ValueError, RuntimeError) as error:  # a NUL, a loop of links, a name that is too long
-            raise _refused(f"{source.path[:200]!r} is no path that can be followed: check it.") from error
+            raise _refused(f"{source.path[:200]!r} cannot be resolved: check the path.") from error
 
     def _find(self, given: str) -> Path:
-        # Windows takes either slash, and would ask the server that a share's name begins with.
+        # Windows accepts either slash, and would connect to the server of a share.
         if given[:2].replace("\\", "/") == "//" or not Path(given).is_absolute():
             raise _refused(
-                f"{given[:200]!r} is not the absolute path of a file on the service's own machine: give one, which is "
-                f"no address and no share, or upload the clip with POST /v1/media."
+                f"{given[:200]!r} is not the absolute path of a file on the service's own machine: give one that is no "
+                f"URL and no network share, or upload the clip with POST /v1/media."
             )
         path = Path(given).resolve()
         self._check_root(path, Path(given).name)
@@ -90,7 +90,7 @@ class Sources:
         return path
 
     def _check_root(self, path: Path, given: str) -> None:
-        """By the name that was given: the one of what a link leads to is not told."""
+        """The message has only the given name, not the target of a link."""
         if not any(path.is_relative_to(root) for root in self._roots):
             roots = ", ".join(map(str, self._roots))
             raise _refused(
@@ -99,14 +99,14 @@ class Sources:
             )
 
     async def receive(self, name: str, body: AsyncIterator[bytes]) -> Media:
-        """Keep an upload.
+        """Store an upload.
 
         Args:
-            name: the file's; what it may not hold becomes `_`.
-            body: its bytes, as they come.
+            name: the file's name; characters that are not allowed become `_`.
+            body: its bytes.
 
         Raises:
-            ServiceError: INVALID, there are no bytes; NO_ROOM. Nothing stays of it then, nor when `body` raises.
+            ServiceError: INVALID, there are no bytes; NO_ROOM. Nothing is kept then, nor if `body` raises.
         """
         media_id = uuid4().hex
         partial = self._media / f"{_PARTIAL}{media_id}"
@@ -141,7 +141,7 @@ class Sources:
         shutil.rmtree(deleted, ignore_errors=True)
 
     def expire(self, in_use: Collection[str]) -> None:
-        """Delete the uploads that are older than the settings keep them, but for those of jobs that still want them."""
+        """Delete uploads older than the settings allow, except those in use, by id."""
         if not self._media.is_dir():
             return
         for folder in self._media.iterdir():
@@ -151,7 +151,7 @@ class Sources:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def uploads(self, files: Iterable[Path]) -> set[str]:
-        """The ids of the uploads that are among some files."""
+        """The ids of the uploads among some files."""
         return {file.parent.name for file in files if file.parent.parent == self._media}
 
     def _uploaded(self, media_id: str) -> Path:
@@ -166,19 +166,19 @@ def _check_file(path: Path) -> None:
     if not path.exists():
         raise _refused(f"There is no file {path}: check the path.")
     if not stat.S_ISREG(path.stat().st_mode):
-        raise _refused(f"{path} is no ordinary file: name a video or a picture.")
+        raise _refused(f"{path} is no ordinary file: name a video or an image.")
     if not os.access(path, os.R_OK):
         raise _refused(f"The service may not read {path}: change its permissions.")
 
 
 def _fitting(name: str) -> str:
-    """A file's name that every system takes, with its suffix kept."""
+    """A file name that every system accepts, with the suffix kept."""
     last = PurePosixPath(_UNFIT.sub("_", name.replace("\\", "/"))).name.strip(" .")
     stem, suffix = os.path.splitext(last or "clip")
     room = _MAX_NAME_BYTES - len(suffix.encode())
     if room < 1:
         stem, suffix, room = stem + suffix, "", _MAX_NAME_BYTES
-    # What the cut leaves at the end may be what Windows takes away there.
+    # Windows removes spaces and dots at the end of a name.
     return stem.encode()[:room].decode(errors="ignore").rstrip(" .") + suffix
 
 
@@ -187,5 +187,5 @@ def _no_upload(media_id: str) -> ServiceError:
 
 
 def _refused(message: str) -> ServiceError:
-    # Names on a disk need not be Unicode, answers are.
+    # Names on a disk need not be Unicode; answers must be.
     return ServiceError(ErrorCode.SOURCE, message.encode(errors="backslashreplace").decode())

@@ -1,4 +1,4 @@
-"""A device, which takes jobs of its lane from the store and lets its worker process carry them out, one at a time."""
+"""A device: takes jobs of its lane from the store, and has its worker process carry them out, one at a time."""
 
 import asyncio
 import logging
@@ -20,19 +20,19 @@ from trt_engine.service.settings import WORKERS, Settings
 from trt_engine.service.worker.messages import Cancel, Done, Failed, Loaded, Progressed, Run
 
 MAX_STARTS = 5
-"""Of a job, whatever ended the others."""
+"""Of one job, whatever ended the earlier ones."""
 MAX_CRASHES = 2
-"""Workers that a job may cost."""
+"""Worker crashes that one job may cause."""
 FIRST_PAUSE, MAX_PAUSE = 0.5, 30.0
-"""Seconds until a worker is started after one has broken; twice as long after each further one in a row."""
+"""Seconds before a worker is restarted after a crash; doubled after each further crash in a row."""
 STUCK_SECONDS = 120.0
-"""A worker that a cancellation does not reach within so long is killed: a step takes less on any machine."""
+"""A worker that has not reacted to a cancellation by then is killed: a step takes less on any machine."""
 
 _log = logging.getLogger(__name__)
 
 
 class WorkerState(StrEnum):
-    """What a device's worker process does."""
+    """The state of a device's worker process."""
 
     STOPPED = "stopped"
     IDLE = "idle"
@@ -40,8 +40,8 @@ class WorkerState(StrEnum):
 
 
 class Worker(Record):
-    """A device and its worker process, `sound` being the one of jobs without a model; `loaded` are the models that are
-    ready in it."""
+    """A device and its worker process; the device `sound` is for jobs without a model. `loaded` names the models in its
+    memory."""
 
     device: str
     state: WorkerState
@@ -50,13 +50,13 @@ class Worker(Record):
 
 @dataclass(frozen=True)
 class _Died:
-    """The worker ended during a job; `how` goes on after “The worker process”."""
+    """The worker ended during a job; `how` continues “The worker process”."""
 
     how: str
 
 
-class Work(NamedTuple):
-    """What devices share; `requeued` is told that a job waits again."""
+class Shared(NamedTuple):
+    """What devices share; `requeued` is called when a job is queued again."""
 
     settings: Settings
     store: Store
@@ -66,17 +66,17 @@ class Work(NamedTuple):
 
 
 class Device:
-    """A device of a lane; all of it on one asyncio loop."""
+    """A device of a lane; all on one asyncio loop."""
 
-    def __init__(self, name: str, lane: Lane, work: Work) -> None:
+    def __init__(self, name: str, lane: Lane, shared: Shared) -> None:
         self._name = name
         self._lane = lane
-        self._settings, self._store, self._folders, self._live, self._requeued = work
+        self._settings, self._store, self._folders, self._live, self._requeued = shared
         self._child: Child | None = None
         self._children: set[Child] = set()
         self._job: str | None = None
         self._breaks = 0
-        """Workers in a row that have ended by themselves."""
+        """Crashes in a row."""
         self._wake = asyncio.Event()
 
     @property
@@ -87,22 +87,22 @@ class Device:
         return Worker(device=self._name, state=state, loaded=loaded)
 
     def wake(self) -> None:
-        """There may be a job."""
+        """Look for a job."""
         self._wake.set()
 
     def cancel(self, job_id: str) -> None:
-        """Leave a job, if it is the one that is worked on: within one step of the sampler."""
+        """Stop a job, if it is the current one, within one step of the sampler."""
         if self._job == job_id and self._child is not None:
             self._child.send(Cancel(job=job_id))
             asyncio.get_running_loop().call_later(STUCK_SECONDS, self._kill_stuck, job_id)
 
     async def unload(self) -> None:
-        """End an idle worker, which gives its memory back."""
+        """End an idle worker, which frees its memory."""
         if self._job is None:
             await self._end()
 
     async def end(self) -> None:
-        """End every worker, whatever it does; `serve` has been cancelled before."""
+        """End every worker, idle or not; cancel `serve` before."""
         await asyncio.gather(*(child.end() for child in self._children))
         self._child = None
 
@@ -112,11 +112,11 @@ class Device:
 
     def _kill_stuck(self, job_id: str) -> None:
         if self._job == job_id and self._child is not None:
-            _log.warning("The worker of %s does not react: it is killed.", self._name)
+            _log.warning("The worker of %s does not react, and is killed.", self._name)
             self._child.kill()
 
     async def serve(self) -> None:
-        """Work through the queue."""
+        """Carry out the jobs of the queue, for ever."""
         while True:
             try:
                 taken = self._store.take(self._lane)
@@ -133,7 +133,7 @@ class Device:
                 await self._carry_out(taken)
             except Exception:
                 _log.exception("Job %s", taken.id)
-                message = "The service failed at this job: ask again; its log says more."
+                message = "The service failed at this job: try again; see its log."
                 await self._fail(taken, Error(code=ErrorCode.INTERNAL, message=message))
             finally:
                 self._job = None
@@ -142,7 +142,7 @@ class Device:
                 await asyncio.sleep(min(MAX_PAUSE, FIRST_PAUSE * 2 ** (self._breaks - 1)))
 
     async def _rest(self) -> None:
-        """Until there may be a job; the worker is ended when that takes long."""
+        """Wait for a job; end the worker if that takes too long."""
         self._wake.clear()
         try:
             async with asyncio.timeout(self._settings.idle_seconds if self._alive else None):
@@ -152,7 +152,7 @@ class Device:
 
     async def _carry_out(self, taken: Taken) -> None:
         if taken.starts > MAX_STARTS:
-            message = f"The job was begun {MAX_STARTS} times and never came to an end: ask again for less at a time."
+            message = f"The job was started {MAX_STARTS} times and never finished: request less at a time."
             await self._fail(taken, Error(code=ErrorCode.CRASHED, message=message))
             return
         attempt: Path | None = None
@@ -166,37 +166,37 @@ class Device:
             message = f"The service cannot write to its folder ({error.strerror}): make room there."
             ended = Failed(job=taken.id, error=Error(code=ErrorCode.NO_ROOM, message=message))
         finally:
-            # On a full disk this makes the room that the next lines take.
+            # On a full disk this frees the room that the next lines need.
             if attempt is not None:
                 await asyncio.to_thread(delete, attempt)
         await self._conclude(taken, ended)
 
     async def _conclude(self, taken: Taken, ended: Done | Failed | _Died) -> None:
-        """Write down how an attempt ended; a job that was cancelled or removed meanwhile stays so."""
+        """Record how an attempt ended; a job that was cancelled or removed meanwhile stays so."""
         self._breaks = self._breaks + 1 if isinstance(ended, _Died) or not self._alive else 0
         if isinstance(ended, Done):
-            await self._write_down(lambda: adopt(taken.id, self._store, self._folders))
+            await self._record(lambda: adopt(taken.id, self._store, self._folders))
             if not self._has_ended(taken.id):
-                message = "The job's files vanished when they were whole: ask again, and let nothing else delete them."
+                message = "The job's finished files have vanished: try again, and let nothing else delete them."
                 await self._fail(taken, Error(code=ErrorCode.INTERNAL, message=message))
         elif isinstance(ended, Failed):
             await self._fail(taken, ended.error)
         elif taken.crashes + 1 < MAX_CRASHES:
-            _log.warning("Job %s is tried again: the worker process %s.", taken.id, ended.how)
-            await self._write_down(lambda: self._store.requeue(taken.id, crashed=True))
+            _log.warning("Job %s is retried: the worker process %s.", taken.id, ended.how)
+            await self._record(lambda: self._store.requeue(taken.id, crashed=True))
             self._requeued()
         else:
             message = (
-                f"The worker process {ended.how}; it was the second one that this job cost: ask for a shorter part or "
-                f"for fewer takes, with more memory free."
+                f"The worker process {ended.how}, for the second time with this job: request a shorter part or fewer "
+                f"takes, and free some memory."
             )
             await self._fail(taken, Error(code=ErrorCode.CRASHED, message=message))
 
     async def _fail(self, taken: Taken, error: Error) -> None:
-        await self._write_down(lambda: self._store.fail(taken.id, error))
+        await self._record(lambda: self._store.fail(taken.id, error))
 
-    async def _write_down(self, change: Callable[[], object]) -> None:
-        """Change the store, however long that takes on a full disk: what has happened is no longer to be refused."""
+    async def _record(self, change: Callable[[], object]) -> None:
+        """Change the store; retry on a full disk, since what has happened must be recorded."""
         while True:
             try:
                 change()
@@ -206,7 +206,7 @@ class Device:
                 await asyncio.sleep(FIRST_PAUSE)
 
     async def _attempt(self, taken: Taken, attempt: Path) -> Done | Failed | _Died:
-        """Let the device's worker carry out a job, in a folder of its own."""
+        """Have the worker carry out a job, in the folder `attempt`."""
         if not self._alive:
             await self._end()
             try:
@@ -222,7 +222,7 @@ class Device:
             files=dict(taken.files),
             attempt=attempt,
             results=self._folders.results(taken.id),
-            most_seconds=self._settings.most_seconds,
+            max_seconds=self._settings.max_seconds,
         )
         child.send(run)
         if self._has_ended(taken.id):  # cancelled while the worker was started
@@ -246,17 +246,17 @@ class Device:
             return True
 
     async def _end(self) -> str:
-        """End a device's worker, if there is one; says how it ended."""
+        """End the worker, if there is one; returns how it ended."""
         child, self._child = self._child, None
         if child is None:
-            return "was not there"
+            return "was not running"
         how = await child.end()
         self._children.discard(child)
         return how
 
 
 def adopt(job_id: str, store: Store, folders: Folders) -> bool:
-    """Whether a job's files lie whole in its folder: then it is done, if it has not ended otherwise before.
+    """Whether a job's folder has its complete files; then the job is marked as done, unless it had ended before.
 
     Raises ServiceError (NO_ROOM) and OSError."""
     result = folders.result(job_id)

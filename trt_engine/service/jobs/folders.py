@@ -15,39 +15,40 @@ _RESULTS: TypeAdapter[AnyResult] = TypeAdapter(AnyResult)
 
 
 class Folders:
-    """The two folders inside a service's folder; both are as deep, so that a sidecar's path to the clip stays true."""
+    """The two folders inside a service's folder, at the same depth, so that a sidecar's relative path stays valid."""
 
     def __init__(self, folder: Path) -> None:
-        """Make them where they are missing. Raises OSError."""
+        """Create them if they are missing. Raises OSError."""
         self._attempts, self._results = folder / ATTEMPTS, folder / RESULTS
         for path in (self._attempts, self._results):
             path.mkdir(exist_ok=True)
 
     def attempt(self) -> Path:
-        """A new, empty folder to make a job's files in. Raises OSError."""
+        """Create an empty folder for the files of a job. Raises OSError."""
         folder = self._attempts / uuid4().hex
         folder.mkdir()
         return folder
 
     def results(self, job_id: str) -> Path:
-        """Where a job's files lie once they are whole."""
+        """The folder of a job's finished files."""
         return self._results / job_id
 
     def publish(self, attempt: Path, job_id: str) -> None:
-        """Make a sealed attempt the job's result, at once and, when this returns, for good. Raises OSError."""
+        """Make a sealed attempt the job's result: atomically, and durably once this returns. Raises OSError."""
         attempt.rename(self.results(job_id))
         flush(self._results)
 
     def result(self, job_id: str) -> AnyResult | None:
-        """What lies in a job's folder; None where it is missing, or was written by another version. Raises OSError."""
+        """The result in a job's folder; None if it is missing, or was written by another version. Raises OSError."""
         try:
             return _RESULTS.validate_json((self.results(job_id) / RESULT_FILE).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
     def discard(self, job_id: str) -> None:
-        """A job's folder, if it is there, vanishes at once, and is then deleted in a thread of the running loop's: that
-        may take a while. Raises OSError."""
+        """Remove a job's folder, if there is one: it is renamed at once, and deleted in a thread, which may take a
+        while.
+        Raises OSError."""
         leftover = self._attempts / uuid4().hex
         try:
             self.results(job_id).rename(leftover)
@@ -62,5 +63,5 @@ class Folders:
 
 
 def delete(folder: Path) -> None:
-    """Delete what can be deleted of a folder."""
+    """Delete a folder as far as possible."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -15,7 +15,7 @@ JobId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class JobState(StrEnum):
-    """Queued and running jobs survive the service; the others have ended and do not change."""
+    """Queued and running jobs survive the service; the others have ended and no longer change."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -25,12 +25,12 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 class Job(Record):
-    """What is wanted and what has become of it."""
+    """A request, its state and its result."""
 
     id: JobId
     state: JobState
@@ -44,8 +44,8 @@ class Job(Record):
 
 
 class RenderedClip(Record):
-    """What a Blender has rendered for a job: the source of which the sound is made, as any other."""
+    """The clip that a Blender has rendered for a job; it becomes the job's source."""
 
     source: Source
-    start: Seconds = Field(default=0.0, description="seconds into it")
-    duration: Length | None = Field(default=None, description="seconds; else to its end")
+    start: Seconds = Field(default=0.0, description="seconds into the clip")
+    duration: Length | None = Field(default=None, description="seconds; else to the clip's end")

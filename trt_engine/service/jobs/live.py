@@ -1,4 +1,4 @@
-"""Jobs that have not ended, as clients see them: how far they are, and that something has changed."""
+"""Jobs that have not ended, as clients see them: their progress and their changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,9 +13,9 @@ STARTING = Progress(stage="starting", fraction=0.0, seconds_left=None)
 
 
 class Live:
-    """What the store does not keep of jobs; all of it on one asyncio loop.
+    """The state of jobs that the store does not keep; all on one asyncio loop.
 
-    Who follows a job is woken when it changes and reads how it is by then: nothing is kept for who is slow."""
+    A follower is woken when its job changes, and reads the current state: no events are queued for slow readers."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -24,33 +24,34 @@ class Live:
         self._ending = False
 
     def job(self, job_id: str) -> Job:
-        """A job as it is now. Raises ServiceError (NOT_FOUND)."""
+        """The current state of a job. Raises ServiceError (NOT_FOUND)."""
         return self.as_it_is(self._store.job(job_id))
 
     def as_it_is(self, job: Job) -> Job:
-        """A job of the store with how far it is."""
+        """A job of the store with its progress."""
         if job.state.ended:
             return job
         otherwise = WAITING if job.state is JobState.QUEUED else STARTING
         return job.model_copy(update={"progress": self._progress.get(job.id, otherwise)})
 
     def report(self, job_id: str, progress: Progress) -> None:
-        """How far a job is."""
+        """Set the progress of a job."""
         self._progress[job_id] = progress
         self.changed(job_id)
 
     def left(self, job_id: str) -> None:
-        """Nobody works on a job any more: it has ended, or waits again."""
+        """Forget the progress of a job that has ended, or is queued again."""
         self._progress.pop(job_id, None)
         self.changed(job_id)
 
     def changed(self, job_id: str) -> None:
-        """Wake who follows a job."""
+        """Wake the followers of a job."""
         if event := self._changes.pop(job_id, None):
             event.set()
 
     async def follow(self, job_id: str) -> AsyncIterator[Job]:
-        """A job as it is now, then the newest after each change, until it has ended or is forgotten, or all ends."""
+        """The current state of a job, then its newest state after each change, until it has ended or was removed, or
+        the service ends."""
         while not self._ending:
             try:
                 job = self.job(job_id)
@@ -59,13 +60,13 @@ class Live:
             if job.state.ended:
                 yield job
                 return
-            # Before the yield, so that what happens during it is not missed.
+            # Before the yield, so that no change during it is missed.
             event = self._changes.setdefault(job_id, asyncio.Event())
             yield job
             await event.wait()
 
     def end(self) -> None:
-        """Let go who follows a job."""
+        """End all followers."""
         self._ending = True
         for event in self._changes.values():
             event.set()

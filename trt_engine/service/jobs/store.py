@@ -73,7 +73,7 @@ class Taken(NamedTuple):
 class Store:
     """The jobs of one folder, held under a lock. Use it from one thread at a time."""
 
-    def __init__(self, folder: Path, most_queued: int) -> None:
+    def __init__(self, folder: Path, max_queued: int) -> None:
         """Create the folder if it is missing, lock it and open the jobs.
 
         A database of an older version is renamed beside the new one, with a warning in the log.
@@ -82,7 +82,7 @@ class Store:
             UserError: another service uses the folder, it cannot be written, or its jobs are damaged or of a newer
                 version.
         """
-        self._most_queued = most_queued
+        self._max_queued = max_queued
         self._path = folder / DATABASE
         # Not per thread: a service may be created in one thread and run in another.
         self._lock = FileLock(folder / LOCK, thread_local=False)
@@ -198,7 +198,7 @@ class Store:
             if (known := self.known(request)) is not None:
                 return known, False
             (queued,) = database.execute("SELECT count(*) FROM jobs WHERE state = ?", (JobState.QUEUED,)).fetchone()
-            if queued >= self._most_queued:
+            if queued >= self._max_queued:
                 raise ServiceError(
                     ErrorCode.QUEUE_FULL,
                     f"{queued} jobs are waiting, the most that this service accepts: try again later.",

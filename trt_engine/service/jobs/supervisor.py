@@ -25,7 +25,7 @@ from pathlib import Path
 from omniaudio.errors import ExitCode, UserError
 from trt_engine.service.errors import Error, ErrorCode, ServiceError
 from trt_engine.service.jobs.blenders import Blender, Blenders
-from trt_engine.service.jobs.device import Device, Work, Worker, adopt
+from trt_engine.service.jobs.device import Device, Shared, Worker, adopt
 from trt_engine.service.jobs.folders import Folders
 from trt_engine.service.jobs.job import Job, JobState, RenderedClip
 from trt_engine.service.jobs.live import Live
@@ -54,7 +54,7 @@ class Supervisor:
         """
         self._settings = settings
         folder = settings.folder
-        self._store = Store(folder, settings.most_queued)
+        self._store = Store(folder, settings.max_queued)
         try:
             self._folders = Folders(folder)
             (folder / WORKERS).mkdir(exist_ok=True)
@@ -66,9 +66,9 @@ class Supervisor:
             ) from error
         self._live = Live(self._store)
         self._blenders = Blenders(self._store, self._live)
-        work = Work(settings, self._store, self._folders, self._live, self._wake)
-        self._devices = [Device(name, Lane.MODEL, work) for name in settings.devices]
-        self._devices.append(Device(SOUND, Lane.SOUND, work))
+        shared = Shared(settings, self._store, self._folders, self._live, self._wake)
+        self._devices = [Device(name, Lane.MODEL, shared) for name in settings.devices]
+        self._devices.append(Device(SOUND, Lane.SOUND, shared))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:

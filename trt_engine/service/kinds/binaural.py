@@ -11,7 +11,7 @@ from trt_engine.service.kinds.result import Result
 
 
 class BinauralRequest(Request):
-    """A binaural rendering that is wanted, with the head's rotation in degrees."""
+    """A binaural rendering, with the head's rotation in degrees."""
 
     sound: SoundSource
     name: Stem | None = None

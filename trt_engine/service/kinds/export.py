@@ -15,7 +15,7 @@ _SUFFIXES = {Codec.PCM: ".mov", Codec.OPUS: ".mp4", Codec.AAC: ".mp4"}
 
 
 class ExportRequest(Request):
-    """A 360° video with spatial audio that is wanted."""
+    """An export as a 360° video with spatial audio."""
 
     sound: SoundSource
     clip: Source
@@ -23,8 +23,8 @@ class ExportRequest(Request):
     clip_start: Seconds = Field(default=0.0, description="seconds of the clip at which the sound begins")
     codec: Codec = Codec.PCM
     stereo: Stereo | None = Field(default=None, description="the clip's own where None")
-    force: bool = Field(default=False, description="take the clip for a panorama whatever it looks like")
-    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+    force: bool = Field(default=False, description="treat the clip as a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="use the readable part of a file that was cut off")
     kind: Literal["export"]
 
     def inputs(self) -> Mapping[str, Source]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Inpainting(Record):
-    """A part of a take that is made anew, while everything outside stays as it is."""
+    """A range of a take to generate again while the rest stays."""
 
     sound: Source = Field(description="an AmbiX take of the same part of the same clip")
     start: Seconds = Field(description="seconds of `sound`")
@@ -39,7 +39,7 @@ class Inpainting(Record):
 
 
 class GenerateRequest(Request):
-    """A generation that is wanted. Where a value is left out, the model's or the clip's own is taken."""
+    """A generation. Omitted values default to those of the model or the clip."""
 
     source: Source | SceneSource
     name: Stem | None = Field(default=None, description="the files' stem; else the source's own")
@@ -47,8 +47,8 @@ class GenerateRequest(Request):
     duration: Length | None = Field(default=None, description="seconds; else to the clip's end")
     rate: int | None = Field(default=None, ge=MIN_OUTPUT_RATE, le=MAX_OUTPUT_RATE, description="Hz")
     options: GenerationOptions = GenerationOptions()
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
-    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+    force: bool = Field(default=False, description="treat the clip as a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="use the readable part of a file that was cut off")
     inpainting: Inpainting | None = Field(
         default=None, description="make a part of this take anew instead of the whole clip"
     )
@@ -109,7 +109,8 @@ class GenerateRequest(Request):
         )
 
     def _check_length(self, attempt: Attempt) -> None:
-        """Raises UserError where the clip is missing or no clip, or more sound is asked for than the service makes."""
+        """Raise UserError if the clip is missing or invalid, or the request is for more sound than the service
+        allows."""
         # The worker's, which the service itself starts without.
         from omniaudio.video.clip import Clip  # noqa: PLC0415
         from omniaudio.video.time_range import requested_range  # noqa: PLC0415

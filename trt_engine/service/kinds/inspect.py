@@ -1,4 +1,4 @@
-"""`inspect`: what sounds in a clip, to be looked at, edited, and given to a generation."""
+"""`inspect`: recognises the sources in a clip, to be reviewed, edited, and given to a generation."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,21 +17,21 @@ _UNITS, _SECONDS = 100, 5.0
 
 
 class InspectResult(Result):
-    """What sounds in a clip."""
+    """The sources in a clip."""
 
     sources: Sources
 
 
 class InspectRequest(Request):
-    """A recognition that is wanted."""
+    """An inspection."""
 
     result: ClassVar[type[Result]] = InspectResult
 
     source: Source
     start: Seconds = Field(default=0.0, description="seconds into the clip")
     duration: Length | None = Field(default=None, description="seconds; else to the clip's end")
-    force: bool = Field(default=False, description="take the picture for a panorama whatever it looks like")
-    allow_truncated: bool = Field(default=False, description="of a file that was cut off take what can be read")
+    force: bool = Field(default=False, description="treat the clip as a panorama whatever it looks like")
+    allow_truncated: bool = Field(default=False, description="use the readable part of a file that was cut off")
     kind: Literal["inspect"]
 
     def inputs(self) -> Mapping[str, Source]:

@@ -11,7 +11,7 @@ from trt_engine.service.kinds.result import Result
 
 
 class MapRequest(Request):
-    """A direction map that is wanted, as a video."""
+    """A direction map as a video."""
 
     sound: SoundSource
     clip: Source

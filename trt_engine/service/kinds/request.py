@@ -59,16 +59,18 @@ class SceneSource(Record):
 
 
 class Request(Record, ABC):
-    """A job that is wanted. A kind derives its own request from this, with its name as the literal `kind`."""
+    """The request of a job. Each kind derives its own, with its name as the literal `kind`."""
 
     result: ClassVar[type[Result]] = Result
-    """What its jobs answer with, where they end well."""
+    """The type of its results."""
 
-    request_id: RequestId | None = Field(default=None, description="the caller's own: the same again is the same job")
+    request_id: RequestId | None = Field(
+        default=None, description="chosen by the caller; repeating it returns the same job"
+    )
 
     @property
     def lane(self) -> Lane:
-        """Who carries it out next."""
+        """Which workers carry it out next."""
         return Lane.SOUND
 
     @property
@@ -78,18 +80,18 @@ class Request(Record, ABC):
 
     @abstractmethod
     def inputs(self) -> Mapping[str, Source]:
-        """The files that it names, by the fields that name them; a Blender's scene is none."""
+        """Its input files, by the fields that name them; a scene in Blender is none."""
 
     @abstractmethod
     def run(self, attempt: Attempt) -> Result:
-        """Make what is wanted, in the worker's process.
+        """Carry out the job, in the worker's process.
 
         Args:
             attempt: the paths of `inputs` by the same fields, where files are made, and the models.
 
         Returns:
-            What was made, by the paths at which it will lie.
+            The result, with the final paths of the files.
 
         Raises:
-            UserError: it cannot be done.
+            UserError: the job has failed.
         """

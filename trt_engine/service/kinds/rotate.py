@@ -11,7 +11,7 @@ from trt_engine.service.kinds.result import Result, TakeResult
 
 
 class RotateRequest(Request):
-    """A world-locked sound that is wanted of a head-locked one."""
+    """A rotation of a head-locked sound to a world-locked one."""
 
     sound: SoundSource
     orientations: Source = Field(

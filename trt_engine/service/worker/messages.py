@@ -26,7 +26,7 @@ class Run(_Message):
     files: dict[str, Path]
     attempt: Path
     results: Path
-    most_seconds: float
+    max_seconds: float
 
 
 class Cancel(_Message):

@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 
 class JobCancelledError(Exception):
-    """The job that is worked on is no longer wanted."""
+    """The current job was cancelled."""
 
 
 class Worker:
@@ -65,7 +65,7 @@ class Worker:
         self._stage = OPENING
 
     def serve(self) -> None:
-        """Work until a failure that leaves this process in doubt."""
+        """Carry out jobs, until a failure after which this process may be unreliable."""
         while True:
             run = self._runs.get()
             ended = self._attempt(run)
@@ -74,8 +74,8 @@ class Worker:
             if isinstance(ended, Failed) and ended.broken:
                 return
 
-    def listen(self) -> None:
-        """Read commands to their end, then end the process."""
+    def receive(self) -> None:
+        """Read commands until standard input ends, then exit."""
         try:
             for command in map(COMMANDS.validate_json, self._commands):
                 if isinstance(command, Cancel):
@@ -112,17 +112,17 @@ class Worker:
 
     def _unforeseen(self, run: Run, error: Exception) -> Failed:
         if isinstance(error, MemoryError) or any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-            message = "There was not enough memory: ask for a shorter part or for fewer takes."
+            message = "There was not enough memory: request a shorter part or fewer takes."
             return Failed(job=run.job, error=Error(code=ErrorCode.NO_ROOM, message=message), broken=True)
         if isinstance(error, OSError) and error.errno in _FULL:
             return Failed(job=run.job, error=_no_room(run, error))
         gone = next((file for file in run.files.values() if not is_sequence(file) and not file.exists()), None)
         if isinstance(error, OSError) and gone is not None:
-            message = f"{gone} vanished while it was read: put it back, and ask again."
+            message = f"{gone} vanished while it was read: put it back, and try again."
             return Failed(job=run.job, error=Error(code=ErrorCode.SOURCE, message=message))
         message = (
-            f"The job broke off while {self._stage} ({_first_line(error)}): ask again, and with another "
-            f"back-end if that does not help; the service's log says more."
+            f"The job failed while {self._stage} ({_first_line(error)}): try again, or use another back-end; the "
+            f"service's log says more."
         )
         # What a back-end is worth after it failed, a lost GPU above all, nobody knows.
         return Failed(job=run.job, error=Error(code=ErrorCode.INTERNAL, message=message), broken=True)
@@ -142,7 +142,7 @@ class Worker:
             files=run.files,
             folder=run.attempt,
             results=run.results,
-            max_seconds=run.most_seconds,
+            max_seconds=run.max_seconds,
             models=self._models,
             report=report,
         )
@@ -181,7 +181,7 @@ def main(device: str, lock: Path) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     worker = Worker(device, sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
-    threading.Thread(target=worker.listen, daemon=True).start()
+    threading.Thread(target=worker.receive, daemon=True).start()
     with FileLock(lock):
         _log.info("A worker for %s, process %d", device, os.getpid())
         worker.serve()

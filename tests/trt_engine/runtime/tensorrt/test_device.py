@@ -108,7 +108,7 @@ class Context:
         return (self.rows,)
 
 
-def test_shapes_are_set_again_after_a_failure() -> None:
+def test_shapes_are_set_afresh_after_a_failure() -> None:
     """Refused shapes, or too little memory for them, do not leave the session believing in the shapes before."""
     context = Context()
     session = object.__new__(tensorrt.TensorRtSession)

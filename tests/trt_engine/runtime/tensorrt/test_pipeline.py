@@ -82,10 +82,10 @@ class HostDriver:
 
     def wait(self, event: None) -> None: ...
 
-    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, launches: Callable[[], None]) -> Callable[[], None]:
         def launch() -> None:
             self.launches += 1
-            work()
+            launches()
 
         return launch
 
@@ -164,14 +164,14 @@ def sampled(
     lengths: float,
     report: Callable[[Report], None],
     held: Held | None = None,
-    **wishes: Any,
+    **options: Any,
 ) -> Array:
     """Latents of so many native lengths."""
-    chosen = Settings(**({"seed": 1, "takes": 1, "steps": 3, "guidance": 2.0} | wishes))
+    chosen = Settings(**({"seed": 1, "takes": 1, "steps": 3, "guidance": 2.0} | options))
     generation = Generation(stages, lengths * stages.config.duration, chosen, report)
     try:
-        picture = read_still(panorama)
-        generation.look(iter([picture] * 6 + [picture[:, ::-1].copy()] * 20))
+        frame = read_still(panorama)
+        generation.look(iter([frame] * 6 + [frame[:, ::-1].copy()] * 20))
         return generation.sample(held)
     finally:
         generation.close()
@@ -188,14 +188,14 @@ def test_it_tells_the_versions_of_what_runs_it(stages: TensorRtPipeline) -> None
 def test_it_computes_what_the_host_computes(joint: registry.Model, stages: TensorRtPipeline, panorama: Path) -> None:
     """One window and several chunks of rows, takes, steps, guidance and none, one after the other on one pipeline."""
     host = open_pipeline(joint, "onnxruntime")
-    for lengths, wishes in (
+    for lengths, options in (
         (0.5, {}),
         (1.9, {"takes": 2}),
         (1.9, {"takes": 2, "seed": 7, "steps": 2}),
         (1.5, {"guidance": 1.0}),
     ):
-        wanted = sampled(host, panorama, lengths, lambda report: None, **wishes)
-        found = sampled(stages, panorama, lengths, lambda report: None, **wishes)
+        wanted = sampled(host, panorama, lengths, lambda report: None, **options)
+        found = sampled(stages, panorama, lengths, lambda report: None, **options)
         assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
     np.testing.assert_array_equal(stages.decode(found[:, :, :24]), host.decode(found[:, :, :24]))
 

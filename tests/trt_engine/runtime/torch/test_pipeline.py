@@ -40,7 +40,7 @@ def stages(joint: registry.Model) -> TorchPipeline:
 
 @pytest.fixture
 def looked(stages: TorchPipeline, panorama: Path) -> Iterator[Generation]:
-    """A clip of two windows whose pictures have been seen."""
+    """A clip of two windows with the features of its frames."""
     generation = clip(stages, panorama)
     yield generation
     generation.close()
@@ -64,7 +64,7 @@ def test_features_and_conditions_stay_tensors(stages: TorchPipeline, looked: Gen
     assert stages.decode(latents[..., :24]).dtype == np.float32
 
 
-def test_the_same_bits_again(looked: Generation) -> None:
+def test_it_is_deterministic(looked: Generation) -> None:
     np.testing.assert_array_equal(looked.sample(), looked.sample())
 
 
