@@ -299,7 +299,7 @@ def test_calibration_is_for_fp8_of_a_model_with_vision(tmp_path: Path, options: 
     (tmp_path / "model" / "model.safetensors").touch()
     arguments = ["build", "--model", str(tmp_path / "model"), "-o", str(tmp_path / "bundle"), "--json"]
     outcome = CliRunner().invoke(application(), [*arguments, "--target", "tensorrt-rtx", *options.split()])
-    assert "--calibrate is for --precision fp8" in json.loads(outcome.stdout)["message"]
+    assert "--calibrate is required for --precision fp8" in json.loads(outcome.stdout)["message"]
 
 
 @pytest.fixture
