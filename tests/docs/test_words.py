@@ -39,6 +39,7 @@ OF_LIBRARIES = {
     "movie",  # bpy.types.MovieStrip
     "movieclips",
     "new_movie",
+    "PictureType",  # av.video.frame
     "film_transparent",  # bpy.types.RenderSettings
 }
 """Names that others have given."""

@@ -49,10 +49,10 @@ def test_one_model_for_several_calls_and_sources_from_a_file(tmp_path: Path) -> 
     found = first.sources()
     assert found is not None
     found.write(tmp_path / "sources.json")
-    again = omniaudio.generate(
+    repeated = omniaudio.generate(
         clip, tmp_path / "again.wav", model=model, takes=2, sources=tmp_path / "sources.json", preview=False, map=False
     )
-    np.testing.assert_array_equal(again.read(), first.read())
+    np.testing.assert_array_equal(repeated.read(), first.read())
 
 
 def test_bad_arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

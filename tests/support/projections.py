@@ -1,4 +1,4 @@
-"""Pictures of known projections, drawn: panoramas with detail everywhere, photographs, fisheye circles, VR180."""
+"""Drawn images of known projections: panoramas with detail everywhere, photographs, fisheye circles, VR180."""
 
 from functools import lru_cache
 
@@ -19,20 +19,20 @@ def panorama(height: int = 180, seed: int = 0, octaves: int = 5) -> Rgb:
         for _ in range(3):
             wave = directions @ random.normal(0, 3 * 1.8**octave, 3) + random.uniform(0, 2 * np.pi)
             light += np.sin(wave)[..., None] * random.uniform(5, 22, 3)
-    picture: Rgb = light.clip(0, 255).round().astype(np.uint8)
-    picture.flags.writeable = False  # It is kept.
-    return picture
+    image: Rgb = light.clip(0, 255).round().astype(np.uint8)
+    image.flags.writeable = False  # It is kept.
+    return image
 
 
 @lru_cache(maxsize=64)
 def photograph(height: int = 180, width: int = 320, seed: int = 0) -> Rgb:
-    """What a camera sees of a panorama through a lens of 70°."""
+    """The view of a panorama through a lens of 70°."""
     view = perspective_view(panorama(360, seed), float(np.radians(70)), 0.7, -0.1, 320)
     return resized(view[70:250], width, height)
 
 
-def resized(picture: Rgb, width: int, height: int) -> Rgb:
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+def resized(image: Rgb, width: int, height: int) -> Rgb:
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from omniaudio.video.panorama import Rgb
 RATE = 48_000
 UNIT = Fraction(1, 24000)
 LEVELS = np.array([0.2, 0.1, 0.05, 0.025])
-"""Of the four channels, so that an exchanged one shows."""
+"""Levels of the four channels, so that exchanged channels are detected."""
 
 
 def write_sound(path: Path, seconds: float, rate: int = RATE, subtype: str = "PCM_24") -> NDArray[np.float32]:
@@ -59,27 +59,27 @@ def write_noise_video(path: Path, sound_seconds: float = 0.0, **options: str) ->
 
 
 def truncate(path: Path, share: float = 0.5) -> Path:
-    """The file's beginning in its place, as of a download that broke off."""
+    """Truncate a file, as an interrupted download does."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     return path
 
 
-def write_numbered_video(path: Path, pictures: int, codec: str = "libx264", rate: int = 10, **options: Any) -> None:
-    """Numbered pictures; key frames every ten, and pictures predicted from both sides where the codec has them."""
+def write_numbered_video(path: Path, count: int, codec: str = "libx264", rate: int = 10, **options: Any) -> None:
+    """Write numbered frames, with a key frame every ten, and B-frames if the codec has them."""
     pix_fmt = {"prores_ks": "yuv422p10le", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(rate), options={"g": "10", **options})
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 128, 64, pix_fmt
-        for number in range(pictures):
+        for number in range(count):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")))
         container.mux(stream.encode(None))
 
 
 def write_video(
     path: Path,
-    pictures: list[Rgb],
+    images: list[Rgb],
     rate: Fraction | int = 10,
     *,
     times: list[Fraction] | None = None,
@@ -89,11 +89,11 @@ def write_video(
     tags: dict[str, str] | None = None,
     sound_channels: int = 0,
 ) -> Path:
-    """A video of the pictures, at a rate or at given times in seconds, with a key frame every five pictures."""
+    """Write images as a video, at a rate or at given times in seconds, with a key frame every five frames."""
     with av.open(path, "w") as container:
         stream = container.add_stream(codec, rate=rate, options={"g": "5"})
         assert isinstance(stream, av.VideoStream)
-        stream.height, stream.width = pictures[0].shape[:2]
+        stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.gop_size = 5
         stream.metadata.update(tags or {})
@@ -106,8 +106,8 @@ def write_video(
         if sound_channels:
             sound = container.add_stream("aac", rate=44100, layout={1: "mono", 2: "stereo", 4: "4.0"}[sound_channels])
             assert isinstance(sound, av.AudioStream)
-        for index, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture)
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image)
             frame.pts, frame.time_base = (int(times[index] / UNIT), UNIT) if times else (index, 1 / Fraction(rate))
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

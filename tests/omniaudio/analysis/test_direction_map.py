@@ -1,4 +1,4 @@
-"""The map: its histogram peaks where the sources are, and the picture has its colours there."""
+"""The map: its histogram peaks where the sources are, and the image is coloured there."""
 
 from math import pi
 
@@ -63,12 +63,12 @@ def test_smoothing_is_as_wide_everywhere_on_the_sphere() -> None:
         np.testing.assert_allclose(smooth(single), expected, atol=1e-9)
 
 
-def test_the_picture_is_coloured_where_the_sound_is_and_only_there() -> None:
-    picture = np.asarray(direction_map.draw(GREY, encode(noise(2), pi / 2 + 0.1, 0.3), RATE)).astype(int)
+def test_the_map_is_coloured_where_the_sound_is_and_only_there() -> None:
+    image = np.asarray(direction_map.draw(GREY, encode(noise(2), pi / 2 + 0.1, 0.3), RATE)).astype(int)
     height = direction_map.WIDTH // 2
-    assert picture.shape[1] == direction_map.WIDTH
-    assert picture.shape[0] > height
-    colourful = np.ptp(picture[:height], axis=2) > 40
+    assert image.shape[1] == direction_map.WIDTH
+    assert image.shape[0] > height
+    colourful = np.ptp(image[:height], axis=2) > 40
     u, v = to_uv(unit_vector(pi / 2 + 0.1, 0.3))
     column, row = int(u * direction_map.WIDTH), int((1 - v) * height)
     assert colourful[row + 25 : row + 45, column - 10 : column + 10].all()
@@ -77,16 +77,16 @@ def test_the_picture_is_coloured_where_the_sound_is_and_only_there() -> None:
 
 
 def test_a_source_over_the_seam_is_whole() -> None:
-    picture = np.asarray(direction_map.draw(GREY, encode(noise(2), pi, 0.3), RATE)).astype(int)
+    image = np.asarray(direction_map.draw(GREY, encode(noise(2), pi, 0.3), RATE)).astype(int)
     row = int((0.5 - 0.3 / pi) * direction_map.WIDTH / 2) + 30
-    np.testing.assert_allclose(picture[row, 2:6], picture[row, -6:-2][::-1], atol=12)
-    assert np.ptp(picture[row, 3]) > 40
+    np.testing.assert_allclose(image[row, 2:6], image[row, -6:-2][::-1], atol=12)
+    assert np.ptp(image[row, 3]) > 40
 
 
 @pytest.mark.parametrize("samples", [0, 10, RATE])
-def test_silence_leaves_the_picture_alone(samples: int) -> None:
-    picture = np.asarray(direction_map.draw(GREY, np.zeros((4, samples), np.float32), RATE)).astype(int)
-    assert np.ptp(picture[: direction_map.WIDTH // 2], axis=2).max() < 10
+def test_silence_leaves_the_panorama_unchanged(samples: int) -> None:
+    image = np.asarray(direction_map.draw(GREY, np.zeros((4, samples), np.float32), RATE)).astype(int)
+    assert np.ptp(image[: direction_map.WIDTH // 2], axis=2).max() < 10
 
 
 def test_the_colours_rise_evenly_in_lightness() -> None:

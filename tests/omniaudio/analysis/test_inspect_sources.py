@@ -44,7 +44,7 @@ def test_a_photograph_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_written_list_is_the_same_again(tmp_path: Path) -> None:
+def test_a_written_list_reads_back_the_same(tmp_path: Path) -> None:
     still, targets = _still(tmp_path), [tmp_path / f"{name}.json" for name in "ab"]
     for target in targets:
         CliRunner().invoke(cli.application(), ["inspect", str(still), "--sources", str(target)])

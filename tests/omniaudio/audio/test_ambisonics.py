@@ -96,16 +96,18 @@ def test_silence_has_no_direction_and_no_nan() -> None:
 
 
 @given(directions, rotations)
-def test_turning_a_scene_turns_its_sources(direction: tuple[float, float], turn: tuple[float, float, float]) -> None:
-    matrix = amb.rotation_matrix(*turn)
-    turned = amb.rotate(amb.encode(noise(), *direction), matrix)
+def test_rotating_a_scene_rotates_its_sources(
+    direction: tuple[float, float], yaw_pitch_roll: tuple[float, float, float]
+) -> None:
+    matrix = amb.rotation_matrix(*yaw_pitch_roll)
+    rotated = amb.rotate(amb.encode(noise(), *direction), matrix)
     expected = amb.encode(noise(), *amb.angles(matrix @ amb.unit_vector(*direction)))
-    np.testing.assert_allclose(turned, expected, atol=2e-6)
+    np.testing.assert_allclose(rotated, expected, atol=2e-6)
 
 
 @given(rotations)
-def test_rotation_is_orthogonal_and_keeps_the_energy(turn: tuple[float, float, float]) -> None:
-    matrix = amb.rotation_matrix(*turn)
+def test_rotation_is_orthogonal_and_keeps_the_energy(yaw_pitch_roll: tuple[float, float, float]) -> None:
+    matrix = amb.rotation_matrix(*yaw_pitch_roll)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(3), atol=1e-12)
     assert np.linalg.det(matrix) == pytest.approx(1)
     foa = any_sound()
@@ -172,9 +174,9 @@ def test_the_map_is_the_power_of_the_beams() -> None:
 @given(st.integers(-40, 40))
 def test_yaw_by_columns_rolls_the_map(columns: int) -> None:
     foa, width = any_sound(), 24
-    turned = amb.rotate(foa, amb.rotation_matrix(columns * 2 * pi / width))
+    rotated = amb.rotate(foa, amb.rotation_matrix(columns * 2 * pi / width))
     rolled = np.roll(amb.energy_map(foa, 12, width), -columns, axis=1)
-    np.testing.assert_allclose(amb.energy_map(turned, 12, width), rolled, rtol=1e-4)
+    np.testing.assert_allclose(amb.energy_map(rotated, 12, width), rolled, rtol=1e-4)
 
 
 def test_panorama_directions_follow_the_projects_convention() -> None:

@@ -1,4 +1,4 @@
-"""The binaural preview, by the cues that a listener uses: level and time between the ears, and the picture's time."""
+"""The binaural preview, by the cues that a listener uses: level and time between the ears, and sync with the frames."""
 
 from math import pi
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_a_sound_shorter_than_the_filters_keeps_its_length(samples: int) -> None
     assert binaural(encode(noise(samples), 0, 0), 48000).shape == (2, samples)
 
 
-def test_turning_the_head_turns_the_scene_the_other_way() -> None:
+def test_rotating_the_head_rotates_the_scene_the_other_way() -> None:
     foa = encode(noise(4800), 0, 0)
     assert level_difference(binaural(foa, 48000, yaw=pi / 2)) < -5  # The head looks left: the front is at its right.
     expected = binaural(rotate(foa, rotation_matrix(-0.7)), 48000)
@@ -92,14 +92,14 @@ def quiet(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("turned", "azimuth", "elevation"),
+    ("rotated", "azimuth", "elevation"),
     [({"yaw": 60}, 60, 0), ({"pitch": 30}, 0, 30), ({"yaw": -90, "pitch": 20}, -90, 20)],
 )
 def test_a_head_that_faces_a_source_hears_it_in_front(
-    tmp_path: Path, turned: dict[str, float], azimuth: float, elevation: float
+    tmp_path: Path, rotated: dict[str, float], azimuth: float, elevation: float
 ) -> None:
     soundfile.write(tmp_path / "foa.wav", encode(0.05 * noise(), *np.radians([azimuth, elevation])).T, 48000, "FLOAT")
-    path = write_binaural(BinauralRequest(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", **turned), quiet)
+    path = write_binaural(BinauralRequest(sound=tmp_path / "foa.wav", output=tmp_path / "ears.wav", **rotated), quiet)
     heard, rate = soundfile.read(path, dtype="float32", always_2d=True)
     assert (rate, heard.shape) == (48000, (48000, 2))
     np.testing.assert_allclose(heard.T, binaural(encode(0.05 * noise(), 0, 0), 48000), atol=1e-6)

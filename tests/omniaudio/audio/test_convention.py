@@ -123,17 +123,17 @@ def test_every_tool_converts(tmp_path: Path) -> None:
     path.write_bytes(wav(furse_malham(), guid=B_FORMAT_PCM))
     still = tmp_path / "still.png"
     Image.fromarray(np.full((64, 128, 3), 90, np.uint8)).save(still)
-    film = export_spatial_video(
-        ExportRequest(clip=still, sound=path, output=tmp_path / "film.mov", force=True), quiet
+    exported = export_spatial_video(
+        ExportRequest(clip=still, sound=path, output=tmp_path / "video.mov", force=True), quiet
     ).path
-    with av.open(str(film)) as container:
+    with av.open(str(exported)) as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
     delivered = np.concatenate(frames, axis=1).reshape(-1, 4).T / 2**31
     np.testing.assert_allclose(delivered, left(), atol=1e-4)
     straight = (Orientation(seconds=0, w=1, x=0, y=0, z=0),)
-    turned = rotate_to_world(RotationRequest(sound=path, output=tmp_path / "world.wav", orientations=straight), quiet)
-    np.testing.assert_allclose(soundfile.read(turned.sound)[0].T, left(), atol=1e-4)
-    assert declared(turned.sound) == (Convention.AMBIX, "world.json declares it")
+    rotated = rotate_to_world(RotationRequest(sound=path, output=tmp_path / "world.wav", orientations=straight), quiet)
+    np.testing.assert_allclose(soundfile.read(rotated.sound)[0].T, left(), atol=1e-4)
+    assert declared(rotated.sound) == (Convention.AMBIX, "world.json declares it")
     part = open_part(Inpainting(sound=path, start=0, duration=0.4))
     np.testing.assert_allclose(part.sound.read(0, 100), left()[:, :100], atol=1e-4)
 
@@ -143,17 +143,17 @@ def test_a_map_shows_it_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "ambix.wav").write_bytes(wav(left()[:, : RATE // 20]))
     still = tmp_path / "still.png"
     Image.fromarray(np.full((64, 128, 3), 90, np.uint8)).save(still)
-    movies = [
+    maps = [
         write_direction_map_video(
             DirectionMapVideoRequest(sound=sound, clip=still, output=tmp_path / f"{sound.stem}.mp4"), quiet
         )
         for sound in (tmp_path / "a.amb", tmp_path / "ambix.wav")
     ]
-    pictures = []
-    for movie in movies:
-        with av.open(str(movie)) as container:
-            pictures.append(next(container.decode(video=0)).to_ndarray(format="rgb24").astype(float))
-    assert np.abs(pictures[0] - pictures[1]).mean() < 0.5
+    frames = []
+    for path in maps:
+        with av.open(str(path)) as container:
+            frames.append(next(container.decode(video=0)).to_ndarray(format="rgb24").astype(float))
+    assert np.abs(frames[0] - frames[1]).mean() < 0.5
 
 
 @pytest.mark.parametrize(

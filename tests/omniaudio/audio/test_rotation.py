@@ -42,11 +42,11 @@ def orientations(quaternions: list[np.ndarray], step: float = 1 / FPS) -> tuple[
 
 def rotations_at(path: tuple[Orientation, ...], times: np.ndarray) -> Rotation:
     """The reference: SciPy's interpolation."""
-    turns = Rotation.from_quat([(o.w, o.x, o.y, o.z) for o in path], scalar_first=True)
+    rotations = Rotation.from_quat([(o.w, o.x, o.y, o.z) for o in path], scalar_first=True)
     if len(path) == 1:
-        return Rotation.concatenate([turns] * len(times))
+        return Rotation.concatenate([rotations] * len(times))
     seconds = [o.seconds for o in path]
-    return Slerp(seconds, turns)(times.clip(seconds[0], seconds[-1]))
+    return Slerp(seconds, rotations)(times.clip(seconds[0], seconds[-1]))
 
 
 def noise(samples: int, seed: int = 0) -> Sound:
@@ -56,7 +56,7 @@ def noise(samples: int, seed: int = 0) -> Sound:
 @given(paths, components)
 @settings(max_examples=50, deadline=None)
 def test_a_source_that_is_fixed_in_the_world_becomes_still(path: list[np.ndarray], source: np.ndarray) -> None:
-    """Recorded by a turning camera, it comes from R⁻¹·v at each time; turned, it comes from v all along."""
+    """A moving camera records it from R⁻¹·v at each time; after rotation it comes from v throughout."""
     taken, samples = orientations(path), RATE // 4
     still = source[1:] if np.linalg.norm(source[1:]) > 0.1 else np.array([1.0, 0, 0])
     still = still / np.linalg.norm(still)
@@ -65,14 +65,14 @@ def test_a_source_that_is_fixed_in_the_world_becomes_still(path: list[np.ndarray
     signal = np.sin(2 * np.pi * 440 * times)
     recorded = np.zeros((4, samples), np.float32)
     recorded[W], recorded[XYZ, :] = signal, (signal[:, None] * seen).T
-    turned = SoundRotator(taken, RATE).process(recorded)
-    np.testing.assert_array_equal(turned[W], recorded[W])
-    np.testing.assert_allclose(turned[XYZ, :], np.outer(still, signal), atol=2e-6)
+    rotated = SoundRotator(taken, RATE).process(recorded)
+    np.testing.assert_array_equal(rotated[W], recorded[W])
+    np.testing.assert_allclose(rotated[XYZ, :], np.outer(still, signal), atol=2e-6)
 
 
 @given(paths)
 @settings(max_examples=30, deadline=None)
-def test_turned_there_and_back_is_as_before(path: list[np.ndarray]) -> None:
+def test_rotating_there_and_back_restores_the_sound(path: list[np.ndarray]) -> None:
     sound, there = noise(RATE // 4), orientations(path)
     back = orientations([q * (1, -1, -1, -1) for q in path])
     np.testing.assert_allclose(
@@ -84,8 +84,8 @@ def test_turned_there_and_back_is_as_before(path: list[np.ndarray]) -> None:
 @settings(max_examples=20, deadline=None)
 def test_blocks_do_not_show(path: list[np.ndarray], size: int) -> None:
     sound, taken = noise(3_000), orientations(path)
-    turning = SoundRotator(taken, RATE)
-    blocks = [turning.process(sound[:, start : start + size]) for start in range(0, 3_000, size)]
+    rotator = SoundRotator(taken, RATE)
+    blocks = [rotator.process(sound[:, start : start + size]) for start in range(0, 3_000, size)]
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), SoundRotator(taken, RATE).process(sound))
 
 
@@ -98,9 +98,9 @@ def test_no_clicks() -> None:
     )
     times = np.arange(RATE // 2) / RATE
     frequency, level = 100.0, 0.5
-    turned = SoundRotator(path, RATE).process(encode(level * np.cos(2 * np.pi * frequency * times), 0.3, 0.1))
+    rotated = SoundRotator(path, RATE).process(encode(level * np.cos(2 * np.pi * frequency * times), 0.3, 0.1))
     fastest = max(radians(min(abs(b - a), 360 - abs(b - a))) * FPS for a, b in pairwise(angles))
-    assert np.abs(np.diff(turned, axis=1)).max() < 1.01 * level * (2 * np.pi * frequency + fastest) / RATE
+    assert np.abs(np.diff(rotated, axis=1)).max() < 1.01 * level * (2 * np.pi * frequency + fastest) / RATE
 
 
 @pytest.mark.parametrize(("yaw", "pitch", "roll"), [(90, 0, 0), (0, 30, 0), (0, 0, -45), (-120, 20, 10)])
@@ -108,8 +108,8 @@ def test_what_is_before_the_camera_comes_from_where_it_points(yaw: float, pitch:
     matrix = rotation_matrix(*np.radians([yaw, pitch, roll]))
     w, x, y, z = Rotation.from_matrix(matrix).as_quat(scalar_first=True)
     path = (Orientation(seconds=0, w=w, x=x, y=y, z=z),)
-    turned = SoundRotator(path, RATE).process(encode(np.ones(10, np.float32), 0.0, 0.0))
-    np.testing.assert_allclose(turned, encode(np.ones(10, np.float32), np.radians(yaw), np.radians(pitch)), atol=1e-6)
+    rotated = SoundRotator(path, RATE).process(encode(np.ones(10, np.float32), 0.0, 0.0))
+    np.testing.assert_allclose(rotated, encode(np.ones(10, np.float32), np.radians(yaw), np.radians(pitch)), atol=1e-6)
 
 
 def test_files(tmp_path: Path) -> None:
@@ -120,10 +120,10 @@ def test_files(tmp_path: Path) -> None:
     request = RotationRequest(sound=tmp_path / "camera.wav", output=tmp_path / "world.wav", orientations=quarter)
     made = rotate_to_world(request, reports.append)
     assert (made.rate, made.samples) == (RATE, RATE)
-    turned, rate = soundfile.read(made.sound, always_2d=True)
+    rotated, rate = soundfile.read(made.sound, always_2d=True)
     w, y, z, x = soundfile.read(tmp_path / "camera.wav")[0].T
     gain = 10 ** (made.gain_db / 20)
-    np.testing.assert_allclose(turned.T / gain, [w, x, z, -y], atol=2**-22)
+    np.testing.assert_allclose(rotated.T / gain, [w, x, z, -y], atol=2**-22)
     assert rate == RATE
     assert soundfile.info(made.preview).frames == RATE
     sidecar = RotationSidecar.model_validate_json(made.sidecar.read_bytes())
@@ -134,7 +134,7 @@ def test_files(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_turn_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+def test_a_cancelled_rotation_leaves_nothing(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "camera.wav", noise(RATE).T, RATE, subtype="PCM_24")
 
     def cancel(report: Report) -> None:

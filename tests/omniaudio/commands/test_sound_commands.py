@@ -40,8 +40,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         (["rotate", "foa.wav", "camera.json", "-o", "w.wav"], {"w.wav", "w.preview.wav", "w.json"}),
         (["rotate", "foa.wav", "camera.json", "-o", "w.wav", "--no-preview"], {"w.wav", "w.json"}),
         (["map", "still.png", "foa.wav", "-o", "map.mp4"], {"map.mp4"}),
-        (["export", "still.png", "foa.wav", "-o", "film.mov"], {"film.mov"}),
-        (["export", "still.png", "foa.wav", "-o", "film.mp4", "--codec", "opus"], {"film.mp4"}),
+        (["export", "still.png", "foa.wav", "-o", "video.mov"], {"video.mov"}),
+        (["export", "still.png", "foa.wav", "-o", "video.mp4", "--codec", "opus"], {"video.mp4"}),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -73,7 +73,7 @@ def test_files_are_made(files: Path, run: Command, words: list[object], made: se
             "camera.json is also the input",
         ),
         (["binaural", "foa.wav", "-o", f"{'a' * 300}.wav"], ExitCode.NOT_WRITABLE, "too long"),
-        (["export", "still.png", "foa.wav", "-o", "film.mp4"], ExitCode.NOT_WRITABLE, "use film.mov"),
+        (["export", "still.png", "foa.wav", "-o", "video.mp4"], ExitCode.NOT_WRITABLE, "use video.mov"),
         (["export", "still.png", "foa.wav", "-o", "f.mov", "--stereo", "x"], ExitCode.FAILED, "--stereo cannot be x"),
         (["map", "still.png", "foa.wav", "-o", "m.mp4", "--clip-start", -1], ExitCode.FAILED, "--clip-start"),
     ],

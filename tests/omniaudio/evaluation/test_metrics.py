@@ -42,9 +42,9 @@ def test_errors_are_the_angles_between_two_plane_waves(
     around = abs(azimuth - other_azimuth)
     assert errors.azimuth == pytest.approx(min(around, 2 * np.pi - around), abs=1e-4)
     assert errors == pytest.approx(metrics.direction_errors(reference, generated), abs=1e-6)
-    turn = ambisonics.rotation_matrix(yaw)
-    turned = metrics.direction_errors(ambisonics.rotate(generated, turn), ambisonics.rotate(reference, turn))
-    assert turned == pytest.approx(errors, abs=1e-4)
+    rotation = ambisonics.rotation_matrix(yaw)
+    rotated = metrics.direction_errors(ambisonics.rotate(generated, rotation), ambisonics.rotate(reference, rotation))
+    assert rotated == pytest.approx(errors, abs=1e-4)
 
 
 def test_azimuth_is_measured_the_shorter_way_round() -> None:
@@ -83,7 +83,7 @@ def path(times: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("late", [0.0, 0.1])
-def test_a_moving_thing_is_followed(late: float) -> None:
+def test_a_moving_source_is_tracked(late: float) -> None:
     times = np.arange(2 * RATE) / RATE
     foa = ambisonics.encode(np.tile(NOISE, 2), *ambisonics.angles(path(times)))
     found = metrics.track(foa, RATE)
@@ -127,9 +127,7 @@ def test_maps_of_two_sources_agree_whatever_sounds_from_them() -> None:
 
 
 @pytest.mark.parametrize(("apart", "correlation", "auc"), [(20, (0.85, 0.98), (0.9, 1.0)), (180, (-1, -0.8), (0, 0.1))])
-def test_maps_that_are_turned_agree_less(
-    apart: float, correlation: tuple[float, float], auc: tuple[float, float]
-) -> None:
+def test_rotated_maps_agree_less(apart: float, correlation: tuple[float, float], auc: tuple[float, float]) -> None:
     agreement = metrics.map_agreement(two_sources(30 + apart), two_sources(30))
     assert correlation[0] <= agreement.correlation <= correlation[1]
     assert auc[0] <= agreement.auc <= auc[1]

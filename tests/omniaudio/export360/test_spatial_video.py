@@ -1,4 +1,4 @@
-"""A 360° video with spatial audio: its sound, its pictures and its boxes, as other programs read them."""
+"""A 360° video with spatial audio: its sound, frames and boxes, as other programs read them."""
 
 import json
 import shutil
@@ -42,10 +42,10 @@ Deliverer = Callable[..., ExportedVideo]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Deliverer:
-    def run(picture: Path, codec: Codec = Codec.PCM, **options: object) -> ExportedVideo:
+    def run(clip: Path, codec: Codec = Codec.PCM, **options: object) -> ExportedVideo:
         output = tmp_path / f"out{SUFFIX[codec]}"
-        asked = {"clip": picture, "sound": tmp_path / "foa.wav", "output": output, "codec": codec, "force": True}
-        return export_spatial_video(ExportRequest.model_validate(asked | options), lambda report: None)
+        fields = {"clip": clip, "sound": tmp_path / "foa.wav", "output": output, "codec": codec, "force": True}
+        return export_spatial_video(ExportRequest.model_validate(fields | options), lambda report: None)
 
     return run
 
@@ -64,7 +64,7 @@ def program(name: str) -> str:
 
 
 def decoded(path: Path) -> NDArray[np.float32]:
-    """The sound of a film by FFmpeg's program, in the channels' own order: `(4, samples)`."""
+    """The sound of a video by FFmpeg's program, in the channels' own order: `(4, samples)`."""
     command = [
         program("ffmpeg"),
         "-v",
@@ -84,13 +84,13 @@ def decoded(path: Path) -> NDArray[np.float32]:
 
 
 def shown(path: Path) -> list[tuple[float, int]]:
-    """Times and numbers of a film's pictures."""
-    with av.open(str(path)) as film:
-        return [(round(float(frame.time or 0), 3), number_of_frame(frame)) for frame in film.decode(video=0)]
+    """Times and numbers of a video's frames."""
+    with av.open(str(path)) as video:
+        return [(round(float(frame.time or 0), 3), number_of_frame(frame)) for frame in video.decode(video=0)]
 
 
 def tracks(path: Path) -> dict[str, dict[str, str]]:
-    """What ffprobe says of picture and sound."""
+    """What ffprobe reports about video and audio."""
     command = [program("ffprobe"), "-v", "error", "-of", "json", "-show_streams", str(path)]
     streams = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["streams"]
     assert len(streams) == 2
@@ -150,16 +150,16 @@ def test_full_scale_is_that_of_48_khz(clip: Path, tmp_path: Path, run: Deliverer
         assert np.abs(decoded(run(clip).path)).max() < 0.01
 
 
-# --- The pictures ----------------------------------------------------------------------------------------------------
+# --- The frames ------------------------------------------------------------------------------------------------------
 
 
 def packets(path: Path) -> list[bytes]:
-    with av.open(str(path)) as film:
-        return [bytes(packet) for packet in film.demux(video=0) if packet.size]
+    with av.open(str(path)) as video:
+        return [bytes(packet) for packet in video.demux(video=0) if packet.size]
 
 
 @pytest.mark.parametrize(("codec", "name"), [("libx264", "a.mkv"), ("libx265", "a.mp4"), ("prores_ks", "a.mov")])
-def test_pictures_are_copied(tmp_path: Path, run: Deliverer, codec: str, name: str) -> None:
+def test_frames_are_copied(tmp_path: Path, run: Deliverer, codec: str, name: str) -> None:
     write_numbered_video(tmp_path / name, 20, codec)
     write_sound(tmp_path / "foa.wav", 2)
     made = run(tmp_path / name)
@@ -169,7 +169,7 @@ def test_pictures_are_copied(tmp_path: Path, run: Deliverer, codec: str, name: s
         assert packets(made.path) == packets(tmp_path / name)
 
 
-def test_pictures_that_an_mp4_does_not_take_are_encoded(tmp_path: Path, run: Deliverer) -> None:
+def test_frames_that_an_mp4_does_not_accept_are_encoded(tmp_path: Path, run: Deliverer) -> None:
     write_numbered_video(tmp_path / "clip.mov", 20, "prores_ks")
     write_sound(tmp_path / "foa.wav", 2)
     made = run(tmp_path / "clip.mov", Codec.AAC)
@@ -211,14 +211,14 @@ def test_what_a_container_does_not_take_is_encoded(  # noqa: PLR0917 - pytest na
 def test_no_frame_of_a_variable_rate_is_left_out(tmp_path: Path, run: Deliverer) -> None:
     """The first ones come faster than on average."""
     times = [k * (k + 3) for k in range(20)]  # in hundredths of a second
-    with av.open(str(tmp_path / "clip.mkv"), "w") as film:
-        stream = film.add_stream("mjpeg", rate=100)
+    with av.open(str(tmp_path / "clip.mkv"), "w") as video:
+        stream = video.add_stream("mjpeg", rate=100)
         stream.width, stream.height, stream.pix_fmt = 128, 64, "yuvj420p"
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(numbered_frame(number), format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 100)
-            film.mux(stream.encode(frame))
-        film.mux(stream.encode(None))
+            video.mux(stream.encode(frame))
+        video.mux(stream.encode(None))
     write_sound(tmp_path / "foa.wav", 5)
     made = run(tmp_path / "clip.mkv", Codec.AAC)
     assert shown(made.path) == [(time / 100, number) for number, time in enumerate(times)]
@@ -265,10 +265,10 @@ def test_recordings_that_were_joined_are_encoded_whole(tmp_path: Path, run: Deli
 
 
 @pytest.mark.parametrize(("start", "copied"), [(1.0, True), (0.999, True), (0.7, False), (2.3, False)])
-def test_the_film_begins_where_the_sound_does(
+def test_the_video_begins_where_the_sound_does(
     clip: Path, tmp_path: Path, run: Deliverer, start: float, copied: bool
 ) -> None:
-    """By copying where a key frame lies there: every tenth picture is one."""
+    """By copying where a key frame lies there: every tenth frame is one."""
     write_sound(tmp_path / "foa.wav", 0.5)
     made = run(clip, clip_start=start)
     assert made.copied is copied
@@ -281,9 +281,7 @@ def test_the_film_begins_where_the_sound_does(
 
 
 @pytest.mark.parametrize("copied", [True, False])
-def test_the_last_picture_stays_to_the_end_of_the_sound(
-    clip: Path, tmp_path: Path, run: Deliverer, copied: bool
-) -> None:
+def test_the_last_frame_stays_to_the_end_of_the_sound(clip: Path, tmp_path: Path, run: Deliverer, copied: bool) -> None:
     write_sound(tmp_path / "foa.wav", 4.567)
     made = run(clip, clip_start=0.0 if copied else 0.1)
     assert made.copied is copied
@@ -308,8 +306,8 @@ def test_a_still_comes_six_times_a_second_with_a_key_frame_every_two(tmp_path: P
     write_sound(tmp_path / "foa.wav", 4.5)
     made = run(tmp_path / "still.png")
     assert [time for time, _ in shown(made.path)] == [round(place / 6, 3) for place in range(27)]
-    with av.open(str(made.path)) as film:
-        keys = [float(packet.pts * packet.time_base) for packet in film.demux(video=0) if packet.is_keyframe]
+    with av.open(str(made.path)) as video:
+        keys = [float(packet.pts * packet.time_base) for packet in video.demux(video=0) if packet.is_keyframe]
     assert keys == [0, 2, 4]
 
 
@@ -334,9 +332,9 @@ def test_a_large_still_becomes_what_hardware_decodes_in_little_memory(tmp_path: 
     made = ExportedVideo.model_validate_json(told)
     assert (made.width, made.height, made.scaled_from) == (8192, 4096, (16384, 8192))
     assert int(kilobytes) < 1.8e6
-    with av.open(str(made.path)) as film:
-        assert film.streams.video[0].codec_context.level <= 62
-        assert number_of_frame(next(film.decode(video=0))) == 7
+    with av.open(str(made.path)) as video:
+        assert video.streams.video[0].codec_context.level <= 62
+        assert number_of_frame(next(video.decode(video=0))) == 7
 
 
 def test_an_image_sequence_plays_with_its_gaps(tmp_path: Path, run: Deliverer) -> None:
@@ -350,30 +348,30 @@ def test_an_image_sequence_plays_with_its_gaps(tmp_path: Path, run: Deliverer) -
 def test_colours_stay(tmp_path: Path, run: Deliverer) -> None:
     """A still's, through BT.709 and back by the decoder that is told so."""
     colours = np.repeat(np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200], [120, 120, 120]], np.uint8), 32, axis=0)
-    picture = np.broadcast_to(colours[None], (64, 128, 3))
-    Image.fromarray(np.ascontiguousarray(picture)).save(tmp_path / "still.png")
+    image = np.broadcast_to(colours[None], (64, 128, 3))
+    Image.fromarray(np.ascontiguousarray(image)).save(tmp_path / "still.png")
     write_sound(tmp_path / "foa.wav", 0.2)
-    with av.open(str(run(tmp_path / "still.png").path)) as film:
-        seen = next(film.decode(video=0)).to_ndarray(format="rgb24").astype(int)
-    np.testing.assert_allclose(seen[32, 16::32], picture[32, 16::32], atol=4)
+    with av.open(str(run(tmp_path / "still.png").path)) as video:
+        seen = next(video.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    np.testing.assert_allclose(seen[32, 16::32], image[32, 16::32], atol=4)
 
 
-def test_pictures_in_rgb_are_said_to_be_what_they_became(tmp_path: Path, run: Deliverer) -> None:
-    """By the film's own header: a decoder that is told "RGB" of BT.709 shows everything green."""
-    with av.open(str(tmp_path / "clip.mov"), "w") as film:
-        stream = film.add_stream("png", rate=10)
+def test_frames_in_rgb_are_tagged_as_encoded(tmp_path: Path, run: Deliverer) -> None:
+    """By the file's header: a decoder that is told "RGB" of BT.709 shows everything green."""
+    with av.open(str(tmp_path / "clip.mov"), "w") as video:
+        stream = video.add_stream("png", rate=10)
         stream.width, stream.height, stream.pix_fmt = 128, 64, "rgb24"
         colour = np.full((64, 128, 3), (200, 40, 40), np.uint8)
-        film.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
-        film.mux(stream.encode(None))
+        video.mux(stream.encode(av.VideoFrame.from_ndarray(colour, format="rgb24")))
+        video.mux(stream.encode(None))
     write_sound(tmp_path / "foa.wav", 0.1)
-    with av.open(str(run(tmp_path / "clip.mov").path)) as film:
-        frame = next(film.decode(video=0))
+    with av.open(str(run(tmp_path / "clip.mov").path)) as video:
+        frame = next(video.decode(video=0))
         assert frame.colorspace == 1
         np.testing.assert_allclose(frame.to_ndarray(format="rgb24")[32, 64].astype(int), (200, 40, 40), atol=4)
 
 
-def test_a_film_in_which_nothing_can_be_searched_is_encoded(tmp_path: Path, run: Deliverer) -> None:
+def test_an_unseekable_video_is_encoded(tmp_path: Path, run: Deliverer) -> None:
     write_numbered_video(tmp_path / "clip.h264", 20, rate=25)  # A raw stream is taken for 25 a second.
     write_sound(tmp_path / "foa.wav", 0.3)
     made = run(tmp_path / "clip.h264", clip_start=0.4)
@@ -383,7 +381,7 @@ def test_a_film_in_which_nothing_can_be_searched_is_encoded(tmp_path: Path, run:
 
 @pytest.mark.parametrize("codec", [Codec.PCM, Codec.OPUS])
 @pytest.mark.parametrize("name", ["clip.mp4", "still.png"])
-def test_the_shortest_sound_has_a_picture(tmp_path: Path, run: Deliverer, name: str, codec: Codec) -> None:
+def test_the_shortest_sound_has_a_frame(tmp_path: Path, run: Deliverer, name: str, codec: Codec) -> None:
     if name == "clip.mp4":
         write_numbered_video(tmp_path / name, 1)
     else:
@@ -397,8 +395,8 @@ def test_hevc_has_the_name_that_apple_plays(tmp_path: Path, run: Deliverer) -> N
     write_sound(tmp_path / "foa.wav", 1)
     made = run(tmp_path / "clip.mkv")
     assert made.copied
-    with av.open(str(made.path)) as film:
-        assert film.streams.video[0].codec_context.codec_tag == "hvc1"
+    with av.open(str(made.path)) as video:
+        assert video.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
 def test_of_a_long_sequence_only_what_is_shown_is_read(tmp_path: Path, run: Deliverer) -> None:
@@ -434,7 +432,7 @@ def test_mediainfo_reads_the_sound_as_ambisonics(clip: Path, tmp_path: Path, run
 
 
 @pytest.mark.parametrize("stereo", ["mono", "top-bottom", "side-by-side"])
-def test_exiftool_reads_both_versions_of_the_picture(clip: Path, tmp_path: Path, run: Deliverer, stereo: str) -> None:
+def test_exiftool_reads_both_versions_of_the_metadata(clip: Path, tmp_path: Path, run: Deliverer, stereo: str) -> None:
     names = {
         "mono": ("Monoscopic", "mono"),
         "top-bottom": ("Stereoscopic Top-Bottom", "top-bottom"),
@@ -459,7 +457,7 @@ def test_the_index_comes_first(clip: Path, tmp_path: Path, run: Deliverer) -> No
 # --- What is refused, and what is left behind -------------------------------------------------------------------------
 
 
-def test_a_flat_picture_is_refused_unless_forced(tmp_path: Path, run: Deliverer) -> None:
+def test_a_flat_clip_is_refused_unless_forced(tmp_path: Path, run: Deliverer) -> None:
     Image.fromarray(numbered_frame(7, 128, 96)).save(tmp_path / "still.png")
     write_sound(tmp_path / "foa.wav", 0.2)
     with pytest.raises(UserError) as caught:
@@ -520,7 +518,7 @@ def test_footage_from_the_web(footage: Path, tmp_path: Path, run: Deliverer) -> 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "still.jpg"])
 def test_a_posed_sphere_is_delivered_as_players_show_it(tmp_path: Path, run: Deliverer, name: str) -> None:
-    """Most players know no pose: the sphere is turned in the pictures, and none is written, so that the sound, which
+    """Most players know no pose: the sphere is rotated in the frames, and none is written, so that the sound, which
     was made for what is shown, fits in every player."""
     source = np.zeros((64, 128, 3), np.uint8)
     source[20:44, 30:34] = 255

@@ -45,8 +45,8 @@ def test_round_trip_keeps_names_shapes_weights_and_what_is_never_used(
         # Of a weight-normalised pair, length and direction may trade a factor; the weight they fold to may not change.
         if not name.endswith(("weight_g", "weight_v")):
             assert torch.equal(tensor, tensors[name]), name
-    again = load_model(config(), tmp_path / "second.safetensors")
-    for name, tensor in again.state_dict().items():
+    reloaded = load_model(config(), tmp_path / "second.safetensors")
+    for name, tensor in reloaded.state_dict().items():
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=1e-6, atol=1e-7)
     assert any("cross_attn" in name for name in saved)
 

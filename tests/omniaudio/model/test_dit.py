@@ -47,13 +47,13 @@ def test_rotary_scores_depend_on_distance_alone_and_leave_the_rest_of_the_head()
     dim, head = 16, 32
     rotary = RotaryEmbedding(dim)(20)
     q, k = (numbers(name, (1, 1, 1, head)).expand(1, 1, 20, head) for name in "qk")
-    turned_q, turned_k = rotate(q, rotary), rotate(k, rotary)
-    scores = (turned_q @ turned_k.transpose(-1, -2))[0, 0]
+    rotated_q, rotated_k = rotate(q, rotary), rotate(k, rotary)
+    scores = (rotated_q @ rotated_k.transpose(-1, -2))[0, 0]
     for distance in (0, 3, -7):
         along = scores.diagonal(distance)
         torch.testing.assert_close(along, along[:1].expand_as(along), rtol=1e-4, atol=1e-4)
     assert scores[0, 0] != pytest.approx(float(scores[0, 5]))
-    assert torch.equal(turned_q[..., dim:], q[..., dim:])
+    assert torch.equal(rotated_q[..., dim:], q[..., dim:])
 
 
 @pytest.mark.slow

@@ -30,12 +30,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.nn.Modul
 
 def test_features_are_those_of_the_released_code(clip: tuple[Path, torch.nn.Module]) -> None:
     folder, model = clip
-    pictures = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
     processor = transformers.CLIPImageProcessorPil()
     with torch.inference_mode():
-        pixels = processor(images=list(pictures), return_tensors="pt")["pixel_values"]
+        pixels = processor(images=list(images), return_tensors="pt")["pixel_values"]
         expected = model.get_image_features(pixels).pooler_output  # type: ignore[operator]
-        shown = torch.from_numpy(pictures)
+        shown = torch.from_numpy(images)
         features = load_metaclip(folder)({"video_360": shown, "video_fov": shown.flip(0)})
     assert features["video_360"].shape == (3, FEATURES)
     torch.testing.assert_close(features["video_360"], expected, rtol=1e-5, atol=1e-5)

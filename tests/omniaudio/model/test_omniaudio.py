@@ -27,7 +27,7 @@ def test_conditions_have_the_shapes_that_the_transformer_takes() -> None:
 
 
 @torch.inference_mode()
-def test_the_whole_picture_does_not_depend_on_the_order_of_frames_and_the_front_view_does() -> None:
+def test_the_panorama_feature_does_not_depend_on_the_order_of_frames_and_the_front_view_does() -> None:
     model = _filled(OmniAudio(config()))
     forward = model.conditions(FEATURES, 12)
     backward = model.conditions({name: value.flip(1) for name, value in FEATURES.items()}, 12)

@@ -62,9 +62,9 @@ def test_weights_survive_a_file(model: OmniAudio, tmp_path: Path) -> None:
     assert model.skip is not None
     model.skip.fit(torch.randn(8, 16, 12))
     save_weights(model, tmp_path / "model.safetensors")
-    again = load_model(stem_config(), tmp_path / "model.safetensors")
+    reloaded = load_model(stem_config(), tmp_path / "model.safetensors")
     for name, tensor in model.state_dict().items():
-        torch.testing.assert_close(again.state_dict()[name], tensor)
+        torch.testing.assert_close(reloaded.state_dict()[name], tensor)
 
 
 def test_a_config_whose_channels_disagree_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Pictures hung in panoramas appear where they should."""
+"""Cutouts placed in panoramas appear where they should."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_billboard_covers_its_direction(azimuth: float, elevation: float, size
     assert np.degrees(np.arccos(min(centre @ unit_vector(azimuth, elevation), 1.0))) < 3
 
 
-def test_a_picture_is_neither_mirrored_nor_upside_down() -> None:
+def test_a_cutout_is_neither_mirrored_nor_upside_down() -> None:
     cutout = Image.new("RGBA", (40, 40), (0, 0, 255, 255))
     cutout.paste((255, 0, 0, 255), (0, 0, 20, 20))  # top left
     seen = render(GREY, [Billboard(cutout, 0.0, 0.0, 0.8)])

@@ -1,4 +1,4 @@
-"""Clips: real files of many kinds, written by PyAV, read back at other rates; files that are broken or no clips."""
+"""Clips: files of many kinds, written by PyAV and read at other rates; broken files, and what is not a clip."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -23,7 +23,7 @@ from support.errors import refusal
 from support.mp4_boxes import box, equi, put_boxes, st3d, sv3d
 from support.videos import write_video
 
-NTSC_FILM = Fraction(24000, 1001)
+NTSC_24 = Fraction(24000, 1001)
 
 
 def grey(level: int, width: int = 64, height: int = 32) -> Rgb:
@@ -104,7 +104,7 @@ def test_frame_counts(rate: float, length: float, count: int) -> None:
 # --- Rates and containers -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fps", [Fraction(24), NTSC_FILM, Fraction(25), Fraction(30000, 1001), Fraction(60)])
+@pytest.mark.parametrize("fps", [Fraction(24), NTSC_24, Fraction(25), Fraction(30000, 1001), Fraction(60)])
 def test_any_frame_rate(tmp_path: Path, fps: Fraction) -> None:
     count = round(fps)
     path = write_video(tmp_path / "clip.mp4", [grey(20 + 200 * k // count) for k in range(count)], fps)
@@ -115,8 +115,8 @@ def test_any_frame_rate(tmp_path: Path, fps: Fraction) -> None:
     assert info.codec == "h264"
     for frame, wanted in zip(Clip(path).frames(8), frame_times(8, 0, float(count / fps)), strict=True):
         assert frame.time == wanted
-        picture = min(range(count), key=lambda k: abs(float(k / fps) - wanted))
-        assert level(frame.image) == pytest.approx(20 + 200 * picture // count, abs=3)
+        index = min(range(count), key=lambda k: abs(float(k / fps) - wanted))
+        assert level(frame.image) == pytest.approx(20 + 200 * index // count, abs=3)
 
 
 def test_a_variable_frame_rate(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_variable_frame_rate(tmp_path: Path) -> None:
     ],
 )
 def test_containers_and_ranges(tmp_path: Path, name: str, codec: str) -> None:
-    """From any start on, by key frame or from the beginning, the same pictures come as in a whole reading."""
+    """From any start on, by key frame or from the beginning, the frames are the same as when reading the whole clip."""
     path = write_video(tmp_path / name, [grey(20 + 9 * k) for k in range(24)], 10, codec=codec)
     assert probe(path).duration == pytest.approx(2.4, abs=0.02)
     for start in (0.0, 0.1, 0.7, 1.5, 2.3):
@@ -185,7 +185,7 @@ def corners(height: int, width: int) -> Rgb:
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_the_rotation_flag(tmp_path: Path, rotation: int) -> None:
-    """A picture stored turned, with the flag that turns it back, comes out upright."""
+    """A video stored rotated, with the flag that rotates it back, is read upright."""
     stored = np.ascontiguousarray(np.rot90(corners(32, 64), -rotation // 90))
     path = write_video(tmp_path / "clip.mp4", [stored] * 3, rotation=rotation)
     info = probe(path)
@@ -224,7 +224,7 @@ def test_stereo_is_guessed_by_shape_and_the_left_eye_used(tmp_path: Path, axis: 
     assert level(image) == pytest.approx(level(eyes(axis, 60, 60)), abs=2)
 
 
-def test_a_square_picture_with_unlike_halves_is_mono(tmp_path: Path) -> None:
+def test_a_square_image_with_unlike_halves_is_mono(tmp_path: Path) -> None:
     assert probe(write_video(tmp_path / "clip.mp4", [corners(64, 64)] * 3)).stereo == "mono"
 
 
@@ -280,7 +280,7 @@ def test_other_projections_are_named_and_refused(tmp_path: Path, projection: byt
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "webp", "bmp"])
-def test_a_still_lasts_as_long_as_wanted(tmp_path: Path, suffix: str) -> None:
+def test_a_still_lasts_as_long_as_requested(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"still.{suffix}"
     Image.fromarray(grey(90)).save(path)
     info = probe(path)
@@ -292,7 +292,7 @@ def test_a_still_lasts_as_long_as_wanted(tmp_path: Path, suffix: str) -> None:
     assert "--duration" in refusal(ExitCode.BAD_RANGE, lambda: Clip(path).frames(4))
 
 
-def test_a_still_is_turned_upright_and_loses_transparency(tmp_path: Path) -> None:
+def test_a_still_is_rotated_upright_and_loses_transparency(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # Orientation: turn clockwise by a quarter.
     Image.fromarray(np.ascontiguousarray(np.rot90(corners(32, 64)))).save(tmp_path / "still.png", exif=exif)
@@ -334,7 +334,7 @@ def sequence(tmp_path: Path) -> Path:
     folder.mkdir()
     for number in (8, 9, 10, 12):  # 11 is missing, and 10 sorts before 8 as text.
         Image.fromarray(grey(10 * number)).save(folder / f"frame_{number}.png")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
@@ -358,7 +358,7 @@ def test_a_sequence_of_nothing(tmp_path: Path) -> None:
         refusal(ExitCode.NO_INPUT, partial(probe, path))
 
 
-# --- What is no clip ------------------------------------------------------------------------------------------------
+# --- Not a clip ----------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_there(tmp_path: Path) -> None:
@@ -367,20 +367,20 @@ def test_nothing_is_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.png", "a.exr", "a.txt", "a"])
 @pytest.mark.parametrize("content", [b"", b"hello " * 400])
-def test_no_picture_is_in_it(tmp_path: Path, name: str, content: bytes) -> None:
+def test_a_file_without_an_image(tmp_path: Path, name: str, content: bytes) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     assert path.name in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(path))
 
 
 @pytest.mark.parametrize("name", ["list.exr", "list.hdr", "list.png", "list.mp4"])
-def test_a_list_that_calls_itself_a_picture_is_not_followed(tmp_path: Path, name: str) -> None:
+def test_a_list_that_calls_itself_an_image_is_not_followed(tmp_path: Path, name: str) -> None:
     Image.fromarray(grey(90)).save(tmp_path / "secret.png")
     (tmp_path / name).write_text("ffconcat version 1.0\nfile secret.png\n")
     assert name in refusal(ExitCode.NOT_A_VIDEO, lambda: probe(tmp_path / name))
 
 
-def test_postscript_that_calls_itself_a_picture_is_not_run(tmp_path: Path) -> None:
+def test_postscript_that_calls_itself_an_image_is_not_run(tmp_path: Path) -> None:
     """Pillow would hand it to Ghostscript."""
     Image.fromarray(grey(90)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.png")

@@ -1,4 +1,4 @@
-"""The sizes in which pictures are encoded."""
+"""The sizes in which frames are encoded."""
 
 from math import ceil
 

@@ -90,12 +90,12 @@ def test_offsets_beyond_4_gb_get_64_bits(narrow: list[int], wide: list[int]) -> 
 
 
 @pytest.mark.parametrize("data", [b"\0\0\0\x04moov", b"\0\0\0\x20moov1234", b"\0\0\0"])
-def test_an_index_that_is_damaged(data: bytes) -> None:
+def test_a_damaged_index(data: bytes) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         parse(data)
 
 
-def test_boxes_of_a_picture_come_before_what_ends_its_sample_entry() -> None:
+def test_video_boxes_come_before_what_ends_its_sample_entry() -> None:
     """QuickTime ends a list of boxes by four zeros, as FFmpeg does for DNxHD: behind them no reader looks."""
     fields, inner = bytes(range(78)), bytes(Box(b"pasp", bytes(8)))
     for end in (b"", bytes(4)):

@@ -33,16 +33,16 @@ def smooth(height: int, width: int, seed: int = 0) -> Rgb:
 def released() -> dict[str, Rgb]:
     """The panorama of `released_views.npz`, and every fourth pixel of what the released code cuts from it."""
     stored = dict(np.load(DATA / "released_views.npz"))
-    rows, columns = (_waves(count, turns) for count, turns in ((320, 0.5), (640, 1.0)))
+    rows, columns = (_waves(count, periods) for count, periods in ((320, 0.5), (640, 1.0)))
     light = np.einsum("hi,ijc,wj->hwc", rows, stored.pop("waves").astype(float), columns)
     panorama = np.rint(light).clip(0, 255).astype(np.int16)
     panorama.reshape(-1)[np.cumsum(stored.pop("changed"))] += stored.pop("by")
     return {"panorama": panorama.astype(np.uint8), **stored}
 
 
-def _waves(count: int, turns: float) -> Floats:
-    """A constant and eight harmonics, `(count, 17)`, of which the first makes so many turns."""
-    angle = 2 * np.pi * turns * np.arange(count) / count
+def _waves(count: int, periods: float) -> Floats:
+    """A constant and eight harmonics, `(count, 17)`, the first of them with that many periods."""
+    angle = 2 * np.pi * periods * np.arange(count) / count
     harmonics = [wave(order * angle) for order in range(1, 9) for wave in (np.cos, np.sin)]
     return np.stack([np.ones(count), *harmonics], axis=1)
 
@@ -110,7 +110,7 @@ def test_beyond_a_pole_lies_the_opposite_meridian() -> None:
     beside it undershoot on the black side alone, which needs the white ones from beyond the pole."""
     panorama = np.repeat(np.where(panorama_directions(8, 64)[..., :1] > 0, 200, 60).astype(np.uint8), 3, axis=-1)
     view = perspective_view(panorama, np.radians(8), 0, np.pi / 2, 41)[..., 0].astype(int)
-    black, white = view[0, 20], view[-1, 20]  # Up in the picture is back.
+    black, white = view[0, 20], view[-1, 20]  # Up in the view is back.
     assert black < 60
     assert white > 200
 
@@ -144,7 +144,7 @@ def test_the_seam_is_wrapped() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 128), (50, 100), (256, 512)])
-def test_resizing_commutes_with_turning(size: tuple[int, int]) -> None:
+def test_resizing_commutes_with_rotation(size: tuple[int, int]) -> None:
     """A panorama turned by half is, made smaller or larger, the small one turned by half: the seam is no border."""
     height, width = size
     panorama = smooth(128, 256)

@@ -1,4 +1,4 @@
-"""How pictures are turned to be those that players show: display matrices of every kind, and poses of the sphere."""
+"""Rotating frames as players show them: display matrices of every kind, and poses of the sphere."""
 
 from math import cos, radians, sin
 
@@ -23,8 +23,8 @@ def matrix(a: float, b: float, c: float, d: float) -> tuple[int, ...]:
 @pytest.mark.parametrize("angle", [0, 90, 180, 270])
 def test_quarters_are_read_as_ffmpeg_reads_them(angle: int) -> None:
     """The matrix that PyAV writes for an angle, counter-clockwise."""
-    turn = radians(-angle)  # FFmpeg's matrices turn clockwise by what its functions are given.
-    numbers = matrix(cos(turn), sin(turn), -sin(turn), cos(turn))
+    angle_back = radians(-angle)  # FFmpeg's matrices rotate clockwise by the angle that its functions take.
+    numbers = matrix(cos(angle_back), sin(angle_back), -sin(angle_back), cos(angle_back))
     assert read_display_matrix(numbers) == Upright(angle)
 
 
@@ -40,7 +40,7 @@ def test_quarters_are_read_as_ffmpeg_reads_them(angle: int) -> None:
         (matrix(0.999, 0.04, -0.04, 0.999), [[1, 2], [3, 4]]),
     ],
 )
-def test_mirrored_and_turned_pictures(numbers: tuple[int, ...], wanted: list[list[int]]) -> None:
+def test_mirrored_and_rotated_frames(numbers: tuple[int, ...], wanted: list[list[int]]) -> None:
     upright = read_display_matrix(numbers)
     assert upright is not None
     assert upright(np.array([[1, 2], [3, 4]], np.uint8)).tolist() == wanted
@@ -50,7 +50,7 @@ def test_mirrored_and_turned_pictures(numbers: tuple[int, ...], wanted: list[lis
     "numbers",
     [(0,) * 9, matrix(0.7, 0.7, -0.7, 0.7), matrix(1, 0, 1, 0), matrix(1, 0, 0, 0), (-(2**31),) * 9],
 )
-def test_matrices_that_turn_by_no_quarter_are_unusable(numbers: tuple[int, ...]) -> None:
+def test_matrices_that_rotate_by_no_quarter_are_unusable(numbers: tuple[int, ...]) -> None:
     assert read_display_matrix(numbers) is None
 
 
@@ -67,16 +67,16 @@ def marked(azimuth: float, elevation: float, height: int = 128) -> Rgb:
     return np.repeat(spot[..., None], 3, axis=-1).round().astype(np.uint8)
 
 
-def spot(picture: Rgb) -> tuple[float, float]:
+def spot(image: Rgb) -> tuple[float, float]:
     """Where the spot is, in degrees."""
-    light = picture[..., 0].astype(float) * np.cos(np.linspace(np.pi / 2, -np.pi / 2, len(picture)))[:, None]
-    mean = np.einsum("hw,hwc->c", light, panorama_directions(*picture.shape[:2]))
+    light = image[..., 0].astype(float) * np.cos(np.linspace(np.pi / 2, -np.pi / 2, len(image)))[:, None]
+    mean = np.einsum("hw,hwc->c", light, panorama_directions(*image.shape[:2]))
     azimuth, elevation = np.degrees(angles(mean))
     return float(azimuth), float(elevation)
 
 
 def test_the_rfcs_angles() -> None:
-    """Yaw takes what is in front to the left, pitch lifts it, roll turns what is above it to the left."""
+    """Yaw takes what is in front to the left, pitch lifts it, roll rotates what is above it to the left."""
     yaw, pitch, roll = read_pose(90, 0, 0), read_pose(0, 40, 0), read_pose(0, 0, 90)
     assert_allclose(spot(posed(marked(0, 0), yaw)), (90, 0), atol=1)
     assert_allclose(spot(posed(marked(0, 0), pitch)), (0, 40), atol=1)
@@ -99,7 +99,7 @@ def test_a_pose_is_its_matrix(azimuth: float, elevation: float, yaw: float, pitc
 
 
 @pytest.mark.parametrize(("layout", "axis"), [("top-bottom", 0), ("side-by-side", 1)])
-def test_each_eye_is_turned_by_itself(layout: str, axis: int) -> None:
+def test_each_eye_is_rotated_separately(layout: str, axis: int) -> None:
     left, right = marked(0, 0), marked(20, 10)
     pose = Pose(30, 20, 10)
     both = posed(np.concatenate([left, right], axis), pose, layout)
@@ -108,8 +108,8 @@ def test_each_eye_is_turned_by_itself(layout: str, axis: int) -> None:
 
 
 def test_without_a_pose_nothing_is_resampled() -> None:
-    picture = marked(10, 10)
-    assert posed(picture, None) is picture
+    image = marked(10, 10)
+    assert posed(image, None) is image
     assert read_pose(0, 0, 0) is None
     assert read_gpano_pose(0, 0) is None
     assert read_gpano_pose(None, None) is None

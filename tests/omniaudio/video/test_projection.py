@@ -1,4 +1,4 @@
-"""Which projection a picture has: drawn panoramas and flat pictures of every shape, with bars, logos, compression."""
+"""Recognising a projection: drawn panoramas and flat images of every shape, with bars, logos, compression."""
 
 import io
 from collections.abc import Callable
@@ -27,47 +27,47 @@ SHAPES = [(360, 180), (384, 216), (320, 240), (405, 180)]
 """2:1, 16:9, 4:3 and 2.25:1."""
 
 
-def with_bars(picture: Rgb) -> Rgb:
-    out = picture.copy()
+def with_bars(image: Rgb) -> Rgb:
+    out = image.copy()
     out[: len(out) // 10] = out[-len(out) // 8 :] = 0
     return out
 
 
-def with_coloured_bar(picture: Rgb) -> Rgb:
-    out = picture.copy()
+def with_coloured_bar(image: Rgb) -> Rgb:
+    out = image.copy()
     out[-len(out) // 6 :] = (40, 90, 200)
     return out
 
 
-def with_logo(picture: Rgb) -> Rgb:
-    image = Image.fromarray(picture)
-    height, width = picture.shape[:2]
-    ImageDraw.Draw(image).rectangle((width * 0.38, height * 0.8, width * 0.62, height), fill=(255, 255, 255))
-    return np.array(image)
+def with_logo(image: Rgb) -> Rgb:
+    drawing = Image.fromarray(image)
+    height, width = image.shape[:2]
+    ImageDraw.Draw(drawing).rectangle((width * 0.38, height * 0.8, width * 0.62, height), fill=(255, 255, 255))
+    return np.array(drawing)
 
 
-def compressed(picture: Rgb) -> Rgb:
+def compressed(image: Rgb) -> Rgb:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=20)
+    Image.fromarray(image).save(file, "JPEG", quality=20)
     return np.array(Image.open(file))
 
 
-def dark(picture: Rgb) -> Rgb:
-    noise = np.random.default_rng(0).normal(0, 1, picture.shape)
-    return (picture * 0.25 + noise).clip(0, 255).astype(np.uint8)
+def dark(image: Rgb) -> Rgb:
+    noise = np.random.default_rng(0).normal(0, 1, image.shape)
+    return (image * 0.25 + noise).clip(0, 255).astype(np.uint8)
 
 
-def turned(picture: Rgb) -> Rgb:
-    return np.roll(picture, picture.shape[1] // 3, axis=1)
+def rotated(image: Rgb) -> Rgb:
+    return np.roll(image, image.shape[1] // 3, axis=1)
 
 
-def same(picture: Rgb) -> Rgb:
-    return picture
+def same(image: Rgb) -> Rgb:
+    return image
 
 
-@pytest.mark.parametrize("change", [same, with_bars, with_coloured_bar, with_logo, compressed, dark, turned])
+@pytest.mark.parametrize("change", [same, with_bars, with_coloured_bar, with_logo, compressed, dark, rotated])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_panoramas_are_told(shape: tuple[int, int], change: Callable[[Rgb], Rgb]) -> None:
+def test_panoramas_are_recognised(shape: tuple[int, int], change: Callable[[Rgb], Rgb]) -> None:
     for seed in range(2):
         seen = look(change(resized(panorama(seed=seed), *shape)))
         assert shows_sphere(seen)
@@ -76,7 +76,7 @@ def test_panoramas_are_told(shape: tuple[int, int], change: Callable[[Rgb], Rgb]
 
 @pytest.mark.parametrize("change", [same, with_bars, with_coloured_bar, with_logo, compressed, dark])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_photographs_are_told(shape: tuple[int, int], change: Callable[[Rgb], Rgb]) -> None:
+def test_photographs_are_recognised(shape: tuple[int, int], change: Callable[[Rgb], Rgb]) -> None:
     for seed in range(2):
         seen = look(change(photograph(shape[1], shape[0], seed)))
         assert not shows_sphere(seen)
@@ -84,7 +84,7 @@ def test_photographs_are_told(shape: tuple[int, int], change: Callable[[Rgb], Rg
 
 
 def drawn(name: str) -> Rgb:
-    """Flat pictures whose edges are alike."""
+    """Flat images whose edges are alike."""
     y, x = np.mgrid[0 : 1 : 180 * 1j, 0 : 1 : 320 * 1j][..., None]
     light = {
         "plain": 0 * x + 90,
@@ -103,16 +103,16 @@ def drawn(name: str) -> Rgb:
 
 
 @pytest.mark.parametrize("name", ["plain", "black", "sky", "sides", "vignette", "disc", "stripes", "screen", "noise"])
-def test_graphics_are_no_spheres(name: str) -> None:
+def test_graphics_are_not_spheres(name: str) -> None:
     assert not shows_sphere(look(drawn(name)))
 
 
 @pytest.mark.parametrize("name", ["plain", "black", "noise"])
-def test_pictures_that_tell_nothing(name: str) -> None:
+def test_images_that_tell_nothing(name: str) -> None:
     assert not shows_no_sphere(look(drawn(name)))
 
 
-def test_a_picture_and_its_mirror_image_are_no_sphere() -> None:
+def test_an_image_and_its_mirror_image_are_not_a_sphere() -> None:
     half_of_it = photograph()[:, :160]
     assert not shows_sphere(look(np.concatenate([half_of_it, half_of_it[:, ::-1]], axis=1)))
 
@@ -121,22 +121,22 @@ def test_a_picture_and_its_mirror_image_are_no_sphere() -> None:
 def test_two_fisheye_circles(axis: int) -> None:
     """Beside each other, as a Theta records them, and above each other; also on a wider black, and darker."""
     both = np.concatenate([fisheye(seed=1), fisheye(seed=2)], axis=axis)
-    for picture in (both, np.pad(both, ((0, 20), (0, 0), (0, 0))), dark(both), compressed(both)):
-        assert fisheye_circles(picture) == 2
-        assert verdict([look(picture)], surely=False) == "it shows two fisheye images; stitch it first"
+    for image in (both, np.pad(both, ((0, 20), (0, 0), (0, 0))), dark(both), compressed(both)):
+        assert fisheye_circles(image) == 2
+        assert verdict([look(image)], surely=False) == "it shows two fisheye images; stitch it first"
 
 
 def test_one_fisheye_circle() -> None:
-    picture = np.pad(fisheye(), ((0, 0), (60, 60), (0, 0)))
-    assert fisheye_circles(picture) == 1
-    assert "one fisheye" in str(verdict([look(picture)], surely=True))
+    image = np.pad(fisheye(), ((0, 0), (60, 60), (0, 0)))
+    assert fisheye_circles(image) == 1
+    assert "one fisheye" in str(verdict([look(image)], surely=True))
 
 
-def test_panoramas_with_dark_ends_are_no_fisheye() -> None:
+def test_panoramas_with_dark_ends_are_not_fisheye() -> None:
     for seed in range(3):
-        picture = panorama(seed=seed).copy()
-        picture[:30] = picture[-30:] = 0
-        assert fisheye_circles(picture) == 0
+        image = panorama(seed=seed).copy()
+        image[:30] = image[-30:] = 0
+        assert fisheye_circles(image) == 0
 
 
 @pytest.mark.parametrize("shift", [0, 3])
@@ -146,9 +146,9 @@ def test_half_a_sphere_for_each_eye(shift: int) -> None:
     right = np.roll(left, shift, axis=1)
     fade = np.minimum(1, np.linspace(0, 8, 180))[None, :, None]
     fade = fade * fade[:, ::-1]
-    for picture in (np.hstack([left, right]), np.hstack([left * fade, right * fade]).astype(np.uint8)):
-        assert guessed_stereo(picture, Fraction(1)) == "mono"
-        assert "VR180" in str(verdict([look(picture)], surely=False))
+    for image in (np.hstack([left, right]), np.hstack([left * fade, right * fade]).astype(np.uint8)):
+        assert guessed_stereo(image, Fraction(1)) == "mono"
+        assert "VR180" in str(verdict([look(image)], surely=False))
     circles = np.concatenate([fisheye(), fisheye()], axis=1)
     assert "VR180" in str(verdict([look(circles)], surely=False))
 
@@ -183,7 +183,7 @@ def test_sizes(size: tuple[int, int], stereo: str, projection: str | None, wante
     assert panorama_size(*size, Fraction(1), stereo, projection) == wanted  # type: ignore[arg-type]
 
 
-def test_the_verdict_of_several_pictures() -> None:
+def test_the_verdict_of_several_frames() -> None:
     sphere, flat, black = look(panorama()), look(photograph()), look(drawn("black"))
     for surely in (False, True):
         assert verdict([sphere], surely=surely) is None
@@ -198,7 +198,7 @@ def test_the_verdict_of_several_pictures() -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(arrays(np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12), st.just(3))))
-def test_any_picture_is_looked_at(picture: Rgb) -> None:
-    seen = look(picture)
+def test_any_image_can_be_judged(image: Rgb) -> None:
+    seen = look(image)
     assert not (shows_sphere(seen) and shows_no_sphere(seen))
-    guessed_stereo(picture, Fraction(1))
+    guessed_stereo(image, Fraction(1))

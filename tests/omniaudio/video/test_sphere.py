@@ -1,4 +1,4 @@
-"""Clips that are taken for the whole sphere, and those that are refused: by tags, by shape, and by several pictures."""
+"""Clips that are accepted as the whole sphere or refused: by tags, by shape, and by several frames."""
 
 import logging
 import struct
@@ -26,7 +26,7 @@ BLACK = np.zeros((216, 384, 3), np.uint8)
 
 
 def test_a_stretched_video_is_the_whole_sphere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """As YouTube hands out a 360° video: 16:9 and without tags."""
+    """As YouTube serves 360° video: 16:9 and without tags."""
     path = write_video(tmp_path / "clip.mp4", [resized(panorama(), 384, 216)] * 3)
     info = probe(path)
     assert (info.frame_width, info.frame_height) == (384, 192)
@@ -42,14 +42,14 @@ def test_a_stretched_video_is_the_whole_sphere(tmp_path: Path, caplog: pytest.Lo
     assert "stretched from 1.78:1" in as_text(describe(path)).renderables[0].columns[1]._cells[1].plain  # type: ignore[union-attr]
 
 
-def test_a_flat_film_is_refused(tmp_path: Path) -> None:
+def test_a_flat_video_is_refused(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [photograph(216, 384)] * 3)
     reason = "it is 1.78:1 and not 2:1, and its left and right edges do not meet"
     assert why_no_sphere(Clip(path)) == reason
     assert reason in refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(path)))
 
 
-def test_the_first_picture_may_be_black(tmp_path: Path) -> None:
+def test_the_first_frame_may_be_black(tmp_path: Path) -> None:
     sphere, flat = resized(panorama(), 384, 216), photograph(216, 384)
     assert why_no_sphere(Clip(write_video(tmp_path / "a.mp4", [BLACK] * 4 + [sphere] * 16))) is None
     assert why_no_sphere(Clip(write_video(tmp_path / "b.mp4", [BLACK] * 4 + [flat] * 16))) is not None
@@ -58,7 +58,7 @@ def test_the_first_picture_may_be_black(tmp_path: Path) -> None:
     assert why_no_sphere(Clip(write_video(tmp_path / "d.mp4", [wide] * 4 + [photograph(180, 360)] * 16))) is not None
 
 
-def test_tags_need_no_picture(tmp_path: Path) -> None:
+def test_tags_decide_without_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [BLACK] * 3)
     put_boxes(path, entry=sv3d(equi()))
     assert why_no_sphere(Clip(path)) is None
@@ -66,7 +66,7 @@ def test_tags_need_no_picture(tmp_path: Path) -> None:
 
 
 def test_a_mesh_is_half_a_sphere(tmp_path: Path) -> None:
-    """Google's VR180 in MP4, of which FFmpeg says nothing."""
+    """Google's VR180 in MP4, which FFmpeg does not report."""
     path = write_video(tmp_path / "clip.mp4", [np.hstack([half(), half()])] * 3)
     put_boxes(path, entry=st3d(2) + sv3d(box(b"mshp", bytes(4), bytes(8))))
     assert probe(path).projection == "mesh"
@@ -74,14 +74,14 @@ def test_a_mesh_is_half_a_sphere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 384])
-def test_vr180_by_its_picture(tmp_path: Path, width: int) -> None:
+def test_vr180_by_its_frames(tmp_path: Path, width: int) -> None:
     pair = np.hstack([resized(half(), width // 2, 180)] * 2)
     Image.fromarray(pair).save(tmp_path / "still.png")
     assert "VR180" in str(why_no_sphere(Clip(tmp_path / "still.png")))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (2, 1), (1, 9), (4, 2), (9, 1), (1, 400), (400, 1)])
-def test_tiny_pictures_are_refused(tmp_path: Path, width: int, height: int) -> None:
+def test_tiny_frames_are_refused(tmp_path: Path, width: int, height: int) -> None:
     Image.new("RGB", (width, height), (90, 80, 70)).save(tmp_path / "still.png")
     message = refusal(ExitCode.NOT_360, lambda: check_sphere(Clip(tmp_path / "still.png")))
     assert message.startswith("This is not a 360° panorama: ")
@@ -99,19 +99,19 @@ def test_other_shapes_are_refused_by_their_shape(tmp_path: Path, width: int, hei
 
 def column(azimuth: float) -> Rgb:
     """Black, with a white column at an azimuth in degrees."""
-    picture = np.zeros((64, 128, 3), np.uint8)
+    image = np.zeros((64, 128, 3), np.uint8)
     at = round((0.5 - azimuth / 360) * 128)
-    picture[:, at - 2 : at + 2] = 255
-    return picture
+    image[:, at - 2 : at + 2] = 255
+    return image
 
 
-def where(picture: Rgb) -> float:
+def where(image: Rgb) -> float:
     """The azimuth of the column, in degrees."""
-    light = picture.astype(float).mean(axis=(0, 2))
+    light = image.astype(float).mean(axis=(0, 2))
     return (0.5 - (light @ np.arange(128) / light.sum() + 0.5) / 128) * 360
 
 
-def test_the_pose_of_an_mp4_turns_the_sphere(tmp_path: Path) -> None:
+def test_the_pose_of_an_mp4_rotates_the_sphere(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [column(20)] * 3)
     put_boxes(path, entry=posed_sv3d(90))
     assert probe(path).pose == Pose(90, 0, 0)
@@ -121,16 +121,16 @@ def test_the_pose_of_an_mp4_turns_the_sphere(tmp_path: Path) -> None:
 def as_matroska(source: Path) -> Path:
     """The same packets and tags in Matroska."""
     target = source.with_suffix(".mkv")
-    with av.open(source) as film, av.open(target, "w") as out:
-        track = out.add_stream_from_template(film.streams.video[0])
-        for packet in film.demux(film.streams.video[0]):
+    with av.open(source) as video, av.open(target, "w") as out:
+        track = out.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video.streams.video[0]):
             if packet.dts is not None:
                 packet.stream = track
                 out.mux(packet)
     return target
 
 
-def test_the_pose_of_a_matroska_file_turns_the_sphere(tmp_path: Path) -> None:
+def test_the_pose_of_a_matroska_file_rotates_the_sphere(tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", [column(20)] * 3)
     put_boxes(path, entry=posed_sv3d(90))
     matroska = as_matroska(path)
@@ -148,8 +148,8 @@ def test_a_mesh_in_matroska(tmp_path: Path) -> None:
     assert probe(matroska).projection == "mesh"
 
 
-def test_where_a_viewer_looks_first_is_no_pose(tmp_path: Path) -> None:
-    """FFmpeg hands the first version's initial view on as if it was a pose."""
+def test_the_initial_view_is_not_a_pose(tmp_path: Path) -> None:
+    """FFmpeg reports the first version's initial view as a pose."""
     path = write_video(tmp_path / "clip.mp4", [column(20)] * 3)
     xml = (
         b'<?xml version="1.0"?><rdf:SphericalVideo xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
@@ -173,7 +173,7 @@ def set_matrix(path: Path, *numbers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "turned", "usable"),
+    ("numbers", "azimuth", "usable"),
     [
         ((0,) * 9, 30, False),
         ((46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30), 30, False),
@@ -181,14 +181,14 @@ def set_matrix(path: Path, *numbers: int) -> None:
         ((-65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30), -30, True),
     ],
 )
-def test_display_matrices(tmp_path: Path, numbers: tuple[int, ...], turned: float, usable: bool) -> None:
-    """GoPro's zeros and 45° are ignored, with a word; a mirrored picture is mirrored back."""
+def test_display_matrices(tmp_path: Path, numbers: tuple[int, ...], azimuth: float, usable: bool) -> None:
+    """GoPro's zeros and 45° are ignored and reported; a mirrored frame is mirrored back."""
     path = write_video(tmp_path / "clip.mp4", [column(30)] * 3)
     set_matrix(path, *numbers)
     info = probe(path)
     assert info.rotation_usable is usable
     assert (info.frame_width, info.frame_height) == (128, 64)
-    assert where(Clip(path).frame_at()) == pytest.approx(turned, abs=2)
+    assert where(Clip(path).frame_at()) == pytest.approx(azimuth, abs=2)
 
 
 # --- Streams ----------------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def write_two(path: Path, sizes: list[tuple[int, int]], default: int | None) -> 
         ("clip.mkv", [(160, 120), (128, 64), (64, 32)], None, (128, 64)),
     ],
 )
-def test_the_stream_that_is_meant(
+def test_the_stream_that_is_chosen(
     tmp_path: Path, name: str, sizes: list[tuple[int, int]], default: int | None, wanted: tuple[int, int]
 ) -> None:
     info = probe(write_two(tmp_path / name, sizes, default))

@@ -1,4 +1,4 @@
-"""Still pictures in every depth, mode and layout that cameras and Blender write, and what is too large or damaged."""
+"""Still images in every depth, mode and layout that cameras and Blender write; too large and damaged files."""
 
 import struct
 import warnings
@@ -20,16 +20,16 @@ from omniaudio.errors import ExitCode, UserError
 from omniaudio.video.stills import read_still
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (128, 1))
-"""A picture that goes from black to white."""
+"""An image that goes from black to white."""
 LINEAR = np.where(RAMP <= 10, RAMP / 255 / 12.92, ((RAMP / 255 + 0.055) / 1.055) ** 2.4).astype(np.float32)
 """The light that it shows."""
 
 
 def check_ramp(path: Path, tolerance: int = 0) -> None:
     """That a file shows the ramp."""
-    picture = read_still(path)
-    assert picture.shape == (128, 256, 3)
-    assert np.abs(picture.astype(int) - RAMP[..., None]).max() <= tolerance
+    rgb = read_still(path)
+    assert rgb.shape == (128, 256, 3)
+    assert np.abs(rgb.astype(int) - RAMP[..., None]).max() <= tolerance
 
 
 def refused(path: Path) -> str:
@@ -157,11 +157,11 @@ def write_exr(path: Path, *parts: Channels, **header: Any) -> Path:
     return path
 
 
-def check_colours(picture: npt.NDArray[np.uint8]) -> None:
-    assert picture.shape == (128, 256, 3)
-    assert np.abs(picture[..., 0].astype(int) - RAMP).max() <= 1
-    assert np.abs(picture[..., 1].astype(int) - RAMP[:, ::-1]).max() <= 1
-    assert abs(int(picture[0, -1, 2]) - 188) <= 1
+def check_colours(rgb: npt.NDArray[np.uint8]) -> None:
+    assert rgb.shape == (128, 256, 3)
+    assert np.abs(rgb[..., 0].astype(int) - RAMP).max() <= 1
+    assert np.abs(rgb[..., 1].astype(int) - RAMP[:, ::-1]).max() <= 1
+    assert abs(int(rgb[0, -1, 2]) - 188) <= 1
 
 
 def noise(kinds: str) -> Channels:
@@ -190,7 +190,7 @@ def noise(kinds: str) -> Channels:
     ],
     ids=["RGB", "RGBAZ", "MultiLayer", "passes", "view layers", "unnamed", "parts", "beauty", "stereo", "lower case"],
 )
-def test_the_layer_that_holds_the_picture(tmp_path: Path, parts: list[Channels]) -> None:
+def test_the_layer_with_the_image(tmp_path: Path, parts: list[Channels]) -> None:
     check_colours(read_still(write_exr(tmp_path / "still.exr", *parts)))
 
 
@@ -220,11 +220,11 @@ def test_a_part_of_the_display_window(tmp_path: Path) -> None:
         return np.array([left, top], np.int32), np.array([left + 255, top + 127], np.int32)
 
     path = write_exr(tmp_path / "still.exr", COLOURS, dataWindow=window(0, 0), displayWindow=window(16, -8))
-    picture = read_still(path)
-    assert picture.shape == (128, 256, 3)
-    assert not picture[:8].any()
-    assert not picture[:, 240:].any()
-    assert np.abs(picture[8:, :240, 0].astype(int) - RAMP[8:, 16:]).max() <= 1
+    rgb = read_still(path)
+    assert rgb.shape == (128, 256, 3)
+    assert not rgb[:8].any()
+    assert not rgb[:, 240:].any()
+    assert np.abs(rgb[8:, :240, 0].astype(int) - RAMP[8:, 16:]).max() <= 1
 
 
 def test_light_that_no_screen_shows(tmp_path: Path) -> None:
@@ -234,11 +234,11 @@ def test_light_that_no_screen_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("channels", [noise("Z"), layer("ViewLayer.Normal", noise("XYZ")), layer("UV", noise("UVA"))])
-def test_no_picture_among_the_layers(tmp_path: Path, channels: Channels) -> None:
+def test_no_image_among_the_layers(tmp_path: Path, channels: Channels) -> None:
     assert "neither RGB nor grey" in refused(write_exr(tmp_path / "still.exr", channels))
 
 
-def test_a_cut_off_file(tmp_path: Path) -> None:
+def test_a_truncated_file(tmp_path: Path) -> None:
     path = write_exr(tmp_path / "still.exr", COLOURS)
     path.write_bytes(path.read_bytes()[:-500])
     assert "truncated" in refused(path)
@@ -296,7 +296,7 @@ def test_too_many_pixels(
         assert "16384×8192 or less" in refused(tmp_path / f"still.{suffix}")
 
 
-def test_a_large_picture_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RAMP.size - 1)  # Pillow's own limit is 89 megapixels.
     Image.fromarray(RAMP).save(tmp_path / "still.png")
     with warnings.catch_warnings():

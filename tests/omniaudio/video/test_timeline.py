@@ -1,4 +1,4 @@
-"""When frames are shown and how long a video is: files whose clock starts again, lies, or says more than is there."""
+"""When frames are shown and how long a video is: clocks that restart or are wrong, and headers that claim too much."""
 
 import struct
 from pathlib import Path
@@ -19,7 +19,7 @@ B_FRAMES = {"x264-params": "bframes=3:b-adapt=0:scenecut=0"}
 
 
 def told(path: Path, start: float = 0.0) -> list[tuple[float, int]]:
-    """Times and numbers of a film's frames."""
+    """Times and numbers of a video's frames."""
     return [(round(time, 3), number_of_frame(frame)) for time, frame in timed_frames(path, start)]
 
 
@@ -62,13 +62,13 @@ def test_in_avi_frames_come_in_the_order_of_presentation(tmp_path: Path, codec: 
 
 def remuxed(source: Path, target: Path, change: "dict[int, int | None]") -> None:
     """A copy in which some packets, by their place, have other times of presentation; the unit is a millisecond."""
-    with av.open(str(source)) as clip, av.open(str(target), "w") as film:
-        stream = film.add_stream_from_template(clip.streams.video[0])
+    with av.open(str(source)) as clip, av.open(str(target), "w") as video:
+        stream = video.add_stream_from_template(clip.streams.video[0])
         for place, packet in enumerate(clip.demux(video=0)):
             if packet.size:
                 packet.stream = stream
                 packet.pts = packet.dts = change.get(place, packet.pts)
-                film.mux(packet)
+                video.mux(packet)
 
 
 def test_frames_whose_times_repeat_are_kept_between_their_neighbours(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_frames_whose_times_repeat_are_kept_between_their_neighbours(tmp_path: P
     assert times == (0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.475, 0.7, 0.8, 0.9, 1.0, 1.1)
 
 
-def test_a_long_pause_is_one_where_the_clock_does_not_start_again(tmp_path: Path) -> None:
+def test_a_long_pause_is_one_where_the_clock_does_not_restart(tmp_path: Path) -> None:
     write_numbered_video(tmp_path / "clip.mkv", 4, "mjpeg", RATE)
     remuxed(tmp_path / "clip.mkv", tmp_path / "pause.mkv", {2: 60_000, 3: 60_100})
     assert told(tmp_path / "pause.mkv") == [(0.0, 0), (0.1, 1), (60.0, 2), (60.1, 3)]
