@@ -48,11 +48,11 @@ exec chroot "$root" "$@"
 
 
 class CannotError(Exception):
-    """Why there is no such Blender here."""
+    """Why this Blender cannot be set up here."""
 
 
 def main() -> int:
-    """Does what the command line says; returns the exit status."""
+    """Runs the command line. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     tasks = parser.add_subparsers(dest="task", required=True)
     tasks.add_parser("setup")
@@ -87,7 +87,7 @@ def find() -> Path:
 
 
 def set_up() -> Path:
-    """Makes the folder where it is missing or holds something else; at once where it is as it should be.
+    """Makes the folder if it is missing or outdated.
 
     Raises:
         CannotError: this machine cannot make it, or debootstrap or apt failed; their words are above then.
@@ -136,7 +136,7 @@ def _held(root: Path) -> object:
 
 
 def _check_rights(needs: str) -> None:
-    """Raises CannotError where this is not root on Linux with these programs, or may not mount."""
+    """Raises CannotError unless this is root on Linux, with these programs and the right to mount."""
     if sys.platform != "linux":
         raise CannotError("it needs Linux.")
     if os.geteuid() != 0:

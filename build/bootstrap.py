@@ -1,4 +1,4 @@
-"""Makes what a task needs, and does the task: `python build/bootstrap.py TASK`.
+"""Sets up what a task needs and runs the task: `python build/bootstrap.py TASK`.
 
 demo, test, bench, lint, dev and clean are tasks, and quick, which is lint and the quick tests. `test -- ARGUMENTS` runs
 only pytest, with these arguments: `test -- tests/osc_bridge -k sender`. lock writes requirements.lock anew.
@@ -49,7 +49,7 @@ MADE = [
 
 
 def main() -> int:
-    """Does the task that the command line names; returns its exit status."""
+    """Runs the task that the command line names. Returns its exit status."""
     tasks = {
         "demo": demo,
         "test": test,
@@ -79,7 +79,7 @@ def split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def demo() -> int:
-    """The demo, which prints its table and leaves what it makes in demo/."""
+    """Runs the demo, which prints its table and leaves its files in demo/."""
     engine = ensure_engine(["cpu", "evaluation"])
     blender = ensure_blender(BLENDER, [])
     return run([engine, "demo/run.py", blender])
@@ -117,7 +117,7 @@ def checked_and_tested(arguments: Sequence[str]) -> int:
 
 
 def bench() -> int:
-    """Time and memory on this machine's CPU, which docs/benchmarks.md then tells; takes about 40 minutes."""
+    """Measures time and memory on this machine's CPU and writes docs/benchmarks.md; takes about 40 minutes."""
     return run([ensure_engine(["cpu", "released", "torch"]), "-m", "benchmarks"])
 
 
@@ -128,7 +128,7 @@ def lint() -> int:
 
 
 def style() -> int:
-    """Lint, format, and which package imports which; a few seconds' work."""
+    """Lint, format, and which package imports which; takes a few seconds."""
     tools = (
         ["-m", "ruff", "check", "."],
         ["-m", "ruff", "format", "--check", "."],
@@ -138,7 +138,7 @@ def style() -> int:
 
 
 def types() -> int:
-    """A minute's work on one core where nothing is known of the last time."""
+    """Takes a minute on one core without a cache."""
     return run([python_of(ENGINE), "-m", "mypy"])
 
 
@@ -173,7 +173,7 @@ def clean() -> int:
 
 
 def ensure_engine(extras: Sequence[str]) -> str:
-    """The Python of an environment that has the engine with these extras of pyproject.toml."""
+    """The Python of an environment that has the package with these extras of pyproject.toml."""
     held = {extra for extra in holds(ENGINE).get("wanted", []) if extra in project()["optional-dependencies"]}
     wanted = sorted(held.union(extras))
     # Constraints and no hashes: each task installs what it needs of the lock, pip cannot hash an editable project, and
@@ -233,7 +233,7 @@ def project() -> dict[str, Any]:
 
 
 def lock_digest() -> str:
-    """SHA-256 of requirements.lock; empty without it, as when it is to be written anew."""
+    """SHA-256 of requirements.lock; empty without it, as when it is about to be rewritten."""
     path = REPOSITORY / LOCK
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""
 
@@ -242,7 +242,7 @@ def locked(package: str) -> str:
     """The requirement of a package as requirements.lock has it: `pytest==9.2.0`."""
     found = re.search(rf"^{re.escape(package)}==\S+", (REPOSITORY / LOCK).read_text("utf-8"), re.MULTILINE)
     if found is None:
-        raise SystemExit(f"{LOCK} has no {package}: write it anew with `python build/bootstrap.py lock`.")
+        raise SystemExit(f"{LOCK} has no {package}: rewrite it with `python build/bootstrap.py lock`.")
     return found[0]
 
 

@@ -1,8 +1,8 @@
-"""The whole demo: `python build/bootstrap.py demo` makes the environments and runs this in the engine's.
+"""The demo: `python build/bootstrap.py demo` makes the environments and runs this in the service's.
 
-A scene is built and rendered in 360° in Blender, gets its sound by the extension, is saved and opened again; here the
-sound that Blender mixes down is compared with the file; each thing that is seen, with what was recognised there, with
-where its stem sounds from, and with what an independent tagger hears in it.
+Blender builds a scene, renders it in 360°, generates its sound with the extension, saves and reopens it. Then Blender's
+mixdown is compared with the file, and each source of the scene with what was recognised, with the direction of its
+stem, and with what an independent tagger hears in the stem.
 """
 
 import argparse
@@ -30,11 +30,11 @@ from omniaudio.sidecar import Sidecar
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 NEAR = 25.0
-"""Degrees within which a source is the thing that is seen there."""
+"""Degrees within which a recognised source matches one of the scene."""
 
 
 def main() -> None:
-    """See the module; exit status 1 if what Blender mixes down is not what is in the file."""
+    """Runs the demo. Exits with status 1 if Blender's mixdown differs from the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("blender", type=Path, help="the Python that has bpy")
     made = make(parser.parse_args().blender)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def make(blender: Path) -> dict[str, Any]:
-    """Runs `scene.py` in Blender's Python, with the extension built now and this Python's engine."""
+    """Runs `scene.py` in Blender's Python, with a fresh build of the extension and this Python's service."""
     for old in (path for path in HERE.iterdir() if path.name.startswith(("demo.", "demo_"))):
         old.unlink()
     report = HERE / "demo_scene.json"  # beside it, while this runs, the mixdown
@@ -61,33 +61,32 @@ def make(blender: Path) -> dict[str, Any]:
         log = HERE / "demo_blender.txt"
         with log.open("w") as output:
             done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
-    # Blender ends with 0 even after an exception at times; the report is its last deed.
+    # Blender sometimes exits with 0 after an exception, but the report is written last.
     if not report.exists():
         lines = log.read_text("utf-8", "replace").strip().splitlines()
-        raise SystemExit("\n".join([*lines[-5:], f"Blender's part failed (exit {done.returncode}); all of it: {log}"]))
+        raise SystemExit("\n".join([*lines[-5:], f"Blender failed (exit {done.returncode}); its full output: {log}"]))
     made: dict[str, Any] = json.loads(report.read_text("utf-8"))
     report.unlink()
     return made
 
 
 def compare(master: np.ndarray, mixdown: Path) -> float:
-    """The largest difference, 1 being full scale, between the file and Blender's mixdown of it, (samples, 4) each."""
+    """The largest difference between the file (samples, 4) and Blender's mixdown of it; 1 is full scale."""
     mixed, _ = soundfile.read(mixdown, dtype="float32", always_2d=True)
-    # Blender fills its last buffer with what it pleases, 1024 samples at most.
+    # Blender fills up its last buffer, with up to 1024 samples.
     if not 0 <= len(mixed) - len(master) <= 1024:
         return float("inf")
     return float(np.abs(mixed[: len(master)] - master).max())
 
 
 def describe(made: dict[str, Any], master: Path, difference: float, tagger: Yamnet | None) -> str:
-    """What was made, as text: a line for each thing, and one for each second of the one that moves; the times, the
-    files.
+    """The report as text: a line for each source, then times, memory, strips and files.
 
     Args:
-        made: as `scene.py` reports it.
-        master: the take, with its sidecar and its stems beside it.
-        difference: as `compare` gives it.
-        tagger: that hears the stems; None where it is not at hand.
+        made: the report of `scene.py`.
+        master: the take, with its sidecar and stems beside it.
+        difference: the result of `compare`.
+        tagger: judges the stems, if it is available.
     """
     found = Sidecar.read(master.with_suffix(".json")).sources
     assert found is not None

@@ -67,7 +67,7 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may become an exemplar: latents (channels, frames); `value` is what candidates are ranked by."""
+    """A candidate for the bank: latents (channels, frames), and the `value` by which candidates are ranked."""
 
     exemplar: Exemplar
     latents: Tensor
@@ -135,7 +135,7 @@ def played(table: Mapping[str, Any], cache: Path, samples: int) -> Iterator[tupl
 
 
 def made(table: Mapping[str, Any], samples: int) -> Iterator[tuple[Exemplar, Sound]]:
-    """What the list has made by formulas."""
+    """Sounds of the list that are made by formulas."""
     for entry in table["made"]:
         exemplar = Exemplar("", entry["kind"], f"{MADE_HERE} {entry['formula']}", PROJECT, AS_MODEL, "", 0.0)
         for seed in range(SEEDS):
@@ -145,7 +145,7 @@ def made(table: Mapping[str, Any], samples: int) -> Iterator[tuple[Exemplar, Sou
 
 
 class Bench:
-    """Judges candidates by what is heard in them and in what the model makes of them."""
+    """Judges candidates by what the tagger hears in them and in stems that start from them."""
 
     def __init__(self, model: OmniAudio, judge: Judge, time: float) -> None:
         self.model, self.judge, self.time = model, judge, time
@@ -217,7 +217,7 @@ def penalised(candidates: Sequence[Candidate], codec: SpectralCodec, references:
 
 
 def chosen(candidates: Sequence[Candidate], most: int) -> list[Candidate]:
-    """The best ones that are heard as their kind, few of one recording; at least the best."""
+    """The best ones that are heard as their kind, few per recording; at least one."""
     kept: list[Candidate] = []
     for one in sorted(candidates, key=lambda one: -one.value - RECORDED_BONUS * bool(one.exemplar.url)):
         of_one = sum(other.exemplar.source == one.exemplar.source for other in kept)

@@ -120,7 +120,7 @@ def split_recordings(found: Sequence[tuple[Path, Entry]]) -> list[tuple[Path, En
 
 
 def read_sound(path: Path) -> Sound:
-    """A sound file of any form as one channel (samples,) at 44.1 kHz; what cannot be decoded of it is left out."""
+    """A sound file of any form as one channel (samples,) at 44.1 kHz; what cannot be decoded is left out."""
     blocks = []
     with av.open(str(path)) as container:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=RATE)
@@ -134,7 +134,7 @@ def read_sound(path: Path) -> Sound:
 
 
 def trimmed(sound: Sound, pause: float = PAUSE, longest: float = MAX_SECONDS) -> Sound | None:
-    """Without an offset, silent ends and long pauses, its sounding frames at -20 dBFS; None where nothing sounds."""
+    """Without an offset, silent ends and long pauses, its sounding frames at -20 dBFS; None if nothing sounds."""
     sound = sound - sound.mean()
     frames = sound[: len(sound) // FRAME * FRAME].reshape(-1, FRAME)
     if not len(frames):

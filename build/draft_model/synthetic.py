@@ -85,7 +85,7 @@ def bicycle_bell(seconds: float, rng: np.random.Generator) -> Sound:
 
 
 def tick_tock(seconds: float, rng: np.random.Generator) -> Sound:
-    """A clock's escapement: two clicks of wood and metal that take cycles, each with a fainter one behind it."""
+    """A clock's escapement: two clicks of wood and metal that alternate, each with a fainter one behind it."""
     sound = np.zeros(int(seconds * RATE) + RATE, np.float32)
     period, pitch = rng.choice([0.25, 0.5, 0.5, 1.0 / 3]), rng.uniform(1800, 3600)
     at, tock = rng.uniform(0.02, 0.2), False
@@ -173,7 +173,7 @@ def _noise(samples: int, rng: np.random.Generator, low: float, high: float) -> S
 
 
 def _struck(seconds: float, rng: np.random.Generator, modes: Modes, pitch: float) -> Sound:
-    """What has been struck: modes that die away."""
+    """A struck body: modes that decay."""
     time = _time(seconds)
     sound = np.zeros_like(time)
     for ratio, amplitude, decay in modes:

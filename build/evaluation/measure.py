@@ -42,7 +42,7 @@ MEASURED = (
     "omniaudio/recognition/weights",
     "omniaudio/model_zoo/checkpoints/draft",
 )
-"""Where what is measured lies: a change there makes earlier results worthless."""
+"""The sources that determine the results: a change there outdates earlier ones."""
 COST_SECONDS = 10.0
 """Length of the clip whose time and memory are measured."""
 
@@ -54,7 +54,7 @@ CARD = BUILD.parent / "omniaudio" / "model_zoo" / "checkpoints" / "draft" / "MOD
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run reads and writes."""
+    """The folders of a run."""
 
     material: Material
     scenes: Path
@@ -105,7 +105,7 @@ def _keep(path: Path, text: str) -> None:
 
 
 def measure(place: Place, wanted: Sequence[Scene], workers: int) -> tuple[list[Result], list[Recording]]:
-    """The results of scenes and the recordings of their kinds; what is in the cache is not done again."""
+    """The results of scenes and the recordings of their kinds, from the cache where it has them."""
     wanted_kinds = sorted({cutout.right[0] for scene in wanted for cutout in scene.cutouts})
     missing = [scene for scene in wanted if not (place.results / f"{scene.key}.json").is_file()]
     kinds_missing = [kind for kind in wanted_kinds if not (place.results / f"recordings-{kind}.done").is_file()]
@@ -135,7 +135,7 @@ def _cost(place: Place, wanted: Sequence[Scene]) -> Cost:
 def _takes(
     place: Place, wanted: Sequence[Scene], results: Sequence[Result], recordings: Sequence[Recording]
 ) -> list[tuple[Result, Path, Path]]:
-    """Some takes of photographs and a recording of each one's kind; those whose kind was named right come first."""
+    """Some takes of photographs and a recording of each one's kind; those with the right kind come first."""
     of_kind = {one.kind: place.material.data / one.path for one in recordings}
     found = [
         (result, place.results / f"{scene.key}.flac", of_kind[result.cutouts[0].right[0]])
@@ -187,7 +187,7 @@ def main(
 
 
 def _plots(taken_for: Path, takes: Path) -> str:
-    """The Markdown that shows them in docs/quality.md, beside which they are copied."""
+    """Copies the plots to docs/pictures and returns the Markdown that shows them in docs/quality.md."""
     shown = []
     for plot, name, title in (
         (taken_for, "draft_taken_for.png", "Which kinds are taken for which"),
