@@ -187,7 +187,7 @@ def main(
 
 
 def _plots(taken_for: Path, takes: Path) -> str:
-    """Copies the plots to docs/pictures and returns the Markdown that shows them in docs/quality.md."""
+    """Copies the plots to docs/pictures/ and returns the Markdown that shows them in docs/quality.md."""
     shown = []
     for plot, name, title in (
         (taken_for, "draft_taken_for.png", "Which kinds are taken for which"),
