@@ -94,7 +94,7 @@ def test_what_the_lock_lacks_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(bootstrap, "REPOSITORY", tmp_path)
     (tmp_path / "requirements.lock").write_text("pytest-xdist==3.8.0  # via omniaudio-blender\n")
     assert bootstrap.locked("pytest-xdist") == "pytest-xdist==3.8.0"
-    with pytest.raises(SystemExit, match=r"requirements\.lock has no pytest: write it anew"):
+    with pytest.raises(SystemExit, match=r"requirements\.lock has no pytest: rewrite it"):
         bootstrap.locked("pytest")
 
 
