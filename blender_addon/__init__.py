@@ -1,11 +1,11 @@
 """OmniAudio for Blender: spatial audio for 360° video, in the sequencer.
 
-`core` and `service` know no bpy and are tested as plain Python; the other rooms live in Blender.
+`core` and `service` do not import bpy and are tested as plain Python; the other packages need Blender.
 """
 
 
 def register() -> None:
-    # Nothing is done at import; no bpy, no harm.
+    # Imported here, so that the package can be imported without bpy.
     from . import operators, panels  # noqa: PLC0415
     from .props import osc_settings, preferences, settings, source_list  # noqa: PLC0415
     from .render import scene_copy  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What Blender's versions from 4.5 on call differently, in one place."""
+"""What Blender's versions from 4.5 on name differently, in one place."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,12 +25,12 @@ def _name(old: str) -> str:
 
 
 def place_of(strip: bpy.types.Strip) -> Placement:
-    """Where the strip is shown: between its handles."""
+    """The strip's frames between its handles."""
     return Placement(getattr(strip, _name("frame_final_start")), getattr(strip, _name("frame_final_duration")))
 
 
 def shown_place(strip: bpy.types.Strip) -> Placement:
-    """Where something of the strip is seen or heard: between its handles and those of the meta strips around it."""
+    """The strip's frames between its handles and those of the meta strips around it."""
     place, meta = place_of(strip), strip.parent_meta()
     while meta is not None:
         place, meta = place.common(place_of(meta)), meta.parent_meta()
@@ -38,29 +38,29 @@ def shown_place(strip: bpy.types.Strip) -> Placement:
 
 
 def set_length(strip: bpy.types.Strip, frames: int) -> None:
-    """Moves the right handle, so that the strip is shown for so long."""
+    """Moves the right handle so that the strip is `frames` long."""
     setattr(strip, _name("frame_final_duration"), frames)
 
 
 def content_of(strip: bpy.types.Strip) -> Placement:
-    """Where the whole content would be shown, which the handles show a part of."""
+    """The frames of the whole content, handles ignored."""
     return Placement(round(getattr(strip, _name("frame_start"))), getattr(strip, _name("frame_duration")))
 
 
 def move_to(strip: bpy.types.Strip, frame: int) -> None:
-    """Moves the strip, and what is in it, so that its content begins at `frame`."""
+    """Moves the strip with everything in it so that its content begins at `frame`."""
     setattr(strip, _name("frame_start"), frame)
 
 
 def cut_of(strip: bpy.types.Strip) -> tuple[int, int]:
-    """How many frames of the file are cut off for good, at the beginning and at the end."""
+    """How many frames of the file are trimmed off permanently (hard cut), at its start and at its end."""
     return getattr(strip, _name("animation_offset_start")), getattr(strip, _name("animation_offset_end"))
 
 
 def connected_to(strip: bpy.types.Strip) -> list[bpy.types.Strip]:
-    """The strips that are selected with this one by a click.
+    """The strips that a click selects together with this one.
 
-    5.0 and earlier do not tell; there, those that Blender adds with a movie: its own sound, at the same place.
+    5.0 and earlier have no such list; there, the sound that Blender adds with a movie strip, at the same frame.
     """
     if hasattr(strip, "connections"):
         return list(strip.connections)
@@ -78,29 +78,30 @@ def connected_to(strip: bpy.types.Strip) -> list[bpy.types.Strip]:
 
 
 def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
-    """The scene whose sequence is edited: 5.0 and later let it differ from the window's scene, or be unset."""
+    """The scene whose sequence is edited. In 5.0 and later it may differ from the window's scene, or be unset."""
     return getattr(context, "sequencer_scene", None) or context.scene
 
 
 def show_sequence(context: bpy.types.Context) -> None:
-    """Has the sequencer show the scene that `sequencer_scene` fell back to, else new strips are not seen."""
+    """Makes the sequencer show the scene that `sequencer_scene` fell back to; otherwise new strips are invisible."""
     if getattr(context.workspace, "sequencer_scene", context.scene) is None:
         context.workspace.sequencer_scene = context.scene
 
 
 @contextmanager
 def editing(scene: bpy.types.Scene) -> Iterator[None]:
-    """Has the sequencer's operators work on this scene, whatever the window shows."""
+    """Makes the sequencer's operators act on this scene, whatever the window shows."""
     with_name = "sequencer_scene" in bpy.types.WorkSpace.bl_rna.properties  # 5.0 and later
     with bpy.context.temp_override(scene=scene, **({"sequencer_scene": scene} if with_name else {})):
         yield
 
 
 def render_into(scene: bpy.types.Scene, target: Path) -> None:
-    """Has the scene render into a video file, whose name has no `#`: that would be the frame's number."""
+    """Makes the scene render into a video file. Its name must contain no `#`, which Blender replaces by frame
+    numbers."""
     settings = scene.render.image_settings
     if hasattr(settings, "media_type"):  # 5.0 and later
         settings.media_type = "VIDEO"
     settings.file_format = "FFMPEG"
-    # What stands in braces are variables to Blender, in the names of folders too.
+    # Blender expands braces as variables, in folder names too.
     scene.render.filepath = str(target).replace("{", "{{").replace("}", "}}")

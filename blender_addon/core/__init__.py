@@ -1,1 +1,1 @@
-"""What needs neither Blender nor the service. Knows no bpy."""
+"""Plain logic that needs neither Blender nor the service. Does not import bpy."""

@@ -1,9 +1,9 @@
-"""What goes wrong in a way that a person can mend. Knows no bpy."""
+"""Errors that the user can fix. Does not import bpy."""
 
 
 class UserError(Exception):
-    """An error that its reader can mend: `message` says what is wrong and what to do; `code` names the kind of error
-    where a program can offer the remedy, as the engine's codes do."""
+    """An error that the user can fix: `message` says what is wrong and what to do. `code` names the kind of error, as
+    the service's codes do, where the panel can offer a fix."""
 
     def __init__(self, message: str, code: str = "") -> None:
         super().__init__(message)
@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 class CancelledError(UserError):
-    """The user ended the job."""
+    """The user cancelled the job."""
 
     def __init__(self) -> None:
         super().__init__("Cancelled; the sequencer is as it was.", "cancelled")

@@ -1,9 +1,8 @@
-"""Which way a camera looks, as ambisonics says it. Plain mathematics; knows no bpy.
+"""A camera's orientation in AmbiX axes. Plain mathematics; does not import bpy.
 
-A camera of Blender looks along its own −Z, its top is +Y; AmbiX has X in front, Y on the left, Z up. For a camera
-that is neither scaled nor mirrored, with the rotation R from its axes to the world's, what is said here is the
-rotation R·[[0, −1, 0], [0, 0, 1], [−1, 0, 0]]: from directions in the camera's panorama to directions in the world,
-whose X is in front.
+Blender's camera looks along its own −Z with +Y up; AmbiX has X front, Y left, Z up. For a camera that is neither scaled
+nor mirrored, with the rotation R from its axes to the world's, the orientation is
+R·[[0, −1, 0], [0, 0, 1], [−1, 0, 0]]: it rotates directions in the camera's panorama to directions in the world.
 """
 
 import math
@@ -17,11 +16,11 @@ Rows = Sequence[Sequence[float]]
 """A 3 × 3 matrix, row by row."""
 
 FLAT = 1e-6
-"""What counts as nothing, of a camera's axis that is 1 long."""
+"""Lengths up to this count as zero; a camera's axis has length 1."""
 
 
 class Orientation(NamedTuple):
-    """A unit quaternion that turns the camera's sound into the world's, both in AmbiX axes, from `seconds` on."""
+    """A unit quaternion that rotates the camera's sound to the world's, both in AmbiX axes, from `seconds` on."""
 
     seconds: float
     w: float
@@ -31,11 +30,10 @@ class Orientation(NamedTuple):
 
 
 def orientation(seconds: float, camera: Rows, before: Orientation | None = None) -> Orientation:
-    """How a camera lies whose axes are the columns of `camera` in the world, as Blender's `matrix_world` has them.
+    """The orientation of a camera whose axes are the columns of `camera`, as in Blender's `matrix_world`.
 
-    Scale and shear do not count. Of the two quaternions that say the same, the one nearer to `before`. Raises
-    UserError for a camera that no rotation describes: mirrored, or without extent.
-    """
+    Ignores scale and shear. Of the two equivalent quaternions it returns the one nearer to `before`. Raises UserError
+    if the camera is mirrored or scaled to zero."""
     right, up, back = ((camera[0][i], camera[1][i], camera[2][i]) for i in range(3))
     front = _unit((-back[0], -back[1], -back[2]))
     across = sum(a * b for a, b in zip(_unit(up), front, strict=True))
@@ -50,14 +48,14 @@ def orientation(seconds: float, camera: Rows, before: Orientation | None = None)
 
 
 def from_first_heading(course: Sequence[Orientation]) -> tuple[Orientation, ...]:
-    """The same course in a world whose front is where the first one looks, and whose top is the old one: a camera that
-    stands still and level turns nothing. Where it looks straight up or down, its top tells its heading."""
+    """The same orientations in a world whose front is the first one's heading and whose Z stays up, so that a camera
+    that stands still and level has the identity. If it looks straight up or down, its top gives the heading."""
     if not course:
         return ()
     _, w, x, y, z = course[0]
     ahead = (w * w + x * x - y * y - z * z, 2 * (x * y + w * z))
     if math.hypot(*ahead) < FLAT:
-        side = -1.0 if x * z > w * y else 1.0  # looks up: its top is behind
+        side = -1.0 if x * z > w * y else 1.0  # looks up: its top points backwards
         ahead = (side * 2 * (x * z + w * y), side * 2 * (y * z - w * x))
     half = math.atan2(ahead[1], ahead[0]) / 2
     c, s = math.cos(half), math.sin(half)
@@ -76,11 +74,8 @@ def _cross(a: Vector, b: Vector) -> Vector:
 
 
 def _quaternion(x_axis: Vector, y_axis: Vector, z_axis: Vector) -> tuple[float, float, float, float]:
-    """The quaternion of the rotation with these columns.
-
-    By its largest component, so that nothing is divided by a small number: S. W. Shepperd, "Quaternion from rotation
-    matrix", Journal of Guidance and Control 1 (1978).
-    """
+    """The quaternion of the rotation with these columns, computed from its largest component to avoid small divisors:
+    S. W. Shepperd, "Quaternion from rotation matrix", Journal of Guidance and Control 1 (1978)."""
     (xx, yx, zx), (xy, yy, zy), (xz, yz, zz) = x_axis, y_axis, z_axis
     four_squares = (1 + xx + yy + zz, 1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz)
     products = (

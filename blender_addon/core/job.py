@@ -1,7 +1,7 @@
-"""Works: what one press of a button asks for, as steps that each return soon.
+"""Blender's jobs: what one press of a button starts, as a generator of short steps.
 
-An operator takes the steps at the ticks of a timer, or all at once where there is no window; a test can take them too.
-Knows no bpy: what touches Blender is in the steps, in `works/`.
+An operator takes a step at each tick of a timer, or all at once without a window. Does not import bpy: the steps in
+`workflows/` do.
 """
 
 import traceback
@@ -14,12 +14,12 @@ from pathlib import Path
 from .errors import CancelledError, UserError
 
 MAX_ENDED = 8
-"""So many works that have ended are kept in the list, the newest."""
+"""How many ended jobs the list keeps."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What there is to show: a stage, the fraction that is done, 0 to 1, and the seconds left where they are known."""
+    """The current stage, the fraction done (0 to 1), and the seconds left if known."""
 
     stage: str
     fraction: float
@@ -30,13 +30,13 @@ class Progress:
         return stage if self.seconds_left is None else f"{stage}, {self.seconds_left:.0f} s left"
 
     def looks_like(self, other: "Progress") -> bool:
-        """Whether a bar shows the same: the words, and as much of it to a percent."""
+        """Whether a progress bar shows the same text and the same percentage."""
         return str(self) == str(other) and round(100 * self.fraction) == round(100 * other.fraction)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a work has made: a message, and where its files lie."""
+    """What a job has made: a message, and the folder of its files."""
 
     message: str
     folder: Path | None = None
@@ -48,18 +48,19 @@ Steps = Generator[Progress, None, Outcome]
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the user has allowed after a refusal: `force` takes the picture for a 360° one whatever it looks like,
-    `allow_truncated` takes what can be read of a file that was cut off."""
+    """What the user has allowed after a refusal: `force` skips the check for a 360° panorama, `allow_truncated` uses
+    what can be read of a truncated file."""
 
     force: bool = False
     allow_truncated: bool = False
 
 
 @dataclass
-class Work:
-    """One work. `state` is running, done, failed or cancelled; `begin` makes its steps, and is given what to ask
-    whether the work was cancelled. `begin_allowed` makes them where more is allowed; None where that makes no
-    difference."""
+class BlenderJob:
+    """One job. `state` is running, done, failed or cancelled.
+
+    `begin` makes the steps; its argument tells whether the job was cancelled. `begin_allowed` makes them for a retry
+    with other permissions; None if they make no difference."""
 
     title: str
     begin: Callable[[Cancelled], Steps]
@@ -77,11 +78,11 @@ class Work:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended."""
         return self.state != "running"
 
     def step(self) -> bool:
-        """One step, which returns soon; True when the work is over. Raises nothing: `state` tells how it ended."""
+        """Runs one short step; True when the job is over. Raises nothing: errors end up in `state` and `error`."""
         if self.over:
             return True
         try:
@@ -93,67 +94,67 @@ class Work:
             self.state, self.error = "cancelled", error
         except UserError as error:
             self.state, self.error = "failed", error
-        except Exception as error:  # a fault of ours, or a disk's: the work ends, Blender and the other works go on
+        except Exception as error:  # a bug, or a disk's error: only this job ends
             traceback.print_exc()
             self.state = "failed"
-            self.error = UserError(f"Something unexpected happened ({error!r}); please report what the console says.")
+            self.error = UserError(f"Unexpected error ({error!r}); please report it with the console's output.")
         return True
 
-    def again(self, allowed: Allowed) -> "Work":
-        """The same once more, as it was asked for then, with what was allowed before and now."""
+    def repeated(self, allowed: Allowed) -> "BlenderJob":
+        """A new job with the same settings, and with everything allowed before or now."""
         begin = self.begin_allowed
         if begin is None:
-            return Work(self.title, self.begin)
+            return BlenderJob(self.title, self.begin)
         allowed = Allowed(self.allowed.force or allowed.force, self.allowed.allow_truncated or allowed.allow_truncated)
-        return Work(self.title, partial(begin, allowed), begin, allowed)
+        return BlenderJob(self.title, partial(begin, allowed), begin, allowed)
 
     def cancel(self) -> None:
-        """Ends the work at one of its next steps."""
+        """Ends the job at one of its next steps."""
         self._cancelled = True
 
     def close(self) -> None:
-        """Ends the work now; nothing more is inserted."""
+        """Ends the job now; nothing more is inserted."""
         self._cancelled = True
         self._steps.close()
         if not self.over:
             self.state, self.error = "cancelled", CancelledError()
 
 
-class Works:
-    """The works of this Blender, the oldest first."""
+class Jobs:
+    """This Blender's jobs, the oldest first."""
 
     def __init__(self) -> None:
-        self._all: list[Work] = []
+        self._all: list[BlenderJob] = []
 
-    def __iter__(self) -> Iterator[Work]:
+    def __iter__(self) -> Iterator[BlenderJob]:
         return iter(tuple(self._all))
 
-    def running(self) -> list[Work]:
-        """Those that are not over."""
-        return [work for work in self._all if not work.over]
+    def running(self) -> list[BlenderJob]:
+        """The jobs that have not ended."""
+        return [job for job in self._all if not job.over]
 
-    def newest(self) -> Work | None:
-        """The one that was started last and is not over."""
+    def newest(self) -> BlenderJob | None:
+        """The running job that was started last."""
         return next(reversed(self.running()), None)
 
-    def add(self, work: Work) -> None:
-        """Adds one, and forgets those that ended long ago."""
+    def add(self, job: BlenderJob) -> None:
+        """Adds a job, and removes the oldest ended ones."""
         ended = [other for other in self._all if other.over]
         for other in ended[: max(0, len(ended) - MAX_ENDED + 1)]:
             self._all.remove(other)
-        self._all.append(work)
+        self._all.append(job)
 
     def dismiss(self, index: int | None = None) -> None:
-        """Forgets the one at `index`, or all, if they are over."""
+        """Removes the job at `index`, or all jobs, if they have ended."""
         wanted = self._all if index is None else self._all[index : index + 1]
-        for work in [work for work in wanted if work.over]:
-            self._all.remove(work)
+        for job in [job for job in wanted if job.over]:
+            self._all.remove(job)
 
     def close(self) -> None:
-        """Ends all, now."""
-        for work in self.running():
-            work.close()
+        """Ends and removes all jobs now."""
+        for job in self.running():
+            job.close()
         self._all.clear()
 
 
-works = Works()
+jobs = Jobs()

@@ -1,4 +1,4 @@
-"""A part of a WAV file, to the sample. Knows no bpy."""
+"""Cuts a part out of a WAV file, sample-accurately. Does not import bpy."""
 
 import wave
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ SAMPLES_A_STEP = 1 << 18
 
 
 def write_part(sound: Path, part: FileSpan, target: Path) -> Iterator[float]:
-    """Writes the seconds `part` of the integer PCM in `sound`, as many as there are of them, as the file `target`.
+    """Writes the seconds `part` of the integer PCM in `sound` to the file `target`, as far as `sound` reaches.
 
-    Yields the fraction that is done. Raises UserError if the one cannot be read, or the other not be written.
+    Yields the fraction done. Raises UserError if `sound` cannot be read or `target` cannot be written.
     """
     try:
         with wave.open(str(sound)) as source, target.open("wb") as file, wave.open(file) as cut:
@@ -29,6 +29,6 @@ def write_part(sound: Path, part: FileSpan, target: Path) -> Iterator[float]:
                 left -= count
     except (OSError, EOFError, wave.Error) as error:
         raise UserError(
-            f"The part of {sound} that the strip shows cannot be written ({error}); make room, or generate "
-            "the sound again."
+            f"The part of {sound} that the strip plays cannot be written ({error}); free some disk space, or "
+            "regenerate the sound."
         ) from error

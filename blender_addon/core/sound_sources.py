@@ -1,9 +1,8 @@
-"""What sounds in a clip, as the engine tells it and takes it back (`sources.json`, docs/recognition.md), with what a
-person has changed. Knows no bpy.
+"""The sources of a clip as the service detects and accepts them (`sources.json`, docs/recognition.md), with the user's
+changes. Does not import bpy.
 
-Angles are in degrees: azimuth to the left of the picture's middle, elevation up from its horizon. Times are in seconds.
-What is not changed stays as it was told, to the digit, so that the same list makes the same sound.
-"""
+Angles are in degrees: azimuth to the left of the panorama's centre, elevation up from its horizon. Times are in
+seconds. Unchanged values stay as detected, to the digit, so that the same list gives the same sound."""
 
 import json
 from typing import Any
@@ -12,12 +11,12 @@ Entry = dict[str, Any]
 """A source, or the bed, of `sources.json`."""
 
 SAME_DEGREES = 1e-3
-"""Blender keeps angles in radians of single precision; a smaller difference is none that a person made."""
+"""Blender stores angles as single-precision radians; smaller differences are not the user's."""
 _DECIMALS = 3
 
 
 def parsed(text: str) -> Entry:
-    """An object of JSON; an empty one where the text is none, edited by hand."""
+    """The JSON object in `text`; empty if it is not one, for instance after editing by hand."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -26,46 +25,50 @@ def parsed(text: str) -> Entry:
 
 
 def direction(entry: Entry) -> tuple[float, float]:
-    """Azimuth and elevation where a source begins; of the bed, zeros."""
+    """Azimuth and elevation at the start of a source's path; zeros for the bed."""
     path = entry.get("path") or [{}]
     return _wrapped(float(path[0].get("azimuth", 0.0))), float(path[0].get("elevation", 0.0))
 
 
 def moves(entry: Entry) -> bool:
-    """Whether a source is not always in the same direction."""
+    """Whether a source changes its direction."""
     return len({(place["azimuth"], place["elevation"]) for place in entry.get("path", ())}) > 1
 
 
 def new_source(kind: str) -> Entry:
-    """A source in front that sounds from the beginning to the end."""
+    """A source in front, for the whole clip."""
     return {"kind": kind, "path": [{"time": 0.0, "azimuth": 0.0, "elevation": 0.0}]}
 
 
 def new_bed(kind: str) -> Entry:
-    """What surrounds the listener, with the level that is typical of it."""
+    """A bed with the typical level of its kind."""
     return {"kind": kind}
 
 
-def changed(told: Entry, *, kind: str, gain: float, mute: bool, azimuth: float = 0.0, elevation: float = 0.0) -> Entry:
-    """An entry with what a person has changed. Another kind has its own level, and nobody doubts it. The path is turned
-    so that it begins at `azimuth` and `elevation`; the poles stop it."""
-    entry = dict(told)
-    if kind != told.get("kind"):
-        entry = {name: value for name, value in told.items() if name not in ("level", "confidence")} | {"kind": kind}
-    if round(gain, _DECIMALS) != round(float(told.get("gain", 0.0)), _DECIMALS):
+def changed(
+    detected: Entry, *, kind: str, gain: float, mute: bool, azimuth: float = 0.0, elevation: float = 0.0
+) -> Entry:
+    """An entry with the user's changes. A changed kind drops the detected level and confidence. The whole path is
+    rotated so that it begins at `azimuth` and `elevation`; elevations are clamped at the poles."""
+    entry = dict(detected)
+    if kind != detected.get("kind"):
+        entry = {name: value for name, value in detected.items() if name not in ("level", "confidence")} | {
+            "kind": kind
+        }
+    if round(gain, _DECIMALS) != round(float(detected.get("gain", 0.0)), _DECIMALS):
         entry["gain"] = round(gain, _DECIMALS)
-    if mute != told.get("mute", False):
+    if mute != detected.get("mute", False):
         entry["mute"] = mute
-    if "path" in told:
-        was = direction(told)
-        turn, lift = _wrapped(azimuth - was[0]), elevation - was[1]
-        if max(abs(turn), abs(lift)) > SAME_DEGREES:
-            entry["path"] = [_turned(place, turn, lift) for place in told["path"]]
+    if "path" in detected:
+        was = direction(detected)
+        rotation, lift = _wrapped(azimuth - was[0]), elevation - was[1]
+        if max(abs(rotation), abs(lift)) > SAME_DEGREES:
+            entry["path"] = [_rotated(place, rotation, lift) for place in detected["path"]]
     return entry
 
 
 def later(entry: Entry, seconds: float) -> Entry | None:
-    """A source in a clip that began `seconds` earlier; None where it is over before the clip begins."""
+    """A source with all times `seconds` later, cut at 0; None if it ends before 0."""
     places = [place | {"time": place["time"] + seconds} for place in entry["path"]]
     before = [place for place in places if place["time"] <= 0]
     after = [place for place in places if place["time"] > 0]
@@ -73,33 +76,33 @@ def later(entry: Entry, seconds: float) -> Entry | None:
         path = after
     elif after:
         path = [_between(before[-1], after[0]), *after]
-    elif len(places) == 1:  # it sounds from then on
+    elif len(places) == 1:  # a source that stays sounds until the end
         path = [places[0] | {"time": 0.0}]
     else:
         return None
     return entry | {"path": [place | {"time": round(place["time"], _DECIMALS)} for place in path]}
 
 
-def message(told: Entry) -> str:
-    """What was found, in a few words."""
-    count = len(told.get("sources", ()))
+def message(detected: Entry) -> str:
+    """A summary of what was detected."""
+    count = len(detected.get("sources", ()))
     found = f"Found {count} source{'s' if count > 1 else ''}" if count else "Found no source"
-    return f"{found}{' and a bed' if told.get('bed') else ''}."
+    return f"{found}{' and a bed' if detected.get('bed') else ''}."
 
 
 def _wrapped(degrees: float) -> float:
-    """The same direction from -180 to 180."""
+    """The same azimuth within -180 to 180."""
     return degrees if -180 <= degrees <= 180 else (degrees + 180) % 360 - 180
 
 
-def _turned(place: Entry, turn: float, lift: float) -> Entry:
-    azimuth = _wrapped(place["azimuth"] + turn)
+def _rotated(place: Entry, rotation: float, lift: float) -> Entry:
+    azimuth = _wrapped(place["azimuth"] + rotation)
     elevation = min(90.0, max(-90.0, place["elevation"] + lift))
     return place | {"azimuth": round(azimuth, _DECIMALS), "elevation": round(elevation, _DECIMALS)}
 
 
 def _between(before: Entry, after: Entry) -> Entry:
-    """The place at second 0 between two others, the shorter way round."""
+    """Interpolates at second 0 between two points of a path, the shorter way round."""
     share = -before["time"] / (after["time"] - before["time"])
     azimuth = _wrapped(before["azimuth"] + share * _wrapped(after["azimuth"] - before["azimuth"]))
     elevation = before["elevation"] + share * (after["elevation"] - before["elevation"])

@@ -1,4 +1,4 @@
-"""Hearing and seeing a take: the preview for a turned head, and the map of where its sound comes from."""
+"""A take's binaural preview for a rotated head, and its direction maps."""
 
 import math
 
@@ -6,51 +6,53 @@ import bpy
 
 from ..blender_versions import sequencer_scene
 from ..core.errors import UserError
-from ..core.job import Work
+from ..core.job import BlenderJob
 from ..sequencer.sound_strips import kept_file
-from ..workflows.binaural import listen
-from ..workflows.direction_map import map_movie, map_picture
+from ..workflows.binaural import binaural
+from ..workflows.direction_map import direction_map_image, direction_map_video
 from .choice import OfTake, chosen_take
-from .pump import WorkOperator
+from .pump import JobOperator
 
 
-class OMNIAUDIO_OT_listen(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
-    """Make the preview of the take anew, as a head hears it that is turned by the head yaw"""
+class OMNIAUDIO_OT_binaural(OfTake, JobOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Render the take's binaural preview again, for a head that is rotated by the head yaw"""
 
-    bl_idname = "omniaudio.listen"
-    bl_label = "Turn Head"
+    bl_idname = "omniaudio.binaural"
+    bl_label = "Binaural Preview"
     bl_options = {"UNDO"}  # noqa: RUF012
 
-    def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
+    def new_job(self, context: bpy.types.Context, _blocking: bool) -> BlenderJob:
         scene, take = sequencer_scene(context), chosen_take(context)
         yaw = math.degrees(scene.omniaudio.head_yaw)
         name = scene.name
-        return Work(f"{take.master}: head turned", lambda cancelled: listen(name, take, yaw, cancelled))
+        return BlenderJob(f"{take.master}: binaural preview", lambda cancelled: binaural(name, take, yaw, cancelled))
 
 
-class OMNIAUDIO_OT_sound_map(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801
-    """Show moment by moment where the take's sound comes from, drawn over its panorama, in a strip above the picture"""
+class OMNIAUDIO_OT_direction_map_video(OfTake, JobOperator, bpy.types.Operator):  # noqa: N801
+    """Show moment by moment where the take's sound comes from, drawn over its panorama, in a strip above the clip"""
 
-    bl_idname = "omniaudio.sound_map"
-    bl_label = "Sound Map Movie"
+    bl_idname = "omniaudio.direction_map_video"
+    bl_label = "Direction Map Video"
     bl_options = {"UNDO"}  # noqa: RUF012
 
-    def work(self, context: bpy.types.Context, _blocking: bool) -> Work:
+    def new_job(self, context: bpy.types.Context, _blocking: bool) -> BlenderJob:
         scene, take = sequencer_scene(context).name, chosen_take(context)
-        picture = kept_file(take.provenance.clip, f"The picture that {take.master} was made for")
-        return Work(f"{take.master}: sound map", lambda cancelled: map_movie(scene, take, picture, cancelled))
+        clip = kept_file(take.provenance.clip, f"The clip that {take.master} was generated for")
+        return BlenderJob(
+            f"{take.master}: direction map", lambda cancelled: direction_map_video(scene, take, clip, cancelled)
+        )
 
 
-class OMNIAUDIO_OT_sound_map_picture(OfTake, bpy.types.Operator):  # noqa: N801
-    """Show where the take's sound comes from on the whole, drawn over its panorama, in a strip above the picture"""
+class OMNIAUDIO_OT_direction_map_image(OfTake, bpy.types.Operator):  # noqa: N801
+    """Show where the take's sound comes from on average, drawn over its panorama, in a strip above the clip"""
 
-    bl_idname = "omniaudio.sound_map_picture"
-    bl_label = "Sound Map Picture"
+    bl_idname = "omniaudio.direction_map_image"
+    bl_label = "Direction Map Image"
     bl_options = {"UNDO"}  # noqa: RUF012
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            name = map_picture(sequencer_scene(context), chosen_take(context))
+            name = direction_map_image(sequencer_scene(context), chosen_take(context))
         except UserError as error:
             self.report({"ERROR"}, error.message)
             return {"CANCELLED"}
@@ -58,4 +60,4 @@ class OMNIAUDIO_OT_sound_map_picture(OfTake, bpy.types.Operator):  # noqa: N801
         return {"FINISHED"}
 
 
-CLASSES = (OMNIAUDIO_OT_listen, OMNIAUDIO_OT_sound_map, OMNIAUDIO_OT_sound_map_picture)
+CLASSES = (OMNIAUDIO_OT_binaural, OMNIAUDIO_OT_direction_map_video, OMNIAUDIO_OT_direction_map_image)

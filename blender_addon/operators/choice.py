@@ -1,4 +1,4 @@
-"""Which take an operator works on: by the active strip of the sequence."""
+"""Chooses the take that an operator acts on, by the active strip."""
 
 import bpy
 
@@ -9,24 +9,24 @@ from ..sequencer.takes import TakeStrips, takes_of
 
 
 def active_strip(context: bpy.types.Context) -> bpy.types.Strip | None:
-    """Of the sequence that is edited."""
+    """The active strip of the edited sequence."""
     editor = sequencer_scene(context).sequence_editor
     return editor.active_strip if editor else None
 
 
 def all_takes(context: bpy.types.Context) -> list[TakeStrips]:
-    """The takes that the active strip belongs to, or has; empty where there are none."""
+    """The takes of the active strip's clip; empty if there are none."""
     return takes_of(sequencer_scene(context), active_strip(context))
 
 
 def chosen_take(context: bpy.types.Context, master: str = "") -> TakeStrips:
-    """The take of this master; else the one whose own strip is active; else the one that is heard.
+    """The take of this master, or the one whose own strip is active, or the one that is heard.
 
-    Raises UserError where there is none.
+    Raises UserError if there is none.
     """
     takes, strip = all_takes(context), active_strip(context)
     if not takes:
-        raise UserError("Select a strip that has takes: a picture with generated sound, or that sound.")
+        raise UserError("Select a strip that has takes: a clip with generated sound, or that sound.")
     wanted = master or (strip.name if strip is not None else "")
     own = [take for take in takes if wanted in (take.master, take.preview)]
     if master and not own:
@@ -36,19 +36,19 @@ def chosen_take(context: bpy.types.Context, master: str = "") -> TakeStrips:
 
 
 def has_takes(context: bpy.types.Context) -> bool:
-    """For `poll`: whether the active strip is one of ours. That its takes are still there is not looked for, which
-    would take a look at every strip at every redraw."""
+    """Whether the active strip belongs to takes, for `poll`. Does not check that the takes still exist, which would
+    search all strips at every redraw."""
     strip = active_strip(context)
     kept = None if strip is None else provenance_of(strip)
     return kept is not None and bool(kept.group)
 
 
 class OfTake:
-    """What operators share that work on a take."""
+    """Base of operators that act on a take."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if has_takes(context):
             return True
-        cls.poll_message_set("Select a picture with generated sound, or that sound")
+        cls.poll_message_set("Select a clip with generated sound, or that sound")
         return False

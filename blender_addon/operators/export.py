@@ -1,4 +1,4 @@
-"""Exporting a 360° video with spatial audio."""
+"""Exports a 360° video with spatial audio."""
 
 from dataclasses import replace
 from functools import partial
@@ -8,40 +8,40 @@ import bpy
 
 from ..blender_versions import sequencer_scene
 from ..core import frames
-from ..core.job import Allowed, Cancelled, Steps, Work
+from ..core.job import Allowed, BlenderJob, Cancelled, Steps
 from ..props.preferences import preferences
 from ..sequencer.sound_strips import kept_file
 from ..sequencer.sources import Panorama, Sequence
 from ..sequencer.takes import TakeStrips
-from ..workflows.export import Delivery, deliver
+from ..workflows.export import Export, export
 from ..workflows.snapshot import MAX_STEM_BYTES, Snapshot, output_folder, take_snapshot
 from .choice import OfTake, chosen_take
-from .pump import WorkOperator
+from .pump import JobOperator
 
 
-class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
-    """Write the picture and the take as one file that YouTube and headsets play as 360° video with spatial audio"""
+class OMNIAUDIO_OT_export(OfTake, JobOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Write the clip and the take to one file that YouTube and headsets play as 360° video with spatial audio"""
 
-    bl_idname = "omniaudio.deliver"
+    bl_idname = "omniaudio.export"
     bl_label = "Export 360° Video"
 
-    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
+    def new_job(self, context: bpy.types.Context, blocking: bool) -> BlenderJob:
         scene, take = sequencer_scene(context), chosen_take(context)
         settings, kept = scene.omniaudio, take.provenance
-        picture: Path | Snapshot
-        if settings.deliver_picture == "FILE":
-            picture = kept_file(kept.clip, f"The picture that {take.master} was made for")
+        clip: Path | Snapshot
+        if settings.export_frames == "FILE":
+            clip = kept_file(kept.clip, f"The clip that {take.master} was generated for")
         else:
-            picture = _render_of(context, scene, take)
+            clip = _render_of(context, scene, take)
         rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
         begin = take.seconds_at(take.place.start, rate)
-        delivery = Delivery(
+        chosen = Export(
             sound=kept_file(str(take.ambix), f"The sound of {take.master}"),
             part=None if take.place == take.content else frames.FileSpan(begin, float(take.place.frames / rate)),
-            picture=picture,
-            start=kept.clip_start + begin if settings.deliver_picture == "FILE" else 0.0,
+            clip=clip,
+            start=kept.clip_start + begin if settings.export_frames == "FILE" else 0.0,
             codec=settings.codec.lower(),
-            force=kept.force or settings.force or settings.deliver_picture == "SCENE",
+            force=kept.force or settings.force or settings.export_frames == "SCENE",
             allow_truncated=kept.allow_truncated,
             folder=output_folder(settings.folder or preferences(context).folder),
             stem=frames.shortened(bpy.path.clean_name(kept.title or take.master), MAX_STEM_BYTES) + "_360",
@@ -49,25 +49,25 @@ class OMNIAUDIO_OT_deliver(OfTake, WorkOperator, bpy.types.Operator):  # noqa: N
 
         def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
             wanted = replace(
-                delivery,
-                force=delivery.force or allowed.force,
-                allow_truncated=delivery.allow_truncated or allowed.allow_truncated,
+                chosen,
+                force=chosen.force or allowed.force,
+                allow_truncated=chosen.allow_truncated or allowed.allow_truncated,
             )
-            return deliver(wanted, blocking, cancelled)
+            return export(wanted, blocking, cancelled)
 
-        return Work(f"Export {take.master}", partial(begin, Allowed()), begin)
+        return BlenderJob(f"Export {take.master}", partial(begin, Allowed()), begin)
 
 
 def _render_of(context: bpy.types.Context, scene: bpy.types.Scene, take: TakeStrips) -> Snapshot:
-    """Every frame while the take is heard, to be rendered as the settings say. Raises UserError where it cannot."""
+    """The render of every frame while the take is heard. Raises UserError if there is nothing to render."""
     settings = scene.omniaudio
-    chosen = take_snapshot(context, scene, settings.deliver_picture)
-    width = settings.deliver_width // 4 * 4
-    if settings.deliver_picture == "SCENE":
-        source: Panorama | Sequence = Panorama(width, settings.deliver_samples, frame_step=1)
+    chosen = take_snapshot(context, scene, settings.export_frames)
+    width = settings.export_width // 4 * 4
+    if settings.export_frames == "SCENE":
+        source: Panorama | Sequence = Panorama(width, settings.export_samples, frame_step=1)
     else:
         source = Sequence(None, width, frame_step=1)
     return replace(chosen, source=source, place=take.place)
 
 
-CLASSES = (OMNIAUDIO_OT_deliver,)
+CLASSES = (OMNIAUDIO_OT_export,)

@@ -1,4 +1,4 @@
-"""The OSC bridge: its start and its end, and the folders that DAWs may name clips in."""
+"""Starts and stops the OSC bridge, and edits its folders."""
 
 import bpy
 from bpy.props import IntProperty
@@ -9,7 +9,7 @@ from ..session import blender_osc
 
 
 class OMNIAUDIO_OT_osc_start(bpy.types.Operator):  # noqa: N801 (Blender's own form)
-    """Let DAWs on this machine ask for sound by OSC, for clips and for the scene that is open"""
+    """Let DAWs on this machine request sound by OSC, for clips and for the open scene"""
 
     bl_idname = "omniaudio.osc_start"
     bl_label = "Start OSC Bridge"
@@ -28,7 +28,7 @@ class OMNIAUDIO_OT_osc_start(bpy.types.Operator):  # noqa: N801 (Blender's own f
 
 
 class OMNIAUDIO_OT_osc_stop(bpy.types.Operator):  # noqa: N801
-    """End the bridge; what DAWs have asked for goes on, and they are told when it is started again"""
+    """Stop the bridge; the jobs of DAWs continue, and their results are sent when it is started again"""
 
     bl_idname = "omniaudio.osc_stop"
     bl_label = "Stop OSC Bridge"
@@ -43,7 +43,7 @@ class OMNIAUDIO_OT_osc_stop(bpy.types.Operator):  # noqa: N801
 
 
 class OMNIAUDIO_OT_osc_folder_add(bpy.types.Operator):  # noqa: N801
-    """Let DAWs name clips in one more folder"""
+    """Allow DAWs one more folder with clips"""
 
     bl_idname = "omniaudio.osc_folder_add"
     bl_label = "Add Folder"
@@ -54,7 +54,7 @@ class OMNIAUDIO_OT_osc_folder_add(bpy.types.Operator):  # noqa: N801
 
 
 class OMNIAUDIO_OT_osc_folder_remove(bpy.types.Operator):  # noqa: N801
-    """Let DAWs name no more clips in this folder"""
+    """No longer allow DAWs this folder"""
 
     bl_idname = "omniaudio.osc_folder_remove"
     bl_label = "Remove Folder"

@@ -1,16 +1,16 @@
-"""Sound of the scene that somebody has asked the engine for."""
+"""Answers a request for sound of the scene."""
 
 import bpy
 
 from ..core.errors import UserError
-from ..core.job import Work
+from ..core.job import BlenderJob
 from ..session import scene_requests
 from ..workflows.scene import answer, snapshot_for
-from .pump import WorkOperator
+from .pump import JobOperator
 
 
-class OMNIAUDIO_OT_answer_request(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
-    """Render the scene for whom has asked for its sound, and place that in the sequencer"""
+class OMNIAUDIO_OT_answer_request(JobOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """Render the scene for a client that requested its sound, and place the sound in the sequencer"""
 
     bl_idname = "omniaudio.answer_request"
     bl_label = "Generate Spatial Audio on Request"
@@ -20,16 +20,18 @@ class OMNIAUDIO_OT_answer_request(WorkOperator, bpy.types.Operator):  # noqa: N8
     def poll(cls, _context: bpy.types.Context) -> bool:
         return scene_requests.waiting()
 
-    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
-        asked = scene_requests.take()
+    def new_job(self, context: bpy.types.Context, blocking: bool) -> BlenderJob:
+        scene_request = scene_requests.take()
         try:
-            snapshot = snapshot_for(context, context.scene, asked.job)
+            snapshot = snapshot_for(context, context.scene, scene_request.job)
         except UserError as error:
-            asked.end(f"Blender cannot render the scene: {error.message}")
+            scene_request.end(f"Blender cannot render the scene: {error.message}")
             raise
-        work = Work(f"{snapshot.title}, on request", lambda cancelled: answer(asked, snapshot, blocking, cancelled))
-        scene_requests.begun(work)
-        return work
+        job = BlenderJob(
+            f"{snapshot.title}, on request", lambda cancelled: answer(scene_request, snapshot, blocking, cancelled)
+        )
+        scene_requests.begun(job)
+        return job
 
 
 CLASSES = (OMNIAUDIO_OT_answer_request,)

@@ -1,4 +1,4 @@
-"""The engine: start it anew, read what it says, find its preferences."""
+"""Restarts the service, shows its log, opens the preferences."""
 
 from collections import deque
 from pathlib import Path
@@ -13,7 +13,7 @@ POPUP_WIDTH = 900
 
 
 class OMNIAUDIO_OT_restart_service(bpy.types.Operator):  # noqa: N801 (Blender's own form)
-    """Start the engine, or start it anew; jobs that it works on go on afterwards"""
+    """Start or restart the engine; its jobs continue afterwards"""
 
     bl_idname = "omniaudio.restart_service"
     bl_label = "Restart Engine"
@@ -24,21 +24,21 @@ class OMNIAUDIO_OT_restart_service(bpy.types.Operator):  # noqa: N801 (Blender's
 
 
 class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
-    """Show what the engine says of its troubles"""
+    """Show the end of the engine's log"""
 
     bl_idname = "omniaudio.show_log"
-    bl_label = "Engine's Log"
+    bl_label = "Engine Log"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return blender_service.engine().log.is_file()
+        return blender_service.service().log.is_file()
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        self._lines = last_lines(blender_service.engine().log)
+        self._lines = last_lines(blender_service.service().log)
         return context.window_manager.invoke_popup(self, width=POPUP_WIDTH)
 
     def draw(self, _context: bpy.types.Context) -> None:
-        log = blender_service.engine().log
+        log = blender_service.service().log
         split = self.layout.split(factor=0.85)
         split.label(text=str(log), icon="TEXT")
         split.operator("wm.path_open", text="Open", icon="FILE_FOLDER").filepath = str(log)
@@ -47,7 +47,7 @@ class OMNIAUDIO_OT_show_log(bpy.types.Operator):  # noqa: N801
             column.label(text=line)
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        print(*last_lines(blender_service.engine().log), sep="\n")
+        print(*last_lines(blender_service.service().log), sep="\n")
         return {"FINISHED"}
 
 
@@ -62,7 +62,7 @@ class OMNIAUDIO_OT_show_preferences(bpy.types.Operator):  # noqa: N801
 
 
 def last_lines(log: Path) -> list[str]:
-    """Of a log; the newest last."""
+    """The last lines of a log."""
     try:
         with log.open(encoding="utf-8", errors="replace") as lines:
             return [line.rstrip() for line in deque(lines, LINES_SHOWN)]

@@ -1,4 +1,4 @@
-"""What sounds in the picture that is chosen: found by the engine, corrected by a person."""
+"""The chosen clip's list of sources: detects, edits and clears it."""
 
 from dataclasses import replace
 from functools import partial
@@ -10,7 +10,7 @@ from omniaudio_client.kinds import all_kinds, kind, name_of
 
 from ..blender_versions import sequencer_scene
 from ..core.errors import UserError
-from ..core.job import Allowed, Cancelled, Steps, Work
+from ..core.job import Allowed, BlenderJob, Cancelled, Steps
 from ..props.source_list import (
     OmniAudioSourceList,
     add,
@@ -24,42 +24,42 @@ from ..props.source_list import (
 )
 from ..workflows.detect import detect
 from ..workflows.snapshot import take_snapshot
-from .pump import WorkOperator
+from .pump import JobOperator
 
 _ITEMS: dict[bool | None, list[tuple[str, str, str]]] = {}
-"""Blender keeps no words of a menu that is made while it is drawn."""
+"""Keeps references to the strings of dynamic enums, which Blender does not."""
 
 
 def chosen_list(context: bpy.types.Context) -> OmniAudioSourceList | None:
-    """The list of the source that the panel shows, with or without something in it; None where there is no strip."""
+    """The list of the chosen clip, which may be empty; None if there is no strip."""
     scene = sequencer_scene(context)
     return list_of(scene, scene.omniaudio.source)
 
 
 def current_list(context: bpy.types.Context) -> OmniAudioSourceList | None:
-    """The list that the panel shows, and that is used; None where there is none, or one of another picture."""
+    """The list that is used; None if there is none, or it describes another clip."""
     scene, found = sequencer_scene(context), chosen_list(context)
     return found if found is not None and is_of(found, shown_clip(scene, scene.omniaudio.source)) else None
 
 
-class OMNIAUDIO_OT_detect_sources(WorkOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
-    """List what sounds in the picture: kind, direction, loudness. Correct it here, before or after the sound is made"""
+class OMNIAUDIO_OT_detect_sources(JobOperator, bpy.types.Operator):  # noqa: N801 (Blender's own form)
+    """List the sources in the clip: kind, direction, level. Correct it here, before or after generating sound"""
 
     bl_idname = "omniaudio.detect_sources"
     bl_label = "Detect Sources"
     bl_options = {"UNDO"}  # noqa: RUF012 (Blender's own form)
 
-    def work(self, context: bpy.types.Context, blocking: bool) -> Work:
+    def new_job(self, context: bpy.types.Context, blocking: bool) -> BlenderJob:
         snapshot = take_snapshot(context)
 
         def begin(allowed: Allowed, cancelled: Cancelled) -> Steps:
-            return detect(replace(snapshot, wish=snapshot.wish.with_allowed(allowed)), blocking, cancelled)
+            return detect(replace(snapshot, request=snapshot.request.with_allowed(allowed)), blocking, cancelled)
 
-        return Work(f"{snapshot.title}: detect sources", partial(begin, Allowed()), begin)
+        return BlenderJob(f"{snapshot.title}: detect sources", partial(begin, Allowed()), begin)
 
 
 class OfList:
-    """What operators share that work on the list."""
+    """Base of operators that edit the list."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -70,8 +70,8 @@ class OfList:
 
 
 class WithKinds:
-    """What operators share that ask for a kind, in a menu that is searched by typing. Each has to say by itself that
-    `bl_property` is "kind": Blender looks at no base."""
+    """Base of operators that ask for a kind in a search menu. Each has to set `bl_property` itself: Blender ignores
+    inherited ones."""
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         context.window_manager.invoke_search_popup(self)
@@ -89,7 +89,7 @@ def _items(bed: bool | None) -> list[tuple[str, str, str]]:
 
 
 class OMNIAUDIO_OT_choose_kind(OfList, WithKinds, bpy.types.Operator):  # noqa: N801
-    """Choose what it is that sounds there; type to search"""
+    """Choose the kind of this source; type to search"""
 
     bl_idname = "omniaudio.choose_kind"
     bl_label = "Choose Kind"
@@ -97,8 +97,8 @@ class OMNIAUDIO_OT_choose_kind(OfList, WithKinds, bpy.types.Operator):  # noqa: 
     bl_options = {"UNDO"}  # noqa: RUF012
 
     index: IntProperty(name="Index", description="In the list; -1: the active one", default=-1, options={"SKIP_SAVE"})
-    bed: BoolProperty(options={"HIDDEN", "SKIP_SAVE"}, description="The menu has kinds that surround the listener")
-    kind: EnumProperty(name="Kind", description="What sounds", items=lambda self, _context: _items(self.bed))
+    bed: BoolProperty(options={"HIDDEN", "SKIP_SAVE"}, description="List kinds that surround the listener")
+    kind: EnumProperty(name="Kind", description="Kind of the source", items=lambda self, _context: _items(self.bed))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         found = current_list(context)
@@ -117,14 +117,14 @@ class OMNIAUDIO_OT_choose_kind(OfList, WithKinds, bpy.types.Operator):  # noqa: 
 
 
 class OMNIAUDIO_OT_add_source(WithKinds, bpy.types.Operator):  # noqa: N801
-    """Add something that sounds; type to search. A thing begins in front; one thing surrounds the listener"""
+    """Add a source in front, or set the bed that surrounds the listener; type to search"""
 
     bl_idname = "omniaudio.add_source"
     bl_label = "Add Source"
     bl_property = "kind"
     bl_options = {"UNDO"}  # noqa: RUF012
 
-    kind: EnumProperty(name="Kind", description="What sounds", items=lambda _self, _context: _items(None))
+    kind: EnumProperty(name="Kind", description="Kind of the source", items=lambda _self, _context: _items(None))
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -141,7 +141,7 @@ class OMNIAUDIO_OT_add_source(WithKinds, bpy.types.Operator):  # noqa: N801
 
 
 class OMNIAUDIO_OT_remove_source(OfList, bpy.types.Operator):  # noqa: N801
-    """Take this out of the list: it does not sound"""
+    """Remove this source from the list"""
 
     bl_idname = "omniaudio.remove_source"
     bl_label = "Remove Source"
@@ -160,7 +160,7 @@ class OMNIAUDIO_OT_remove_source(OfList, bpy.types.Operator):  # noqa: N801
 
 
 class OMNIAUDIO_OT_clear_sources(bpy.types.Operator):  # noqa: N801
-    """Forget the list: what sounds is recognised anew when the sound is made"""
+    """Clear the list: sources are detected when sound is generated"""
 
     bl_idname = "omniaudio.clear_sources"
     bl_label = "Clear Sources"

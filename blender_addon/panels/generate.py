@@ -1,4 +1,4 @@
-"""The panel in the sequencer's sidebar: choose a picture, press the button."""
+"""The main panel in the sequencer's sidebar: choose a clip, press the button."""
 
 from fractions import Fraction
 
@@ -16,13 +16,13 @@ from .service import draw_service
 from .sources import draw_sources
 from .text import draw_message
 
-SHAPES = {Fraction(2): "a 360° picture", Fraction(1): "360° in stereo"}
-"""Width to height of equirectangular pictures."""
+SHAPES = {Fraction(2): "a 360° panorama", Fraction(1): "360° in stereo"}
+"""Aspect ratios of equirectangular panoramas."""
 SHAPE_TOLERANCE = 0.02
 
 
 class SequencerPanel:
-    """Where these panels are."""
+    """Base of panels in the sequencer's sidebar."""
 
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
@@ -30,7 +30,7 @@ class SequencerPanel:
 
 
 class OMNIAUDIO_PT_generate(SequencerPanel, bpy.types.Panel):  # noqa: N801 (Blender's own form)
-    """Choose a picture, press the button."""
+    """Choose a clip, press the button."""
 
     bl_label = "Generate Spatial Audio"
 
@@ -43,17 +43,17 @@ class OMNIAUDIO_PT_generate(SequencerPanel, bpy.types.Panel):  # noqa: N801 (Ble
         layout.prop(settings, "source")
         _draw_source(layout, context, scene)
         draw_sources(layout, context, scene)
-        draw_wish(layout, context, scene)
+        draw_options(layout, context, scene)
         _draw_folder(layout, context, scene)
-        if blender_service.engine().state.kind in ("waiting", "failed"):
+        if blender_service.service().state.kind in ("waiting", "failed"):
             draw_service(layout, context)
         row = layout.row()
         row.scale_y = 1.5
         row.operator("omniaudio.generate", icon="SPEAKER")
 
 
-def draw_wish(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
-    """How the sound is made."""
+def draw_options(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
+    """Draws the options of the generation."""
     settings = scene.omniaudio
     model = _model(settings.model)
     column = layout.column()
@@ -64,14 +64,14 @@ def draw_wish(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy
     row.operator("omniaudio.roll_seed", text="", icon="FILE_3D").scene = scene.name
     column.prop(settings, "steps")
     if settings.steps == 0 and model is not None:
-        _draw_note(column, f"The model takes {model.steps}")
+        _draw_note(column, f"The model uses {model.steps}")
     row = column.row(align=True, heading="Guidance")
     row.prop(settings, "guidance_own", text="")
     sub = row.row(align=True)
     sub.active = settings.guidance_own
     sub.prop(settings, "guidance", text="")
     if not settings.guidance_own and model is not None:
-        _draw_note(column, f"The model takes {model.guidance:g}")
+        _draw_note(column, f"The model uses {model.guidance:g}")
     row = column.row(align=True, heading="Variation")
     row.prop(settings, "variation_own", text="")
     sub = row.row(align=True)
@@ -83,13 +83,13 @@ def draw_wish(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy
 
 
 def draw_render(layout: bpy.types.UILayout, scene: bpy.types.Scene, *, samples: bool) -> None:
-    """How a picture is rendered for the model; `samples` where Cycles does."""
+    """Draws the settings of the render for the model; `samples` for Cycles."""
     settings = scene.omniaudio
     column = layout.column()
     column.prop(settings, "width")
     if samples:
         column.prop(settings, "samples")
-    column.prop(settings, "pictures_per_second")
+    column.prop(settings, "frames_per_second")
 
 
 def _draw_source(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
@@ -124,7 +124,7 @@ def _draw_shape(
     width: int,
     height: int,
 ) -> None:
-    """Whether a picture of this size can be a 360° one, and what to do if not."""
+    """Says whether a clip of this size can be a 360° panorama, and what to do if not."""
     if not (width and height):
         return
     shape = next((n for s, n in SHAPES.items() if abs(width / height / s - 1) < SHAPE_TOLERANCE), None)
@@ -134,8 +134,8 @@ def _draw_shape(
         draw_message(
             layout,
             context,
-            f"{width} × {height} is not the shape of a 360° picture: that is twice as wide as high, or square with one "
-            "eye above the other. Its directions would be wrong.",
+            f"{width} × {height} is not the shape of a 360° panorama, which is twice as wide as high, or square with "
+            "one eye above the other. Directions would be wrong.",
             "ERROR",
         )
         layout.prop(settings, "force")
@@ -152,13 +152,13 @@ def _draw_length(layout: bpy.types.UILayout, scene: bpy.types.Scene, model: Mode
     label.label(text="Length")
     split.label(text=f"{seconds:.1f} s")
     if model is not None:  # short lines: Blender cuts the middle out of longer ones
-        _draw_note(layout, f"{model.name} makes {model.native_seconds:.0f} s at once")
+        _draw_note(layout, f"{model.name} generates {model.native_seconds:.0f} s at once")
         if seconds > model.native_seconds:
-            _draw_note(layout, "Made in windows that overlap")
+            _draw_note(layout, "Generated in overlapping windows")
 
 
 def shown_length(scene: bpy.types.Scene) -> int | None:
-    """How many frames the chosen source lasts; None where only reading its file would tell."""
+    """The length of the chosen clip in frames; None if that needs reading its file."""
     match scene.omniaudio.source:
         case "STRIP":
             strip = chosen_strip(scene)
@@ -169,8 +169,8 @@ def shown_length(scene: bpy.types.Scene) -> int | None:
 
 
 def _model(name: str) -> Model | None:
-    """The one that would be taken, as far as the engine has told."""
-    state = blender_service.engine().state
+    """The model that would be used, as far as the service has reported it."""
+    state = blender_service.service().state
     wanted = name or preferences().model or state.default
     return next((model for model in state.models if model.name == wanted), None)
 
@@ -186,7 +186,7 @@ def _draw_folder(layout: bpy.types.UILayout, context: bpy.types.Context, scene: 
 
 
 def _draw_note(layout: bpy.types.UILayout, text: str) -> None:
-    """Below a field, where the fields are."""
+    """Draws a note below a field, aligned with the fields."""
     split = layout.split(factor=0.4)
     split.label(text="")
     row = split.row()

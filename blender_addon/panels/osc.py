@@ -10,7 +10,7 @@ _ICONS = {"off": "UNLINKED", "starting": "SORTTIME", "listening": "LINKED", "fai
 
 
 class OMNIAUDIO_PT_osc(bpy.types.Panel):  # noqa: N801 (Blender's own form)
-    """DAWs ask for sound."""
+    """Lets DAWs request sound."""
 
     bl_label = "OSC Bridge"
     bl_space_type = "SEQUENCE_EDITOR"
@@ -23,7 +23,7 @@ class OMNIAUDIO_PT_osc(bpy.types.Panel):  # noqa: N801 (Blender's own form)
 
 
 def draw_osc(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The bridge's settings, the button, its state, and what it said last."""
+    """Draws the bridge's settings, its button, its state and its last message."""
     settings, state = preferences(context).osc, blender_osc.state()
     runs = state.kind in ("starting", "listening")
     column = layout.column()
@@ -42,7 +42,7 @@ def draw_osc(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         row.label(text="your home folder")
     row.operator("omniaudio.osc_folder_add", text="", icon="ADD")
     layout.operator("omniaudio.osc_stop" if runs else "omniaudio.osc_start", icon="PAUSE" if runs else "PLAY")
-    text = {"listening": f"Listens at port {state.port}", "starting": "Starting", "off": "Off", "failed": "Failed"}
+    text = {"listening": f"Listening on port {state.port}", "starting": "Starting", "off": "Off", "failed": "Failed"}
     layout.label(text=text[state.kind], icon=_ICONS[state.kind])
     for said in filter(None, (state.message, state.last)):
         draw_message(layout, context, said)

@@ -1,4 +1,4 @@
-"""The short panels in the properties of the camera and of the render: the scene in 360°, without the sequencer."""
+"""The short panels in the camera's and the render's properties: the scene in 360°, without the sequencer."""
 
 import bpy
 
@@ -8,7 +8,7 @@ from .jobs import draw_running
 
 
 class ScenePanel:
-    """What the two share; both generate for the scene of the properties."""
+    """Base of both panels, which generate sound for the scene of the properties editor."""
 
     bl_label = "Spatial Audio"
     bl_space_type = "PROPERTIES"
@@ -26,7 +26,7 @@ class ScenePanel:
             layout.label(text=f"In 360° from {scene.camera.name}", icon="CAMERA_DATA")
         draw_render(layout, scene, samples=True)
         if is_of(scene.omniaudio.sources_scene, shown_clip(scene, "SCENE")):
-            layout.label(text="What sounds is listed in the sequencer", icon="SPEAKER")
+            layout.label(text="The sources are listed in the sequencer", icon="SPEAKER")
         row = layout.row(align=True)
         row.prop(scene.omniaudio, "seed")
         row.operator("omniaudio.roll_seed", text="", icon="FILE_3D").scene = scene.name
@@ -35,7 +35,7 @@ class ScenePanel:
 
 
 class OMNIAUDIO_PT_camera(ScenePanel, bpy.types.Panel):  # noqa: N801
-    """At the camera that hears."""
+    """In the camera's properties."""
 
     bl_context = "data"
 
@@ -45,7 +45,7 @@ class OMNIAUDIO_PT_camera(ScenePanel, bpy.types.Panel):  # noqa: N801
 
 
 class OMNIAUDIO_PT_render(ScenePanel, bpy.types.Panel):  # noqa: N801
-    """At the render."""
+    """In the render properties."""
 
     bl_context = "render"
 

@@ -1,4 +1,4 @@
-"""The state of the engine."""
+"""Draws the state of the service."""
 
 import bpy
 
@@ -6,17 +6,17 @@ from ..session import blender_service
 from .text import draw_message
 
 _LOOKS = {
-    "off": ("The engine is started when it is first needed", "RADIOBUT_OFF"),
-    "starting": ("The engine starts", "SORTTIME"),
+    "off": ("The engine starts when it is first needed", "RADIOBUT_OFF"),
+    "starting": ("The engine is starting", "SORTTIME"),
     "ready": ("The engine is ready", "CHECKMARK"),
-    "waiting": ("The engine is tried again soon", "SORTTIME"),
+    "waiting": ("The engine will be retried soon", "SORTTIME"),
     "failed": ("The engine does not work", "ERROR"),
 }
 
 
 def draw_service(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """A line that says how the engine is, the reason where it does not work, and its buttons."""
-    state = blender_service.engine().state
+    """Draws the service's state, its error and its buttons."""
+    state = blender_service.service().state
     text, icon = _LOOKS[state.kind]
     if state.kind == "ready":
         text += f", version {state.version}" + (", started by this Blender" if state.started_here else "")

@@ -1,4 +1,4 @@
-"""What sounds in the picture, as a list to be corrected: a part of the panel that generates."""
+"""The list of sources, as a part of the main panel."""
 
 import math
 
@@ -14,7 +14,7 @@ MIN_ROWS = 2
 
 
 class OMNIAUDIO_UL_sources(bpy.types.UIList):  # noqa: N801 (Blender's own form)
-    """A line for each source, and one for the bed."""
+    """One line per source, and one for the bed."""
 
     def draw_item(
         self,
@@ -40,7 +40,7 @@ class OMNIAUDIO_UL_sources(bpy.types.UIList):  # noqa: N801 (Blender's own form)
 
 
 def way(azimuth: float) -> str:
-    """Of an azimuth in radians: `32° left`."""
+    """An azimuth in radians as text: `32° left`."""
     degrees = round(math.degrees(azimuth))
     if degrees == 0:
         return "front"
@@ -50,7 +50,7 @@ def way(azimuth: float) -> str:
 
 
 def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, scene: bpy.types.Scene) -> None:
-    """The list of the chosen source, with what changes it; and the button that makes it."""
+    """Draws the chosen clip's list of sources, and the button that detects them."""
     chosen = scene.omniaudio.source
     found = list_of(scene, chosen)
     if found is None:
@@ -66,19 +66,19 @@ def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, scene: 
     if found.there:
         row.operator("omniaudio.clear_sources", text="", icon="X")
     if found.there and not listed:
-        text = f"The list was made of {found.clip or 'no camera'} and is not used for {clip.name or 'no camera'}"
+        text = f"The list describes {found.clip or 'no camera'} and is not used for {clip.name or 'no camera'}"
         draw_message(body, context, text, "INFO")
     elif not listed:
-        draw_message(body, context, "Without a list, what sounds is recognised when the sound is made", "INFO")
+        draw_message(body, context, "Without a list, sources are detected when sound is generated", "INFO")
     else:
         _draw_list(body, context, found)
         if clip.last > clip.first and (clip.first < found.first or clip.last > found.last):
-            draw_message(body, context, "More is shown now than was looked at: detect again", "INFO")
+            draw_message(body, context, "The clip now shows more than was analysed: detect again", "INFO")
 
 
 def _draw_list(layout: bpy.types.UILayout, context: bpy.types.Context, found: OmniAudioSourceList) -> None:
     if all(entry.bed for entry in found.entries):
-        draw_message(layout, context, "No source was found; add one by the plus", "INFO")
+        draw_message(layout, context, "No source was found; add one with the plus button", "INFO")
     row = layout.row()
     row.template_list("OMNIAUDIO_UL_sources", "", found, "entries", found, "active", rows=MIN_ROWS)
     column = row.column(align=True)
@@ -99,7 +99,7 @@ def _draw_entry(layout: bpy.types.UILayout, entry: OmniAudioSoundSource, index: 
     column.prop(entry, "gain", text="Gain (dB)")
     if entry.bed:
         return
-    moves = sound_sources.moves(sound_sources.parsed(entry.told))
+    moves = sound_sources.moves(sound_sources.parsed(entry.detected))
     column.prop(entry, "azimuth", text="Starts at" if moves else "To the Left")
     column.prop(entry, "elevation", text="Up")
 

@@ -1,17 +1,17 @@
-"""The takes of the active strip: which is heard, again, in part, for a turned head, as a map, as a 360° video."""
+"""The panels of the active strip's takes: choose, regenerate, binaural preview, direction map, export."""
 
 import bpy
 
 from ..blender_versions import sequencer_scene
 from ..core.errors import UserError
 from ..operators.choice import all_takes, chosen_take, has_takes
-from ..operators.generate import part_of
+from ..operators.generate import range_of
 from ..sequencer.takes import TakeStrips
 from .text import draw_message
 
 
 class TakesPanel:
-    """A part of the panel that is there where the active strip has takes."""
+    """Base of sub-panels that are shown if the active strip has takes."""
 
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
@@ -28,16 +28,16 @@ class TakesPanel:
         layout.use_property_decorate = False
         try:
             self.draw_take(layout, context, chosen_take(context))
-        except UserError as error:  # its strips were deleted, or the part is none of it
+        except UserError as error:  # its strips were deleted, or the range is outside of it
             draw_message(layout, context, error.message, "INFO")
 
     def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
-        """What the panel shows of the chosen take."""
+        """Draws the panel for the chosen take."""
         raise NotImplementedError
 
 
 class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's own form)
-    """Which take is heard, and what made it."""
+    """Choose the take that is heard, or regenerate it."""
 
     bl_label = "Takes"
 
@@ -49,7 +49,7 @@ class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's 
             if take.provenance.options.takes > 1:
                 text += f", take {take.provenance.take}"
             if take.provenance.inpainting_sound:
-                text += ", part made again"
+                text += ", range regenerated"
             button = column.operator(
                 "omniaudio.use_take", text=text, icon="RADIOBUT_ON" if take.used else "RADIOBUT_OFF"
             )
@@ -65,50 +65,50 @@ class OMNIAUDIO_PT_takes(TakesPanel, bpy.types.Panel):  # noqa: N801 (Blender's 
         row.active = False
         row.label(text=", ".join(filter(None, how)))
         column = layout.column(align=True)
-        column.operator("omniaudio.generate_again", text="Another Take", icon="ADD").new_seed = True
-        column.operator("omniaudio.generate_again", icon="FILE_REFRESH").new_seed = False
+        column.operator("omniaudio.regenerate", text="Another Take", icon="ADD").new_seed = True
+        column.operator("omniaudio.regenerate", icon="FILE_REFRESH").new_seed = False
         column.operator("omniaudio.change_and_generate", icon="GREASEPENCIL")
 
 
-class OMNIAUDIO_PT_part(TakesPanel, bpy.types.Panel):  # noqa: N801
-    """A part of the take anew."""
+class OMNIAUDIO_PT_range(TakesPanel, bpy.types.Panel):  # noqa: N801
+    """Regenerate a range of the take."""
 
-    bl_label = "Generate a Part Again"
+    bl_label = "Regenerate Range"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         scene = sequencer_scene(context)
         settings = scene.omniaudio
-        layout.prop(settings, "part")
-        if settings.part == "MARKED":
+        layout.prop(settings, "range")
+        if settings.range == "MARKED":
             column = layout.column(align=True)
             for end in ("start", "end"):
                 row = column.row(align=True)
-                row.prop(settings, f"part_{end}")
-                row.operator("omniaudio.mark_part", text="", icon="TRACKING").end = end.upper()
-        place = part_of(scene, take)
-        text = f"Generate Frames {place.start} to {place.end - 1}"
-        layout.operator("omniaudio.generate_part", text=text, icon="SPEAKER")
+                row.prop(settings, f"range_{end}")
+                row.operator("omniaudio.mark_range", text="", icon="TRACKING").end = end.upper()
+        place = range_of(scene, take)
+        text = f"Regenerate Frames {place.start} to {place.end - 1}"
+        layout.operator("omniaudio.regenerate_range", text=text, icon="SPEAKER")
 
 
-class OMNIAUDIO_PT_listen(TakesPanel, bpy.types.Panel):  # noqa: N801
-    """What a turned head hears, and where sound comes from."""
+class OMNIAUDIO_PT_binaural(TakesPanel, bpy.types.Panel):  # noqa: N801
+    """The binaural preview, and the direction map."""
 
-    bl_label = "Listen and See"
+    bl_label = "Binaural and Direction Map"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         layout.prop(sequencer_scene(context).omniaudio, "head_yaw", slider=True)
-        layout.operator("omniaudio.listen", icon="PLAY_SOUND")
+        layout.operator("omniaudio.binaural", icon="PLAY_SOUND")
         row = layout.row()
         row.active = False
-        row.label(text=f"The preview is for a head that is turned by {take.provenance.head_yaw:.0f}°")
+        row.label(text=f"The preview is for a head yaw of {take.provenance.head_yaw:.0f}°")
         row = layout.row(align=True)
-        row.operator("omniaudio.sound_map", icon="FILE_MOVIE")
-        row.operator("omniaudio.sound_map_picture", icon="FILE_IMAGE")
+        row.operator("omniaudio.direction_map_video", icon="FILE_MOVIE")
+        row.operator("omniaudio.direction_map_image", icon="FILE_IMAGE")
 
 
-class OMNIAUDIO_PT_deliver(TakesPanel, bpy.types.Panel):  # noqa: N801
+class OMNIAUDIO_PT_export(TakesPanel, bpy.types.Panel):  # noqa: N801
     """A 360° video with spatial audio."""
 
     bl_label = "Export 360° Video with Spatial Audio"
@@ -116,13 +116,13 @@ class OMNIAUDIO_PT_deliver(TakesPanel, bpy.types.Panel):  # noqa: N801
 
     def draw_take(self, layout: bpy.types.UILayout, context: bpy.types.Context, take: TakeStrips) -> None:
         settings = sequencer_scene(context).omniaudio
-        layout.prop(settings, "deliver_picture")
-        if settings.deliver_picture != "FILE":
-            layout.prop(settings, "deliver_width")
-        if settings.deliver_picture == "SCENE":
-            layout.prop(settings, "deliver_samples")
+        layout.prop(settings, "export_frames")
+        if settings.export_frames != "FILE":
+            layout.prop(settings, "export_width")
+        if settings.export_frames == "SCENE":
+            layout.prop(settings, "export_samples")
         layout.prop(settings, "codec")
-        layout.operator("omniaudio.deliver", icon="EXPORT")
+        layout.operator("omniaudio.export", icon="EXPORT")
 
 
-CLASSES = (OMNIAUDIO_PT_takes, OMNIAUDIO_PT_part, OMNIAUDIO_PT_listen, OMNIAUDIO_PT_deliver)
+CLASSES = (OMNIAUDIO_PT_takes, OMNIAUDIO_PT_range, OMNIAUDIO_PT_binaural, OMNIAUDIO_PT_export)

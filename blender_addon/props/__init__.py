@@ -1,1 +1,1 @@
-"""The properties: of scenes, of strips, and the preferences."""
+"""Blender's properties: of scenes, of strips, and the preferences."""

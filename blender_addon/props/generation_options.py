@@ -1,8 +1,7 @@
-"""The options of a generation as the panel keeps them: each is a property of its own name.
+"""Converts between GenerationOptions and Blender's properties of the same names.
 
-A property of the scene's settings counts, else one of the preferences. An option that may be left to the model has a
-switch `NAME_own` beside its property, or a value that it cannot have (empty, 0) says so.
-"""
+The scene's settings take precedence over the preferences. An option that may be left to the model has a switch
+`NAME_own` beside its property, or an invalid value (empty, 0) that means so."""
 
 from typing import Any
 
@@ -11,17 +10,17 @@ import bpy
 from omniaudio_client.options import GenerationOptions, Option, options_of
 
 MAX_NUMBER = 2**31 - 1
-"""That an integer property of Blender holds."""
+"""The largest value of Blender's integer properties."""
 
 
 def generation_options(settings: bpy.types.PropertyGroup, preferences: Any) -> GenerationOptions:
-    """What the panel says, or else the preferences."""
+    """The options of the panel, or else of the preferences."""
     values = {option.name: _value(option, settings, preferences) for option in options_of(GenerationOptions)}
     return GenerationOptions(**{name: value for name, value in values.items() if value is not None})
 
 
 def show_options(settings: bpy.types.PropertyGroup, options: GenerationOptions) -> None:
-    """Fill the panel's fields."""
+    """Show the options in the panel's fields."""
     for option in options_of(GenerationOptions):
         if not hasattr(settings, option.name):
             continue
@@ -36,7 +35,7 @@ def show_options(settings: bpy.types.PropertyGroup, options: GenerationOptions) 
 
 
 def _value(option: Option, settings: bpy.types.PropertyGroup, preferences: Any) -> Any:
-    """None where it is left to the model, or has no property."""
+    """The option's value; None if it is left to the model, or has no property."""
     if not getattr(settings, f"{option.name}_own", True):
         return None
     for group in (settings, preferences):

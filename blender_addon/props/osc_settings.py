@@ -1,4 +1,4 @@
-"""How the OSC bridge is run, as the preferences keep it."""
+"""The settings of the OSC bridge, in the preferences."""
 
 import bpy
 from bpy.props import CollectionProperty, IntProperty, StringProperty
@@ -7,13 +7,13 @@ from ..service.osc_process import PORT
 
 
 class OmniAudioOscFolder(bpy.types.PropertyGroup):
-    """A folder whose clips DAWs may name."""
+    """A folder in which DAWs may name clips."""
 
     path: StringProperty(name="Folder", description="DAWs may name clips in here", subtype="DIR_PATH")
 
 
 class OmniAudioOsc(bpy.types.PropertyGroup):
-    """Where the bridge listens, and what it may use."""
+    """The bridge's port and its folders."""
 
     port: IntProperty(
         name="Port",

@@ -1,4 +1,4 @@
-"""The add-on's preferences: which engine, which model, and what a new generation starts with."""
+"""The extension's preferences: which service, which model, and the defaults of new scenes."""
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
@@ -15,14 +15,13 @@ def preferences(context: bpy.types.Context | None = None) -> "OmniAudioPreferenc
 
 
 def model_names(_context: bpy.types.Context) -> list[str]:
-    """The models that the engine knows; none before it has answered for the first time."""
-    return [model.name for model in blender_service.engine().state.models]
+    """The names of the service's models; empty before it has answered for the first time."""
+    return [model.name for model in blender_service.service().state.models]
 
 
 def backend_names() -> list[tuple[str, str]]:
-    """The back-ends that the engine knows, each with what it runs on or why it does not; before it has answered, those
-    that it named last."""
-    backends = blender_service.engine().state.backends or known_backends.kept(blender_service.folder())
+    """The service's back-ends, each with its device or why it is unavailable; from the cache until it has answered."""
+    backends = blender_service.service().state.backends or known_backends.kept(blender_service.folder())
     return [(one.name, one.device or one.reason or one.devices) for one in backends]
 
 
@@ -52,11 +51,11 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         update=_choice_changed,
     )
     address: StringProperty(
-        name="Address", description="Of the engine, like http://192.168.1.20:4360", update=_choice_changed
+        name="Address", description="Address of the engine, such as http://192.168.1.20:4360", update=_choice_changed
     )
     token: StringProperty(
         name="Token",
-        description="The text in the file 'token' of the engine's folder. Empty: it asks for none",
+        description="The text of the file 'token' in the engine's folder. Empty: the engine needs none",
         subtype="PASSWORD",
         update=_choice_changed,
     )
@@ -70,8 +69,10 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         description="What computes the model. Empty: the fastest that works on the engine's computer",
         search=lambda _self, _context, _text: backend_names(),
     )
-    steps: IntProperty(name="Steps", description="Of the sampler. 0 leaves it to the model", min=0, max=1000)
-    takes: IntProperty(name="Takes", description="How many different sounds to make at once", default=1, min=1, max=16)
+    steps: IntProperty(name="Steps", description="Steps of the sampler. 0: the model's own number", min=0, max=1000)
+    takes: IntProperty(
+        name="Takes", description="How many different takes to generate at once", default=1, min=1, max=16
+    )
     folder: StringProperty(
         name="Folder",
         description="Where the files go; // is the folder of the .blend",
@@ -81,7 +82,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
     )
     preview: BoolProperty(
         name="Preview",
-        description="Make a strip that is heard at once, on headphones, beside the ambisonic one",
+        description="Make a binaural strip for headphones beside the ambisonic one",
         default=True,
     )
     osc: PointerProperty(type=OmniAudioOsc)

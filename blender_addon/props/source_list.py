@@ -1,8 +1,8 @@
-"""The list of what sounds in a picture, as Blender keeps it: with the picture's strip, or with the scene where the
-picture is in no strip. So it is saved, undone, copied and cut with them.
+"""A clip's list of sources as properties of its strip, or of the scene if the clip is no strip. So it is saved, undone,
+copied and cut with them.
 
-An entry keeps what the engine has told (`told`), and beside it what a person may change. Directions are the picture's,
-whatever the sound follows: the front is its middle.
+An entry keeps what the service detected (`detected`) and beside it what the user may change. Directions are relative to
+the panorama, whatever the sound follows: its centre is the front.
 """
 
 import json
@@ -22,31 +22,31 @@ from ..core.sound_sources import Entry
 from ..sequencer.sources import chosen_strip, file_name, shown_range
 
 UNKNOWN = -1.0
-"""A confidence that is nobody's: of what a person has chosen."""
+"""The confidence of what the user has chosen."""
 
 
 def _renamed(entry: "OmniAudioSoundSource", _context: bpy.types.Context) -> None:
-    """The list is filtered by names; and what a person has chosen is in no doubt."""
+    """Sets the name, by which Blender filters, and drops the confidence of a kind that the user has chosen."""
     entry.name = name_of(entry.kind)
-    told = sound_sources.parsed(entry.told)
-    entry.confidence = told.get("confidence", UNKNOWN) if told.get("kind") == entry.kind else UNKNOWN
+    detected = sound_sources.parsed(entry.detected)
+    entry.confidence = detected.get("confidence", UNKNOWN) if detected.get("kind") == entry.kind else UNKNOWN
 
 
 class OmniAudioSoundSource(bpy.types.PropertyGroup):
-    """One thing that sounds, or the bed that surrounds the listener."""
+    """A source, or the bed that surrounds the listener."""
 
-    told: StringProperty(options={"HIDDEN"}, description="The entry as the engine told it, in JSON")
+    detected: StringProperty(options={"HIDDEN"}, description="The entry as it was detected, as JSON")
     bed: BoolProperty(options={"HIDDEN"}, description="It surrounds the listener")
-    confidence: FloatProperty(options={"HIDDEN"}, description="0 to 1; -1 of what a person has chosen")
-    kind: StringProperty(name="Kind", description="What sounds, by its id in the table of kinds", update=_renamed)
-    mute: BoolProperty(name="Mute", description="It is not to be heard")
+    confidence: FloatProperty(options={"HIDDEN"}, description="0 to 1; -1: the user has chosen the kind")
+    kind: StringProperty(name="Kind", description="The source's kind, by its id in the table of kinds", update=_renamed)
+    mute: BoolProperty(name="Mute", description="Leave this source out of the sound")
     gain: FloatProperty(
-        name="Gain", description="Decibels added to its level", min=-60.0, max=24.0, step=100, precision=1
+        name="Gain", description="Decibels added to the level", min=-60.0, max=24.0, step=100, precision=1
     )
     azimuth: FloatProperty(
         name="Azimuth",
-        description="To the left of the picture's middle; of a source that moves where it begins, and its whole path "
-        "turns with it",
+        description="To the left of the panorama's centre. For a moving source the start of its path, which is "
+        "rotated as a whole",
         subtype="ANGLE",
         min=-math.pi,
         max=math.pi,
@@ -55,8 +55,8 @@ class OmniAudioSoundSource(bpy.types.PropertyGroup):
     )
     elevation: FloatProperty(
         name="Elevation",
-        description="Up from the picture's horizon; of a source that moves where it begins, and its whole path goes "
-        "with it",
+        description="Up from the panorama's horizon. For a moving source the start of its path, which is moved "
+        "as a whole",
         subtype="ANGLE",
         min=-math.pi / 2,
         max=math.pi / 2,
@@ -66,53 +66,54 @@ class OmniAudioSoundSource(bpy.types.PropertyGroup):
 
 
 class OmniAudioSourceList(bpy.types.PropertyGroup):
-    """What sounds in a picture: the things, and last the bed."""
+    """A clip's sources, and last the bed."""
 
     entries: CollectionProperty(type=OmniAudioSoundSource)
-    active: IntProperty(name="Source", description="The source that is shown below")
-    there: BoolProperty(options={"HIDDEN"}, description="There is a list, though it may be empty")
-    told: StringProperty(options={"HIDDEN"}, description="What else the engine told, in JSON")
-    clip: StringProperty(options={"HIDDEN"}, description="Of what picture it is")
-    rendered: BoolProperty(options={"HIDDEN"}, description="Its times count from the first frame that was looked at")
-    first: IntProperty(options={"HIDDEN"}, description="The first frame that was looked at")
-    last: IntProperty(options={"HIDDEN"}, description="The frame after the last one")
+    active: IntProperty(name="Source", description="The source shown below")
+    there: BoolProperty(options={"HIDDEN"}, description="There is a list; it may be empty")
+    detected: StringProperty(options={"HIDDEN"}, description="What else was detected, as JSON")
+    clip: StringProperty(options={"HIDDEN"}, description="Name of the clip that the list describes")
+    rendered: BoolProperty(options={"HIDDEN"}, description="Its times count from the first analysed frame")
+    first: IntProperty(options={"HIDDEN"}, description="The first analysed frame")
+    last: IntProperty(options={"HIDDEN"}, description="The frame after the last analysed one")
 
 
 @dataclass(frozen=True)
-class Clip:
-    """What a list is of: a picture by its name, and its frames from `first` until before `last`, as counted from the
-    strip's content or, without a strip, on the timeline. A `rendered` one begins with the first of them."""
+class ListedClip:
+    """The clip that a list describes: its name, and its frames from `first` up to but not including `last`, counted
+    from the start of the strip's content or, without a strip, on the timeline. The times of a `rendered` clip count
+    from `first`."""
 
     name: str
     first: int
     last: int
     rendered: bool = False
 
-    def seconds_before(self, other: "Clip", rate: Fraction) -> float:
-        """How much earlier the times of this one count from."""
+    def seconds_before(self, other: "ListedClip", rate: Fraction) -> float:
+        """The offset from this clip's times to the other's, in seconds; `rate` is frames a second."""
         return float(((other.first if other.rendered else 0) - (self.first if self.rendered else 0)) / rate)
 
 
-def shown_clip(scene: bpy.types.Scene, chosen: str) -> Clip:
-    """What a list would be of now. Cheap enough to be drawn."""
+def shown_clip(scene: bpy.types.Scene, chosen: str) -> ListedClip:
+    """The clip that a new list would describe. Cheap enough for drawing."""
     match chosen:
         case "STRIP":
             strip = chosen_strip(scene)
             if strip is None:
-                return Clip("", 0, 0)
+                return ListedClip("", 0, 0)
             content = content_of(strip)
             place = shown_place(strip).common(content).moved(-content.start)
-            return Clip(file_name(scene, strip), place.start, place.end)
+            return ListedClip(file_name(scene, strip), place.start, place.end)
         case "FILE":
-            return Clip(bpy.path.basename(scene.omniaudio.file), 0, 0)
+            return ListedClip(bpy.path.basename(scene.omniaudio.file), 0, 0)
     place = shown_range(scene, chosen)
     camera = scene.camera.name if scene.camera else ""
-    return Clip(camera if chosen == "SCENE" else scene.name, place.start, place.end, rendered=True)
+    return ListedClip(camera if chosen == "SCENE" else scene.name, place.start, place.end, rendered=True)
 
 
 def list_of(scene: bpy.types.Scene, chosen: str, strip: str = "") -> OmniAudioSourceList | None:
-    """The list of a picture, with or without something in it: of the strip with this name, else of the active one.
-    None where there is no such strip."""
+    """The list of a clip, which may be empty: for STRIP that of the strip named `strip`, or of the active one. None if
+    there is no such strip."""
     if chosen != "STRIP":
         return getattr(scene.omniaudio, f"sources_{chosen.lower()}")
     if strip:
@@ -122,33 +123,33 @@ def list_of(scene: bpy.types.Scene, chosen: str, strip: str = "") -> OmniAudioSo
     return None if holder is None else holder.omniaudio_sources
 
 
-def is_of(found: OmniAudioSourceList, clip: Clip) -> bool:
-    """Whether there is a list, and it is of this picture."""
+def is_of(found: OmniAudioSourceList, clip: ListedClip) -> bool:
+    """Whether there is a list, and it describes this clip."""
     return found.there and found.clip == clip.name
 
 
-def fill(found: OmniAudioSourceList, told: Entry, clip: Clip) -> None:
-    """Has the list be what the engine told."""
+def fill(found: OmniAudioSourceList, detected: Entry, clip: ListedClip) -> None:
+    """Fills the list with detected sources."""
     clear(found)
-    for entry in told.get("sources") or ():
+    for entry in detected.get("sources") or ():
         _add(found, entry)
-    if told.get("bed"):
-        _add(found, told["bed"], bed=True)
-    found.told = json.dumps({name: value for name, value in told.items() if name not in ("sources", "bed")})
+    if detected.get("bed"):
+        _add(found, detected["bed"], bed=True)
+    found.detected = json.dumps({name: value for name, value in detected.items() if name not in ("sources", "bed")})
     found.clip, found.first, found.last, found.rendered = clip.name, clip.first, clip.last, clip.rendered
     found.there = True
 
 
 def clear(found: OmniAudioSourceList) -> None:
-    """There is no list then."""
+    """Removes the list."""
     found.entries.clear()
     found.property_unset("active")
     found.there = False
-    found.told = found.clip = ""
+    found.detected = found.clip = ""
 
 
 def add(found: OmniAudioSourceList, kind: str, bed: bool) -> None:
-    """Puts something of this kind into the list, and shows it: a source in front, or the bed, of which there is one."""
+    """Adds a source in front, or sets the bed, and makes it active."""
     before = _bed_index(found)
     if bed and before is not None:
         found.entries[before].kind = kind
@@ -156,36 +157,35 @@ def add(found: OmniAudioSourceList, kind: str, bed: bool) -> None:
         return
     _add(found, sound_sources.new_bed(kind) if bed else sound_sources.new_source(kind), bed=bed)
     found.active = len(found.entries) - 1
-    if not bed and before is not None:  # the bed stays the last one
+    if not bed and before is not None:  # the bed stays last
         found.entries.move(found.active, before)
         found.active = before
 
 
 def remove(found: OmniAudioSourceList, index: int) -> None:
-    """Takes an entry out. Raises UserError where there is none."""
+    """Removes an entry. Raises UserError if there is none."""
     entry_at(found, index)
     found.entries.remove(index)
     found.active = max(0, min(found.active, len(found.entries) - 1))
 
 
 def entry_at(found: OmniAudioSourceList, index: int) -> OmniAudioSoundSource:
-    """The entry, which is to be used at once. Raises UserError where there is none."""
+    """The entry at `index`, to be used at once: Blender may move it. Raises UserError if there is none."""
     if not 0 <= index < len(found.entries):
         raise UserError("Select a source in the list.")
     return found.entries[index]
 
 
-def as_told(found: OmniAudioSourceList, clip: Clip, rate: Fraction, seconds: float) -> Entry:
-    """The list as the engine takes it, for this clip of the same picture, which lasts `seconds`; `rate` is frames a
-    second."""
-    shift = clip.seconds_before(Clip(found.clip, found.first, found.last, found.rendered), rate)
-    whole = {"version": 1, "seconds": seconds} | sound_sources.parsed(found.told)
-    if shift:  # what goes on to the end still does
+def request_sources(found: OmniAudioSourceList, clip: ListedClip, rate: Fraction, seconds: float) -> Entry:
+    """The list as the service accepts it, with times for `clip`, which lasts `seconds`; `rate` is frames a second."""
+    shift = clip.seconds_before(ListedClip(found.clip, found.first, found.last, found.rendered), rate)
+    whole = {"version": 1, "seconds": seconds} | sound_sources.parsed(found.detected)
+    if shift:  # sources that last to the end still do
         whole["seconds"] = max(seconds, round(whole["seconds"] + shift, 3))
     sources, bed = [], None
     for entry in found.entries:
-        told = sound_sources.changed(
-            sound_sources.parsed(entry.told),
+        detected = sound_sources.changed(
+            sound_sources.parsed(entry.detected),
             kind=entry.kind,
             gain=entry.gain,
             mute=entry.mute,
@@ -193,20 +193,20 @@ def as_told(found: OmniAudioSourceList, clip: Clip, rate: Fraction, seconds: flo
             elevation=math.degrees(entry.elevation),
         )
         if entry.bed:
-            bed = told
+            bed = detected
         elif not shift:
-            sources.append(told)
-        elif (moved := sound_sources.later(told, shift)) is not None:
+            sources.append(detected)
+        elif (moved := sound_sources.later(detected, shift)) is not None:
             sources.append(moved)
     return whole | {"sources": sources, "bed": bed}
 
 
-def _add(found: OmniAudioSourceList, told: Entry, bed: bool = False) -> None:
+def _add(found: OmniAudioSourceList, detected: Entry, bed: bool = False) -> None:
     entry = found.entries.add()
-    entry.told, entry.bed = json.dumps(told), bed
-    entry.kind = str(told.get("kind", ""))
-    entry.gain, entry.mute = float(told.get("gain", 0.0)), bool(told.get("mute", False))
-    entry.azimuth, entry.elevation = map(math.radians, sound_sources.direction(told))
+    entry.detected, entry.bed = json.dumps(detected), bed
+    entry.kind = str(detected.get("kind", ""))
+    entry.gain, entry.mute = float(detected.get("gain", 0.0)), bool(detected.get("mute", False))
+    entry.azimuth, entry.elevation = map(math.radians, sound_sources.direction(detected))
 
 
 def _bed_index(found: OmniAudioSourceList) -> int | None:

@@ -1,1 +1,1 @@
-"""Frames that have to be rendered first, from a copy of the scene."""
+"""Renders clips and follows cameras, in copies of the scene."""

@@ -1,5 +1,5 @@
-"""The orientation of a scene's camera, frame by frame, however it is moved: keys, drivers, constraints, parents, and
-markers that choose another camera."""
+"""The orientation of a scene's camera at each frame, however it is animated: keyframes, drivers, constraints, parents,
+and markers that switch cameras."""
 
 import time
 from collections.abc import Generator
@@ -13,22 +13,21 @@ from ..core.frames import Placement
 from .scene_copy import copy_of, look_through
 
 MAX_SECONDS_A_STEP = 0.02
-"""The window stays alive between two steps."""
+"""The window stays responsive between two steps."""
 
 
 def camera_orientations(
     scene: bpy.types.Scene, place: Placement, rate: Fraction, camera: str = ""
 ) -> Generator[float, None, tuple[geometry.Orientation, ...]]:
-    """How the camera with the name `camera`, or else the scene's own, lies at each frame of `place`; seconds count from
-    its first frame, `rate` is frames a second.
+    """The orientation at each frame of `place` of the camera named `camera`, or of the scene's own. Seconds count from
+    the first frame; `rate` is frames a second.
 
-    Yields the fraction that is done. The scene's current frame stays: a copy is moved through time. Raises UserError
-    without a camera, for a mirrored one, or if the copy goes while it is used (a file is loaded, or something undone).
-    """
+    Yields the fraction done. Steps a copy through time, so the scene's current frame stays. Raises UserError if there
+    is no camera, if it is mirrored, or if the copy disappears meanwhile (by undo, or by opening a file)."""
     found: list[geometry.Orientation] = []
     with copy_of(scene) as copy:
         look_through(copy, camera)
-        name = copy.name  # looked up at each frame: the user goes on working
+        name = copy.name  # looked up at each frame: the user may undo
         pause = time.monotonic() + MAX_SECONDS_A_STEP
         for frame in range(place.start, place.end):
             if time.monotonic() > pause:
@@ -42,7 +41,7 @@ def _at_frame(
     scene: bpy.types.Scene | None, frame: int, seconds: float, before: list[geometry.Orientation]
 ) -> geometry.Orientation:
     if scene is None:
-        raise UserError("The scene changed while its camera was followed; try again.")
+        raise UserError("The scene changed while its camera was followed; retry.")
     scene.frame_set(frame)
     if scene.camera is None:
         raise UserError(f"There is no camera at frame {frame}; add one where the listener is.")

@@ -1,4 +1,4 @@
-"""The scene as its camera's surroundings: a 360° picture, rendered by Cycles from where the scene's cameras are."""
+"""The scene in 360°: an equirectangular panorama, rendered by Cycles from the scene's cameras."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ from .scene_copy import MARK, copy_of, look_through, render_to
 def panorama_scene(
     scene: bpy.types.Scene, settings: Panorama, place: Placement, target: Path
 ) -> Iterator[bpy.types.Scene]:
-    """A copy of `scene` that renders the panorama into `target` (equirectangular, the camera's forward in the
-    middle); it and all that belongs to it goes at the end. Raises UserError without Cycles or the camera."""
+    """A copy of `scene` that renders the panorama into `target`, the camera's forward direction in the centre. Removed
+    with everything that belongs to it on exit. Raises UserError if Cycles or the camera is missing."""
     twins: dict[bpy.types.Object, bpy.types.Object] = {}
     with copy_of(scene) as copy:
         look_through(copy, settings.camera)
@@ -53,6 +53,6 @@ def _set_up(scene: bpy.types.Scene, settings: Panorama) -> None:
     scene.cycles.samples = settings.samples
     render.resolution_x, render.resolution_y = settings.width, settings.width // 2
     render.resolution_percentage = 100
-    # No post-production that was made for a flat picture; and the sky is seen.
+    # No post-production made for a flat image; and the sky is visible.
     render.use_sequencer = render.use_compositing = render.film_transparent = False
     scene.sequence_editor_clear()

@@ -1,4 +1,4 @@
-"""A picture that has to be rendered first: the scene in 360°, or the sequence, as a video file."""
+"""Renders a clip to a video file: the scene in 360°, or the sequence."""
 
 import os
 import shutil
@@ -17,16 +17,15 @@ from .panorama_render import panorama_scene
 from .sequence_render import sequence_scene
 
 MIN_FREE_BYTES = 1 << 20
-"""Where less is free after a render, what Blender says of its failure is not believed: it blames the codec."""
+"""With less free space after a failed render, the disk is reported as full: Blender would blame the codec."""
 
 
 def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable[[], bool]) -> Iterator[float]:
-    """Renders what `snapshot.source` asks for, which is no Footage, into the MP4 file `target`, while Blender renders
-    nothing else. The file is nobody's yet; it goes again where the render does not come to its end.
+    """Renders `snapshot.source`, which must not be Footage, into the MP4 file `target`; deletes an incomplete file.
+    Blender must not be rendering.
 
-    Yields the fraction that is done. Unless `blocking`, the render is Blender's own job, which the user ends by Esc,
-    and needs a window. `cancelled` is asked when it is over. Raises UserError if nothing was rendered, CancelledError.
-    """
+    Yields the fraction done. Unless `blocking`, the render is Blender's own job, which needs a window and which Esc
+    ends. Calls `cancelled` after the render. Raises UserError if nothing was rendered, and CancelledError."""
     assert not isinstance(snapshot.source, Footage)
     scene = bpy.data.scenes.get(snapshot.scene)
     if scene is None:
@@ -39,15 +38,15 @@ def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable
                 yield from _render_blocking(copy) if blocking else _render_as_job(copy, snapshot.place)
             except RuntimeError as error:
                 _check_room(target.parent)
-                raise UserError(f"Blender could not render the picture: {str(error).strip()}") from error
-            except CancelledError:  # by Esc, or by Blender, which does not say why
+                raise UserError(f"Blender could not render the clip: {str(error).strip()}") from error
+            except CancelledError:  # by Esc, or by Blender, which gives no reason
                 _check_room(target.parent)
                 raise
             if cancelled():
                 raise CancelledError
-        _check_room(target.parent)  # Blender does not tell that the end of a video was not written
+        _check_room(target.parent)  # Blender does not report that the end of a video was not written
         if not target.is_file():
-            raise UserError("Blender rendered no picture; see its console for the reason.")
+            raise UserError("Blender rendered nothing; see its console for the reason.")
         whole = True
     finally:
         if not whole:
@@ -58,11 +57,11 @@ def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable
 def _check_room(folder: Path) -> None:
     try:
         free = shutil.disk_usage(folder).free
-    except OSError:  # a folder that is gone is told by Blender
+    except OSError:  # Blender reports a missing folder itself
         return
     if free < MIN_FREE_BYTES:
         raise UserError(
-            f"No files can be written to the folder {folder} (the disk is full): make room there, or choose another.",
+            f"No files can be written to the folder {folder} (the disk is full): free some space, or choose another.",
             FOLDER,
         )
 
@@ -76,7 +75,10 @@ def _render_blocking(scene: bpy.types.Scene) -> Iterator[float]:
 def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
     """Blender's own render job, watched through its handlers."""
     name = scene.name
-    scene.render.threads_mode, scene.render.threads = "FIXED", max(1, (os.cpu_count() or 1) - 1)  # one for the window
+    scene.render.threads_mode, scene.render.threads = (
+        "FIXED",
+        max(1, (os.cpu_count() or 1) - 1),
+    )  # one core for the window
     seen = {"fraction": 0.0, "cancelled": False, "over": False}
 
     def on_frame(rendered: bpy.types.Scene, *_: object) -> None:
@@ -100,7 +102,7 @@ def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
         with _no_render_window():
             started = bpy.ops.render.render("INVOKE_DEFAULT", animation=True, scene=name)
         if "CANCELLED" in started:
-            raise UserError("Blender does not render now; wait until its other work is done, then try again.")
+            raise UserError("Blender does not render now; wait until its other job is done, then retry.")
         # The handlers are called shortly before the job is over; touching its scene before would crash.
         while not seen["over"] or bpy.app.is_job_running("RENDER"):
             yield min(1.0, seen["fraction"])
@@ -113,7 +115,7 @@ def _render_as_job(scene: bpy.types.Scene, place: Placement) -> Iterator[float]:
 
 @contextmanager
 def _no_render_window() -> Iterator[None]:
-    """Blender asks this preference when a render starts: without it, a window opens over the sequencer."""
+    """Sets the preference for where renders are shown: otherwise a window opens over the sequencer."""
     preferences = bpy.context.preferences
     kept, dirty = preferences.view.render_display_type, preferences.is_dirty
     preferences.view.render_display_type = "NONE"

@@ -1,4 +1,4 @@
-"""A copy of the scene to render from: the user's settings are never touched, so there is nothing to put back."""
+"""A copy of the scene to render from: the user's settings are never touched, so nothing has to be restored."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from ..core.errors import UserError
 from ..core.frames import Placement
 
 MARK = "omniaudio_copy"
-"""The custom property of copies, and of objects that were made for one. What is there while the file is saved, or a
-step of undo is made, may come back: so it is known then."""
+"""Custom property of copies and of the objects created for them. Copies that exist while the file is saved, or an undo
+step is made, may come back, and are recognized by it."""
 
 LOOK_SECONDS = 0.5
 
@@ -23,8 +23,7 @@ _in_use: set[str] = set()
 
 @contextmanager
 def copy_of(scene: bpy.types.Scene) -> Iterator[bpy.types.Scene]:
-    """A copy of `scene`, with a sequence of its own and the same objects; it goes at the end, with the cameras in it
-    that are marked."""
+    """A copy of `scene`, with a sequence of its own and the same objects. Removed on exit, with its marked cameras."""
     copy = scene.copy()
     copy[MARK] = True
     name = copy.name
@@ -32,25 +31,24 @@ def copy_of(scene: bpy.types.Scene) -> Iterator[bpy.types.Scene]:
     try:
         yield copy
     finally:
-        # By name: the user may have loaded or undone something while the copy was used.
+        # By name: the user may have undone something or opened a file meanwhile.
         _in_use.discard(name)
         _remove_unused()
 
 
 @bpy.app.handlers.persistent
 def _remove_unused(*_: object) -> float | None:
-    """Removes the copies that nobody uses, and their cameras; once Blender renders nothing, which might be one of
-    them."""
+    """Removes unused copies and their cameras, once Blender renders nothing, since that might be one of them."""
     unused = [scene for scene in bpy.data.scenes if scene.get(MARK) and scene.name not in _in_use]
-    marked = [thing for thing in bpy.data.objects if thing.type == "CAMERA" and thing.get(MARK)]
+    marked = [camera for camera in bpy.data.objects if camera.type == "CAMERA" and camera.get(MARK)]
     if bpy.app.is_job_running("RENDER") and (unused or marked):
         if not bpy.app.timers.is_registered(_remove_unused):
             bpy.app.timers.register(_remove_unused, first_interval=LOOK_SECONDS)
         return LOOK_SECONDS
-    for thing in marked:
-        if not any(scene.name in _in_use for scene in thing.users_scene):
-            data = thing.data
-            bpy.data.objects.remove(thing)
+    for camera in marked:
+        if not any(scene.name in _in_use for scene in camera.users_scene):
+            data = camera.data
+            bpy.data.objects.remove(camera)
             bpy.data.cameras.remove(data)
     for scene in unused:
         if len(bpy.data.scenes) > 1:  # Blender keeps the last one
@@ -69,8 +67,8 @@ def unregister() -> None:
 
 
 def look_through(copy: bpy.types.Scene, camera: str) -> None:
-    """Makes the camera with this name the one of `copy`, whatever its markers say; the scene's own where it is empty.
-    Raises UserError where there is none."""
+    """Makes the camera with this name the camera of `copy`, whatever its markers say; does nothing if the name is
+    empty. Raises UserError if there is no such camera."""
     if not camera:
         return
     found = copy.objects.get(camera)
@@ -83,11 +81,11 @@ def look_through(copy: bpy.types.Scene, camera: str) -> None:
 
 
 def render_to(scene: bpy.types.Scene, place: Placement, frame_step: int, target: Path) -> None:
-    """Sets up that `scene` renders every `frame_step`th frame of `place` into the MP4 file `target`, without sound."""
+    """Sets `scene` up to render every `frame_step`th frame of `place` into the MP4 file `target`, without sound."""
     scene.frame_start, scene.frame_end, scene.frame_step = place.start, place.end - 1, frame_step
     scene.use_preview_range = False
     render = scene.render
-    render.fps_base *= frame_step  # the video keeps the scene's time
+    render.fps_base *= frame_step  # the video keeps the scene's speed
     render.use_border = render.use_multiview = render.use_stamp = False
     render.pixel_aspect_x = render.pixel_aspect_y = 1.0
     render_into(scene, target)

@@ -1,4 +1,4 @@
-"""What the sequencer shows, or one of its strips alone, as a video: from a copy of the sequence."""
+"""Renders what the sequencer shows, or one strip alone, from a copy of the sequence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,30 +16,30 @@ from .scene_copy import copy_of, render_to
 def sequence_scene(
     scene: bpy.types.Scene, settings: Sequence, place: Placement, target: Path
 ) -> Iterator[bpy.types.Scene]:
-    """A copy of `scene` that renders its sequence into `target`; it goes at the end.
+    """A copy of `scene` that renders its sequence into `target`; removed on exit.
 
     Raises UserError if the sequence or the strip is gone.
     """
     with copy_of(scene) as copy:
         if copy.sequence_editor is None:
-            raise UserError(f"The scene {scene.name} has no sequence any more; choose another source.")
+            raise UserError(f"The scene {scene.name} no longer has a sequence; choose another source.")
         render = copy.render
         if settings.strip is not None:
             strip = copy.sequence_editor.strips_all.get(settings.strip)
             if strip is None:
                 raise UserError(f"The strip {settings.strip} is gone; select another.")
             _show_alone(copy.sequence_editor, strip)
-            _fill_picture(render, strip, settings.width)
+            _fill_frame(render, strip, settings.width)
         render.resolution_percentage = _percentage(render.resolution_x, render.resolution_y, settings.width)
         render.use_sequencer = True
         with suppress(TypeError):  # Cycles is not enabled
-            render.engine = "CYCLES"  # the sequence itself needs none, and EEVEE may wait for a GPU without a window
+            render.engine = "CYCLES"  # a sequence needs no render engine, and EEVEE may wait for a GPU without a window
         render_to(copy, place, settings.frame_step, target)
         yield copy
 
 
 def _show_alone(editor: bpy.types.SequenceEditor, strip: bpy.types.Strip) -> None:
-    """Mutes all but the strip, the meta strips around it, and the effects that are made of nothing but it."""
+    """Mutes all strips but this one, the meta strips around it, and the effects whose only input it is."""
     shown = {strip.name}
     holder = strip
     while (holder := holder.parent_meta()) is not None:
@@ -57,8 +57,8 @@ def _show_alone(editor: bpy.types.SequenceEditor, strip: bpy.types.Strip) -> Non
             holder.channels[other.channel].mute = False
 
 
-def _fill_picture(render: bpy.types.RenderSettings, strip: bpy.types.Strip, width: int) -> None:
-    """Has the strip fill the whole picture, which gets the shape of its file."""
+def _fill_frame(render: bpy.types.RenderSettings, strip: bpy.types.Strip, width: int) -> None:
+    """Makes the render as large as the strip's file, at most `width` pixels wide, and the strip fill it."""
     element = strip.elements[0]
     if not (element.orig_width and element.orig_height):
         raise UserError(f"Blender cannot read the file of the strip {strip.name}; convert it first.")
@@ -71,10 +71,10 @@ def _fill_picture(render: bpy.types.RenderSettings, strip: bpy.types.Strip, widt
     transform.scale_y = render.resolution_y / element.orig_height
 
 
-def _percentage(width: int, height: int, most: int) -> int:
-    """The largest percentage at which the picture is not wider than `most`, and has the even sizes that H.264 asks
-    for; 100 if there is none."""
-    for percentage in range(min(100, most * 100 // width), 0, -1):
+def _percentage(width: int, height: int, max_width: int) -> int:
+    """The largest percentage at which the render is at most `max_width` wide and has even sizes, as H.264 requires; 100
+    if there is none."""
+    for percentage in range(min(100, max_width * 100 // width), 0, -1):
         if width * percentage // 100 % 2 == 0 and height * percentage // 100 % 2 == 0:
             return percentage
     return 100

@@ -1,1 +1,1 @@
-"""The strips: the frames that are meant, and the sound that was made for them."""
+"""The strips: the clip that is chosen, and the sound that was generated for it."""

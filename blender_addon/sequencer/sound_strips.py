@@ -1,4 +1,4 @@
-"""Sound strips of our own: made so that Blender really reads them, and found again by what they have kept."""
+"""Our sound strips: created with a check that Blender can read them, and found by their provenance."""
 
 import os
 from dataclasses import replace
@@ -13,21 +13,21 @@ from ..core.provenance import MASTER, PREVIEW, Provenance, keep, provenance_of
 
 MASTER_COLOUR, PREVIEW_COLOUR = "COLOR_05", "COLOR_04"
 CHANNELS = {MASTER: "CHANNELS_4", PREVIEW: "STEREO"}
-"""What Blender calls a file of so many channels, by the role of the strip."""
+"""Blender's name for the file's channels, by the strip's role."""
 
 Holder = bpy.types.SequenceEditor | bpy.types.MetaStrip
-"""What strips lie in."""
+"""What strips can be in."""
 
 
 def holder_of(strip: bpy.types.Strip) -> Holder:
-    """The meta strip around a strip, or else the sequence."""
+    """The meta strip around a strip, or the sequence."""
     return strip.parent_meta() or strip.id_data.sequence_editor
 
 
 def free_channels(holder: Holder, place: frames.Placement, count: int, near: int = 0) -> list[int]:
-    """Channels on which nothing lies at `place` and that are neither muted nor locked; those next to `near` first.
+    """`count` channels that are free at `place` and neither muted nor locked, the nearest to `near` first.
 
-    Raises UserError if there are not so many.
+    Raises UserError if fewer are free.
     """
     closed = frozenset(number for number, channel in enumerate(holder.channels) if channel.lock or channel.mute)
     taken = [(strip.channel, place_of(strip)) for strip in holder.strips]
@@ -37,8 +37,8 @@ def free_channels(holder: Holder, place: frames.Placement, count: int, near: int
 def new_sound_strip(
     holder: Holder, name: str, file: Path, *, channel: int, place: frames.Placement, kept: Provenance
 ) -> bpy.types.Strip:
-    """A strip of the role that `kept` says. Raises UserError, with no strip made, if the file is not what its role
-    asks for."""
+    """A strip of the role in `kept`. Raises UserError, without a new strip, if the file does not have the channels of
+    its role."""
     strip = holder.strips.new_sound(name, blend_path(file), channel, place.start)
     try:
         _check(strip.sound, kept.role, file)
@@ -49,17 +49,17 @@ def new_sound_strip(
     strip.color_tag = MASTER_COLOUR if kept.role == MASTER else PREVIEW_COLOUR
     strip.mute = kept.role == MASTER or not kept.used
     strip.lock = kept.role == MASTER
-    strip.select = False  # Blender selects what is new, and the next move of the user's would take it along
+    strip.select = False  # Blender selects new strips, and the user's next move would include it
     keep(strip, kept)
     return strip
 
 
 def load_sound(file: Path, role: str) -> bpy.types.Sound:
-    """The file as a sound for a strip of this role. Raises UserError if it is not what the role asks for."""
+    """Loads a file for a strip of this role. Raises UserError if it does not have the role's channels."""
     try:
         sound = bpy.data.sounds.load(blend_path(file), check_existing=True)
     except RuntimeError as error:
-        raise UserError(f"Blender cannot read the sound {file}; make it again.") from error
+        raise UserError(f"Blender cannot read the sound {file}; generate it anew.") from error
     try:
         _check(sound, role, file)
     except UserError:
@@ -69,7 +69,7 @@ def load_sound(file: Path, role: str) -> bpy.types.Sound:
 
 
 def remove(holder: Holder, strip: bpy.types.Strip) -> None:
-    """Takes the strip out, and its sound too where nothing else uses it."""
+    """Removes the strip, and its sound if nothing else uses it."""
     sound = strip.sound if strip.type == "SOUND" else None
     holder.strips.remove(strip)
     if sound is not None:
@@ -77,7 +77,7 @@ def remove(holder: Holder, strip: bpy.types.Strip) -> None:
 
 
 def masters_of(editor: bpy.types.SequenceEditor, group: str) -> list[bpy.types.Strip]:
-    """The masters of all takes of a group, wherever they lie."""
+    """The masters of all takes of a group, inside and outside of meta strips."""
     return [
         strip
         for strip in editor.strips_all
@@ -86,7 +86,7 @@ def masters_of(editor: bpy.types.SequenceEditor, group: str) -> list[bpy.types.S
 
 
 def preview_of(master: bpy.types.Strip) -> bpy.types.Strip | None:
-    """What is heard of a master's take; None where there is no preview."""
+    """The preview strip of a master's take; None if there is none."""
     wanted = replace(provenance_of(master), role=PREVIEW)
     for strip in holder_of(master).strips:
         kept = _kept(strip)
@@ -100,7 +100,7 @@ def preview_of(master: bpy.types.Strip) -> bpy.types.Strip | None:
 
 
 def mark_used(master: bpy.types.Strip, used: bool) -> None:
-    """Has the take be the one that is heard, or not."""
+    """Marks a take as heard or not, and mutes its preview accordingly."""
     keep(master, replace(provenance_of(master), used=used))
     preview = preview_of(master)
     if preview is not None:
@@ -108,7 +108,7 @@ def mark_used(master: bpy.types.Strip, used: bool) -> None:
 
 
 def blend_path(file: Path) -> str:
-    """The path as the .blend keeps it: beginning with `//` where the .blend is saved and on the same drive."""
+    """The path for the .blend: relative (`//`) if the .blend is saved and on the same drive."""
     if not bpy.data.filepath:
         return str(file)
     try:
@@ -118,10 +118,10 @@ def blend_path(file: Path) -> str:
 
 
 def kept_file(kept: str, what: str) -> Path:
-    """A file as a strip has kept it. Raises UserError if it is missing."""
+    """A file from a strip's provenance. Raises UserError if it is missing."""
     file = Path(bpy.path.abspath(kept)).resolve() if kept else None
     if file is None or not os.path.isfile(file):  # Path.is_file raises where a name is too long
-        raise UserError(f"{what} is missing ({file or 'none is kept on the strip'}); put it back there.")
+        raise UserError(f"{what} is missing ({file or 'the strip names no file'}); put it back there.")
     return file
 
 
@@ -130,10 +130,10 @@ def _kept(strip: bpy.types.Strip) -> Provenance | None:
 
 
 def _check(sound: bpy.types.Sound | None, role: str, file: Path) -> None:
-    """Blender makes a strip of any file, even of one that it cannot read."""
+    """Blender creates a strip from any file, even if it cannot read it."""
     if sound is None or sound.channels != CHANNELS[role]:
         wanted = CHANNELS[role].lower().replace("_", " ")
-        raise UserError(f"Blender does not read {file} as {wanted}; make the sound again.")
+        raise UserError(f"Blender does not read {file} as {wanted}; generate the sound anew.")
 
 
 def _forget(sound: bpy.types.Sound) -> None:

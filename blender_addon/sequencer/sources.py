@@ -1,4 +1,4 @@
-"""The picture that sound is wanted for: the active strip, the sequence, the scene in 360°, or a file."""
+"""The clip to generate sound for: the active strip, the sequence, the scene in 360°, or a file."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ..core.errors import UserError
 
 @dataclass(frozen=True)
 class Footage:
-    """A file that the engine looks at as it is."""
+    """A file that the service reads as it is."""
 
     file: Path
     part: frames.FileSpan
@@ -22,8 +22,8 @@ class Footage:
 
 @dataclass(frozen=True)
 class Panorama:
-    """The scene, to be rendered in 360° first: `width` pixels, every `frame_step`th frame, from the camera with the
-    name `camera`, or else from the scene's own."""
+    """The scene, rendered in 360° first: `width` pixels wide, every `frame_step`th frame, from the camera named
+    `camera`, or from the scene's own."""
 
     width: int
     samples: int
@@ -33,9 +33,9 @@ class Panorama:
 
 @dataclass(frozen=True)
 class Sequence:
-    """What the sequencer shows, to be rendered first; of the strip named `strip` alone, unless that is None.
+    """What the sequencer shows, rendered first; only the strip named `strip`, unless that is None.
 
-    `width` is the most that the picture may have, in pixels.
+    `width` is the maximum width in pixels.
     """
 
     strip: str | None
@@ -44,25 +44,25 @@ class Sequence:
 
 
 @dataclass(frozen=True)
-class PictureStrip:
-    """The strip that the sound belongs to, and where its content began when the sound was asked for."""
+class ClipStrip:
+    """The strip that the sound belongs to, and the start of its content at the time of the request."""
 
     name: str
     content_start: int
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What was chosen, and where it is seen. `title` is a name to read, `under` the strip if it is one."""
+class ClipChoice:
+    """The chosen clip, and its frames on the timeline. `title` is for people, `under` the strip if the clip is one."""
 
     source: Footage | Panorama | Sequence
     place: frames.Placement
     title: str
-    under: PictureStrip | None = None
+    under: ClipStrip | None = None
 
 
-def choose_picture(scene: bpy.types.Scene, rate: Fraction, chosen: str, camera: str = "") -> Picture:
-    """The picture that is chosen: STRIP, RANGE, SCENE or FILE; `camera` is as of Panorama. Raises UserError where there
+def choose_clip(scene: bpy.types.Scene, rate: Fraction, chosen: str, camera: str = "") -> ClipChoice:
+    """The clip of the source `chosen`: STRIP, RANGE, SCENE or FILE; `camera` as in Panorama. Raises UserError if there
     is none."""
     match chosen:
         case "STRIP":
@@ -76,14 +76,14 @@ def choose_picture(scene: bpy.types.Scene, rate: Fraction, chosen: str, camera: 
 
 
 def chosen_strip(scene: bpy.types.Scene) -> bpy.types.Strip | None:
-    """The active strip if it is a movie or an image."""
+    """The active strip if it is a movie strip or image strip."""
     editor = scene.sequence_editor
     strip = editor.active_strip if editor else None
     return strip if strip is not None and strip.type in ("MOVIE", "IMAGE") else None
 
 
 def file_name(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
-    """The name of the file that a movie or image strip shows, and whether it shows it otherwise than it is."""
+    """The name of a movie or image strip's file, and whether the strip changes how it looks."""
     name = bpy.path.basename(strip.filepath) if strip.type == "MOVIE" else strip.elements[0].filename
     return f"{name}, as the strip shows it" if _is_changed(scene, strip) else name
 
@@ -95,11 +95,11 @@ def shown_range(scene: bpy.types.Scene, chosen: str) -> frames.Placement:
     return frames.Placement(scene.frame_start, scene.frame_end - scene.frame_start + 1)
 
 
-def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
+def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> ClipChoice:
     strip = chosen_strip(scene)
     if strip is None:
-        raise UserError("Select a movie or image strip that shows a 360° picture, or choose another source.")
-    under = PictureStrip(strip.name, content_of(strip).start)
+        raise UserError("Select a movie or image strip that shows a 360° panorama, or choose another source.")
+    under = ClipStrip(strip.name, content_of(strip).start)
     file = _file_of(strip)
     if not os.path.isfile(file):  # Path.is_file raises where a name is too long
         raise UserError(
@@ -109,14 +109,14 @@ def _of_active_strip(scene: bpy.types.Scene, rate: Fraction) -> Picture:
     if not _is_changed(scene, strip):
         if strip.type == "IMAGE":
             seconds = float(place.frames / rate)
-            return Picture(Footage(file, frames.FileSpan(0.0, seconds)), place, strip.name, under)
+            return ClipChoice(Footage(file, frames.FileSpan(0.0, seconds)), place, strip.name, under)
         timing = _timing_of(strip, file)
         if timing.at_own_speed(rate):
             place, part = timing.part_shown(rate)
-            return Picture(Footage(file, part), place, strip.name, under)
+            return ClipChoice(Footage(file, part), place, strip.name, under)
     if place.frames == 0:
         raise UserError(f"The meta strip around {strip.name} shows nothing of it; move its handles.")
-    return Picture(_rendered_sequence(scene, rate, strip.name), place, strip.name, under)
+    return ClipChoice(_rendered_sequence(scene, rate, strip.name), place, strip.name, under)
 
 
 def _file_of(strip: bpy.types.Strip) -> Path:
@@ -126,7 +126,7 @@ def _file_of(strip: bpy.types.Strip) -> Path:
 
 
 def _is_changed(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
-    """Whether the strip shows something else than its file does, or at other times."""
+    """Whether the strip changes the file's frames or their timing."""
     return (
         strip.parent_meta() is not None
         or strip.use_reverse_frames
@@ -139,15 +139,15 @@ def _is_changed(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
     )
 
 
-def _timing_of(strip: bpy.types.Strip, file: Path) -> frames.MovieTiming:
+def _timing_of(strip: bpy.types.Strip, file: Path) -> frames.VideoTiming:
     count, file_rate = _length_of(file)
     content = content_of(strip)
     cut, cut_end = cut_of(strip)
-    return frames.MovieTiming(content.start, content.frames, place_of(strip), count, file_rate, cut, cut_end)
+    return frames.VideoTiming(content.start, content.frames, place_of(strip), count, file_rate, cut, cut_end)
 
 
 def _length_of(file: Path) -> tuple[int, Fraction]:
-    """A video's frames and frames a second. A strip does not tell its file's length."""
+    """A video's number of frames and frame rate; a strip does not know the length of its file."""
     unreadable = UserError(f"Blender cannot read the video {file}; convert it first.")
     try:
         clip = bpy.data.movieclips.load(str(file))
@@ -166,46 +166,44 @@ def _rendered_sequence(scene: bpy.types.Scene, rate: Fraction, strip: str | None
 
 
 def _frame_step(scene: bpy.types.Scene, rate: Fraction) -> int:
-    # A little fewer will do, so that every third frame of 23.976 is 8 a second.
-    return max(1, int(float(rate) / scene.omniaudio.pictures_per_second + 0.01))
+    # Slightly fewer are enough, so that every third frame of 23.976 counts as 8 a second.
+    return max(1, int(float(rate) / scene.omniaudio.frames_per_second + 0.01))
 
 
-def _of_sequence(scene: bpy.types.Scene, rate: Fraction) -> Picture:
+def _of_sequence(scene: bpy.types.Scene, rate: Fraction) -> ClipChoice:
     place = shown_range(scene, "RANGE")
     strips = scene.sequence_editor.strips if scene.sequence_editor else ()
-    if not any(_shows_picture(strip) and place_of(strip).common(place).frames > 0 for strip in strips):
-        raise UserError(
-            f"The sequencer shows no picture from frame {place.start} to {place.end - 1}; add a strip there."
-        )
-    return Picture(_rendered_sequence(scene, rate, None), place, scene.name)
+    if not any(_is_visual(strip) and place_of(strip).common(place).frames > 0 for strip in strips):
+        raise UserError(f"The sequencer shows nothing from frame {place.start} to {place.end - 1}; add a strip there.")
+    return ClipChoice(_rendered_sequence(scene, rate, None), place, scene.name)
 
 
-def _shows_picture(strip: bpy.types.Strip) -> bool:
+def _is_visual(strip: bpy.types.Strip) -> bool:
     if strip.mute or strip.type == "SOUND":
         return False
-    return any(map(_shows_picture, strip.strips)) if strip.type == "META" else True
+    return any(map(_is_visual, strip.strips)) if strip.type == "META" else True
 
 
-def _of_scene(scene: bpy.types.Scene, rate: Fraction, camera: str) -> Picture:
+def _of_scene(scene: bpy.types.Scene, rate: Fraction, camera: str) -> ClipChoice:
     if scene.camera is None and not camera:
         raise UserError(f"The scene {scene.name} has no camera; add one where the listener is.")
     settings = scene.omniaudio
     panorama = Panorama(settings.width // 4 * 4, settings.samples, _frame_step(scene, rate), camera)
-    return Picture(panorama, shown_range(scene, "SCENE"), scene.name)
+    return ClipChoice(panorama, shown_range(scene, "SCENE"), scene.name)
 
 
-def _of_file(scene: bpy.types.Scene, rate: Fraction) -> Picture:
+def _of_file(scene: bpy.types.Scene, rate: Fraction) -> ClipChoice:
     setting = scene.omniaudio.file.strip()
     if not setting:
-        raise UserError("Choose the file that shows a 360° picture.")
+        raise UserError("Choose a file that shows a 360° panorama.")
     file = Path(bpy.path.abspath(setting)).resolve()
     if not os.path.isfile(file):
         raise UserError(f"The file {file} is missing; choose another.")
     start = scene.frame_current
     if file.suffix.lower() in bpy.path.extensions_image:
-        place = frames.Placement(start, max(1, scene.frame_end - start + 1))  # a still has no length of its own
+        place = frames.Placement(start, max(1, scene.frame_end - start + 1))  # a still image has no length of its own
         part = frames.FileSpan(0.0, float(place.frames / rate))
     else:
         count, file_rate = _length_of(file)
         place, part = frames.whole_file(count / file_rate, start, rate)
-    return Picture(Footage(file, part), place, file.stem)
+    return ClipChoice(Footage(file, part), place, file.stem)

@@ -1,11 +1,9 @@
-"""The made sound in the sequencer.
+"""Inserts generated sound into the sequencer.
 
-All takes of a picture lie in one meta strip under it, each on channels of its own: an AmbiX master that is kept, and a
-binaural preview that is heard. A meta strip, because the master is locked: locked strips stay behind where their
-neighbours are moved, cut, copied or deleted, but what lies in a meta strip goes with it. So picture and sound are
-edited as one strip each, and the meta strip is connected to the picture's as Blender connects a movie to its own
-sound: a click selects both. Tab shows the takes.
-"""
+All takes of a clip are in one meta strip below it, each with an AmbiX master and a binaural preview on channels of
+their own. A meta strip, because masters are locked: locked strips stay behind when their neighbours are moved, cut,
+copied or deleted, but the content of a meta strip goes with it. The meta strip is connected to the clip's strip as
+Blender connects a movie strip to its sound: a click selects both. Tab shows the takes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,19 +25,19 @@ from .sound_strips import (
     preview_of,
     remove,
 )
-from .sources import PictureStrip
+from .sources import ClipStrip
 
 if TYPE_CHECKING:
-    from ..service.service_job import MadeTake
+    from ..service.service_job import TakeFiles
 
 GROUP_COLOUR = "COLOR_06"
 MAX_TITLE = 40
-"""Bytes of a strip's name, of which 4.5 keeps 63: what is added to the title has to be seen."""
+"""Bytes. Blender 4.5 keeps 63 of a strip's name, and what is added to the title has to fit."""
 
 
 @dataclass(frozen=True)
 class InsertedTake:
-    """The names of a take's strips, as Blender chose them."""
+    """The names that Blender gave to a take's strips."""
 
     master: str
     preview: str | None
@@ -47,7 +45,7 @@ class InsertedTake:
 
 @dataclass(frozen=True)
 class Inserted:
-    """The name of the meta strip, and the takes that are new in it."""
+    """The name of the meta strip, and its new takes."""
 
     group: str
     takes: tuple[InsertedTake, ...]
@@ -55,32 +53,37 @@ class Inserted:
 
 def insert_takes(
     scene: bpy.types.Scene,
-    takes: "Sequence[MadeTake]",
+    takes: "Sequence[TakeFiles]",
     place: frames.Placement,
     title: str,
     made_by: Provenance,
     *,
-    under: PictureStrip | None = None,
+    under: ClipStrip | None = None,
 ) -> Inserted:
-    """Places takes at `place`: the first is heard, the others and those that were there before are muted.
+    """Inserts takes at `place`: the first is heard; the others, and takes that were there before, are muted.
 
-    Where takes of the same picture lie at the same place they go to these, else to a new meta strip on a free channel
-    next to the picture. `under` is the picture's strip: if it was moved since, the sound lies under it all the same.
-    `made_by` is kept on the strips, with what each take has of its own. Raises UserError, with the sequence as it was,
-    if a file is not what it should be or there is no room.
+    The takes join a meta strip of the same clip at the same place, or go to a new one on a free channel next to the
+    clip.
+
+    Args:
+        under: the clip's strip; if it was moved since the request, the sound follows it.
+        made_by: the provenance kept on the strips, completed for each take.
+
+    Raises:
+        UserError: a file has the wrong format, or no channel is free. The sequence is unchanged.
     """
     editor = scene.sequence_editor or scene.sequence_editor_create()
-    picture = editor.strips_all.get(under.name) if under else None
-    if under is not None and picture is not None:
-        place = place.moved(content_of(picture).start - under.content_start)
+    clip_strip = editor.strips_all.get(under.name) if under else None
+    if under is not None and clip_strip is not None:
+        place = place.moved(content_of(clip_strip).start - under.content_start)
     made_by = replace(made_by, title=title)
-    made_by = replace(made_by, group=made_by.group or _group_id(editor, picture, place, made_by))
+    made_by = replace(made_by, group=made_by.group or _group_id(editor, clip_strip, place, made_by))
     before = masters_of(editor, made_by.group)
     number = 1 + max((provenance_of(strip).number for strip in before), default=0)
     group = next((strip for strip in _groups(editor, made_by.group) if content_of(strip) == place), None)
     is_new = group is None
     if group is None:
-        group = _new_group(editor, picture, place, made_by)
+        group = _new_group(editor, clip_strip, place, made_by)
     new: list[bpy.types.Strip] = []
     try:
         for i, take in enumerate(takes):
@@ -92,28 +95,28 @@ def insert_takes(
             editor.strips.remove(group)
         raise
     if is_new:
-        set_length(group, place.frames)  # Blender leaves it one frame long when a script fills it
+        set_length(group, place.frames)  # Blender leaves a meta strip that a script fills one frame long
     for master in before:
         if shown_place(master).common(place).frames > 0:
             mark_used(master, False)
-    if picture is not None:
-        keep(picture, Provenance(role=CLIP, group=made_by.group))
-        _connect(scene, picture, group)
+    if clip_strip is not None:
+        keep(clip_strip, Provenance(role=CLIP, group=made_by.group))
+        _connect(scene, clip_strip, group)
     masters = [strip for strip in new if strip.lock]
     return Inserted(group.name, tuple(InsertedTake(m.name, _name_of(preview_of(m))) for m in masters))
 
 
 def _insert_take(
-    group: bpy.types.MetaStrip, take: "MadeTake", place: frames.Placement, made_by: Provenance
+    group: bpy.types.MetaStrip, take: "TakeFiles", place: frames.Placement, made_by: Provenance
 ) -> list[bpy.types.Strip]:
-    """The preview below, where there is one, and the master above it. Raises UserError with nothing inserted."""
+    """Inserts the preview, if there is one, and the master above it. Raises UserError with nothing inserted."""
     kept = replace(
         made_by,
         options=replace(made_by.options, seed=take.seed),
         take=take.take,
         gain_db=made_by.gain_db if made_by.inpainting_sound else take.gain_db,
         sidecar=blend_path(take.sidecar) if take.sidecar else "",
-        sound_map=blend_path(take.sound_map) if take.sound_map else "",
+        direction_map=blend_path(take.direction_map) if take.direction_map else "",
     )
     files = {PREVIEW: take.preview, MASTER: take.ambix}
     wanted = {role: file for role, file in files.items() if file is not None}
@@ -131,14 +134,14 @@ def _insert_take(
 
 
 def _new_group(
-    editor: bpy.types.SequenceEditor, picture: bpy.types.Strip | None, place: frames.Placement, made_by: Provenance
+    editor: bpy.types.SequenceEditor, clip_strip: bpy.types.Strip | None, place: frames.Placement, made_by: Provenance
 ) -> bpy.types.MetaStrip:
-    near = picture.channel if picture is not None and picture.parent_meta() is None else 0
+    near = clip_strip.channel if clip_strip is not None and clip_strip.parent_meta() is None else 0
     channel = free_channels(editor, place, 1, near)[0]
     group = editor.strips.new_meta(f"{_short(made_by.title)} sound", channel, place.start)
     group.color_tag = GROUP_COLOUR
     group.select = False
-    group.blend_type = "ALPHA_OVER"  # a meta strip without a picture hides nothing then
+    group.blend_type = "ALPHA_OVER"  # a meta strip without images then hides nothing
     keep(group, Provenance(role=GROUP, group=made_by.group, title=made_by.title, source=made_by.source))
     return group
 
@@ -149,11 +152,11 @@ def _groups(editor: bpy.types.SequenceEditor, group: str) -> list[bpy.types.Meta
 
 
 def _group_id(
-    editor: bpy.types.SequenceEditor, picture: bpy.types.Strip | None, place: frames.Placement, made_by: Provenance
+    editor: bpy.types.SequenceEditor, clip_strip: bpy.types.Strip | None, place: frames.Placement, made_by: Provenance
 ) -> str:
-    """The group of the picture's strip, or of what was made for the same source at this place, or a new one."""
-    if picture is not None:
-        kept = provenance_of(picture)
+    """The id of the clip strip's group, or of a group for the same source at this place, or a new one."""
+    if clip_strip is not None:
+        kept = provenance_of(clip_strip)
         return kept.group if kept is not None and kept.group else uuid4().hex
     for strip in editor.strips:
         kept = provenance_of(strip)
@@ -166,12 +169,12 @@ def _group_id(
     return uuid4().hex
 
 
-def _connect(scene: bpy.types.Scene, picture: bpy.types.Strip, group: bpy.types.MetaStrip) -> None:
-    """Has a click on one of the two select both, and what the picture was connected to before."""
-    if picture.parent_meta() is not None:
-        return  # Blender connects what lies side by side
+def _connect(scene: bpy.types.Scene, clip_strip: bpy.types.Strip, group: bpy.types.MetaStrip) -> None:
+    """Connects the two strips, and those connected to the clip before, so that a click selects all."""
+    if clip_strip.parent_meta() is not None:
+        return  # Blender connects only strips in the same sequence
     editor = scene.sequence_editor
-    together = {picture.name, group.name, *(strip.name for strip in connected_to(picture))}
+    together = {clip_strip.name, group.name, *(strip.name for strip in connected_to(clip_strip))}
     selected = {strip.name for strip in editor.strips_all if strip.select}
     active = editor.active_strip
     try:

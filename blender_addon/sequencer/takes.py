@@ -1,4 +1,4 @@
-"""The takes that lie in the sequencer: which there are, which is heard, and another sound for one."""
+"""The takes in the sequencer: lists them, chooses the one that is heard, replaces a take's sound."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -23,25 +23,25 @@ from .sound_strips import (
 
 @dataclass(frozen=True)
 class TakeStrips:
-    """A take's strips by their names, and where its sound lies."""
+    """A take: the names of its strips, its frames and its files."""
 
     master: str
     preview: str | None
-    place: frames.Placement  # where it is heard: what the handles leave, and those of the meta strip around it
-    content: frames.Placement  # where its file would be heard whole
+    place: frames.Placement  # where it is heard: between its handles and those of the meta strip
+    content: frames.Placement  # of the whole file
     ambix: Path
     preview_file: Path | None
-    used: bool  # heard, and delivered
+    used: bool  # heard, and exported
     provenance: Provenance
 
     def seconds_at(self, frame: int, rate: Fraction) -> float:
-        """Which second of the file is heard at a frame of the timeline; `rate` is frames a second."""
+        """The time in the file, in seconds, at a frame of the timeline; `rate` is frames a second."""
         return float((frame - self.content.start) / rate)
 
 
 def takes_of(scene: bpy.types.Scene, strip: bpy.types.Strip | None) -> list[TakeStrips]:
-    """The takes that belong to a strip: to a picture, to the meta strip beside it, or to a take in that; the oldest
-    first. Empty where there are none."""
+    """The takes that belong to a strip, the oldest first: to a clip's strip, a meta strip with takes, or a take's own
+    strip. Empty if there are none."""
     kept = provenance_of(strip) if strip is not None else None
     if kept is None or not kept.group:
         return []
@@ -51,9 +51,9 @@ def takes_of(scene: bpy.types.Scene, strip: bpy.types.Strip | None) -> list[Take
 
 
 def use_take(scene: bpy.types.Scene, master: str) -> None:
-    """Has the take of this master be the one that is heard; the others of its picture are muted.
+    """Makes the take of this master the one that is heard, and mutes the clip's others.
 
-    Raises UserError if it is gone.
+    Raises UserError if the take is gone.
     """
     chosen = _master(scene, master)
     for take in takes_of(scene, chosen):
@@ -61,10 +61,10 @@ def use_take(scene: bpy.types.Scene, master: str) -> None:
 
 
 def replace_sound(scene: bpy.types.Scene, master: str, ambix: Path, preview: Path | None, made_by: Provenance) -> None:
-    """Gives a take another sound, exactly as long, and keeps `made_by` on its strips; place and names stay.
+    """Replaces a take's sound by one of the same length, and its provenance by `made_by`; frames and names stay.
 
-    Without a `preview` the one that is there stays. Raises UserError, with the strips as they were, if a file is not
-    what it should be or the take is gone.
+    Without `preview` the preview stays as it is. Raises UserError, with the strips unchanged, if a file has the wrong
+    format or the take is gone.
     """
     strip = _master(scene, master)
     beside = preview_of(strip)
@@ -74,8 +74,10 @@ def replace_sound(scene: bpy.types.Scene, master: str, ambix: Path, preview: Pat
     if beside is None and preview is not None:
         holder, place = holder_of(strip), content_of(strip)
         channel = free_channels(holder, place, 1, strip.channel)[0]
-        listened = replace(kept, role=PREVIEW)
-        beside = new_sound_strip(holder, f"{master} preview", preview, channel=channel, place=place, kept=listened)
+        preview_made_by = replace(kept, role=PREVIEW)
+        beside = new_sound_strip(
+            holder, f"{master} preview", preview, channel=channel, place=place, kept=preview_made_by
+        )
     strip.sound = sound
     keep(strip, replace(kept, role=MASTER))
     if beside is not None:
@@ -87,7 +89,7 @@ def replace_sound(scene: bpy.types.Scene, master: str, ambix: Path, preview: Pat
 def _described(master: bpy.types.Strip) -> TakeStrips:
     preview = preview_of(master)
     kept = provenance_of(master)
-    assert kept is not None  # it was found by it
+    assert kept is not None  # it was found by its provenance
     return TakeStrips(
         master=master.name,
         preview=None if preview is None else preview.name,

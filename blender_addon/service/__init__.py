@@ -1,1 +1,1 @@
-"""The service and the OSC bridge, as this Blender uses them. Knows no bpy."""
+"""The service and the OSC bridge, as Blender uses them. Does not import bpy."""

@@ -1,8 +1,7 @@
-"""The OSC bridge as a child of Blender: `omniaudio osc --child`, which ends when Blender does. Knows no bpy.
+"""The OSC bridge as a child process, `omniaudio osc --child`. Does not import bpy.
 
-The bridge is held by its standard input: when that is closed, by `stop` or by Blender's end, whatever kind of end that
-is, the bridge ends orderly. What was asked of it is in its ledger, so the next one goes on where it stopped.
-"""
+The bridge shuts down cleanly when its standard input closes: by `stop`, or when Blender quits or crashes. Its ledger
+keeps all requests, so the next bridge continues where it stopped."""
 
 import json
 import os
@@ -16,26 +15,26 @@ from typing import Any
 
 PORT = 9000
 SECONDS_TO_STOP = 10.0
-"""After which a bridge that does not end by itself is killed."""
+"""Then a bridge that has not ended is killed."""
 _MAX_WORD = 300
 
 
 @dataclass(frozen=True)
 class OscChoice:
-    """How to run the bridge: where it listens on this machine, which folders DAWs may name clips in (none: the engine
-    alone decides), and which engine it speaks to: the one that runs on a folder, or the one at an address."""
+    """How to run the bridge: its port, the folders in which DAWs may name clips (none: only the service's own rules
+    apply), and the service to use, by its folder or by its address."""
 
     port: int = PORT
     roots: tuple[Path, ...] = ()
     service_folder: Path | None = None
-    engine: str = ""
+    address: str = ""
     token: str = ""
 
 
 @dataclass(frozen=True)
 class OscState:
-    """`kind` is "off", "starting", "listening" or "failed", with a `message` that says what to do; `last` is what the
-    bridge told a DAW last, as a person reads it."""
+    """`kind` is "off", "starting", "listening" or "failed"; `message` says what to do about a failure; `last` is the
+    last message to a DAW, as readable text."""
 
     kind: str = "off"
     port: int = 0
@@ -44,13 +43,13 @@ class OscState:
 
 
 class OscProcess:
-    """The one bridge of this Blender. No method waits for it."""
+    """This Blender's OSC bridge. No method blocks."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: for the ledger and the log; made when it is needed."""
+        """`folder` holds the ledger and the log; it is created when needed."""
         self._folder = folder
         self._lock = threading.Lock()
-        self._alone = threading.Lock()  # held while a bridge runs: the next one needs its port and its ledger
+        self._alone = threading.Lock()  # held while a bridge runs: the next one needs its port and ledger
         self._starts = 0
         self._port = PORT
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,20 +57,20 @@ class OscProcess:
 
     @property
     def state(self) -> OscState:
-        """As it is now."""
+        """The current state."""
         return self._state
 
     @property
     def log(self) -> Path:
-        """What the bridge has to say of its troubles, since it was started last."""
+        """The bridge's log since its last start."""
         return self._folder / f"osc-{self._port}.log"
 
     def start(self, command: Sequence[str], choice: OscChoice) -> None:
-        """Start the bridge, in place of the one that runs.
+        """Start the bridge, replacing a running one.
 
         Args:
-            command: the words that start the command `omniaudio`.
-            choice: how it is to run.
+            command: the command line of `omniaudio`.
+            choice: the bridge's settings.
         """
         self.stop()
         with self._lock:
@@ -82,7 +81,7 @@ class OscProcess:
         threading.Thread(target=self._run, args=(start, command, choice), name="omniaudio osc", daemon=True).start()
 
     def stop(self) -> None:
-        """Have the bridge end; what DAWs have asked for goes on at the engine."""
+        """Stop the bridge; the jobs of DAWs continue at the service."""
         with self._lock:
             self._starts += 1
             process, self._process = self._process, None
@@ -95,7 +94,7 @@ class OscProcess:
             killer.start()
 
     def _run(self, start: int, command: Sequence[str], choice: OscChoice) -> None:
-        """One bridge from its start to its end, however it comes."""
+        """Run one bridge from start to end."""
         with self._alone:
             with self._lock:
                 if self._starts != start:
@@ -113,21 +112,21 @@ class OscProcess:
                     self._take_in(start, line)
             code = process.wait()
         with self._lock:
-            if self._starts == start:  # nobody asked it to end
+            if self._starts == start:  # it was not stopped
                 self._process = None
                 message = self._state.message or _epitaph(code, self.log)
                 self._state = replace(self._state, kind="failed", message=message)
 
     def _open(self, command: Sequence[str], choice: OscChoice) -> "subprocess.Popen[bytes]":
-        # A ledger and a log for each port, so that a second Blender can have a bridge of its own.
+        # One ledger and log per port, so that a second Blender can run its own bridge.
         words = ["osc", "--child", "--port", str(choice.port), "--ledger"]
         words.append(str(self._folder / f"osc-{choice.port}.sqlite3"))
         for root in choice.roots:
             words += ["--allow-root", str(root)]
         if choice.service_folder is not None:
             words += ["--service-folder", str(choice.service_folder)]
-        if choice.engine:
-            words += ["--service", choice.engine]
+        if choice.address:
+            words += ["--service", choice.address]
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as log:
             return subprocess.Popen(
@@ -135,16 +134,16 @@ class OscProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                # Not among the words, which every program of the machine can read.
+                # Not on the command line, which every program of the machine can read.
                 env={**os.environ, "PYTHONUTF8": "1", "OMNIAUDIO_TOKEN": choice.token},
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # Windows' alone
-                start_new_session=True,  # Ctrl-C in Blender's terminal is Blender's alone
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # exists on Windows only
+                start_new_session=True,  # Ctrl-C in Blender's terminal stops Blender only
             )
 
     def _take_in(self, start: int, line: bytes) -> None:
         try:
-            told = json.loads(line)
-            event = told["event"]
+            report = json.loads(line)
+            event = report["event"]
         except (ValueError, KeyError, TypeError):
             return
         with self._lock:
@@ -153,13 +152,13 @@ class OscProcess:
             if event == "listening":
                 self._state = replace(self._state, kind="listening")
             elif event == "said":
-                self._state = replace(self._state, last=as_text(str(told["address"]), told["arguments"]))
+                self._state = replace(self._state, last=as_text(str(report["address"]), report["arguments"]))
             elif event == "error":
-                self._state = replace(self._state, message=str(told["message"]))
+                self._state = replace(self._state, message=str(report["message"]))
 
 
 def as_text(address: str, arguments: Sequence[Any]) -> str:
-    """A message of the bridge as a person reads it: the ones about requests in words, others as they are."""
+    """A message of the bridge as readable text; those that are not about requests stay as they are."""
     match address.rpartition("/")[2], list(arguments):
         case "accepted", [request, _]:
             text = f"{request} was accepted"

@@ -1,4 +1,4 @@
-"""What a job has made, brought into a folder of this machine: all of its files, or none. Knows no bpy."""
+"""Downloads a job's results into a local folder: all files or none. Does not import bpy."""
 
 import json
 import os
@@ -17,24 +17,24 @@ from ..core.errors import CancelledError, UserError
 from ..core.frames import free_file, shortened
 
 FOLDER = "folder"
-"""Code of an error that another folder, or room in this one, mends."""
+"""Error code: the folder is not writable or full."""
 
-_MAX_STEM = 200
-"""Bytes. File systems allow 255 in a name, of which the number, the take and the kind need some."""
+_MAX_STEM_BYTES = 200
+"""File systems allow names of 255 bytes; the number, the take and the suffixes need some."""
 _naming = threading.Lock()
-"""Held between looking for a free name and using it."""
+"""Held from choosing a free name until it is used."""
 
 Download = Callable[[ResultFile, Path], None]
 
 
 @dataclass(frozen=True)
-class MadeTake:
-    """The files of a take, and its measures. `ambix` has four channels (ACN, SN3D), of `samples` samples at `rate` Hz.
-    `seed` is None where no model ran."""
+class TakeFiles:
+    """A take's files. `ambix` has four channels (ACN, SN3D) of `samples` samples at `rate` Hz; `seed` is None if no
+    model ran."""
 
     ambix: Path
     preview: Path | None
-    sound_map: Path | None
+    direction_map: Path | None
     sidecar: Path | None
     seed: int | None
     take: int
@@ -44,20 +44,20 @@ class MadeTake:
     stems: tuple[Path, ...] = ()
 
     def remove(self) -> None:
-        """Deletes its files."""
-        _remove(self.ambix, self.preview, self.sound_map, self.sidecar, *self.stems)
+        """Deletes the files."""
+        _remove(self.ambix, self.preview, self.direction_map, self.sidecar, *self.stems)
 
     def sources(self) -> dict[str, Any] | None:
-        """What sounds, as its sidecar says; None where that cannot be read, or the model finds no sources."""
+        """The sources in its sidecar; None if it is unreadable or has none."""
         return None if self.sidecar is None else sources_beside(self.sidecar)
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a job has made: takes, files of another kind, or what it has found to sound; `model` and `backend` are None
-    where no model ran."""
+class LocalResult:
+    """A job's result with its files on this machine: takes, other files, or detected sources. `model` and `backend` are
+    None if no model ran."""
 
-    takes: tuple[MadeTake, ...]
+    takes: tuple[TakeFiles, ...]
     files: tuple[Path, ...]
     model: str | None
     backend: str | None
@@ -71,35 +71,36 @@ class Made:
 
 
 class ResultFolder:
-    """Where what is made goes, and how it is called."""
+    """The target folder of a job's results, and their names."""
 
     def __init__(self, folder: Path, stem: str, files: Mapping[str, Path]) -> None:
         """
         Args:
-            folder: is there.
-            stem: of the files' names, to which a number is added.
-            files: what it was made of, by the request's fields: sidecars tell where it lies as seen from them.
+            folder: has to exist.
+            stem: of the files' names; a number is appended.
+            files: the inputs by the request's fields; the sidecars get their relative paths.
         """
         self._folder = folder
-        self._stem = shortened(stem, _MAX_STEM)
+        self._stem = shortened(stem, _MAX_STEM_BYTES)
         self._files = files
 
-    def fetch(self, job: Job, download: Download, may_place: Callable[[], bool]) -> Made:
-        """Bring the files of a job that is done.
+    def fetch(self, job: Job, download: Download, may_place: Callable[[], bool]) -> LocalResult:
+        """Download the files of a finished job.
 
         Args:
             job: has a result.
-            download: brings one of them to a path.
-            may_place: asked when all of them are there; where it says no, they are deleted again.
+            download: downloads one file to a path.
+            may_place: called when all files are downloaded; if it returns False, they are deleted.
 
         Raises:
-            UserError: FOLDER, it takes no files; CancelledError, they may not be placed.
-            ServiceError: they cannot be downloaded.
+            UserError: FOLDER, the folder is not writable.
+            CancelledError: `may_place` returned False.
+            ServiceError: a download failed.
         """
         assert job.result is not None
         wanted = [(ending, file) for ending, file in _endings(job)]
         try:
-            # Beside where they belong, so that they need but other names.
+            # On the same file system, so that moving them is a rename.
             with tempfile.TemporaryDirectory(dir=self._folder, prefix=".omniaudio-") as name:
                 hidden = Path(name)
                 for ending, file in wanted:
@@ -117,15 +118,15 @@ class ResultFolder:
             raise self._refused(job, error) from error
         takes = tuple(_made(take, base) for take in job.result.takes)
         files = tuple(Path(base + Path(file.name).suffix) for file in job.result.files)
-        return Made(takes, files, job.result.model, job.result.backend, job.result.sources)
+        return LocalResult(takes, files, job.result.model, job.result.backend, job.result.sources)
 
     def _placed(self, hidden: Path, endings: list[str]) -> str:
-        """Gives all files their names; what these begin with."""
+        """Moves all files to their final names; returns the names' common start."""
         placed: list[Path] = []
         with _naming:
             base = str(free_file(self._folder, self._stem, "").absolute())
             try:
-                # The sidecars go last: where one lies, its take is whole.
+                # Sidecars last: where there is one, its take is complete.
                 for ending in sorted(endings, key=lambda ending: ending.endswith(".json")):
                     os.replace(hidden / ending, base + ending)
                     placed.append(Path(base + ending))
@@ -136,8 +137,7 @@ class ResultFolder:
         return base
 
     def _point_back(self, sidecar: Path) -> None:
-        """Makes a sidecar name its input by where it lies here. The engine knows it by another name where it was
-        uploaded, and the path from there."""
+        """Rewrites a sidecar's input to the local file: the service has its own path, or another name for an upload."""
         kept = json.loads(sidecar.read_bytes())
         origin = next(self._files[field] for field in ("source", "clip", "sound") if field in self._files)
         kept["input"] = _relative(origin, self._folder)
@@ -149,19 +149,19 @@ class ResultFolder:
     def _refused(self, job: Job, error: BaseException) -> UserError:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         return UserError(
-            f"No files can be written to the folder {self._folder} ({reason}): make room there, or choose another. The "
-            f"engine keeps what it has made as its job {job.id}.",
+            f"No files can be written to the folder {self._folder} ({reason}): free some space, or choose another. The "
+            f"engine keeps the result as its job {job.id}.",
             FOLDER,
         )
 
 
 def sources_beside(sidecar: Path) -> dict[str, Any] | None:
-    """What sounds in a take, as its sidecar says; None where that cannot be read, or says nothing."""
+    """The sources in a take's sidecar; None if it is unreadable or has none."""
     try:
-        told = json.loads(sidecar.read_bytes()).get("sources")
+        sources = json.loads(sidecar.read_bytes()).get("sources")
     except (OSError, ValueError, AttributeError):
         return None
-    return told if isinstance(told, dict) else None
+    return sources if isinstance(sources, dict) else None
 
 
 def _remove(*files: Path | None) -> None:
@@ -171,12 +171,12 @@ def _remove(*files: Path | None) -> None:
 
 
 def files_of(job: Job) -> list[ResultFile]:
-    """All files that a job which is done has made."""
+    """All files of a finished job."""
     return [file for _, file in _endings(job)]
 
 
 def _endings(job: Job) -> Iterator[tuple[str, ResultFile]]:
-    """The files of a job, and what their names end with: takes are called as the command line calls them."""
+    """A job's files with the endings of their names, which are those of the command line."""
     assert job.result is not None
     for take in job.result.takes:
         before = _before(take)
@@ -197,16 +197,16 @@ def _before(take: TakeResult) -> str:
 
 
 def _stem_ending(stem: ResultFile) -> str:
-    """`.stem-1-dog.wav`: the number of the source, and its kind."""
+    """`.stem-1-dog.wav`: the source's number and kind."""
     return f".stem-{Path(stem.name).name.rpartition('.stem-')[2]}"
 
 
-def _made(take: TakeResult, base: str) -> MadeTake:
+def _made(take: TakeResult, base: str) -> TakeFiles:
     base += _before(take)
-    return MadeTake(
+    return TakeFiles(
         ambix=Path(f"{base}.wav"),
         preview=None if take.preview is None else Path(f"{base}.preview.wav"),
-        sound_map=None if take.map is None else Path(f"{base}.map.png"),
+        direction_map=None if take.map is None else Path(f"{base}.map.png"),
         sidecar=Path(f"{base}.json"),
         seed=take.seed,
         take=take.take,
@@ -218,7 +218,7 @@ def _made(take: TakeResult, base: str) -> MadeTake:
 
 
 def _relative(path: Path, folder: Path) -> str:
-    """A path as seen from a folder, so that both can be moved together; the whole path from another drive."""
+    """The path relative to a folder, so that both can be moved together; absolute on another drive."""
     try:
         return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:

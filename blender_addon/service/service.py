@@ -1,7 +1,7 @@
-"""The one engine of this Blender: started or found in the background, watched, and started again. Knows no bpy.
+"""This Blender's service: found or started in the background, watched, and restarted. Does not import bpy.
 
-The service's folder and its lock say who runs, so that however many Blenders start one at once, one engine is there,
-and a Blender that comes back after a crash finds the one that it had.
+The lock in the service's folder ensures that there is one service however many Blenders start one, and that a Blender
+finds its service again after a crash.
 """
 
 import threading
@@ -20,22 +20,21 @@ from ..core.errors import UserError
 from .service_watch import ServiceChoice, ServiceState, ServiceWatch
 
 STOP_SECONDS = 12.0
-"""`stop` returns after so long, whatever the engine does: a bit more than it is given to end orderly."""
+"""Time limit of `stop`: a little more than the service gets to shut down cleanly."""
 _CANCEL_SECONDS = 3.0
 _MAX_NAME = 255
 
 
 class Service:
-    """The engine that this Blender uses. Threads may share it; no method but `client` and `stop` waits."""
+    """The service that this Blender uses. Thread-safe; only `client` and `stop` block."""
 
     def __init__(self, folder: Path, on_scene_job: Callable[[Client, Job], None] | None = None) -> None:
-        """Nothing is started yet.
+        """Starts nothing yet.
 
         Args:
-            folder: of an engine that is started here: its jobs, its token and its logs.
-            on_scene_job: told, in a thread of the engine's, of each job for which this Blender is to render its scene;
-                where it is None there are none.
-        """
+            folder: for a service that is started here: jobs, token and logs.
+            on_scene_job: called in a background thread with each job for which this Blender has to render its scene;
+                with None the service gets no such jobs."""
         self._folder = folder
         self._on_scene_job = on_scene_job
         self._id = uuid4().hex
@@ -44,45 +43,44 @@ class Service:
         self._changed = threading.Condition()
         self._watch: ServiceWatch | None = None
         self._thread: threading.Thread | None = None
-        self._alone = threading.Lock()  # held by the watch over an engine here: the next one needs its folder
+        self._alone = threading.Lock()  # held while a local service is watched: the next one needs its folder
         self._users: dict[object, Callable[[], None]] = {}
 
     @property
     def state(self) -> ServiceState:
-        """As it is now."""
+        """The current state."""
         watch = self._watch
         return ServiceState() if watch is None else watch.state
 
     @property
     def log(self) -> Path:
-        """What an engine that was started here says of its troubles; it may not be there yet."""
+        """The log of a service that was started here; may not exist yet."""
         return log_of(self._folder)
 
     def configure(self, choice: ServiceChoice) -> None:
-        """Use this engine from now on. Another one is let go of, as by `stop`; the new one is looked for once it is
-        needed."""
+        """Use this service from now on. Releases a different one; connects to the new one when it is needed."""
         with self._changed:
             if choice != self._choice:
                 self._choice = choice
                 self._let_go()
 
     def announce(self, name: str) -> None:
-        """What is open in this Blender, like `forest.blend`, for who asks the engine for the sound of its scene."""
+        """Set the name shown to clients that request sound of the scene, such as `forest.blend`."""
         with self._changed:
             self._name = name[:_MAX_NAME] or "untitled"
             if self._watch is not None:
                 self._watch.announce(self._name)
 
     def wake(self) -> None:
-        """Start or find it in the background, where that is not done. After a failure this is a new attempt."""
+        """Find or start the service in the background, unless that is under way. Retries after a failure."""
         with self._changed:
             self._woken()
 
     def client(self) -> Client:
-        """The engine's client, when it answers; not to be called where waiting is not allowed.
+        """The service's client. Blocks until it answers.
 
         Raises:
-            UserError: the next attempt to reach it fails, with the code of `state`; or it is let go of meanwhile.
+            UserError: the next attempt to reach the service fails (with the code of `state`), or it was released.
         """
         with self._changed:
             watch = self._woken()
@@ -93,11 +91,11 @@ class Service:
                 if watch.failures > failures:
                     raise UserError(watch.state.message, watch.state.code)
                 self._changed.wait()
-        raise UserError("The engine was changed or stopped meanwhile; try again.", "cancelled")
+        raise UserError("The engine was changed or stopped meanwhile; retry.", "cancelled")
 
     @contextmanager
     def using(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """While this lasts, the engine has work for somebody, whom `stop` tells to cancel it, and waits for."""
+        """Register a user of the service: `stop` calls `cancel` and waits for the block to end."""
         user = object()
         with self._changed:
             self._users[user] = cancel
@@ -109,8 +107,8 @@ class Service:
                 self._changed.notify_all()
 
     def stop(self) -> None:
-        """Let go of it, with all that it does for this Blender; it ends if this Blender has started it and nobody else
-        needs it. Returns within `STOP_SECONDS`."""
+        """Cancel this Blender's jobs and release the service; it ends if this Blender started it and nobody else uses
+        it. Returns within `STOP_SECONDS`."""
         deadline = time.monotonic() + STOP_SECONDS
         with self._changed:
             for cancel in self._users.values():
@@ -118,11 +116,11 @@ class Service:
             self._changed.wait_for(lambda: not self._users, _CANCEL_SECONDS)
             self._let_go()
             thread = self._thread
-        if thread is not None and not self._choice.address:  # of one elsewhere there is nothing to be ended
+        if thread is not None and not self._choice.address:  # a remote service is not ended
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _woken(self) -> ServiceWatch:
-        """The watch over the engine, which runs; called with the lock."""
+        """The running watch; called with the lock held."""
         if self._watch is None or self._watch.state.kind == "failed":
             watch = ServiceWatch(
                 choice=self._choice,
@@ -134,7 +132,7 @@ class Service:
             )
             self._watch = watch
             run = watch.run if self._choice.address else partial(self._run_alone, watch)
-            self._thread = threading.Thread(target=run, name="omniaudio engine", daemon=True)
+            self._thread = threading.Thread(target=run, name="omniaudio service", daemon=True)
             self._thread.start()
         return self._watch
 
@@ -143,7 +141,7 @@ class Service:
             watch.run()
 
     def _let_go(self) -> None:
-        """Called with the lock."""
+        """Called with the lock held."""
         if self._watch is not None:
             self._watch.release()
             self._watch = None

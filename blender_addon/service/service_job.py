@@ -1,7 +1,7 @@
-"""One job at the engine, from the files here to the files here, in a thread of its own. Knows no bpy.
+"""One job at the service, from local files to local files, in a thread of its own. Does not import bpy.
 
-The job outlives the engine: one that crashes is started again, and the job goes on there. It does not outlive the task:
-when it is over, the engine forgets it, with its files; but for a job that somebody else has asked for.
+The job survives a crash of the service, which is restarted. When it is over, the service deletes the job and its files,
+unless another client created it.
 """
 
 import os
@@ -23,13 +23,13 @@ from omniaudio_client.http import TIMEOUT, UNREACHABLE, ServiceError
 from omniaudio_client.records import AnyRequest, Job, MediaSource, PathSource, Progress, ResultFile
 
 from ..core.errors import CancelledError, UserError
-from .results import FOLDER, Made, MadeTake, ResultFolder, files_of
+from .results import FOLDER, LocalResult, ResultFolder, TakeFiles, files_of
 from .service import Service
 
-__all__ = ["Made", "MadeTake", "Task", "TaskState"]
+__all__ = ["LocalResult", "ServiceJob", "ServiceJobState", "TakeFiles"]
 
 ASK_SECONDS = 0.25
-"""Between two looks at the job. Its stream of events would say more often how it is, but holds who reads it."""
+"""Polling interval. The job's stream of events would be faster, but blocks its reader."""
 _GONE = (UNREACHABLE, TIMEOUT, SERVICE_FAILED)
 
 _WAITING = Progress("waiting for the engine", 0.0)
@@ -38,64 +38,63 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class TaskState:
+class ServiceJobState:
     """`kind` is "starting", "uploading", "queued", "running", "fetching", "done", "failed" or "cancelled". `progress`
-    is of what it does now; of a failure there is the `error`, of one that is done the `result`."""
+    is of the current kind; a failed job has an `error`, one that is done a `result`."""
 
     kind: str = "starting"
     progress: Progress = _WAITING
     error: UserError | None = None
-    result: Made | None = None
+    result: LocalResult | None = None
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the job has ended."""
         return self.kind in ("done", "failed", "cancelled")
 
 
-class Task:
-    """A job that starts at once."""
+class ServiceJob:
+    """A job at the service; starts at once."""
 
     def __init__(
-        self, engine: Service, request: AnyRequest | Job, files: Mapping[str, Path], folder: Path, stem: str
+        self, service: Service, request: AnyRequest | Job, files: Mapping[str, Path], folder: Path, stem: str
     ) -> None:
         """
         Args:
-            engine: does it; it is woken.
-            request: what is wanted; its sources are filled in from `files`. Or a job that waits for a picture that this
-                Blender has rendered, which is then the one of `files`, by the name `picture`; it stays at the engine.
-            files: the files of this machine, by the request's fields that are to name them: `source`,
-                `inpainting.sound`, `sound`, `picture`, `orientations`. They are uploaded where the engine does not read
-                them itself.
-            folder: where what is made goes; it is there.
-            stem: what is made is called `stem`_001, or by the first later number that is free.
+            service: carries out the job; it is started if necessary.
+            request: the request, whose inputs are filled in from `files`; or another client's job that waits for the
+                clip rendered here, which is `files["clip"]`. Such a job stays at the service.
+            files: local files by the request's fields: `source`, `inpainting.sound`, `sound`, `clip`, `orientations`.
+                They are uploaded if the service cannot read them.
+            folder: for the results; has to exist.
+            stem: the results are named `stem`_001, or by the first free later number.
         """
-        self._engine = engine
+        self._service = service
         self._request = request if isinstance(request, Job) else replace(request, request_id=uuid4().hex)
         self._files = {field: Path(os.path.abspath(path)) for field, path in files.items()}
         self._folder = ResultFolder(folder, stem, self._files)
         self._lock = threading.Lock()
         self._cancelled = threading.Event()
-        self._state = TaskState()
+        self._state = ServiceJobState()
         self._placing = False
         self._reached: float | None = None
-        threading.Thread(target=self._run, name="omniaudio task", daemon=True).start()
+        threading.Thread(target=self._run, name="omniaudio job", daemon=True).start()
 
     @property
-    def state(self) -> TaskState:
-        """As it is now."""
+    def state(self) -> ServiceJobState:
+        """The current state."""
         return self._state
 
     def cancel(self) -> None:
-        """End it, with the job at the engine; nothing of it is left in the folder. Returns at once, and does nothing
-        where it is over."""
+        """Cancel the job here and at the service; leaves no files in the folder. Returns at once; does nothing if the
+        job has ended."""
         with self._lock:
             if not self._state.over:
                 self._cancelled.set()
-                if not self._placing:  # else it is cancelled when its files can be deleted again
-                    self._state = TaskState("cancelled", error=CancelledError())
+                if not self._placing:  # otherwise once its files can be deleted again
+                    self._state = ServiceJobState("cancelled", error=CancelledError())
 
-    def _become(self, state: TaskState) -> None:
+    def _become(self, state: ServiceJobState) -> None:
         with self._lock:
             if not self._state.over:
                 self._state = state
@@ -109,22 +108,22 @@ class Task:
         try:
             made = self._made()
         except (UserError, ServiceError) as error:
-            self._become(TaskState("failed", error=UserError(error.message, error.code)))
-        except Exception as error:  # a fault of ours, or what no one has thought of: whoever waits must hear of it
+            self._become(ServiceJobState("failed", error=UserError(error.message, error.code)))
+        except Exception as error:  # a bug: whoever waits for the job must get an error
             traceback.print_exc()
-            message = f"Something unexpected happened ({error!r}); please report what the console says."
-            self._become(TaskState("failed", error=UserError(message)))
+            message = f"Unexpected error ({error!r}); please report it with the console's output."
+            self._become(ServiceJobState("failed", error=UserError(message)))
         else:
             with self._lock:
                 if self._cancelled.is_set():
                     made.remove()
-                    self._state = TaskState("cancelled", error=CancelledError())
+                    self._state = ServiceJobState("cancelled", error=CancelledError())
                 else:
-                    self._state = TaskState("done", Progress("done", 1.0), result=made)
+                    self._state = ServiceJobState("done", Progress("done", 1.0), result=made)
 
-    def _made(self) -> Made:
-        self._engine.client()  # for which nobody waits who ends the engine
-        with self._engine.using(self.cancel):
+    def _made(self) -> LocalResult:
+        self._service.client()  # before `using`: `stop` does not wait for it
+        with self._service.using(self.cancel):
             uploads: list[str] = []
             job: Job | None = None
             try:
@@ -136,18 +135,18 @@ class Task:
                 elif error.code != FOLDER:
                     self._forget(job, uploads)
                 raise
-            if not isinstance(self._request, Job):  # such a one is left to who has asked for it
+            if not isinstance(self._request, Job):  # another client's job is left to that client
                 self._forget(job, uploads)
             return made
 
     def _created(self, uploads: list[str]) -> Job:
-        """The job at the engine, which reads the files or is sent them; `uploads` gets the ids of these."""
-        if self._engine.client().local:
+        """Creates the job at the service, which reads the files or gets uploads; appends their ids to `uploads`."""
+        if self._service.client().local:
             paths = {field: PathSource(str(path)) for field, path in self._files.items()}
             try:
                 return self._insist(lambda client: self._ask(client, paths))
             except ServiceError as error:
-                if error.code != "source":  # one of them is not there, or the engine may not read it
+                if error.code != "source":  # a file is missing, or the service may not read it
                     raise
         sent = self._upload(uploads)
         return self._insist(lambda client: self._ask(client, sent))
@@ -157,8 +156,8 @@ class Task:
         total, before = max(1, sum(sizes.values())), 0
         sent: dict[str, PathSource | MediaSource] = {}
         for field, path in self._files.items():
-            told = partial(self._uploading, before, total)
-            media = self._insist(partial(Client.upload, path=path, on_sent=told))
+            on_sent = partial(self._uploading, before, total)
+            media = self._insist(partial(Client.upload, path=path, on_sent=on_sent))
             uploads.append(media.id)
             sent[field] = MediaSource(media.id)
             before += sizes[field]
@@ -166,7 +165,7 @@ class Task:
 
     def _uploading(self, before: int, total: int, sent: int, _size: int) -> None:
         self._check()
-        self._become(TaskState("uploading", Progress("uploading", min(1.0, (before + sent) / total))))
+        self._become(ServiceJobState("uploading", Progress("uploading", min(1.0, (before + sent) / total))))
 
     def _ask(self, client: Client, sources: Mapping[str, PathSource | MediaSource]) -> Job:
         if isinstance(self._request, Job):
@@ -174,34 +173,34 @@ class Task:
         return client.create(_with_sources(self._request, sources))
 
     def _ended(self, job: Job) -> Job:
-        """The job when it is done."""
+        """Waits until the job has ended."""
         while not job.over:
             progress = job.progress or Progress("waiting", 0.0)
-            self._become(TaskState("running" if job.state == "running" else "queued", progress))
+            self._become(ServiceJobState("running" if job.state == "running" else "queued", progress))
             self._cancelled.wait(ASK_SECONDS)
             job = self._insist(partial(Client.job, job_id=job.id))
         if job.error is not None:
             raise UserError(job.error.message, job.error.code)
         return job
 
-    def _fetched(self, job: Job) -> Made:
+    def _fetched(self, job: Job) -> LocalResult:
         total, done = max(1, sum(file.size for file in files_of(job))), 0
 
         def download(file: ResultFile, target: Path) -> None:
             nonlocal done
-            self._become(TaskState("fetching", Progress("fetching", min(1.0, done / total))))
+            self._become(ServiceJobState("fetching", Progress("fetching", min(1.0, done / total))))
             self._insist(partial(Client.download, job_id=job.id, file=file, target=target))
             done += file.size
 
         return self._folder.fetch(job, download, self._may_place)
 
     def _insist(self, call: Callable[[Client], T]) -> T:
-        """What a call to the engine returns. It is repeated where the engine has gone and comes back: what was asked of
-        it once it still knows."""
+        """Calls the service, and repeats the call while the service restarts: requests have ids, so none is carried out
+        twice."""
         while True:
             self._check()
             try:
-                answer = call(self._engine.client())
+                answer = call(self._service.client())
             except (UserError, ServiceError) as error:
                 away = self._reached is None or time.monotonic() - self._reached > PATIENCE_SECONDS
                 if error.code not in _GONE or away:
@@ -216,22 +215,22 @@ class Task:
             raise CancelledError
 
     def _give_up(self, job: Job, error: UserError | ServiceError) -> None:
-        """Whoever asked for a job hears that nothing comes of it; one that has ended stays as it is."""
-        if self._engine.state.kind != "ready":
+        """Tells the client that created the job that it fails; does nothing to a job that has ended."""
+        if self._service.state.kind != "ready":
             return
         with suppress(UserError, ServiceError):
-            client = self._engine.client()
+            client = self._service.client()
             if isinstance(error, CancelledError):
                 client.cancel(job.id)
             else:
                 client.refuse(job.id, error.message)
 
     def _forget(self, job: Job | None, uploads: list[str]) -> None:
-        """Nothing of the task stays at the engine, if it is there; if not, it deletes it by itself in time."""
-        if self._engine.state.kind != "ready":
+        """Deletes the job and its uploads at the service; if it is unreachable, they expire there."""
+        if self._service.state.kind != "ready":
             return
         try:
-            client = self._engine.client()
+            client = self._service.client()
             if job is not None:
                 client.cancel(job.id)
                 client.remove(job.id)
@@ -242,7 +241,7 @@ class Task:
 
 
 def _with_sources(request: AnyRequest, sources: Mapping[str, PathSource | MediaSource]) -> AnyRequest:
-    """A request that names these sources, by its fields; a dot leads to a field of a field."""
+    """Fills a request's input fields; `a.b` is field `b` of field `a`."""
     changed: Any = request
     for field, source in sources.items():
         name, _, inner = field.partition(".")

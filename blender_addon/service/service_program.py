@@ -1,4 +1,4 @@
-"""Which program the engine is, and what it may read. Knows no bpy."""
+"""Finds the service's program, and says what it may read. Does not import bpy."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from ..core.errors import UserError
 PYTHON_VARIABLE = "OMNIAUDIO_PYTHON"
 
 NO_PROGRAM = "no_program"
-"""Code: no program of the engine is there."""
+"""Error code: the service's program was not found."""
 
 _PYTHONS = tuple(
     Path(*parts)
@@ -22,15 +22,15 @@ _PYTHONS = tuple(
 
 
 def find_program(named: str, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """The words that start the command `omniaudio`.
+    """The command line that starts `omniaudio`.
 
     Args:
-        named: the command, the Python in which it is installed, or a folder: a checkout that has an environment, or the
-            environment itself. Where it is empty, `OMNIAUDIO_PYTHON` names it, or else it is `omniaudio` on the path.
-        environment: the variables.
+        named: the command, a Python that has it, or a folder: a checkout with an environment, or the environment
+            itself. If empty, the value of `OMNIAUDIO_PYTHON`, else `omniaudio` on the search path.
+        environment: the environment variables.
 
     Raises:
-        UserError: NO_PROGRAM, it names none.
+        UserError: NO_PROGRAM, there is no such program.
     """
     named = os.path.expanduser(named.strip() or environment.get(PYTHON_VARIABLE, "").strip())
     if named and Path(named).is_dir():
@@ -39,20 +39,19 @@ def find_program(named: str, environment: Mapping[str, str] = os.environ) -> lis
     else:
         program = shutil.which(named or "omniaudio", path=environment.get("PATH"))
     if program is None:
-        asked = f"'{named}' is no program" if named else "no command 'omniaudio' is on the search path"
+        reason = f"'{named}' is not a program" if named else "no command 'omniaudio' is on the search path"
         raise UserError(
-            f"The OmniAudio engine was not found ({asked}): install it, and name the Python or the folder that has it "
+            f"The OmniAudio engine was not found ({reason}): install it, and name the Python or the folder that has it "
             f"in the extension's preferences.",
             NO_PROGRAM,
         )
-    program = os.path.abspath(program)  # it is started in another folder
+    program = os.path.abspath(program)  # it starts in another folder
     is_python = Path(program).name.lower().startswith("python")
     return [program, "-m", "omniaudio.cli"] if is_python else [program]
 
 
 def roots() -> list[Path]:
-    """The engine is the user's own, and reads what they may read: it is asked by who has the token, which they alone
-    can read."""
+    """The folders the service may read: everything, since it is the user's own and only they can read its token."""
     if sys.platform == "win32":
         return [drive for letter in string.ascii_uppercase if (drive := Path(f"{letter}:\\")).is_dir()]
     return [Path("/")]

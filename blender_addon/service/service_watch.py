@@ -1,6 +1,6 @@
-"""An engine from its first need until it is let go of: found or started, watched, started again. Knows no bpy.
+"""Finds or starts a service, watches it and restarts it, until it is released. Does not import bpy.
 
-As long as it is watched, its stream of requests to render a scene is read: by this it knows that a Blender needs it.
+While it is watched, its stream of render requests stays open, which tells the service that a Blender uses it.
 """
 
 import threading
@@ -21,27 +21,27 @@ from . import known_backends
 from .service_program import NO_PROGRAM, find_program, roots
 
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Between a failure and the next attempt, by how many failures there were in a row before it."""
+"""Between a failure and the next attempt, by the number of consecutive failures before it."""
 STEADY_SECONDS = 30.0
-"""What fails after it has lived for so long is not one more failure in a row."""
+"""A service that ran this long before it failed resets the count of failures."""
 
 OFFLINE = "offline"
-"""Code of an engine on another machine where Blender may not go online."""
+"""Error code: the service is on another machine, and Blender may not go online."""
 
 _GONE_SECONDS, _GONE_REMOTE_SECONDS = 2.0, 30.0
-"""An engine whose stream is interrupted for longer has gone: one here, which is started again, or one elsewhere."""
+"""A service whose stream is interrupted for longer is gone: a local one, which is restarted, or a remote one."""
 _NOT_MENDED_BY_WAITING = ("unauthorized", "forbidden", NO_PROGRAM, OFFLINE)
 _IN_BLENDER = {
     "unauthorized": "The engine asks for its token: copy the text of the file `token` in the engine's folder, as it "
     "is, into the extension's preferences."
 }
-"""What the service says in the terms of its interface, by the code."""
+"""Replacements for the service's messages in terms of the extension, by error code."""
 
 
 @dataclass(frozen=True)
 class ServiceChoice:
-    """Which engine: the one at `address`, with its `token`; or, where that is empty, one that is started here by
-    `program` (see `engine_process.find_program`). `online`: other machines may be spoken to."""
+    """Which service to use: the one at `address`, with its `token`; or, if that is empty, one started here by `program`
+    (see `service_program.find_program`). `online` allows other machines."""
 
     address: str = ""
     token: str = ""
@@ -51,10 +51,9 @@ class ServiceChoice:
 
 @dataclass(frozen=True)
 class ServiceState:
-    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; of the last two `message`
-    says why and what to do, and `code` is for programs. The rest is of an engine that is ready: `default` is the model
-    that it takes where none is named, `started_here` whether this Blender has started it. `backends` come some seconds
-    after the rest."""
+    """`kind` is "off", "starting", "ready", "waiting" (before another attempt) or "failed"; for the last two `message`
+    says why and what to do, and `code` is the error's code. The rest describes a ready service: `default` is its
+    default model, `started_here` whether this Blender started it; `backends` arrive some seconds later."""
 
     kind: str = "off"
     message: str = ""
@@ -67,7 +66,7 @@ class ServiceState:
 
 
 class ServiceWatch:
-    """One engine by one choice, in a thread of its own. `on_change` is called in that thread after every change."""
+    """Watches one service in a thread of its own. `on_change` is called in that thread after every change."""
 
     def __init__(
         self,
@@ -79,11 +78,11 @@ class ServiceWatch:
         on_scene_job: Callable[[Client, Job], None] | None,
         on_change: Callable[[], None],
     ) -> None:
-        """Nothing is started yet. `folder` and `on_scene_job` are as of `Engine`, id and name are this Blender's."""
+        """Starts nothing yet. `folder` and `on_scene_job` are as in `Service`; id and name are this Blender's."""
         self.client: Client | None = None
-        """While it is ready."""
+        """None unless the service is ready."""
         self.failures = 0
-        """How many attempts have failed, or engines were lost."""
+        """How many attempts failed, or services were lost."""
         self._choice = choice
         self._folder = folder
         self._id = blender_id
@@ -95,15 +94,15 @@ class ServiceWatch:
         self._released = threading.Event()
         self._lock = threading.Lock()  # of the name and the stream
         self._stream: RequestsForBlender | None = None
-        self._told: set[str] = set()
+        self._reported_jobs: set[str] = set()
 
     @property
     def state(self) -> ServiceState:
-        """As it is now."""
+        """The current state."""
         return replace(self._state, started_here=self._started_here())
 
     def run(self) -> None:
-        """Watch it until it is released, or no further attempt makes sense; then `state` is "failed"."""
+        """Watch until released, or until no further attempt makes sense; then `state` is "failed"."""
         try:
             self._run()
         finally:
@@ -114,7 +113,7 @@ class ServiceWatch:
         while not self._released.is_set():
             begin = time.monotonic()
             try:
-                self._tell(ServiceState("starting"))
+                self._set_state(ServiceState("starting"))
                 error = self._use(self._start_or_find())
             except ServiceError as refusal:
                 error = UserError(_IN_BLENDER.get(refusal.code, refusal.message), refusal.code)
@@ -127,22 +126,22 @@ class ServiceWatch:
             remote = bool(self._choice.address)
             hopeless = error.code in _NOT_MENDED_BY_WAITING or (remote and error.code == FOREIGN)
             if hopeless or (in_a_row == len(PAUSES_SECONDS) and not remote):
-                self._tell(ServiceState("failed", error.message, error.code))
+                self._set_state(ServiceState("failed", error.message, error.code))
                 return
-            self._tell(ServiceState("waiting", error.message, error.code))
+            self._set_state(ServiceState("waiting", error.message, error.code))
             self._released.wait(PAUSES_SECONDS[min(in_a_row, len(PAUSES_SECONDS) - 1)])
             in_a_row += 1
 
     def announce(self, name: str) -> None:
-        """The Blender is called otherwise from now on."""
+        """Change this Blender's name."""
         with self._lock:
             if name != self._name:
                 self._name = name
                 if self._stream is not None:
-                    self._stream.close()  # there is another one then
+                    self._stream.close()  # reopened with the new name
 
     def release(self) -> None:
-        """Have `run` come to its end, with the engine if it was started here and no other Blender uses it."""
+        """Make `run` return; the service ends if it was started here and no other Blender uses it."""
         self._released.set()
         with self._lock:
             if self._stream is not None:
@@ -154,7 +153,7 @@ class ServiceWatch:
             if not (client.local or self._choice.online):
                 raise UserError(
                     f"The engine at {client.url} is on another machine, and Blender may not go online: turn on 'Allow "
-                    f"Online Access' in Blender's preferences (System), then try again.",
+                    f"Online Access' in Blender's preferences (System), then retry.",
                     OFFLINE,
                 )
             client.health()
@@ -165,18 +164,18 @@ class ServiceWatch:
         return self._child.ready(self._released.wait)
 
     def _use(self, client: Client) -> UserError:
-        """Be connected to an engine until it goes, or is released; what to say of it then."""
+        """Stay connected until the service ends or is released; returns the error to show."""
         version, known = client.health().version, client.models()
         self.client = client
-        self._tell(ServiceState("ready", version=version, models=known.models, default=known.default))
+        self._set_state(ServiceState("ready", version=version, models=known.models, default=known.default))
         threading.Thread(target=self._ask_for_backends, args=(client,), daemon=True).start()
         patience = _GONE_REMOTE_SECONDS if self._choice.address else _GONE_SECONDS
         gone = UserError(f"The OmniAudio engine at {client.url} has ended.", UNREACHABLE)
         try:
             while (stream := self._connected(client, patience)) is not None:
                 for job in stream:
-                    if self._on_scene_job is not None and job.id not in self._told:
-                        self._told.add(job.id)
+                    if self._on_scene_job is not None and job.id not in self._reported_jobs:
+                        self._reported_jobs.add(job.id)
                         self._on_scene_job(client, job)
         except ServiceError as error:
             gone = UserError(error.message, error.code)
@@ -188,15 +187,15 @@ class ServiceWatch:
         return gone
 
     def _ask_for_backends(self, client: Client) -> None:
-        """It takes seconds, since the engine tries each one, and nothing waits for it."""
+        """Asked in the background: the service tries each back-end, which takes seconds."""
         with suppress(ServiceError):
             backends = client.backends()
             known_backends.keep(self._folder, backends)
             if self.client is client and self._state.kind == "ready":
-                self._tell(replace(self._state, backends=backends))
+                self._set_state(replace(self._state, backends=backends))
 
     def _connected(self, client: Client, patience: float) -> RequestsForBlender | None:
-        """A stream that `announce` and `release` will close; None once this is released."""
+        """Opens the stream of requests, which `announce` and `release` close; None after `release`."""
         with self._lock:
             if self._released.is_set():
                 return None
@@ -209,10 +208,10 @@ class ServiceWatch:
         return child is not None and child.exit_code is None
 
     def _end(self) -> None:
-        """End the engine if it was started here and nobody else needs it; else it ends by itself in time."""
+        """End the service if it was started here and nobody else uses it; otherwise it ends by itself later."""
         if self._child is not None:
             self._child.let_go(self._id)
 
-    def _tell(self, state: ServiceState) -> None:
+    def _set_state(self, state: ServiceState) -> None:
         self._state = state
         self._on_change()

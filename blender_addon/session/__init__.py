@@ -1,1 +1,1 @@
-"""What one running Blender holds: its service, its OSC bridge, its connection for scenes."""
+"""The state of a running Blender: its service, its OSC bridge, requests for its scene."""

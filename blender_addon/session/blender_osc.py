@@ -1,4 +1,4 @@
-"""The one OSC bridge of this Blender, as the preferences want it."""
+"""This Blender's OSC bridge, run as the preferences say."""
 
 import atexit
 from pathlib import Path
@@ -18,21 +18,21 @@ _shown = OscState()
 
 
 def state() -> OscState:
-    """As it is now."""
+    """The bridge's current state."""
     return OscState() if _process is None else _process.state
 
 
 def start() -> None:
-    """Starts it, and the engine, to which this scene can be asked for from then on. Raises UserError where there is no
-    program of the engine here."""
+    """Starts the bridge and the service, which from then on accepts requests for this scene. Raises UserError if the
+    service's program was not found."""
     global _process  # noqa: PLW0603 (nothing is done at import)
     chosen = preferences()
     program = chosen.program.strip()
     command = find_program(bpy.path.abspath(program) if program else "")
     if _process is None:
         _process = OscProcess(Path(bpy.utils.extension_path_user(PACKAGE, path="osc", create=True)))
-        atexit.register(stop)  # where Blender ends without unregistering
-    blender_service.engine().wake()
+        atexit.register(stop)  # if Blender quits without unregistering
+    blender_service.service().wake()
     blender_service.watch()
     _process.start(command, _choice(chosen))
     if not bpy.app.background and not bpy.app.timers.is_registered(_show):
@@ -40,7 +40,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Ends it; returns at once."""
+    """Stops the bridge; returns at once."""
     if _process is not None:
         _process.stop()
 
@@ -58,12 +58,12 @@ def _choice(chosen: bpy.types.AddonPreferences) -> OscChoice:
     folders = [Path(bpy.path.abspath(folder.path)) for folder in chosen.osc.folders if folder.path.strip()]
     roots = tuple(folders) or (Path.home(),)
     if chosen.connection == "CONNECT":
-        return OscChoice(chosen.osc.port, roots, engine=chosen.address.strip(), token=chosen.token.strip())
+        return OscChoice(chosen.osc.port, roots, address=chosen.address.strip(), token=chosen.token.strip())
     return OscChoice(chosen.osc.port, roots, service_folder=blender_service.folder())
 
 
 def _show() -> float | None:
-    """Has the panel drawn anew when there is news."""
+    """Redraws the panel after a change."""
     global _shown  # noqa: PLW0603
     if (now := state()) != _shown:
         _shown = now

@@ -1,4 +1,4 @@
-"""The one engine of this Blender, as the preferences want it."""
+"""This Blender's service, chosen by the preferences."""
 
 import atexit
 from pathlib import Path
@@ -10,74 +10,74 @@ from ..service.service import Service, ServiceChoice
 from . import scene_requests
 
 _REGIONS = {"SEQUENCE_EDITOR": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
-"""Of the areas in which there are panels of ours, the region that has them."""
+"""The region that has our panels, by the type of the area."""
 
 REDRAW_SECONDS = 0.25
 
 _NAME_CHANGES = (bpy.app.handlers.load_post, bpy.app.handlers.save_post)
 
-_engine: Service | None = None
+_service: Service | None = None
 
 
-def engine() -> Service:
-    """It is not started by being asked for: its `wake` and `client` do that."""
-    global _engine  # noqa: PLW0603 (nothing is done at import)
-    if _engine is None:
-        # Without a window nothing takes requests up: they are refused then.
-        _engine = Service(folder(), None if bpy.app.background else scene_requests.asked)
-        atexit.register(stop)  # where Blender ends without unregistering
+def service() -> Service:
+    """This Blender's service; not started before its `wake` or `client` is called."""
+    global _service  # noqa: PLW0603 (nothing is done at import)
+    if _service is None:
+        # Without a window nothing takes up requests, so the service refuses them.
+        _service = Service(folder(), None if bpy.app.background else scene_requests.receive)
+        atexit.register(stop)  # if Blender quits without unregistering
         for handlers in _NAME_CHANGES:
             handlers.append(_announce)
         _announce()
         configure()
-    return _engine
+    return _service
 
 
 def folder() -> Path:
-    """Of an engine that is started here."""
-    return Path(bpy.utils.extension_path_user(PACKAGE, path="engine"))
+    """The folder of a service that is started here."""
+    return Path(bpy.utils.extension_path_user(PACKAGE, path="service"))
 
 
 def chosen() -> Service:
-    """The engine as the preferences choose it now; that Blender may go online is told nobody when it changes."""
-    found = engine()
+    """The service, configured from the preferences: Blender sends no event when online access is allowed."""
+    found = service()
     configure()
     return found
 
 
 def configure() -> None:
-    """Has the engine be the one that the preferences choose; another one is let go of."""
-    if _engine is None:
+    """Applies the preferences: releases the service if they choose another one."""
+    if _service is None:
         return
     wanted = bpy.context.preferences.addons[PACKAGE].preferences
     if wanted.connection == "CONNECT":
         address, token = wanted.address.strip(), wanted.token.strip()
-        _engine.configure(ServiceChoice(address, token, online=bpy.app.online_access))
+        _service.configure(ServiceChoice(address, token, online=bpy.app.online_access))
     else:
-        _engine.configure(ServiceChoice(program=bpy.path.abspath(wanted.program.strip())))
+        _service.configure(ServiceChoice(program=bpy.path.abspath(wanted.program.strip())))
 
 
 def restart() -> None:
-    """Starts it, or starts it anew; an engine that others use too goes on as it is."""
+    """Starts or restarts the service; one that other Blenders use keeps running."""
     stop()
     chosen().wake()
     watch()
 
 
 def watch() -> None:
-    """Has the panels show what becomes of an engine that starts."""
+    """Redraws the panels while the service starts."""
     if not bpy.app.background and not bpy.app.timers.is_registered(_show):
         bpy.app.timers.register(_show, first_interval=REDRAW_SECONDS, persistent=True)
 
 
 def stop() -> None:
-    """Lets go of it; it ends if this Blender started it and no other one uses it. Returns in bounded time."""
-    if _engine is not None:
-        _engine.stop()
+    """Releases the service; it ends if this Blender started it and no other one uses it. Returns in bounded time."""
+    if _service is not None:
+        _service.stop()
 
 
 def unregister() -> None:
-    global _engine  # noqa: PLW0603
+    global _service  # noqa: PLW0603
     if bpy.app.timers.is_registered(_show):
         bpy.app.timers.unregister(_show)
     for handlers in _NAME_CHANGES:
@@ -85,11 +85,11 @@ def unregister() -> None:
             handlers.remove(_announce)
     stop()
     atexit.unregister(stop)
-    _engine = None
+    _service = None
 
 
 def redraw() -> None:
-    """Has everything be drawn anew that shows works or the engine, and no more: strips take long to draw."""
+    """Redraws only the regions that show jobs or the service: drawing strips takes long."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             shown = _REGIONS.get(area.type)
@@ -100,13 +100,13 @@ def redraw() -> None:
 
 @bpy.app.handlers.persistent
 def _announce(*_: object) -> None:
-    """Tells what is open here, for whom asks the engine for a sound of the scene."""
-    if _engine is not None:
-        _engine.announce(Path(bpy.data.filepath).name or "untitled")
+    """Tells the service the name of the open file."""
+    if _service is not None:
+        _service.announce(Path(bpy.data.filepath).name or "untitled")
 
 
 def _show() -> float | None:
     redraw()
-    if _engine is not None and _engine.state.kind in ("starting", "waiting"):
+    if _service is not None and _service.state.kind in ("starting", "waiting"):
         return REDRAW_SECONDS
     return None

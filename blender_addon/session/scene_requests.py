@@ -1,4 +1,4 @@
-"""Takes up what is asked of this Blender by way of the engine: its scene, rendered in 360°, with sound."""
+"""Takes up requests that the service passes on: render the scene in 360°, for sound."""
 
 import queue
 
@@ -7,39 +7,39 @@ import bpy
 from omniaudio_client.client import Client
 from omniaudio_client.records import Job
 
-from ..core.job import Work
-from ..service.scene_asked import Asked
+from ..core.job import BlenderJob
+from ..service.scene_request import SceneRequest
 
 LOOK_SECONDS = 0.5
 
-_asked: queue.SimpleQueue[Asked] = queue.SimpleQueue()
+_received: queue.SimpleQueue[SceneRequest] = queue.SimpleQueue()
 _known: set[str] = set()
-_working: Work | None = None
+_working: BlenderJob | None = None
 
 
-def asked(client: Client, job: Job) -> None:
-    """There is a job that waits for this Blender; called from the engine's thread. An engine that has come back asks
-    again for what it still waits for."""
+def receive(client: Client, job: Job) -> None:
+    """Queues a job that waits for this Blender; called in the service's thread. Ignores jobs that a restarted service
+    sends twice."""
     if job.id in _known:
         return
     _known.add(job.id)
-    _asked.put(Asked(client, job))
+    _received.put(SceneRequest(client, job))
 
 
 def waiting() -> bool:
-    """Whether there is one to be taken up."""
-    return not _asked.empty()
+    """Whether a request is queued."""
+    return not _received.empty()
 
 
-def take() -> Asked:
-    """The one that waits for longest."""
-    return _asked.get_nowait()
+def take() -> SceneRequest:
+    """The oldest queued request."""
+    return _received.get_nowait()
 
 
-def begun(work: Work) -> None:
-    """The one that was taken up is being worked on: others wait, since Blender renders one thing at a time."""
+def begun(job: BlenderJob) -> None:
+    """Sets the job of the request that was taken up; others wait, since Blender renders one scene at a time."""
     global _working  # noqa: PLW0603 (operators have no other way to tell the timer)
-    _working = work
+    _working = job
 
 
 def _look() -> float:
@@ -49,7 +49,7 @@ def _look() -> float:
             with bpy.context.temp_override(window=windows[0]):
                 bpy.ops.omniaudio.answer_request("INVOKE_DEFAULT")
         except RuntimeError:
-            pass  # so Blender passes on what the operator has reported; who asked has been told it too
+            pass  # the operator's report; the client got the message too
     return LOOK_SECONDS
 
 

@@ -1,1 +1,1 @@
-"""The works, one file a kind. Each is a function that yields how far it is and returns what it has made."""
+"""The jobs, one file each: a generator that yields its progress and returns an Outcome."""

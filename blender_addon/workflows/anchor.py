@@ -1,4 +1,4 @@
-"""Sound that follows the camera, or the world: the one is turned into the other by the camera's motion."""
+"""Head-locked and world-locked sound: the camera's motion rotates the one into the other."""
 
 import json
 import tempfile
@@ -18,30 +18,30 @@ from ..core.provenance import Provenance, provenance_of
 from ..render.orientation import camera_orientations
 from ..sequencer.sound_strips import blend_path, kept_file
 from ..sequencer.takes import TakeStrips, replace_sound
-from ..service.service_job import MadeTake
+from ..service.service_job import TakeFiles
 from .following import blender_is_free, made_by_service, removed_after, scene_named
 from .snapshot import usable_folder
 
 
 @dataclass(frozen=True)
-class Heard:
-    """An AmbiX sound, and its preview where there is one."""
+class SoundFiles:
+    """An AmbiX sound, and its preview if there is one."""
 
     ambix: Path
     preview: Path | None
 
 
-def turned_to_world(
+def rotated_to_world(
     scene: str,
     place: frames.Placement,
-    sounds: Sequence[Heard],
+    sounds: Sequence[SoundFiles],
     folder: Path,
     cancelled: Cancelled,
     *,
     camera: str,
-) -> Generator[Progress, None, list[MadeTake]]:
-    """The camera's sounds, which all begin at `place`, as the world has them, whose front is where the camera looks at
-    first; `camera` is a name, empty for the scene's own. Raises UserError and CancelledError."""
+) -> Generator[Progress, None, list[TakeFiles]]:
+    """Rotates head-locked sounds that begin at `place` to world-locked ones. The world's front is the camera's first
+    heading; `camera` is a name, empty for the scene's own. Raises UserError and CancelledError."""
     owner = scene_named(scene, folder)
     rate = frames.frame_rate(owner.render.fps, owner.render.fps_base)
     way = camera_orientations(owner, place, rate, camera)
@@ -51,7 +51,7 @@ def turned_to_world(
         except StopIteration as end:
             orientations = from_first_heading(end.value)
             break
-    worlds: list[MadeTake] = []
+    worlds: list[TakeFiles] = []
     with removed_after([worlds], UserError, GeneratorExit), tempfile.TemporaryDirectory(prefix="omniaudio-") as own:
         file = Path(own) / "orientations.json"
         file.write_text(json.dumps([orientation._asdict() for orientation in orientations]), "utf-8")
@@ -67,8 +67,8 @@ def turned_to_world(
     return worlds
 
 
-def follow_world(scene: bpy.types.Scene, master: str, camera: Heard, world: MadeTake) -> None:
-    """Has a take sound as in the world, and remember how the camera hears it. Raises UserError if it is gone."""
+def follow_world(scene: bpy.types.Scene, master: str, camera: SoundFiles, world: TakeFiles) -> None:
+    """Makes a take world-locked; its provenance keeps the head-locked sound. Raises UserError if the take is gone."""
     made_by = replace(
         _kept(scene, master),
         anchor="WORLD",
@@ -81,34 +81,34 @@ def follow_world(scene: bpy.types.Scene, master: str, camera: Heard, world: Made
     replace_sound(scene, master, world.ambix, world.preview, made_by)
 
 
-def follow_camera(scene: bpy.types.Scene, master: str, camera: Heard) -> None:
-    """Has a take sound as the camera hears it. Raises UserError if it is gone."""
+def follow_camera(scene: bpy.types.Scene, master: str, camera: SoundFiles) -> None:
+    """Makes a take head-locked. Raises UserError if the take is gone."""
     made_by = replace(_kept(scene, master), anchor="CAMERA", head_yaw=0.0)
     replace_sound(scene, master, camera.ambix, camera.preview, made_by)
 
 
-def camera_sound(take: TakeStrips) -> Heard:
-    """What the camera hears of a take, whatever is placed now. Raises UserError if it is missing."""
+def camera_sound(take: TakeStrips) -> SoundFiles:
+    """A take's head-locked sound, whichever is in the strip. Raises UserError if its files are missing."""
     kept = take.provenance
     if kept.anchor != "WORLD":
-        return Heard(take.ambix, take.preview_file)
-    what = f"What the camera hears of {take.master}"
-    return Heard(
+        return SoundFiles(take.ambix, take.preview_file)
+    what = f"The head-locked sound of {take.master}"
+    return SoundFiles(
         kept_file(kept.camera_sound, what), kept_file(kept.camera_preview, what) if kept.camera_preview else None
     )
 
 
 def set_anchor(scene: str, takes: Sequence[TakeStrips], anchor: str, cancelled: Cancelled) -> Steps:
-    """Has takes of a picture follow `anchor`, CAMERA or WORLD. Raises UserError and CancelledError."""
+    """Makes takes of a clip follow `anchor`, CAMERA or WORLD. Raises UserError and CancelledError."""
     takes = [take for take in takes if take.provenance.anchor != anchor or anchor == "WORLD"]
     sounds = [camera_sound(take) for take in takes]
-    worlds: list[MadeTake] = []
+    worlds: list[TakeFiles] = []
     folder = takes[0].ambix.parent if takes else Path()
     with removed_after([worlds], UserError, GeneratorExit):
         if anchor == "WORLD":
             for take, sound in zip(takes, sounds, strict=True):
                 usable_folder(folder)
-                worlds += yield from turned_to_world(
+                worlds += yield from rotated_to_world(
                     scene, take.content, [sound], folder, cancelled, camera=take.provenance.camera
                 )
         yield from blender_is_free(cancelled)

@@ -1,4 +1,4 @@
-"""The preview of a take for a head that is turned."""
+"""Binaural previews for a rotated head."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from .following import blender_is_free, made_by_service, scene_named
 from .snapshot import usable_folder
 
 
-def listen(scene: str, take: TakeStrips, yaw: float, cancelled: Cancelled) -> Steps:
-    """Has a take's preview be as a head hears it that is turned `yaw` degrees to the left.
+def binaural(scene: str, take: TakeStrips, yaw: float, cancelled: Cancelled) -> Steps:
+    """Replaces a take's preview by one for a head that is rotated `yaw` degrees to the left.
 
     Raises UserError and CancelledError.
     """
@@ -24,4 +24,4 @@ def listen(scene: str, take: TakeStrips, yaw: float, cancelled: Cancelled) -> St
     now = takes_of(owner, owner.sequence_editor.strips_all.get(take.master) if owner.sequence_editor else None)
     kept = next((other.provenance for other in now if other.master == take.master), take.provenance)
     replace_sound(owner, take.master, take.ambix, made.files[0], replace(kept, head_yaw=yaw))
-    return Outcome(f"The preview of {take.master} is as a head hears it that is turned by {yaw:.0f}°.", folder)
+    return Outcome(f"The preview of {take.master} is now for a head yaw of {yaw:.0f}°.", folder)

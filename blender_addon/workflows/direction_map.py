@@ -1,4 +1,4 @@
-"""Where a take's sound comes from, drawn over its panorama: a picture or a movie in the sequencer."""
+"""Direction maps of a take, drawn over its panorama: a video or an image in the sequencer."""
 
 from pathlib import Path
 
@@ -21,32 +21,31 @@ MAP = "map"
 """The role of the strip."""
 
 
-def map_movie(scene: str, take: TakeStrips, picture: Path, cancelled: Cancelled) -> Steps:
-    """A movie strip above the picture. Raises UserError and CancelledError."""
-    sound = camera_sound(take).ambix  # the panorama is the camera's too
+def direction_map_video(scene: str, take: TakeStrips, clip: Path, cancelled: Cancelled) -> Steps:
+    """Renders a direction map as a video and places it above the clip. Raises UserError and CancelledError."""
+    sound = camera_sound(take).ambix  # head-locked, as the panorama is
     folder = usable_folder(sound.parent)
     start = take.provenance.clip_start
-    request = MapRequest(PathSource(str(sound)), PathSource(str(picture)), clip_start=start)
-    made = yield from made_by_service(
-        request, {"sound": sound, "clip": picture}, folder, f"{sound.stem}_map", cancelled
-    )
+    request = MapRequest(PathSource(str(sound)), PathSource(str(clip)), clip_start=start)
+    made = yield from made_by_service(request, {"sound": sound, "clip": clip}, folder, f"{sound.stem}_map", cancelled)
     yield from blender_is_free(cancelled)
     name = _place(scene_named(scene, folder), take, made.files[0])
     return Outcome(f"Placed {name}.", folder)
 
 
-def map_picture(scene: bpy.types.Scene, take: TakeStrips) -> str:
-    """The take's own map as an image strip above the picture; returns its name. Raises UserError if there is none."""
-    return _place(scene, take, kept_file(take.provenance.sound_map, f"The map of {take.master}"))
+def direction_map_image(scene: bpy.types.Scene, take: TakeStrips) -> str:
+    """Places the take's own map as an image strip above the clip; returns its name. Raises UserError if there is
+    none."""
+    return _place(scene, take, kept_file(take.provenance.direction_map, f"The direction map of {take.master}"))
 
 
 def _place(scene: bpy.types.Scene, take: TakeStrips, file: Path) -> str:
-    """The file as a strip that covers what lies below it, as long as the take is heard."""
+    """Places the file as a strip above all others, as long as the take is heard."""
     editor = scene.sequence_editor
     above = [strip.channel for strip in editor.strips if place_of(strip).common(take.place).frames > 0]
     channel = 1 + max(above, default=0)
     if channel > frames.LAST_CHANNEL:
-        raise UserError("There is no free channel above the picture; free the topmost one.")
+        raise UserError("There is no free channel above the clip; free the topmost one.")
     name = f"{frames.shortened(take.master, 50)} map"
     if file.suffix == ".mp4":
         strip = editor.strips.new_movie(name, blend_path(file), channel, take.content.start)

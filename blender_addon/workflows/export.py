@@ -1,4 +1,4 @@
-"""A 360° video with spatial audio, for YouTube and headsets."""
+"""Exports a 360° video with spatial audio, for YouTube and headsets."""
 
 import tempfile
 from dataclasses import dataclass, replace
@@ -15,17 +15,16 @@ from .snapshot import Snapshot, usable_folder
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """What is delivered: `part` of `sound`, or all of it, with the picture of a file, from second `start` on, or with
-    one to be rendered.
+class Export:
+    """What to export: `sound`, or a `part` of it, with the frames of a file from second `start` on, or of a render.
 
-    `codec` is pcm, opus or aac; `force` says that the picture is known to be a 360° one, and
-    `allow_truncated` that what can be read of a file that was cut off will do.
+    `codec` is pcm, opus or aac; `force` skips the check for a 360° panorama, `allow_truncated` uses what can be read of
+    a truncated file.
     """
 
     sound: Path
     part: FileSpan | None
-    picture: Path | Snapshot
+    clip: Path | Snapshot
     start: float
     codec: str
     force: bool
@@ -34,40 +33,40 @@ class Delivery:
     stem: str
 
 
-def deliver(delivery: Delivery, blocking: bool, cancelled: Cancelled) -> Steps:
-    """Raises UserError and CancelledError."""
-    folder = usable_folder(delivery.folder)
+def export(wanted: Export, blocking: bool, cancelled: Cancelled) -> Steps:
+    """Writes the video. Raises UserError and CancelledError."""
+    folder = usable_folder(wanted.folder)
     with tempfile.TemporaryDirectory(prefix="omniaudio-") as own:
-        if delivery.part is not None:
+        if wanted.part is not None:
             sound = Path(own) / "part.wav"
-            for fraction in write_part(delivery.sound, delivery.part, sound):
+            for fraction in write_part(wanted.sound, wanted.part, sound):
                 if cancelled():
                     raise CancelledError
                 yield Progress("cutting the sound", fraction)
-            delivery = replace(delivery, sound=sound)
-        return (yield from _with_picture(delivery, folder, blocking, cancelled))
+            wanted = replace(wanted, sound=sound)
+        return (yield from _with_clip(wanted, folder, blocking, cancelled))
 
 
-def _with_picture(delivery: Delivery, folder: Path, blocking: bool, cancelled: Cancelled) -> Steps:
-    if isinstance(delivery.picture, Path):
-        return (yield from _written(delivery, delivery.picture, cancelled))
-    picture = yield from rendered(delivery.picture, folder, delivery.stem, blocking=blocking, cancelled=cancelled)
+def _with_clip(wanted: Export, folder: Path, blocking: bool, cancelled: Cancelled) -> Steps:
+    if isinstance(wanted.clip, Path):
+        return (yield from _written(wanted, wanted.clip, cancelled))
+    clip = yield from rendered(wanted.clip, folder, wanted.stem, blocking=blocking, cancelled=cancelled)
     try:
-        return (yield from _written(delivery, picture, cancelled))
+        return (yield from _written(wanted, clip, cancelled))
     except UserError as error:  # the render may have taken hours
-        error.message += f" The rendered picture is kept: {picture}"
+        error.message += f" The rendered clip is kept: {clip}"
         raise
 
 
-def _written(delivery: Delivery, picture: Path, cancelled: Cancelled) -> Steps:
+def _written(wanted: Export, clip: Path, cancelled: Cancelled) -> Steps:
     request = ExportRequest(
-        PathSource(str(delivery.sound)),
-        PathSource(str(picture)),
-        clip_start=delivery.start,
-        codec=delivery.codec,
-        force=delivery.force,
-        allow_truncated=delivery.allow_truncated,
+        PathSource(str(wanted.sound)),
+        PathSource(str(clip)),
+        clip_start=wanted.start,
+        codec=wanted.codec,
+        force=wanted.force,
+        allow_truncated=wanted.allow_truncated,
     )
-    files = {"sound": delivery.sound, "clip": picture}
-    made = yield from made_by_service(request, files, delivery.folder, delivery.stem, cancelled)
-    return Outcome(f"Delivered {made.files[0]}", delivery.folder)
+    files = {"sound": wanted.sound, "clip": clip}
+    made = yield from made_by_service(request, files, wanted.folder, wanted.stem, cancelled)
+    return Outcome(f"Exported {made.files[0]}", wanted.folder)

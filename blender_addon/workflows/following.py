@@ -1,4 +1,4 @@
-"""What all works share: a task of the engine, followed to its end, and Blender's own renders, waited for."""
+"""What all jobs share: following a job of the service to its end, rendering, and waiting for Blender's renders."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,27 +14,27 @@ from ..core import frames
 from ..core.errors import CancelledError, UserError
 from ..core.job import Cancelled, Progress
 from ..render.rendering import render
-from ..service.service_job import Made, MadeTake, Task
+from ..service.service_job import LocalResult, ServiceJob, TakeFiles
 from ..session import blender_service
 from .snapshot import Snapshot
 
 
 def made_by_service(
     request: AnyRequest, files: Mapping[str, Path], folder: Path, stem: str, cancelled: Cancelled
-) -> Generator[Progress, None, Made]:
-    """Has the engine carry out a request, and its files put into `folder`. Raises UserError and CancelledError.
+) -> Generator[Progress, None, LocalResult]:
+    """Runs a request at the service and downloads its results to `folder`. Raises UserError and CancelledError.
 
-    The engine's job ends too where these steps are ended in between, and no file of it stays.
+    If the generator is closed early, the service's job is cancelled too and leaves no files.
     """
-    task = Task(blender_service.chosen(), request, files, folder, stem)
+    job = ServiceJob(blender_service.chosen(), request, files, folder, stem)
     try:
-        while (state := task.state).kind not in ("done", "failed", "cancelled"):
+        while (state := job.state).kind not in ("done", "failed", "cancelled"):
             if cancelled():
                 raise CancelledError
             yield Progress(state.progress.stage, state.progress.fraction, state.progress.seconds_left)
     except (CancelledError, GeneratorExit):
-        task.cancel()
-        if (made := task.state.result) is not None:  # it was done since it was looked at
+        job.cancel()
+        if (made := job.state.result) is not None:  # it has ended since the last look
             made.remove()
         raise
     if state.kind == "cancelled":
@@ -52,26 +52,25 @@ def rendered(
     *,
     blocking: bool,
     cancelled: Cancelled,
-    tell: Callable[[float], None] = lambda _: None,
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> Generator[Progress, None, Path]:
-    """The picture of a snapshot as `stem`_picture_001.mp4 in `folder`, or by the first later number that is free.
-    `tell` is told the fraction that is done. Raises UserError and CancelledError."""
+    """Renders a snapshot's clip to `stem`_clip_001.mp4 in `folder`, or the first free later number. Calls `on_progress`
+    with the fraction done. Raises UserError and CancelledError."""
     yield from blender_is_free(cancelled, 0.0)
-    # Its name is chosen when it is there: another work may take the same one meanwhile. And `#` in a name would be the
-    # number of the frame to Blender.
+    # Named when complete: another job may take the same name meanwhile. And Blender replaces `#` in names by numbers.
     hidden = folder / f".omniaudio-{uuid4().hex}.mp4"
     for fraction in render(snapshot, hidden, blocking, cancelled):
-        tell(fraction)
-        yield Progress("rendering the picture (Esc ends it)", fraction)
-    picture = frames.free_file(folder, f"{stem}_picture", ".mp4")
-    hidden.replace(picture)
-    return picture
+        on_progress(fraction)
+        yield Progress("rendering the clip (Esc ends it)", fraction)
+    clip = frames.free_file(folder, f"{stem}_clip", ".mp4")
+    hidden.replace(clip)
+    return clip
 
 
 @contextmanager
-def removed_after(makes: Iterable[Iterable[MadeTake]], *errors: type[BaseException]) -> Iterator[None]:
-    """After one of these errors the files of takes that were made are deleted: no strip will have them. GeneratorExit
-    is another file that is loaded, or Blender's end."""
+def removed_after(makes: Iterable[Iterable[TakeFiles]], *errors: type[BaseException]) -> Iterator[None]:
+    """Deletes the files of takes after one of these errors, since no strip will use them. GeneratorExit means that
+    another file is opened, or that Blender quits."""
     try:
         yield
     except errors:
@@ -81,8 +80,7 @@ def removed_after(makes: Iterable[Iterable[MadeTake]], *errors: type[BaseExcepti
 
 
 def blender_is_free(cancelled: Cancelled, fraction: float = 1.0) -> Generator[Progress, None, None]:
-    """Waits until Blender renders nothing: strips must not be touched meanwhile, whoever started it. `fraction` of the
-    work is done by then."""
+    """Waits until Blender renders nothing: strips must not change meanwhile. Yields `fraction` as the progress."""
     while bpy.app.is_job_running("RENDER"):
         if cancelled():
             raise CancelledError
@@ -90,7 +88,7 @@ def blender_is_free(cancelled: Cancelled, fraction: float = 1.0) -> Generator[Pr
 
 
 def scene_named(name: str, folder: Path) -> bpy.types.Scene:
-    """Looked up at each use: the user goes on working, and may undo or load. Raises UserError if it is gone."""
+    """Looks a scene up, since the user may have undone something or opened a file. Raises UserError if it is gone."""
     scene = bpy.data.scenes.get(name)
     if scene is None:
         raise UserError(f"The scene {name} is gone; the files are in {folder}.")

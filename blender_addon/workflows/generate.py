@@ -1,4 +1,4 @@
-"""Sound for a picture: rendered first where it has to be, made by the engine, placed under the picture."""
+"""Generates sound for a clip: renders it if necessary, runs the job, inserts the takes below the clip."""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,20 +12,20 @@ from ..core import frames
 from ..core.errors import CancelledError, UserError
 from ..core.job import Cancelled, Outcome, Steps
 from ..core.provenance import Provenance
-from ..props.source_list import Clip, fill, is_of, list_of
+from ..props.source_list import ListedClip, fill, is_of, list_of
 from ..sequencer import strips
 from ..sequencer.sound_strips import blend_path
-from ..sequencer.sources import Footage, PictureStrip
-from ..service.service_job import Made, MadeTake
-from .anchor import Heard, follow_world, turned_to_world
+from ..sequencer.sources import ClipStrip, Footage
+from ..service.service_job import LocalResult, TakeFiles
+from .anchor import SoundFiles, follow_world, rotated_to_world
 from .following import blender_is_free, made_by_service, removed_after, rendered, scene_named
-from .snapshot import Snapshot, Wish, usable_folder
+from .snapshot import Snapshot, SoundRequest, usable_folder
 
 
 @dataclass(frozen=True)
-class Part:
-    """A take of which a part is made anew: seconds of `sound`, the camera's. The true-peak guard took `gain_db` of it;
-    None where that is not known here."""
+class InpaintedRange:
+    """The range of a take to inpaint, in seconds of its head-locked `sound`. `gain_db` is the take's gain reduction,
+    None if unknown."""
 
     sound: Path
     start: float
@@ -34,65 +34,65 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Order:
-    """A generation whose picture is there. `part` of the picture belongs to `place` of the scene named `scene`."""
+class Generation:
+    """A generation for an existing file: `part` of `clip` belongs to the frames `place` of the scene named `scene`."""
 
     scene: str
-    picture: Path
+    clip: Path
     part: frames.FileSpan
     place: frames.Placement
-    wish: Wish
+    request: SoundRequest
     title: str
     chosen: str  # as of Snapshot
     folder: Path
     stem: str
     camera: str = ""  # as of Panorama
-    under: PictureStrip | None = None
-    group: str = ""  # of the takes that these go to; empty for new ones
-    active: str = ""  # the active strip when this was asked for
-    clip: Clip | None = None  # what a list of what sounds would be of; None where none is wanted
-    inpainting: Part | None = None
+    under: ClipStrip | None = None
+    group: str = ""  # that the takes join; empty for a new one
+    active: str = ""  # the active strip at the time of the request
+    listed: ListedClip | None = None  # what a new list of sources describes; None for no list
+    inpainting: InpaintedRange | None = None
 
-    def request(self) -> GenerateRequest:
-        """What the engine is asked for."""
-        wish, inpainting = self.wish, None
-        options = wish.options
+    def service_request(self) -> GenerateRequest:
+        """The request to the service."""
+        request, inpainting = self.request, None
+        options = request.options
         if self.inpainting is not None:
             part = self.inpainting
             inpainting = Inpainting(PathSource(str(part.sound)), part.start, part.duration, part.gain_db)
-            options = replace(options, stems=False)  # the engine has none of a part
+            options = replace(options, stems=False)  # inpainting makes no stems
         return GenerateRequest(
-            source=PathSource(str(self.picture)),
-            name=bpy.path.clean_name(self.stem),  # what is made here is called by the stem itself
+            source=PathSource(str(self.clip)),
+            name=bpy.path.clean_name(self.stem),  # local files are named by the stem itself
             start=self.part.start,
             duration=self.part.duration,
             options=options,
-            force=wish.force,
-            allow_truncated=wish.allow_truncated,
+            force=request.force,
+            allow_truncated=request.allow_truncated,
             inpainting=inpainting,
-            sources=json.loads(wish.sources) if wish.sources else None,
+            sources=json.loads(request.sources) if request.sources else None,
         )
 
     def files(self) -> dict[str, Path]:
-        """The files that the request names, by its fields."""
+        """The request's input files, by its fields."""
         inpainting = {} if self.inpainting is None else {"inpainting.sound": self.inpainting.sound}
-        return {"source": self.picture, **inpainting}
+        return {"source": self.clip, **inpainting}
 
-    def provenance(self, made: Made) -> Provenance:
-        """What the strips keep, but for what each take has of its own."""
-        wish, options = self.wish, self.wish.options
+    def provenance(self, made: LocalResult) -> Provenance:
+        """The provenance of the strips, without what differs between takes."""
+        request, options = self.request, self.request.options
         kept = Provenance(
             group=self.group,
             camera=self.camera,
             source=self.chosen,
             title=self.title,
-            clip=blend_path(self.picture),
+            clip=blend_path(self.clip),
             clip_start=self.part.start,
             clip_duration=self.part.duration,
             options=replace(options, model=made.model or options.model, backend=made.backend or options.backend),
-            force=wish.force,
-            allow_truncated=wish.allow_truncated,
-            sources=wish.sources,
+            force=request.force,
+            allow_truncated=request.allow_truncated,
+            sources=request.sources,
         )
         if self.inpainting is None:
             return kept
@@ -107,81 +107,83 @@ class Order:
 
 
 def generate(snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
-    """From what the panel says to strips in the sequencer. Raises UserError and CancelledError."""
+    """Generates sound as the snapshot says and inserts the strips. Raises UserError and CancelledError."""
     folder = usable_folder(snapshot.folder)
     active = _active(scene_named(snapshot.scene, folder))
     if isinstance(snapshot.source, Footage):
-        order = _order(snapshot, snapshot.source.file, snapshot.source.part)
-        return (yield from carry_out(replace(order, active=active), cancelled))
-    picture = yield from rendered(snapshot, folder, snapshot.stem, blocking=blocking, cancelled=cancelled)
+        generation = _generation(snapshot, snapshot.source.file, snapshot.source.part)
+        return (yield from carry_out(replace(generation, active=active), cancelled))
+    clip = yield from rendered(snapshot, folder, snapshot.stem, blocking=blocking, cancelled=cancelled)
     part = frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate))
     try:
-        return (yield from carry_out(replace(_order(snapshot, picture, part), active=active), cancelled))
+        return (yield from carry_out(replace(_generation(snapshot, clip, part), active=active), cancelled))
     except UserError as error:  # the render may have taken hours
-        error.message += f" The rendered picture is kept: {picture}"
+        error.message += f" The rendered clip is kept: {clip}"
         raise
 
 
-def _order(snapshot: Snapshot, picture: Path, part: frames.FileSpan) -> Order:
-    return Order(
+def _generation(snapshot: Snapshot, clip: Path, part: frames.FileSpan) -> Generation:
+    return Generation(
         scene=snapshot.scene,
-        picture=picture,
+        clip=clip,
         part=part,
         place=snapshot.place,
-        wish=snapshot.wish,
+        request=snapshot.request,
         title=snapshot.title,
         chosen=snapshot.chosen,
         folder=snapshot.folder,
         stem=snapshot.stem,
         under=snapshot.under,
-        clip=snapshot.clip,
+        listed=snapshot.listed,
     )
 
 
-def carry_out(order: Order, cancelled: Cancelled) -> Steps:
-    """From a picture that is there to strips in the sequencer. Raises UserError and CancelledError.
+def carry_out(generation: Generation, cancelled: Cancelled) -> Steps:
+    """Generates sound for an existing file and inserts the strips. Raises UserError and CancelledError.
 
-    Where the sound cannot be turned to the world it is placed as the camera hears it, and the outcome says why.
+    If world-locked sound fails, the head-locked sound is inserted, and the outcome says why.
     """
-    usable_folder(order.folder)
-    made = yield from made_by_service(order.request(), order.files(), order.folder, order.stem, cancelled)
-    worlds: list[MadeTake] = []
+    usable_folder(generation.folder)
+    made = yield from made_by_service(
+        generation.service_request(), generation.files(), generation.folder, generation.stem, cancelled
+    )
+    worlds: list[TakeFiles] = []
     trouble = ""
     with removed_after([made.takes, worlds], CancelledError, GeneratorExit):
-        if order.wish.anchor == "WORLD":
-            sounds = [Heard(take.ambix, take.preview) for take in made.takes]
+        if generation.request.anchor == "WORLD":
+            sounds = [SoundFiles(take.ambix, take.preview) for take in made.takes]
             try:
-                worlds += yield from turned_to_world(
-                    order.scene, order.place, sounds, order.folder, cancelled, camera=order.camera
+                worlds += yield from rotated_to_world(
+                    generation.scene, generation.place, sounds, generation.folder, cancelled, camera=generation.camera
                 )
             except CancelledError:
                 raise
             except UserError as error:
                 trouble = f" It follows the camera: {error.message}"
         yield from blender_is_free(cancelled)
-    scene = scene_named(order.scene, order.folder)
+    scene = scene_named(generation.scene, generation.folder)
     inserted = strips.insert_takes(
-        scene, made.takes, order.place, order.title, order.provenance(made), under=order.under
+        scene, made.takes, generation.place, generation.title, generation.provenance(made), under=generation.under
     )
     for take, new, world in zip(made.takes, inserted.takes, worlds, strict=False):
-        follow_world(scene, new.master, Heard(take.ambix, take.preview), world)
-    if order.under is None and _active(scene) in ("", order.active):  # the user has not turned to another one
+        follow_world(scene, new.master, SoundFiles(take.ambix, take.preview), world)
+    if generation.under is None and _active(scene) in ("", generation.active):  # the user has not selected another one
         _make_active(scene, inserted.group)
-    _list_sources(scene, order, made.takes[0])
+    _list_sources(scene, generation, made.takes[0])
     count = len(inserted.takes)
     what = inserted.takes[0].master if count == 1 else f"{count} takes in {inserted.group}"
     stems = " The stems lie beside it." if made.takes[0].stems else ""
-    return Outcome(f"Placed {what}.{stems}{trouble}", order.folder)
+    return Outcome(f"Placed {what}.{stems}{trouble}", generation.folder)
 
 
-def _list_sources(scene: bpy.types.Scene, order: Order, take: MadeTake) -> None:
-    """Has the panel list what the engine has found to sound, for who would correct it; a list that is there stays."""
-    if order.clip is None:
+def _list_sources(scene: bpy.types.Scene, generation: Generation, take: TakeFiles) -> None:
+    """Fills the panel's list with the sources that the service detected, unless there is a list already."""
+    if generation.listed is None:
         return
-    found = list_of(scene, order.chosen, "" if order.under is None else order.under.name)
-    told = take.sources()
-    if found is not None and told is not None and not is_of(found, order.clip):
-        fill(found, told, order.clip)
+    found = list_of(scene, generation.chosen, "" if generation.under is None else generation.under.name)
+    detected = take.sources()
+    if found is not None and detected is not None and not is_of(found, generation.listed):
+        fill(found, detected, generation.listed)
 
 
 def _active(scene: bpy.types.Scene) -> str:
@@ -191,7 +193,7 @@ def _active(scene: bpy.types.Scene) -> str:
 
 
 def _make_active(scene: bpy.types.Scene, group: str) -> None:
-    """As Blender does with strips that are added; sound that belongs to a strip leaves that one active."""
+    """Selects the new strip, as Blender does with strips that are added."""
     editor = scene.sequence_editor
     for strip in editor.strips:
         strip.select = strip.name == group

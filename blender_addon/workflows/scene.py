@@ -1,4 +1,4 @@
-"""Sound for the scene that somebody has asked the engine for: rendered here, made there, placed here as any other."""
+"""Answers a request for sound of the scene: renders it, hands it to the service, inserts the takes."""
 
 import json
 from collections.abc import Mapping
@@ -13,78 +13,78 @@ from ..core import frames
 from ..core.errors import UserError
 from ..core.job import Cancelled, Steps
 from ..sequencer.sources import Panorama
-from ..service.scene_asked import Asked, frames_asked
+from ..service.scene_request import SceneRequest, requested_frames
 from .following import rendered
-from .generate import Order, carry_out
+from .generate import Generation, carry_out
 from .snapshot import Snapshot, take_snapshot, usable_folder
 
 
 @dataclass(frozen=True)
-class SceneOrder(Order):
-    """A generation that the engine has as a job of its own: all that it waits for is the picture."""
+class SceneGeneration(Generation):
+    """A generation that is already a job at the service, which waits for the clip."""
 
     job: Job = field(kw_only=True)
 
-    def request(self) -> Job:
-        """The engine's job."""
+    def service_request(self) -> Job:
+        """The job at the service."""
         return self.job
 
     def files(self) -> Mapping[str, Path]:
-        """What is handed over."""
-        return {"clip": self.picture}
+        """The clip for the job."""
+        return {"clip": self.clip}
 
 
 def snapshot_for(context: bpy.types.Context, scene: bpy.types.Scene, job: Job) -> Snapshot:
-    """What the job asks for, of the scene as it is now: how it is rendered, where files go and what the sound follows
-    say its settings. Raises UserError where it cannot be rendered."""
+    """A snapshot of the scene as it is now, with the job's options and frames; the render, the folder and the anchor
+    are the scene's settings. Raises UserError if the scene cannot be rendered."""
     request = job.request
     assert isinstance(request, GenerateRequest)
     assert isinstance(request.source, SceneSource)
     if request.options.order != 1:
-        raise UserError("Blender's sequencer takes ambisonics of first order: ask for order 1.")
+        raise UserError("Blender's sequencer takes first-order ambisonics: request order 1.")
     own = take_snapshot(context, scene, "SCENE", request.source.camera or "")
-    wish = replace(
-        own.wish,
+    sound_request = replace(
+        own.request,
         options=request.options,
         sources="" if request.sources is None else json.dumps(request.sources),
     )
-    return replace(own, place=frames_asked(request.source, own.place), wish=wish)
+    return replace(own, place=requested_frames(request.source, own.place), request=sound_request)
 
 
-def answer(asked: Asked, snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
-    """From what was asked for to strips in the sequencer. Raises UserError and CancelledError; whoever asked is told of
-    them too."""
-    refusal = "Blender ended the work, or another file was opened in it: ask again."
+def answer(scene_request: SceneRequest, snapshot: Snapshot, blocking: bool, cancelled: Cancelled) -> Steps:
+    """Renders the scene, runs the job and inserts the strips. Raises UserError and CancelledError; the client that made
+    the request gets the message too."""
+    refusal = "Blender ended the job, or another file was opened in it: send the request again."
     try:
         folder = usable_folder(snapshot.folder)
-        asked.begin()
-        picture = yield from rendered(
+        scene_request.begin()
+        clip = yield from rendered(
             snapshot,
             folder,
             snapshot.stem,
             blocking=blocking,
-            cancelled=lambda: cancelled() or asked.unwanted,
-            tell=asked.tell,
+            cancelled=lambda: cancelled() or scene_request.unwanted,
+            on_progress=scene_request.report,
         )
         refusal = ""
     except UserError as error:
         refusal = f"Blender did not render the scene: {error.message}"
         raise
     finally:
-        asked.end(refusal)
-    order = SceneOrder(
+        scene_request.end(refusal)
+    generation = SceneGeneration(
         scene=snapshot.scene,
-        picture=picture,
+        clip=clip,
         part=frames.FileSpan(0.0, float(snapshot.place.frames / snapshot.rate)),
         place=snapshot.place,
-        wish=snapshot.wish,
+        request=snapshot.request,
         title=snapshot.title,
         chosen=snapshot.chosen,
         folder=snapshot.folder,
         stem=snapshot.stem,
         camera=snapshot.source.camera if isinstance(snapshot.source, Panorama) else "",
         under=snapshot.under,
-        clip=replace(snapshot.clip, first=snapshot.place.start, last=snapshot.place.end),
-        job=asked.job,
+        listed=replace(snapshot.listed, first=snapshot.place.start, last=snapshot.place.end),
+        job=scene_request.job,
     )
-    return (yield from carry_out(order, cancelled))
+    return (yield from carry_out(generation, cancelled))

@@ -1,4 +1,4 @@
-"""What is wanted, as plain data, so that nothing of Blender's is held while the work runs."""
+"""The settings of a generation as plain data, so that a running job holds no objects of Blender."""
 
 import json
 import tempfile
@@ -18,30 +18,30 @@ from ..core.job import Allowed
 from ..core.package import PACKAGE
 from ..props.generation_options import generation_options
 from ..props.preferences import preferences
-from ..props.source_list import Clip, as_told, is_of, list_of, shown_clip
-from ..sequencer.sources import Footage, Panorama, Picture, PictureStrip, Sequence, choose_picture
+from ..props.source_list import ListedClip, is_of, list_of, request_sources, shown_clip
+from ..sequencer.sources import ClipChoice, ClipStrip, Footage, Panorama, Sequence, choose_clip
 from ..service.results import FOLDER
 
 MAX_STEM_BYTES = 100
-"""Bytes of a file's name: file systems allow 255, and the engine adds the take's number and the kind."""
+"""File systems allow names of 255 bytes, and the service appends the take's number and suffixes."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What the engine is asked for."""
+class SoundRequest:
+    """How to generate the sound."""
 
     options: GenerationOptions
-    force: bool  # the picture is known to be a 360° one; do not let the engine judge
-    allow_truncated: bool  # of a file that was cut off take what can be read
-    anchor: str  # CAMERA, or WORLD: turn the sound by the camera's orientation afterwards
-    sources: str = ""  # what sounds, as JSON; empty leaves that to the engine, too
+    force: bool  # skip the check for a 360° panorama
+    allow_truncated: bool  # use what can be read of a truncated file
+    anchor: str  # CAMERA (head-locked) or WORLD (rotated by the camera's orientation afterwards)
+    sources: str = ""  # the list of sources as JSON; empty: the service detects them
 
-    def with_options(self, **changed: Any) -> "Wish":
-        """The same, with other options."""
+    def with_options(self, **changed: Any) -> "SoundRequest":
+        """A copy with other options."""
         return replace(self, options=replace(self.options, **changed))
 
-    def with_allowed(self, allowed: Allowed) -> "Wish":
-        """The same, with what the user has allowed since."""
+    def with_allowed(self, allowed: Allowed) -> "SoundRequest":
+        """A copy with what the user has allowed."""
         return replace(
             self,
             force=self.force or allowed.force,
@@ -51,7 +51,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that a generation needs to know. `folder` is absolute and may not exist yet."""
+    """All settings of a generation. `folder` is absolute and may not exist yet."""
 
     scene: str
     rate: Fraction  # frames a second
@@ -59,53 +59,55 @@ class Snapshot:
     source: Footage | Panorama | Sequence
     place: frames.Placement
     title: str
-    under: PictureStrip | None
-    clip: Clip
+    under: ClipStrip | None
+    listed: ListedClip
     folder: Path
     stem: str  # of the files' names
-    wish: Wish
+    request: SoundRequest
 
 
 def take_snapshot(
     context: bpy.types.Context, scene: bpy.types.Scene | None = None, chosen: str = "", camera: str = ""
 ) -> Snapshot:
-    """What the user asks for now: by the settings of `scene`, or else of the one whose sequence is edited. `chosen` is
-    STRIP, RANGE, SCENE or FILE where it is another one than the settings choose, `camera` the name of a camera where
-    it is another one than the scene's own.
+    """The current settings of `scene`, or of the scene whose sequence is edited.
 
-    Raises UserError where it cannot be done.
+    Args:
+        chosen: STRIP, RANGE, SCENE or FILE; empty for the source that the settings choose.
+        camera: the name of a camera; empty for the scene's own.
+
+    Raises:
+        UserError: there is no such clip.
     """
     scene = scene or sequencer_scene(context)
     settings = scene.omniaudio
     defaults = preferences(context)
     chosen = chosen or settings.source
     rate = frames.frame_rate(scene.render.fps, scene.render.fps_base)
-    picture = choose_picture(scene, rate, chosen, camera)
-    clip = _clip(scene, chosen, camera, picture)
+    choice = choose_clip(scene, rate, chosen, camera)
+    listed = _listed_clip(scene, chosen, camera, choice)
     return Snapshot(
         scene=scene.name,
         rate=rate,
         chosen=chosen,
-        source=picture.source,
-        place=picture.place,
-        title=picture.title,
-        under=picture.under,
-        clip=clip,
+        source=choice.source,
+        place=choice.place,
+        title=choice.title,
+        under=choice.under,
+        listed=listed,
         folder=output_folder(settings.folder or defaults.folder),
-        stem=_stem(scene, picture),
-        wish=Wish(
+        stem=_stem(scene, choice),
+        request=SoundRequest(
             options=generation_options(settings, defaults),
-            force=settings.force or isinstance(picture.source, Panorama),
+            force=settings.force or isinstance(choice.source, Panorama),
             allow_truncated=False,
             anchor=settings.anchor,
-            sources=_listed(scene, chosen, clip, rate, picture),
+            sources=_source_list(scene, chosen, listed, rate, choice),
         ),
     )
 
 
 def output_folder(setting: str) -> Path:
-    """Where the files go: the setting, or the extension's own folder while `//` means nothing, the .blend being
-    unsaved. The panel shows it."""
+    """The folder of new files: the setting, or a folder of the extension if it is relative to an unsaved .blend."""
     setting = setting.strip() or "//"
     if setting.startswith("//") and not bpy.data.filepath:
         return Path(bpy.utils.extension_path_user(PACKAGE, path="unsaved"))
@@ -113,7 +115,7 @@ def output_folder(setting: str) -> Path:
 
 
 def usable_folder(folder: Path) -> Path:
-    """The folder, made if it was not there. Raises UserError where no file can be written into it."""
+    """Creates the folder if necessary. Raises UserError if no file can be written to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -127,35 +129,35 @@ def usable_folder(folder: Path) -> Path:
     return folder
 
 
-def _clip(scene: bpy.types.Scene, chosen: str, camera: str, picture: Picture) -> Clip:
-    shown, place = shown_clip(scene, chosen), picture.place
-    match picture:
-        case Picture(under=PictureStrip(content_start=start)):
+def _listed_clip(scene: bpy.types.Scene, chosen: str, camera: str, choice: ClipChoice) -> ListedClip:
+    shown, place = shown_clip(scene, chosen), choice.place
+    match choice:
+        case ClipChoice(under=ClipStrip(content_start=start)):
             place = place.moved(-start)
-        case Picture(source=Footage()):  # of a file in no strip, which lies at the current frame
+        case ClipChoice(source=Footage()):  # a file in no strip, placed at the current frame
             place = place.moved(-place.start)
-    return Clip(camera or shown.name, place.start, place.end, rendered=not isinstance(picture.source, Footage))
+    return ListedClip(camera or shown.name, place.start, place.end, rendered=not isinstance(choice.source, Footage))
 
 
-def _listed(scene: bpy.types.Scene, chosen: str, clip: Clip, rate: Fraction, picture: Picture) -> str:
-    """The list of what sounds, where there is one of this clip."""
+def _source_list(scene: bpy.types.Scene, chosen: str, listed: ListedClip, rate: Fraction, choice: ClipChoice) -> str:
+    """The clip's list of sources as JSON; empty if it has none."""
     found = list_of(scene, chosen)
-    if found is None or not is_of(found, clip):
+    if found is None or not is_of(found, listed):
         return ""
-    match picture.source:
+    match choice.source:
         case Footage(part=part):
             seconds = part.start + part.duration
         case _:
-            seconds = float(picture.place.frames / rate)
-    return json.dumps(as_told(found, clip, rate, seconds))
+            seconds = float(choice.place.frames / rate)
+    return json.dumps(request_sources(found, listed, rate, seconds))
 
 
-def _stem(scene: bpy.types.Scene, picture: Picture) -> str:
-    match picture.source:
+def _stem(scene: bpy.types.Scene, choice: ClipChoice) -> str:
+    match choice.source:
         case Footage(file):
             stem = file.stem
-        case _ if picture.under is not None:
-            stem = bpy.path.clean_name(picture.under.name)
+        case _ if choice.under is not None:
+            stem = bpy.path.clean_name(choice.under.name)
         case _:
             stem = Path(bpy.data.filepath).stem or bpy.path.clean_name(scene.name)
     return frames.shortened(stem, MAX_STEM_BYTES)

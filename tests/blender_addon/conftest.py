@@ -24,11 +24,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[
     made: list[Service] = []
 
     def make() -> Service:
-        engine = Service(tmp_path / "engine")
-        engine.configure(ServiceChoice(program=sys.executable))
-        made.append(engine)
-        return engine
+        service = Service(tmp_path / "service")
+        service.configure(ServiceChoice(program=sys.executable))
+        made.append(service)
+        return service
 
     yield make
-    for engine in made:
-        engine.stop()
+    for service in made:
+        service.stop()

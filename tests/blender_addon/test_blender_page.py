@@ -16,9 +16,9 @@ PAGE = REPOSITORY / "docs" / "blender.md"
 STAND_IN = Path(__file__).with_name("bpy_as_blender.py")
 SECONDS = 300.0
 FRAMES = 48
-"""Of the film in the examples, at 24 a second."""
+"""Of the video in the examples, at 24 a second."""
 
-FILM = f"""
+SCENE = f"""
 import os
 import bpy
 bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
@@ -30,8 +30,8 @@ scene.collection.objects.link(camera)
 scene.camera = camera
 strip = scene.sequence_editor_create().strips.new_image("harbour", os.path.abspath("harbour.png"), 1, 1)
 strip.frame_final_duration = {FRAMES}
-scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 256, 1, 2
-bpy.ops.wm.save_as_mainfile(filepath="film.blend")
+scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.frames_per_second = 256, 1, 2
+bpy.ops.wm.save_as_mainfile(filepath="scene.blend")
 """
 WHAT_LIES_THERE = """
 import bpy
@@ -58,7 +58,7 @@ def scripts() -> dict[str, str]:
 @pytest.fixture(params=["bpy 5.0", "Blender 5.2"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     """Runs a line of shell in `tmp_path`, where `blender` and `python` are the ones of a Blender."""
-    pytest.importorskip("fastapi")  # the engine is the one of this environment
+    pytest.importorskip("fastapi")  # the service is the one of this environment
     programs = tmp_path / "bin"
     programs.mkdir()
     environment = {
@@ -104,7 +104,7 @@ def run_line(line: str, folder: Path, environment: Mapping[str, str]) -> subproc
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the examples are for a POSIX shell")
 def test_the_examples_do_what_the_page_says(run: Run, tmp_path: Path) -> None:
-    def works(line: str) -> str:
+    def succeeds(line: str) -> str:
         done = run(line)
         said = done.stdout + done.stderr
         assert done.returncode == 0, f"{line}\n{said[-4000:]}"
@@ -112,25 +112,25 @@ def test_the_examples_do_what_the_page_says(run: Run, tmp_path: Path) -> None:
         return said
 
     def masters() -> list[list[str]]:
-        said = works("blender -b film.blend --python-exit-code 1 --python list.py")
+        said = succeeds("blender -b scene.blend --python-exit-code 1 --python list.py")
         return [line.split()[1:] for line in said.splitlines() if line.startswith("MASTER")]
 
     write_panorama(tmp_path / "harbour.png")
-    for name, text in {**scripts(), "film.py": FILM, "list.py": WHAT_LIES_THERE}.items():
+    for name, text in {**scripts(), "video.py": SCENE, "list.py": WHAT_LIES_THERE}.items():
         (tmp_path / name).write_text(text, "utf-8")
     subprocess.run([sys.executable, str(REPOSITORY / "build" / "build_addon.py"), str(tmp_path / "dist")], check=True)
-    install, scene, every_strip, deliver = shell_examples()
+    install, scene, every_strip, export = shell_examples()
 
-    works(install)
-    works("python film.py")
-    works(scene)
-    assert masters() == [["//film_001.wav", "1", str(FRAMES), "0"]]
-    works(every_strip)
+    succeeds(install)
+    succeeds("python video.py")
+    succeeds(scene)
+    assert masters() == [["//scene_001.wav", "1", str(FRAMES), "0"]]
+    succeeds(every_strip)
     assert [[file, seed] for file, _, _, seed in masters() if "harbour" in file] == [
         ["//harbour_001.wav", "7"],
         ["//harbour_001.take2.wav", "7"],
     ]
-    works(deliver)
+    succeeds(export)
     assert [seed for file, _, _, seed in masters() if file == "//harbour_002.wav"] == ["8"]
     assert (tmp_path / "harbour_360_001.mp4").stat().st_size > 0
 

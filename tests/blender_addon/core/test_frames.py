@@ -1,4 +1,4 @@
-"""The arithmetic of placing a sound under a picture."""
+"""The arithmetic of placing a sound under a clip."""
 
 import struct
 from fractions import Fraction
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from blender_addon.core.errors import UserError
 from blender_addon.core.frames import (
     FileSpan,
-    MovieTiming,
     Placement,
+    VideoTiming,
     frame_rate,
     free_channels,
     free_file,
@@ -21,8 +21,8 @@ from blender_addon.core.frames import (
 )
 
 
-def timing(**changes: object) -> MovieTiming:
-    """A movie of 100 frames at 25 a second, untrimmed, from frame 1."""
+def timing(**changes: object) -> VideoTiming:
+    """A video of 100 frames at 25 a second, untrimmed, from frame 1."""
     values: dict[str, object] = {
         "content_start": 1,
         "content_frames": 100,
@@ -32,15 +32,15 @@ def timing(**changes: object) -> MovieTiming:
         "file_frames_cut": 0,
         "file_frames_cut_end": 0,
     }
-    return MovieTiming(**(values | changes))  # type: ignore[arg-type]
+    return VideoTiming(**(values | changes))  # type: ignore[arg-type]
 
 
-def test_the_rate_of_ntsc_film_is_exact_although_blender_keeps_a_float() -> None:
+def test_the_rate_of_ntsc_is_exact_although_blender_keeps_a_float() -> None:
     single_precision = 1.00100004673004150390625  # what fps_base reads after 1.001 was set
     assert frame_rate(24, single_precision) == Fraction(24000, 1001)
 
 
-def test_an_untrimmed_movie_is_its_whole_file() -> None:
+def test_an_untrimmed_video_is_its_whole_file() -> None:
     assert timing().part_shown(Fraction(25)) == (Placement(1, 100), FileSpan(0.0, 4.0))
 
 
@@ -55,13 +55,13 @@ def test_frames_that_were_cut_for_good_count_in_the_file_and_not_on_the_timeline
     assert cut.part_shown(Fraction(25)) == (Placement(1, 80), FileSpan(0.6, 3.2))
 
 
-def test_held_first_and_last_pictures_are_left_out() -> None:
+def test_held_first_and_last_frames_are_left_out() -> None:
     place, part = timing(shown=Placement(-9, 130)).part_shown(Fraction(25))
     assert place == Placement(1, 100)
     assert part == FileSpan(0.0, 4.0)
 
 
-def test_a_movie_at_its_own_speed_in_a_scene_of_another_rate() -> None:
+def test_a_video_at_its_own_speed_in_a_scene_of_another_rate() -> None:
     place, part = timing(content_frames=96, shown=Placement(13, 84)).part_shown(Fraction(24))
     assert place == Placement(13, 84)
     assert part == FileSpan(0.5, 3.5)
@@ -89,7 +89,7 @@ def test_every_rate_that_blender_offers_is_a_fraction(fps: int, base: float, rat
     assert frame_rate(fps, in_single_precision) == rate
 
 
-def test_a_movie_at_another_speed_is_told() -> None:
+def test_a_video_at_another_speed_is_told() -> None:
     assert timing().at_own_speed(Fraction(25))
     assert not timing().at_own_speed(Fraction(30))
     assert not timing(content_frames=50).at_own_speed(Fraction(25))
@@ -117,7 +117,7 @@ def test_each_frame_of_the_part_shows_the_second_of_the_file_that_the_sound_has_
     scene_rate, file_rate = rates
     playing = file_frames - sum(cuts)
     content = max(1, round(playing / file_rate * scene_rate))
-    movie = timing(
+    video = timing(
         content_start=start,
         content_frames=content,
         shown=Placement(start + shown[0], shown[1]),
@@ -126,13 +126,13 @@ def test_each_frame_of_the_part_shows_the_second_of_the_file_that_the_sound_has_
         file_frames_cut=cuts[0],
         file_frames_cut_end=cuts[1],
     )
-    assert movie.at_own_speed(scene_rate)
+    assert video.at_own_speed(scene_rate)
     try:
-        place, part = movie.part_shown(scene_rate)
+        place, part = video.part_shown(scene_rate)
     except UserError:
         assert shown[0] >= content or shown[0] + shown[1] <= 0
         return
-    assert place == movie.shown.common(Placement(start, content))
+    assert place == video.shown.common(Placement(start, content))
     assert part.duration == pytest.approx(float(place.frames / scene_rate))
     for frame in (place.start, place.end - 1):
         in_sound = float((frame - place.start) / scene_rate)
@@ -159,7 +159,7 @@ def test_what_two_places_have_in_common(a: int, b: int, c: int, d: int) -> None:
     assert set(range(common.start, common.end)) == set(range(a, one.end)) & set(range(c, other.end))
 
 
-def test_a_strip_that_only_holds_a_picture_is_refused() -> None:
+def test_a_strip_that_only_holds_a_clip_is_refused() -> None:
     with pytest.raises(UserError, match="none of its file's moving frames"):
         timing(shown=Placement(200, 10)).part_shown(Fraction(25))
 

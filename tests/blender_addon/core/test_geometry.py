@@ -27,8 +27,8 @@ def rotation_of(found: Orientation) -> Matrix:
 
 
 @given(quaternions, scales)
-def test_it_turns_the_cameras_sound_as_the_camera_is_turned(turn: list[float], scale: list[float]) -> None:
-    camera = np.asarray(Rotation.from_quat(turn).as_matrix())
+def test_it_rotates_the_sound_as_the_camera_is_rotated(rotation: list[float], scale: list[float]) -> None:
+    camera = np.asarray(Rotation.from_quat(rotation).as_matrix())
     found = orientation(1.5, camera * scale)
     assert found.seconds == 1.5
     assert math.hypot(*found[1:]) == pytest.approx(1.0, abs=1e-12)
@@ -60,15 +60,15 @@ def test_neighbours_are_on_the_same_side(a: list[float], b: list[float]) -> None
     ends = Rotation.from_quat([a, b])
     between = Slerp([0, 1], ends)(np.linspace(0, 1, 20))
     before: list[Orientation] = []
-    for turn in between.as_matrix():
-        before.append(orientation(0.0, turn, *before[-1:]))
+    for rotation in between.as_matrix():
+        before.append(orientation(0.0, rotation, *before[-1:]))
     for one, other in pairwise(before):
         assert sum(p * q for p, q in zip(one[1:], other[1:], strict=True)) > 0
 
 
 @given(quaternions, st.floats(-0.5, 0.5))
-def test_shear_does_not_turn_the_front(turn: list[float], shear: float) -> None:
-    camera = np.asarray(Rotation.from_quat(turn).as_matrix())
+def test_shear_does_not_rotate_the_front(rotation: list[float], shear: float) -> None:
+    camera = np.asarray(Rotation.from_quat(rotation).as_matrix())
     sheared = camera @ np.array([[1, 0, 0], [0, 1, 0], [shear, shear, 1]])
     columns = rotation_of(orientation(0.0, sheared)).T
     assert np.abs(columns[0] + camera[:, 2]).max() < 1e-9
@@ -76,8 +76,8 @@ def test_shear_does_not_turn_the_front(turn: list[float], shear: float) -> None:
 
 
 @given(quaternions, st.integers(0, 2))
-def test_a_mirrored_camera_is_refused(turn: list[float], axis: int) -> None:
-    camera = np.asarray(Rotation.from_quat(turn).as_matrix())
+def test_a_mirrored_camera_is_refused(rotation: list[float], axis: int) -> None:
+    camera = np.asarray(Rotation.from_quat(rotation).as_matrix())
     camera[:, axis] *= -1
     with pytest.raises(UserError, match="mirrored"):
         orientation(0.0, camera)
@@ -106,22 +106,22 @@ def test_any_matrix_gives_a_rotation_or_a_message(numbers: list[float]) -> None:
 @given(quaternions, quaternions)
 def test_the_world_s_front_is_where_the_camera_looks_first(first: list[float], second: list[float]) -> None:
     """Only about the world's Z: level stays level, and the way from one orientation to the other is the same."""
-    course = [orientation(0.0, Rotation.from_quat(turn).as_matrix()) for turn in (first, second)]
+    course = [orientation(0.0, Rotation.from_quat(rotation).as_matrix()) for rotation in (first, second)]
     found = from_first_heading(course)
     ahead = rotation_of(found[0])[:, 0]
     assume(math.hypot(ahead[0], ahead[1]) > 1e-3)
     assert abs(math.atan2(ahead[1], ahead[0])) < 1e-6
-    turns = [rotation_of(new) @ rotation_of(old).T for new, old in zip(found, course, strict=True)]
-    assert np.abs(turns[0] - turns[1]).max() < 1e-9
-    assert np.abs(turns[0] @ [0, 0, 1] - [0, 0, 1]).max() < 1e-9
+    changes = [rotation_of(new) @ rotation_of(old).T for new, old in zip(found, course, strict=True)]
+    assert np.abs(changes[0] - changes[1]).max() < 1e-9
+    assert np.abs(changes[0] @ [0, 0, 1] - [0, 0, 1]).max() < 1e-9
 
 
-@pytest.mark.parametrize("turn", [0, 30, -90, 180])
+@pytest.mark.parametrize("rotation", [0, 30, -90, 180])
 @pytest.mark.parametrize(("tilt", "top"), [(90, (0, 0, 1)), (0, (1, 0, 0)), (180, (-1, 0, 0))])
 def test_a_still_camera_that_is_level_or_looks_straight_down_or_up(
-    turn: float, tilt: float, top: tuple[float, ...]
+    rotation: float, tilt: float, top: tuple[float, ...]
 ) -> None:
-    camera = Rotation.from_euler("xyz", (tilt, 0, turn), degrees=True).as_matrix()
+    camera = Rotation.from_euler("xyz", (tilt, 0, rotation), degrees=True).as_matrix()
     (found,) = from_first_heading([orientation(0.0, camera)])
     assert np.abs(rotation_of(found)[:, 2] - top).max() < 1e-6
     if tilt == 90:

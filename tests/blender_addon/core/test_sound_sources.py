@@ -1,4 +1,4 @@
-"""What sounds, as it is told, changed and told again; and the table of kinds."""
+"""What sounds, as it is detected, changed and told again; and the table of kinds."""
 
 import json
 from typing import Any
@@ -48,9 +48,9 @@ def unchanged(entry: dict[str, Any], **change: Any) -> dict[str, Any]:
 
 
 def accepted(*entries: dict[str, Any], seconds: float = 10.0, bed: dict[str, Any] | None = None) -> Any:
-    """As the engine reads them."""
-    told = {"version": 1, "seconds": seconds, "sources": entries, "bed": bed}
-    return sources.Sources.model_validate_json(json.dumps(told))
+    """As the service reads them."""
+    detected = {"version": 1, "seconds": seconds, "sources": entries, "bed": bed}
+    return sources.Sources.model_validate_json(json.dumps(detected))
 
 
 @pytest.mark.parametrize("entry", [STILL, MOVING])
@@ -72,7 +72,7 @@ def test_gain_and_mute_are_told() -> None:
     assert (entry["gain"], entry["mute"], entry["level"]) == (-6.0, True, 71.3)
 
 
-def test_a_path_turns_as_a_whole_the_shorter_way_over_the_back() -> None:
+def test_a_path_is_rotated_as_a_whole_the_shorter_way_over_the_back() -> None:
     path = unchanged(MOVING, azimuth=-150.0, elevation=5.0)["path"]
     assert [(place["azimuth"], place["elevation"]) for place in path] == [(-150.0, 5.0), (-130.0, 15.0)]
     assert [place["time"] for place in path] == [2.0, 4.0]
@@ -84,7 +84,7 @@ directions = st.tuples(st.floats(-180, 180), st.floats(-90, 90))
 
 
 @given(directions, directions, st.floats(-60, 24), st.booleans())
-def test_whatever_is_changed_the_engine_takes(
+def test_whatever_is_changed_the_service_takes(
     wanted: tuple[float, float], was: tuple[float, float], gain: float, mute: bool
 ) -> None:
     path = [{"time": 0.0, "azimuth": 2 * was[0], "elevation": was[1], "size": 20.0}, *MOVING["path"]]
@@ -96,7 +96,7 @@ def test_whatever_is_changed_the_engine_takes(
     assert abs(first.elevation - elevation) < 0.01
 
 
-def test_what_a_person_adds_the_engine_takes() -> None:
+def test_what_a_person_adds_the_service_takes() -> None:
     found = accepted(new_source("chicken"), bed=new_bed("rain"))
     (source,) = found.sources
     assert (source.confidence, source.path[0].azimuth, found.bed.kind) == (1.0, 0.0, "rain")
@@ -122,7 +122,7 @@ def test_what_was_found_is_a_message() -> None:
     assert message({"sources": [], "bed": None}) == "Found no source."
 
 
-def test_the_kinds_are_the_engine_s() -> None:
+def test_the_kinds_are_the_service_s() -> None:
     theirs = {(kind.id, kind.name, kind.bed) for kind in engine_kinds.load().kinds}
     assert {(kind.id, kind.name, kind.bed) for kind in kinds.all_kinds()} == theirs
     assert kinds.name_of("chicken") == "Chicken, rooster"

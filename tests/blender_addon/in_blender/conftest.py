@@ -20,7 +20,7 @@ import pytest
 from support.paths import FOOTAGE, REPOSITORY
 
 PACKAGE = "bl_ext.user_default.omniaudio"
-ENGINES = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
+PYTHONS = [REPOSITORY / ".venv" / part for part in ("bin/python", "Scripts/python.exe")]
 DRAFT = REPOSITORY / "omniaudio" / "model_zoo" / "checkpoints" / "draft" / "bundle.json"
 FOOTAGE_FRAMES = 1202
 
@@ -96,34 +96,34 @@ def preferences(installed: str) -> Iterator[object]:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch, preferences: object) -> None:
-    """The checkout's own engine, found as a user's is."""
-    python = next((path for path in ENGINES if path.exists()), None)
+def service(monkeypatch: pytest.MonkeyPatch, preferences: object) -> None:
+    """The checkout's own service, found as a user's is."""
+    python = next((path for path in PYTHONS if path.exists()), None)
     if python is None or not DRAFT.exists():
         pytest.skip("needs the engine in .venv and the draft model")
     monkeypatch.setenv("OMNIAUDIO_PYTHON", str(python))
 
 
 @pytest.fixture
-def film(scene: object) -> object:
+def video(scene: object) -> object:
     """Footage as the active strip, from frame 11, in a scene of its rate."""
     scene.render.fps = 30
     editor = scene.sequence_editor_create()
-    strip = editor.strips.new_movie("film", str(FOOTAGE), 1, 11)
+    strip = editor.strips.new_movie("video", str(FOOTAGE), 1, 11)
     editor.active_strip = strip
     return strip
 
 
 @pytest.fixture
-def short_video(film: object) -> object:
+def short_video(video: object) -> object:
     """Its first second."""
-    film.frame_offset_end = FOOTAGE_FRAMES - 30
-    return film
+    video.frame_offset_end = FOOTAGE_FRAMES - 30
+    return video
 
 
 @pytest.fixture
 def write_wav(tmp_path: Path) -> Callable[..., Path]:
-    """Writes noise as 24-bit WAV, as the engine does: `seconds` long, rounded to whole samples."""
+    """Writes noise as 24-bit WAV, as the service does: `seconds` long, rounded to whole samples."""
     import numpy as np
 
     def write(name: str, channels: int, seconds: float, rate: int = 44100) -> Path:
@@ -142,14 +142,14 @@ def write_wav(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path]) -> Callable[..., object]:
-    """A take as the engine makes it, of noise: `seconds` long, with other samples for each name."""
+    """A take as the service makes it, of noise: `seconds` long, with other samples for each name."""
 
     def make(seconds: float, name: str = "take_001", take: int = 1, preview: bool = True) -> object:
         ambix = write_wav(f"{name}.wav", 4, seconds)
-        return module("service.service_job").MadeTake(
+        return module("service.service_job").TakeFiles(
             ambix=ambix,
             preview=write_wav(f"{name}.preview.wav", 2, seconds) if preview else None,
-            sound_map=None,
+            direction_map=None,
             sidecar=ambix.with_suffix(".json"),
             seed=6 + take,
             take=take,
@@ -163,7 +163,7 @@ def make_take(module: Callable[[str], ModuleType], write_wav: Callable[..., Path
 
 @pytest.fixture
 def numbered_frames(tmp_path: Path) -> Callable[..., list[Path]]:
-    """Writes 64 x 32 pictures whose grey says their number, and whose left quarter is black."""
+    """Writes 64 x 32 images whose grey says their number, and whose left quarter is black."""
     import bpy
     import numpy as np
 

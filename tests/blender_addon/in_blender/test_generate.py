@@ -1,4 +1,4 @@
-"""The operator from the button to the strips, with the real engine; and what it says when something is missing."""
+"""The operator from the button to the strips, with the real service; and what it says when something is missing."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 
 Modules = Callable[[str], ModuleType]
 
-FILM_FRAMES = 1202
+VIDEO_FRAMES = 1202
 
 
 def of_role(scene: bpy.types.Scene, role: str) -> list[bpy.types.Strip]:
@@ -24,13 +24,13 @@ def of_role(scene: bpy.types.Scene, role: str) -> list[bpy.types.Strip]:
 
 
 def saved(folder: Path) -> Path:
-    path = folder / "film.blend"
+    path = folder / "scene.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     return path
 
 
-def finish(work: object) -> None:
-    while not work.step():
+def finish(job: object) -> None:
+    while not job.step():
         time.sleep(0.01)
 
 
@@ -42,10 +42,10 @@ def says(message: str, **properties: object) -> None:
     assert "Traceback" not in str(error.value)
 
 
-def test_sound_for_a_trimmed_movie_strip(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+def test_sound_for_a_trimmed_video_strip(
+    service: None, video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
-    film.frame_offset_start, film.frame_offset_end = 60, FILM_FRAMES - 60 - 45  # 1.5 s, from second 2
+    video.frame_offset_start, video.frame_offset_end = 60, VIDEO_FRAMES - 60 - 45  # 1.5 s, from second 2
     saved(tmp_path)
     scene.omniaudio.seed = 5
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
@@ -59,14 +59,14 @@ def test_sound_for_a_trimmed_movie_strip(
     made_by = master["omniaudio"].to_dict()
     assert (made_by["clip_start"], made_by["clip_duration"], made_by["options"]["seed"]) == (2.0, 1.5, 5)
     assert made_by["options"]["model"] == "draft"
-    assert Path(bpy.path.abspath(made_by["clip"])).resolve() == Path(bpy.path.abspath(film.filepath)).resolve()
+    assert Path(bpy.path.abspath(made_by["clip"])).resolve() == Path(bpy.path.abspath(video.filepath)).resolve()
     sidecar = json.loads(Path(bpy.path.abspath(made_by["sidecar"])).read_text())
     assert sidecar["options"]["seed"] == 5
-    assert Path(bpy.path.abspath(made_by["sound_map"])).is_file()
+    assert Path(bpy.path.abspath(made_by["direction_map"])).is_file()
 
 
 def test_another_take_does_not_overwrite_the_first(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     for _ in range(2):
@@ -77,7 +77,7 @@ def test_another_take_does_not_overwrite_the_first(
 
 
 def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     settings = scene.omniaudio
@@ -94,7 +94,7 @@ def test_several_takes_are_one_press_and_their_seed_and_steps_are_the_panel_s(
 
 
 def test_without_a_preview_there_is_the_master_alone(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, preferences: object
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, preferences: object
 ) -> None:
     saved(tmp_path)
     preferences.preview = False
@@ -110,14 +110,14 @@ def test_takes_steps_and_folder_are_the_preferences_until_they_are_set_here(
     assert (settings.takes, settings.steps) == (3, 7)
     scene.camera = bpy.data.objects["Camera"]
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context, None, "SCENE")
-    assert (snapshot.wish.options.takes, snapshot.wish.options.steps, snapshot.folder) == (3, 7, tmp_path)
+    assert (snapshot.request.options.takes, snapshot.request.options.steps, snapshot.folder) == (3, 7, tmp_path)
     settings.takes, settings.steps = 1, 0
     preferences.takes = 5
     assert (settings.takes, settings.steps) == (1, 0)
 
 
 def test_sound_for_the_scene_in_a_file_that_was_never_saved(
-    engine: None, scene: bpy.types.Scene, module: Modules
+    service: None, scene: bpy.types.Scene, module: Modules
 ) -> None:
     scene.render.fps, scene.frame_start, scene.frame_end = 8, 3, 10
     scene.cycles.use_denoising = False
@@ -129,60 +129,60 @@ def test_sound_for_the_scene_in_a_file_that_was_never_saved(
     folder = module("workflows.snapshot").output_folder("//")
     assert folder.is_absolute()
     assert {Path(strip.sound.filepath).parent for strip in strips} == {folder}
-    assert (folder / "Scene_picture_001.mp4").is_file()
+    assert (folder / "Scene_clip_001.mp4").is_file()
     assert scene.sequence_editor.active_strip == of_role(scene, "group")[0]
 
 
-def test_a_cancelled_work_leaves_nothing(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_a_cancelled_job_leaves_nothing(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
-    while work.progress.stage != "sampling":
-        assert not work.step(), work.error
-    work.cancel()
-    finish(work)
-    assert work.state == "cancelled"
-    assert [strip.name for strip in scene.sequence_editor.strips] == ["film"]
-    assert [path.name for path in tmp_path.iterdir()] == ["film.blend"]
+    job = module("core.job").BlenderJob("video", lambda cancelled: generate(snapshot, False, cancelled))
+    while job.progress.stage != "sampling":
+        assert not job.step(), job.error
+    job.cancel()
+    finish(job)
+    assert job.state == "cancelled"
+    assert [strip.name for strip in scene.sequence_editor.strips] == ["video"]
+    assert [path.name for path in tmp_path.iterdir()] == ["scene.blend"]
 
 
 def test_a_scene_that_is_gone_is_a_message_with_the_place_of_the_files(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    job = module("core.job").BlenderJob("video", lambda cancelled: generate(snapshot, False, cancelled))
     scene.name = "another"
-    finish(work)
-    assert work.state == "failed"
-    assert f"is gone; the files are in {tmp_path}" in work.error.message
+    finish(job)
+    assert job.state == "failed"
+    assert f"is gone; the files are in {tmp_path}" in job.error.message
 
 
-def test_no_step_of_a_work_holds_the_window_up(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_no_step_of_a_job_holds_the_window_up(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     """Below 50 ms of this thread's own time: what else the machine does does not count."""
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    job = module("core.job").BlenderJob("video", lambda cancelled: generate(snapshot, False, cancelled))
     longest, over = 0.0, False
     while not over:
         before = time.thread_time()
-        over = work.step()
+        over = job.step()
         longest = max(longest, time.thread_time() - before)
         time.sleep(0.01)
-    assert work.state == "done", work.error
+    assert job.state == "done", job.error
     assert longest < 0.05
 
 
-def test_a_missing_engine_is_a_message(
-    film: bpy.types.Strip, monkeypatch: pytest.MonkeyPatch, preferences: object, scene: bpy.types.Scene, tmp_path: Path
+def test_a_missing_service_is_a_message(
+    video: bpy.types.Strip, monkeypatch: pytest.MonkeyPatch, preferences: object, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     monkeypatch.delenv("OMNIAUDIO_PYTHON", raising=False)
@@ -190,12 +190,12 @@ def test_a_missing_engine_is_a_message(
     bpy.ops.omniaudio.restart_service()
     says("The OmniAudio engine was not found")
     preferences.program = "/no/such/python"
-    says("'/no/such/python' is no program")
-    assert [strip.name for strip in scene.sequence_editor.strips] == ["film"]
+    says("'/no/such/python' is not a program")
+    assert [strip.name for strip in scene.sequence_editor.strips] == ["video"]
 
 
 def test_an_address_where_nobody_answers_is_a_message(
-    film: bpy.types.Strip, preferences: object, tmp_path: Path
+    video: bpy.types.Strip, preferences: object, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     preferences.connection, preferences.address = "CONNECT", "http://127.0.0.1:9"
@@ -204,15 +204,15 @@ def test_an_address_where_nobody_answers_is_a_message(
     says("is no address of a service")
 
 
-def test_an_engine_at_an_address_does_it_too(
-    engine: None,
+def test_a_service_at_an_address_does_it_too(
+    service: None,
     short_video: bpy.types.Strip,
     preferences: object,
     tmp_path: Path,
     scene: bpy.types.Scene,
     module: Modules,
 ) -> None:
-    """One that reads no file of this machine: the picture is sent, and the sound fetched."""
+    """One that reads no file of this machine: the clip is uploaded, and the sound fetched."""
     saved(tmp_path)
     folder = tmp_path / "engine elsewhere"
     words = ["-m", "omniaudio.cli", "serve", "--folder", str(folder), "--port", "0"]
@@ -228,25 +228,25 @@ def test_an_engine_at_an_address_does_it_too(
         preferences.token = (folder / "token").read_text().strip()
         assert bpy.ops.omniaudio.generate() == {"FINISHED"}
         assert of_role(scene, "master")[0].sound.filepath == f"//{Path(short_video.filepath).stem}_001.wav"
-        module("session.blender_service").stop()  # which leaves an engine alone that it has not started
+        module("session.blender_service").stop()  # which leaves a service alone that it has not started
         assert process.poll() is None
     finally:
         process.terminate()
         process.wait(20)
 
 
-def test_an_engine_s_refusal_is_shown_with_what_mends_it(
-    engine: None, film: bpy.types.Strip, preferences: object, tmp_path: Path, module: Modules
+def test_the_service_s_refusal_is_shown_with_what_mends_it(
+    service: None, video: bpy.types.Strip, preferences: object, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     preferences.model = "no such model"
     says("no such model")
-    failed = list(module("core.job").works)[-1]
+    failed = list(module("core.job").jobs)[-1]
     assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.show_preferences"]
 
 
-def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
-    engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_what_is_no_360_degree_clip_is_refused_and_may_be_taken_all_the_same(
+    service: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     flat = bpy.data.images.new("flat", 320, 240)
     flat.filepath_raw, flat.file_format = str(tmp_path / "flat.png"), "PNG"
@@ -256,35 +256,35 @@ def test_what_is_no_360_degree_picture_is_refused_and_may_be_taken_all_the_same(
     editor.active_strip.frame_final_duration = 24
     saved(tmp_path)
     says("not a 360° panorama")
-    failed = list(module("core.job").works)[-1]
+    failed = list(module("core.job").jobs)[-1]
     (fix,) = module("core.fixes").fixes(failed.error.code)
-    assert (fix.operator, fix.of_job, fix.force) == ("omniaudio.try_again", True, True)
-    count = len(list(module("core.job").works))
-    assert bpy.ops.omniaudio.try_again(force=True) == {"FINISHED"}
-    assert len(list(module("core.job").works)) == count
+    assert (fix.operator, fix.of_job, fix.force) == ("omniaudio.retry", True, True)
+    count = len(list(module("core.job").jobs))
+    assert bpy.ops.omniaudio.retry(force=True) == {"FINISHED"}
+    assert len(list(module("core.job").jobs)) == count
     assert of_role(scene, "master")[0]["omniaudio"]["force"]
 
 
-def test_a_film_that_was_cut_off_is_refused_and_what_can_be_read_may_be_taken(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_a_video_that_is_truncated_is_refused_and_what_can_be_read_may_be_taken(
+    service: None, video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     cut = tmp_path / "cut.mp4"
-    cut.write_bytes(Path(bpy.path.abspath(film.filepath)).read_bytes()[:20_000])
-    film.filepath = str(cut)
+    cut.write_bytes(Path(bpy.path.abspath(video.filepath)).read_bytes()[:20_000])
+    video.filepath = str(cut)
     saved(tmp_path)
     says("cut.mp4 is truncated: its header says 40.07 s")
-    failed = list(module("core.job").works)[-1]
+    failed = list(module("core.job").jobs)[-1]
     (fix,) = module("core.fixes").fixes(failed.error.code)
-    assert (fix.operator, fix.of_job, fix.allow_truncated) == ("omniaudio.try_again", True, True)
-    assert bpy.ops.omniaudio.try_again(allow_truncated=True) == {"FINISHED"}
+    assert (fix.operator, fix.of_job, fix.allow_truncated) == ("omniaudio.retry", True, True)
+    assert bpy.ops.omniaudio.retry(allow_truncated=True) == {"FINISHED"}
     (master,) = of_role(scene, "master")
     assert master["omniaudio"]["allow_truncated"]
     assert 60 < master.frame_final_duration < 600
-    assert bpy.ops.omniaudio.generate_again() == {"FINISHED"}
+    assert bpy.ops.omniaudio.regenerate() == {"FINISHED"}
 
 
-def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.types.Scene) -> None:
-    film.filepath = "//gone.mp4"
+def test_what_a_strip_cannot_do_is_refused(video: bpy.types.Strip, scene: bpy.types.Scene) -> None:
+    video.filepath = "//gone.mp4"
     says("is missing")
     scene.sequence_editor.active_strip = None
     says("Select a movie or image strip")
@@ -295,28 +295,28 @@ def test_what_a_strip_cannot_do_is_refused(film: bpy.types.Strip, scene: bpy.typ
 
 
 def test_a_folder_that_takes_no_files_is_a_message(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     scene.omniaudio.folder = str(tmp_path / "file" / "below")
     says("No files can be written to the folder")
 
 
-def test_a_rendered_panorama_outlives_the_engine_s_failure(
-    engine: None, scene: bpy.types.Scene, preferences: object, tmp_path: Path
+def test_a_rendered_panorama_outlives_the_service_s_failure(
+    service: None, scene: bpy.types.Scene, preferences: object, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     scene.frame_end = 2
     scene.omniaudio.source = "SCENE"
     scene.omniaudio.width, scene.omniaudio.samples = 256, 1
     preferences.model = "no such model"
-    says(f"The rendered picture is kept: {tmp_path / 'film_picture_001.mp4'}")
-    assert (tmp_path / "film_picture_001.mp4").is_file()
+    says(f"The rendered clip is kept: {tmp_path / 'scene_clip_001.mp4'}")
+    assert (tmp_path / "scene_clip_001.mp4").is_file()
 
 
 @pytest.mark.skipif("sequencer_scene" not in bpy.types.WorkSpace.bl_rna.properties, reason="needs Blender 5.0 or later")
 def test_the_sequencer_shows_the_scene_that_got_the_strips(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     bpy.context.workspace.sequencer_scene = None
@@ -325,7 +325,7 @@ def test_the_sequencer_shows_the_scene_that_got_the_strips(
 
 
 def test_one_undo_takes_a_press_away(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.takes = 2
@@ -334,7 +334,7 @@ def test_one_undo_takes_a_press_away(
     assert len(of_role(bpy.context.scene, "master")) == 2
     bpy.ops.ed.undo()
     scene = bpy.context.scene
-    assert [strip.name for strip in scene.sequence_editor.strips_all] == ["film"]
-    assert "omniaudio" not in scene.sequence_editor.strips["film"]
+    assert [strip.name for strip in scene.sequence_editor.strips_all] == ["video"]
+    assert "omniaudio" not in scene.sequence_editor.strips["video"]
     bpy.ops.ed.redo()
     assert len(of_role(bpy.context.scene, "master")) == 2

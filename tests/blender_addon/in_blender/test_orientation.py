@@ -44,8 +44,8 @@ def assert_same(found: Matrix, wanted: Matrix) -> None:
 def test_level_rolled_and_tilted_cameras(module: Modules, scene: bpy.types.Scene, pose: tuple[float, ...]) -> None:
     scene.camera.rotation_euler = tuple(map(math.radians, pose))
     (found,) = followed(module, scene, 7, 1)
-    turn = Euler(tuple(map(math.radians, pose))).to_matrix()
-    assert_same(matrix_of(found), turn @ FROM_AMBIX)
+    rotation = Euler(tuple(map(math.radians, pose))).to_matrix()
+    assert_same(matrix_of(found), rotation @ FROM_AMBIX)
     assert found.seconds == 0.0
 
 
@@ -65,13 +65,13 @@ def test_another_camera_than_the_scene_s(module: Modules, scene: bpy.types.Scene
 
 def test_every_frame_of_a_camera_that_is_animated_carried_and_aimed(module: Modules, scene: bpy.types.Scene) -> None:
     arm, aim = (bpy.data.objects.new(name, None) for name in ("arm", "aim"))
-    for thing in (arm, aim):
-        scene.collection.objects.link(thing)
+    for target in (arm, aim):
+        scene.collection.objects.link(target)
     scene.camera.parent, scene.camera.location = arm, (0, 1, 0)
     track = scene.camera.constraints.new("TRACK_TO")
     track.target, track.track_axis, track.up_axis = aim, "TRACK_NEGATIVE_Z", "UP_Y"
-    for frame, turn, place in ((1, 0.0, (5, 1, 0)), (10, 2.0, (-4, 2, 3)), (20, -3.0, (0, 7, -5))):
-        arm.rotation_euler = (turn, turn / 2, turn / 3)
+    for frame, rotation, place in ((1, 0.0, (5, 1, 0)), (10, 2.0, (-4, 2, 3)), (20, -3.0, (0, 7, -5))):
+        arm.rotation_euler = (rotation, rotation / 2, rotation / 3)
         arm.keyframe_insert("rotation_euler", frame=frame)
         aim.location = place
         aim.keyframe_insert("location", frame=frame)

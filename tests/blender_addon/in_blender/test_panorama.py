@@ -26,7 +26,7 @@ POSES = [(90, 0, 0), (90, 0, 65), (60, 25, -130), (200, -40, 10)]
 
 
 def glow(name: str, colour: tuple[int, ...], place: Vector) -> None:
-    """A ball that shines in one colour: a sixth of the distance across, so that its centre is its picture's centre."""
+    """A ball that shines in one colour: a sixth of the distance across, so that its centre is its image's centre."""
     material = bpy.data.materials.new(name)
     material.use_nodes = True
     tree = material.node_tree
@@ -39,8 +39,8 @@ def glow(name: str, colour: tuple[int, ...], place: Vector) -> None:
     bpy.context.object.data.materials.append(material)
 
 
-def render_picture(module: Modules, scene: bpy.types.Scene, folder: Path, frame: int = 1) -> np.ndarray:
-    """One picture of the panorama, (height, width, 3) from top to bottom, linear for what is fully on or off."""
+def render_image(module: Modules, scene: bpy.types.Scene, folder: Path, frame: int = 1) -> np.ndarray:
+    """One frame of the panorama, (height, width, 3) from top to bottom, linear for what is fully on or off."""
     place, settings = module("core.frames").Placement(frame, 1), module("sequencer.sources").Panorama(128, 4, 1)
     file = folder / f"picture_{frame:04d}.png"
     scene.view_settings.view_transform = "Standard"
@@ -58,10 +58,10 @@ def render_picture(module: Modules, scene: bpy.types.Scene, folder: Path, frame:
     return pixels
 
 
-def direction_of(picture: np.ndarray, colour: tuple[int, ...]) -> Vector:
+def direction_of(image: np.ndarray, colour: tuple[int, ...]) -> Vector:
     """The mean direction of the pixels of this colour: x front, y left, z up, by the project's own convention."""
-    height, width, _ = picture.shape
-    weight = (np.abs(picture - np.array(colour)).max(-1) < 0.3).astype(float)
+    height, width, _ = image.shape
+    weight = (np.abs(image - np.array(colour)).max(-1) < 0.3).astype(float)
     assert weight.sum() > 0, f"nothing of the colour {colour} is seen"
     u, v = (np.arange(width) + 0.5) / width, 1 - (np.arange(height) + 0.5) / height
     azimuth, elevation = np.meshgrid((0.5 - u) * 2 * math.pi, (v - 0.5) * math.pi)
@@ -71,39 +71,39 @@ def direction_of(picture: np.ndarray, colour: tuple[int, ...]) -> Vector:
 
 
 @pytest.mark.parametrize("pose", POSES)
-def test_things_lie_where_the_camera_has_them(
+def test_objects_lie_where_the_camera_has_them(
     module: Modules, scene: bpy.types.Scene, tmp_path: Path, pose: tuple[float, ...]
 ) -> None:
     camera = scene.camera
     camera.rotation_euler = [math.radians(angle) for angle in pose]
     camera.location = (2.0, -1.0, 3.0)
     camera.scale = (1.0, 2.0, 0.5)  # a viewer has no scale
-    turn = Euler(camera.rotation_euler).to_matrix()
+    rotation = Euler(camera.rotation_euler).to_matrix()
     for name, (colour, direction, _) in AXES.items():
-        glow(name, colour, Vector(camera.location) + turn @ (Vector(direction) * 3))
-    picture = render_picture(module, scene, tmp_path)
+        glow(name, colour, Vector(camera.location) + rotation @ (Vector(direction) * 3))
+    image = render_image(module, scene, tmp_path)
     for name, (colour, _, (azimuth, elevation)) in AXES.items():
         a, e = math.radians(azimuth), math.radians(elevation)
         wanted = Vector((math.cos(e) * math.cos(a), math.cos(e) * math.sin(a), math.sin(e)))
-        error = math.degrees(direction_of(picture, colour).angle(wanted))
+        error = math.degrees(direction_of(image, colour).angle(wanted))
         assert error < 1.5, f"{name} is {error:.1f} degrees away"  # a pixel is 2.8 degrees wide
 
 
 def test_an_animated_camera_and_one_that_a_marker_chooses_are_followed(
     module: Modules, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
-    glow("thing", (1, 0, 0), Vector((0, 3, 0)))
-    for frame, turn in ((1, 0.0), (11, -math.pi / 2)):
-        scene.camera.rotation_euler.z = turn
+    glow("placed", (1, 0, 0), Vector((0, 3, 0)))
+    for frame, rotation in ((1, 0.0), (11, -math.pi / 2)):
+        scene.camera.rotation_euler.z = rotation
         scene.camera.keyframe_insert("rotation_euler", frame=frame)
     other = bpy.data.objects.new("other", bpy.data.cameras.new("other"))
     other.rotation_euler = Matrix.Rotation(math.pi / 2, 3, "X").to_euler()
-    other.rotation_euler.z = math.pi / 2  # looks along -X: the thing is on its right
+    other.rotation_euler.z = math.pi / 2  # looks along -X: the placed is on its right
     scene.collection.objects.link(other)
     scene.timeline_markers.new("start", frame=1).camera = scene.camera
     scene.timeline_markers.new("cut", frame=20).camera = other
     for frame, wanted in ((1, (1, 0, 0)), (11, (0, 1, 0)), (20, (0, -1, 0))):
-        found = direction_of(render_picture(module, scene, tmp_path, frame), (1, 0, 0))
+        found = direction_of(render_image(module, scene, tmp_path, frame), (1, 0, 0))
         assert math.degrees(found.angle(Vector(wanted))) < 1.5, frame
 
 
@@ -111,17 +111,17 @@ def test_a_camera_that_is_carried_aimed_and_scaled_is_followed(
     module: Modules, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     """Its axes in the world are those that the constraints and the parent leave it with."""
-    glow("thing", (1, 0, 0), Vector((4, 3, 2)))
+    glow("placed", (1, 0, 0), Vector((4, 3, 2)))
     arm, aim = (bpy.data.objects.new(name, None) for name in ("arm", "aim"))
-    for thing in (arm, aim):
-        scene.collection.objects.link(thing)
+    for placed in (arm, aim):
+        scene.collection.objects.link(placed)
     arm.rotation_euler, arm.scale, arm.location = (0.3, -0.5, 1.1), (2, 2, 2), (1, 0, 0)
     aim.location = (-3, 2, 1)
     camera = scene.camera
     camera.parent, camera.location = arm, (0, 0.5, 0)
     constraint = camera.constraints.new("TRACK_TO")
     constraint.target, constraint.track_axis, constraint.up_axis = aim, "TRACK_NEGATIVE_Z", "UP_Y"
-    found = direction_of(render_picture(module, scene, tmp_path), (1, 0, 0))
+    found = direction_of(render_image(module, scene, tmp_path), (1, 0, 0))
     bpy.context.view_layer.update()
     inside = camera.matrix_world.normalized().inverted() @ Vector((4, 3, 2))
     wanted = Vector((-inside.z, -inside.x, inside.y))

@@ -27,7 +27,7 @@ def test_enabled_it_has_its_operator_panel_and_settings(scene: bpy.types.Scene) 
 
 
 def test_disabled_nothing_of_it_runs(installed: str, module: Callable[[str], ModuleType]) -> None:
-    module("session.blender_service").engine()
+    module("session.blender_service").service()
     bpy.ops.preferences.addon_disable(module=installed)
     try:
         handlers = [handler for name in dir(bpy.app.handlers) for handler in listed(getattr(bpy.app.handlers, name))]

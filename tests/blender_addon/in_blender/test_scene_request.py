@@ -1,4 +1,4 @@
-"""Sound of the scene that somebody has asked the engine for: the real engine, and this Blender's own rendering."""
+"""Sound of the scene that somebody has asked the service for: the real service, and this Blender's own rendering."""
 
 import time
 import wave
@@ -15,28 +15,30 @@ SECONDS = 60.0
 
 
 @pytest.fixture
-def client(engine: None, module: Modules) -> Iterator[object]:
-    """The engine's, which this Blender has started."""
-    running = module("session.blender_service").engine()
+def client(service: None, module: Modules) -> Iterator[object]:
+    """The service's, which this Blender has started."""
+    running = module("session.blender_service").service()
     yield running.client()
     running.stop()
 
 
 @pytest.fixture
-def ask(engine: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
-    """Asks the engine for the scene as a DAW's bridge does; this Blender takes it up, as one with a window does."""
+def ask(service: None, module: Modules, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., object]]:
+    """Asks the service for the scene as a DAW's bridge does; this Blender takes it up, as one with a window does."""
     blender, own, requests = (
         module("session.blender_service"),
         module("omniaudio_client.records"),
         module("session.scene_requests"),
     )
-    running = module("service.service").Service(blender.folder(), requests.asked)
-    monkeypatch.setattr(blender, "_engine", running)
+    running = module("service.service").Service(blender.folder(), requests.receive)
+    monkeypatch.setattr(blender, "_service", running)
     client = running.client()
 
-    def request(start: int | None = None, end: int | None = None, camera: str | None = None, **wish: object) -> object:
+    def request(
+        start: int | None = None, end: int | None = None, camera: str | None = None, **values: object
+    ) -> object:
         connected(client)
-        options = module("omniaudio_client.options").GenerationOptions(model="draft", steps=2, **wish)
+        options = module("omniaudio_client.options").GenerationOptions(model="draft", steps=2, **values)
         job = client.create(own.GenerateRequest(own.SceneSource(start, end, camera), options=options))
         until(requests.waiting)
         return job
@@ -51,7 +53,7 @@ def small(scene: bpy.types.Scene) -> bpy.types.Scene:
     """A scene that is rendered quickly."""
     scene.render.fps = 10
     scene.frame_start, scene.frame_end = 1, 20
-    scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 256, 1, 1
+    scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.frames_per_second = 256, 1, 1
     return scene
 
 
@@ -86,7 +88,7 @@ def test_it_is_rendered_made_and_placed_and_the_job_is_left_to_who_asked(
         assert master["omniaudio"]["options"]["seed"] == 7
         with wave.open(bpy.path.abspath(master.sound.filepath)) as file:
             assert file.getnframes() == file.getframerate()
-    assert (tmp_path / "hafen_picture_001.mp4").is_file()
+    assert (tmp_path / "hafen_clip_001.mp4").is_file()
     made = ask.client.job(job.id)
     assert made.state == "done"
     ask.client.download(job.id, made.result.takes[1].sound, tmp_path / "fetched.wav")
@@ -145,25 +147,25 @@ def test_one_that_was_cancelled_meanwhile_places_nothing(
     assert small.sequence_editor is None or not small.sequence_editor.strips
 
 
-def test_a_work_that_is_closed_says_so_to_who_asked(
+def test_a_job_that_is_closed_says_so_to_who_asked(
     ask: Callable[..., object], small: bpy.types.Scene, module: Modules
 ) -> None:
     job = ask()
-    asked = module("session.scene_requests").take()
-    snapshot = module("workflows.scene").snapshot_for(bpy.context, small, asked.job)
-    steps = module("workflows.scene").answer(asked, snapshot, True, lambda: False)
+    scene_request = module("session.scene_requests").take()
+    snapshot = module("workflows.scene").snapshot_for(bpy.context, small, scene_request.job)
+    steps = module("workflows.scene").answer(scene_request, snapshot, True, lambda: False)
     next(steps)
     steps.close()
     assert "another file was opened" in ended(ask.client, job).error.message
 
 
-def test_a_job_that_the_engine_asks_for_again_is_taken_up_once(ask: Callable[..., object], module: Modules) -> None:
+def test_a_job_that_the_service_repeats_is_taken_up_once(ask: Callable[..., object], module: Modules) -> None:
     ask()
     requests = module("session.scene_requests")
-    asked = requests.take()
-    requests.asked(None, asked.job)
+    scene_request = requests.take()
+    requests.receive(None, scene_request.job)
     assert not requests.waiting()
-    asked.end("Enough.")
+    scene_request.end("Enough.")
 
 
 def test_without_a_window_it_is_not_asked(client: object, module: Modules) -> None:

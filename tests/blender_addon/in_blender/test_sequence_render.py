@@ -1,6 +1,6 @@
-"""The sequence as a picture: what plays otherwise than its file, one strip alone, a range; and the user's settings.
+"""The sequence as a clip: what plays otherwise than its file, one strip alone, a range; and the user's settings.
 
-The pictures' grey says their number; their left quarter is black.
+The images' grey says their number; their left quarter is black.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ COUNT = 8
 
 @pytest.fixture
 def numbered(scene: bpy.types.Scene, numbered_frames: Callable[..., list[Path]]) -> bpy.types.Strip:
-    """Eight pictures, a frame each from frame 11 on channel 2, as the active strip of a scene that is not 2:1."""
+    """Eight images, a frame each from frame 11 on channel 2, as the active strip of a scene that is not 2:1."""
     scene.render.resolution_x, scene.render.resolution_y, scene.render.fps = 90, 90, 8
     scene.view_settings.view_transform = "Standard"
     files = numbered_frames(COUNT)
@@ -44,8 +44,8 @@ def snapshot_of(module: Modules, scene: bpy.types.Scene, source: str = "STRIP") 
     return module("workflows.snapshot").take_snapshot(bpy.context)
 
 
-def pictures(module: Modules, scene: bpy.types.Scene, folder: Path, source: str = "STRIP") -> np.ndarray:
-    """What is rendered, (frames, height, width) of grey from 0 to 1, from top to bottom; as pictures, not a video."""
+def images(module: Modules, scene: bpy.types.Scene, folder: Path, source: str = "STRIP") -> np.ndarray:
+    """What is rendered, (frames, height, width) of grey from 0 to 1, from top to bottom; as images, not a video."""
     snapshot = snapshot_of(module, scene, source)
     assert isinstance(snapshot.source, module("sequencer.sources").Sequence)
     with module("render.sequence_render").sequence_scene(
@@ -67,40 +67,40 @@ def pictures(module: Modules, scene: bpy.types.Scene, folder: Path, source: str 
 
 
 def numbers(found: np.ndarray) -> list[int]:
-    """Which of the numbered pictures each is, by its grey right of the middle; -1 is black."""
-    return [round(float(picture[:, 40:60].mean()) * (COUNT + 2)) - 2 for picture in found]
+    """Which of the numbered images each is, by its grey right of the middle; -1 is black."""
+    return [round(float(image[:, 40:60].mean()) * (COUNT + 2)) - 2 for image in found]
 
 
-def test_an_image_sequence_fills_the_picture(
+def test_an_image_sequence_fills_the_clip(
     module: Modules, scene: bpy.types.Scene, numbered: bpy.types.Strip, tmp_path: Path
 ) -> None:
-    found = pictures(module, scene, tmp_path)
+    found = images(module, scene, tmp_path)
     assert found.shape == (COUNT, 32, 64)
     assert numbers(found) == list(range(COUNT))
     assert found[:, :, :14].max() < 0.02
     assert np.ptp(found[5, :, 20:]) < 0.02
 
 
-def test_a_part_of_it_at_fewer_pictures_a_second(
+def test_a_part_of_it_at_fewer_frames_a_second(
     module: Modules, scene: bpy.types.Scene, numbered: bpy.types.Strip, tmp_path: Path
 ) -> None:
     numbered.frame_offset_start, numbered.frame_offset_end = 1, 2
-    scene.omniaudio.pictures_per_second = 4.0
-    assert numbers(pictures(module, scene, tmp_path)) == [1, 3, 5]
+    scene.omniaudio.frames_per_second = 4.0
+    assert numbers(images(module, scene, tmp_path)) == [1, 3, 5]
 
 
 def test_reversed_mirrored_and_upside_down(
     module: Modules, scene: bpy.types.Scene, numbered: bpy.types.Strip, tmp_path: Path
 ) -> None:
     numbered.use_reverse_frames = True
-    assert numbers(pictures(module, scene, tmp_path)) == list(reversed(range(COUNT)))
+    assert numbers(images(module, scene, tmp_path)) == list(reversed(range(COUNT)))
     numbered.use_reverse_frames = False
     numbered.use_flip_x = True
-    mirrored = pictures(module, scene, tmp_path)
+    mirrored = images(module, scene, tmp_path)
     assert mirrored[:, :, 50:].max() < 0.02
     assert mirrored[:, :, :46].min() > 0.1
     numbered.use_flip_x, numbered.transform.rotation = False, np.pi
-    assert pictures(module, scene, tmp_path)[:, :, 50:].max() < 0.02
+    assert images(module, scene, tmp_path)[:, :, 50:].max() < 0.02
 
 
 def test_the_strip_is_shown_alone_whatever_lies_over_it(
@@ -109,7 +109,7 @@ def test_the_strip_is_shown_alone_whatever_lies_over_it(
     editor = scene.sequence_editor
     white = new_white(scene, 1, 100)
     numbered.mute = editor.channels[2].mute = True
-    assert numbers(pictures(module, scene, tmp_path)) == list(range(COUNT))
+    assert numbers(images(module, scene, tmp_path)) == list(range(COUNT))
     assert (white.mute, numbered.mute, editor.channels[2].mute) == (False, True, True)
 
 
@@ -124,7 +124,7 @@ def test_a_strip_in_a_meta_strip_that_is_trimmed_and_muted(
     scene.sequence_editor.active_strip = numbered
     snapshot = snapshot_of(module, scene)
     assert snapshot.place == module("core.frames").Placement(12, 4)
-    assert numbers(pictures(module, scene, tmp_path)) == [1, 2, 3, 4]
+    assert numbers(images(module, scene, tmp_path)) == [1, 2, 3, 4]
 
 
 def test_a_speed_effect_is_seen(
@@ -134,7 +134,7 @@ def test_a_speed_effect_is_seen(
     effect = scene.sequence_editor.strips.new_effect("speed", "SPEED", 3, 11, input1=numbered, **length)
     effect.speed_control, effect.speed_factor, effect.use_frame_interpolate = "MULTIPLY", 2.0, False
     scene.sequence_editor.active_strip = numbered
-    found = numbers(pictures(module, scene, tmp_path))
+    found = numbers(images(module, scene, tmp_path))
     assert (found[0], found[1], found[3]) == (0, 2, 6)  # 5.2 is a frame late now and then
 
 
@@ -146,7 +146,7 @@ def test_the_range_is_what_is_seen_together(
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 13, 15
     numbered.transform.scale_x = numbered.transform.scale_y = 20
     scene.omniaudio.width = 300
-    found = pictures(module, scene, tmp_path, "RANGE")
+    found = images(module, scene, tmp_path, "RANGE")
     assert found.shape == (3, 150, 300)
     middles = found[:, 70:80, 200:220].mean((1, 2))
     assert middles == pytest.approx([4 / 10, 1, 1], abs=0.02)
@@ -199,13 +199,13 @@ def test_what_is_gone_when_it_is_to_be_rendered_is_a_message(
     with pytest.raises(user_error, match="The strip numbered is gone"):
         list(module("render.rendering").render(snapshot, target, True, lambda: False))
     scene.sequence_editor_clear()
-    with pytest.raises(user_error, match="no sequence any more"):
+    with pytest.raises(user_error, match="no longer has a sequence"):
         list(module("render.rendering").render(snapshot, target, True, lambda: False))
     assert [s.name for s in bpy.data.scenes] == ["Scene"]
     assert not target.exists()
 
 
-def test_an_odd_picture_is_rendered_at_an_even_size(
+def test_an_odd_clip_is_rendered_at_an_even_size(
     module: Modules, scene: bpy.types.Scene, numbered: bpy.types.Strip, tmp_path: Path
 ) -> None:
     """H.264 takes no other."""

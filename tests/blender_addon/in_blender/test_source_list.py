@@ -23,7 +23,7 @@ def still(scene: bpy.types.Scene, tmp_path: Path) -> bpy.types.Strip:
     editor = scene.sequence_editor_create()
     editor.active_strip = editor.strips.new_image("still", str(tmp_path / "grey.png"), 1, 1)
     editor.active_strip.frame_final_duration = 24
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     return editor.active_strip
 
 
@@ -49,32 +49,32 @@ def bytes_of(master: bpy.types.Strip) -> bytes:
     return Path(bpy.path.abspath(master.sound.filepath)).read_bytes()
 
 
-def test_what_sounds_in_a_film_is_listed_kept_and_undone_in_one_step(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+def test_what_sounds_in_a_video_is_listed_kept_and_undone_in_one_step(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
-    path = str(tmp_path / "film.blend")
+    path = str(tmp_path / "scene.blend")
     bpy.ops.wm.save_as_mainfile(filepath=path)
     bpy.ops.ed.undo_push(message="before")
     assert bpy.ops.omniaudio.detect_sources("EXEC_DEFAULT", True) == {"FINISHED"}
-    found = the_strip("film").omniaudio_sources
+    found = the_strip("video").omniaudio_sources
     listed = kinds_of(found)
     assert "ship" in listed[:-1]  # at a quay in Venice
     assert [entry.bed for entry in found.entries] == [False] * (len(listed) - 1) + [True]
     assert all(0 < entry.confidence <= 1 for entry in found.entries)
     assert any(abs(entry.azimuth) > 0.1 for entry in found.entries)
-    assert {file.name for file in tmp_path.iterdir()} == {"film.blend"}
+    assert {file.name for file in tmp_path.iterdir()} == {"scene.blend"}
     bpy.ops.ed.undo()
-    assert not the_strip("film").omniaudio_sources.there
+    assert not the_strip("video").omniaudio_sources.there
     bpy.ops.ed.redo()
-    assert kinds_of(the_strip("film").omniaudio_sources) == listed
+    assert kinds_of(the_strip("video").omniaudio_sources) == listed
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=path)
-    assert kinds_of(the_strip("film").omniaudio_sources) == listed
+    assert kinds_of(the_strip("video").omniaudio_sources) == listed
     assert masters(bpy.context.scene) == []
 
 
 def test_where_nothing_sounds_there_is_a_bed_and_a_person_adds_what_does(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene
 ) -> None:
     assert bpy.ops.omniaudio.detect_sources() == {"FINISHED"}
     found = still.omniaudio_sources
@@ -89,21 +89,21 @@ def test_where_nothing_sounds_there_is_a_bed_and_a_person_adds_what_does(
     scene.omniaudio.stems, scene.omniaudio.variation_own, scene.omniaudio.variation = True, True, 0.25
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     (master,) = masters(scene)
-    told = sidecar_of(master)
-    (source,) = told["sources"]["sources"]
+    detected = sidecar_of(master)
+    (source,) = detected["sources"]["sources"]
     (place,) = source["path"]
     assert (source["kind"], source["gain"], place["azimuth"], place["elevation"]) == ("dog", -3.0, 90.0, 10.0)
-    assert told["sources"]["bed"]["kind"] == "rain"
-    assert told["options"]["variation"] == 0.25
+    assert detected["sources"]["bed"]["kind"] == "rain"
+    assert detected["options"]["variation"] == 0.25
     before = Path(bpy.path.abspath(master.sound.filepath)).stem
     files = {file.name.removeprefix(before) for file in Path(bpy.path.abspath("//")).glob(f"{before}.stem-*")}
     assert files == {".stem-1-dog.wav", ".stem-bed-rain.wav"}
-    assert len(list(scene.sequence_editor.strips_all)) == 4  # the picture, the meta strip, the take: stems are files
+    assert len(list(scene.sequence_editor.strips_all)) == 4  # the clip, the meta strip, the take: stems are files
     bpy.ops.omniaudio.clear_sources()  # a take remembers what made it
     scene.sequence_editor.active_strip = master
-    assert bpy.ops.omniaudio.generate_again() == {"FINISHED"}
-    again = masters(scene)[1]
-    assert bytes_of(again) == bytes_of(master)
+    assert bpy.ops.omniaudio.regenerate() == {"FINISHED"}
+    repeated = masters(scene)[1]
+    assert bytes_of(repeated) == bytes_of(master)
     assert bpy.ops.omniaudio.change_and_generate() == {"FINISHED"}
     found = still.omniaudio_sources
     assert [(entry.kind, round(math.degrees(entry.azimuth), 3)) for entry in found.entries] == [
@@ -113,8 +113,8 @@ def test_where_nothing_sounds_there_is_a_bed_and_a_person_adds_what_does(
     assert (scene.omniaudio.stems, scene.omniaudio.variation) == (True, 0.25)
 
 
-def test_what_the_engine_heard_is_listed_and_unchanged_it_makes_the_same_sound(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene
+def test_what_the_service_heard_is_listed_and_unchanged_it_makes_the_same_sound(
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene
 ) -> None:
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     assert len(still.omniaudio_sources.entries) == 1
@@ -130,7 +130,7 @@ def test_what_the_engine_heard_is_listed_and_unchanged_it_makes_the_same_sound(
 
 
 def test_what_is_muted_is_silent_and_all_of_it_is_a_message(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
     still.omniaudio_sources.entries[0].mute = True
@@ -140,8 +140,8 @@ def test_what_is_muted_is_silent_and_all_of_it_is_a_message(
     assert masters(scene) == []
 
 
-def test_a_kind_that_the_engine_does_not_know_is_a_message(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene
+def test_a_kind_that_the_service_does_not_know_is_a_message(
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
     still.omniaudio_sources.entries[0].kind = "dogg"
@@ -180,7 +180,7 @@ def test_a_list_is_not_used_for_another_clip_and_comes_back_with_its_own(
     still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     def listed() -> str:
-        return module("workflows.snapshot").take_snapshot(bpy.context).wish.sources
+        return module("workflows.snapshot").take_snapshot(bpy.context).request.sources
 
     bpy.ops.omniaudio.add_source(kind="dog")
     assert json.loads(listed())["sources"][0]["kind"] == "dog"
@@ -197,39 +197,39 @@ def test_a_list_is_not_used_for_another_clip_and_comes_back_with_its_own(
 
 
 def test_a_cancelled_detection_leaves_the_list_as_it_was(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     bpy.ops.omniaudio.add_source(kind="dog")
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
-    work = module("core.job").Work(
-        "film", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
+    job = module("core.job").BlenderJob(
+        "video", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
     )
-    assert not work.step()
-    work.cancel()
-    while not work.step():
+    assert not job.step()
+    job.cancel()
+    while not job.step():
         time.sleep(0.01)
-    assert work.state == "cancelled"
+    assert job.state == "cancelled"
     assert kinds_of(still.omniaudio_sources) == ["dog"]
 
 
 def test_a_strip_that_is_gone_meanwhile_is_a_message(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene, module: Modules
 ) -> None:
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
-    work = module("core.job").Work(
-        "film", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
+    job = module("core.job").BlenderJob(
+        "video", lambda cancelled: module("workflows.detect").detect(snapshot, False, cancelled)
     )
-    assert not work.step()
+    assert not job.step()
     scene.sequence_editor.strips.remove(still)
-    while not work.step():
+    while not job.step():
         time.sleep(0.01)
-    assert work.error.message == "still is gone; nothing was listed."
+    assert job.error.message == "still is gone; nothing was listed."
 
 
-def test_directions_are_the_picture_s_whatever_the_sound_follows(
-    engine: None, still: bpy.types.Strip, scene: bpy.types.Scene
+def test_directions_are_the_clip_s_whatever_the_sound_follows(
+    service: None, still: bpy.types.Strip, scene: bpy.types.Scene
 ) -> None:
-    """Of a camera that lies on its side, so that the left of its picture is the top of its world."""
+    """Of a camera that lies on its side, so that the left of its panorama is the top of its world."""
     scene.camera.rotation_euler = (math.radians(90), math.radians(90), 0)
     bpy.ops.omniaudio.add_source(kind="dog")
     still.omniaudio_sources.entries[0].azimuth = math.radians(90)
@@ -262,9 +262,9 @@ def test_a_strip_that_is_cut_has_the_list_in_both_parts(still: bpy.types.Strip) 
 
 
 def test_of_a_scene_few_frames_are_rendered(
-    engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    service: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
     scene.render.fps, scene.frame_start, scene.frame_end = 24, 11, 130
     scene.omniaudio.source, scene.omniaudio.width, scene.omniaudio.samples = "SCENE", 256, 1
     rendered: list[int] = []
@@ -280,7 +280,7 @@ def test_of_a_scene_few_frames_are_rendered(
     assert rendered == [31, 71, 111]  # in the middle of each third of five seconds
     found = scene.omniaudio.sources_scene
     assert (found.clip, found.first, found.last, found.rendered) == ("Camera", 11, 131, True)
-    assert [file.name for file in tmp_path.iterdir()] == ["film.blend"]
+    assert [file.name for file in tmp_path.iterdir()] == ["scene.blend"]
     scene.frame_end = 3000
     few = module("workflows.detect").few_frames(module("workflows.snapshot").take_snapshot(bpy.context))
     assert len(range(few.place.start, few.place.end, few.source.frame_step)) == 8
@@ -291,9 +291,9 @@ def test_times_are_the_scene_s_when_its_range_is_another_one(scene: bpy.types.Sc
     scene.omniaudio.source = "SCENE"
     lists = module("props.source_list")
     path = [{"time": t, "azimuth": 10 * t, "elevation": 0.0, "size": 20.0} for t in (0.0, 10.0)]
-    told = {"version": 1, "seconds": 10.0, "sources": [{"kind": "dog", "path": path}], "bed": None}
-    lists.fill(scene.omniaudio.sources_scene, told, lists.shown_clip(scene, "SCENE"))
+    detected = {"version": 1, "seconds": 10.0, "sources": [{"kind": "dog", "path": path}], "bed": None}
+    lists.fill(scene.omniaudio.sources_scene, detected, lists.shown_clip(scene, "SCENE"))
     scene.frame_start = 25
-    sent = json.loads(module("workflows.snapshot").take_snapshot(bpy.context).wish.sources)
+    sent = json.loads(module("workflows.snapshot").take_snapshot(bpy.context).request.sources)
     assert sent["seconds"] == 9.0
     assert [(place["time"], place["azimuth"]) for place in sent["sources"][0]["path"]] == [(0.0, 10.0), (9.0, 100.0)]

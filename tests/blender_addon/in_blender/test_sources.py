@@ -1,4 +1,4 @@
-"""Which picture is meant: the strip with its trims, offsets and speed; the range; the scene; a file."""
+"""Which clip is meant: the strip with its trims, offsets and speed; the range; the scene; a file."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -32,52 +32,52 @@ def add_effect(scene: bpy.types.Scene, kind: str, strip: bpy.types.Strip | None 
     return scene.sequence_editor.strips.new_effect(kind.lower(), kind, channel, 11, **length, **first)
 
 
-def test_a_movie_strip_is_the_part_of_its_file_that_it_shows(module: Modules, film: bpy.types.Strip) -> None:
-    film.frame_offset_start, film.frame_offset_end = 60, 1202 - 60 - 45
+def test_a_video_strip_is_the_part_of_its_file_that_it_shows(module: Modules, video: bpy.types.Strip) -> None:
+    video.frame_offset_start, video.frame_offset_end = 60, 1202 - 60 - 45
     snapshot = chosen(module)
     assert snapshot.source == module("sequencer.sources").Footage(FOOTAGE, module("core.frames").FileSpan(2.0, 1.5))
     assert (snapshot.place, snapshot.rate) == (module("core.frames").Placement(71, 45), Fraction(30))
-    assert (snapshot.title, snapshot.chosen, snapshot.stem) == ("film", "STRIP", FOOTAGE.stem)
-    assert snapshot.under == module("sequencer.sources").PictureStrip("film", 11)
-    film.animation_offset_start = 30  # cut off for good
+    assert (snapshot.title, snapshot.chosen, snapshot.stem) == ("video", "STRIP", FOOTAGE.stem)
+    assert snapshot.under == module("sequencer.sources").ClipStrip("video", 11)
+    video.animation_offset_start = 30  # cut off for good
     assert chosen(module).source.part.start == 3.0
 
 
-def test_a_strip_of_one_frame(module: Modules, film: bpy.types.Strip) -> None:
-    film.frame_offset_end = 1201
+def test_a_strip_of_one_frame(module: Modules, video: bpy.types.Strip) -> None:
+    video.frame_offset_end = 1201
     snapshot = chosen(module)
     assert (snapshot.place.frames, snapshot.source.part.duration) == (1, pytest.approx(1 / 30))
 
 
-def in_a_meta_strip(scene: bpy.types.Scene, film: bpy.types.Strip) -> None:
-    film.move_to_meta(scene.sequence_editor.strips.new_meta("scene 1", 2, 11))
+def in_a_meta_strip(scene: bpy.types.Scene, video: bpy.types.Strip) -> None:
+    video.move_to_meta(scene.sequence_editor.strips.new_meta("scene 1", 2, 11))
     scene.sequence_editor.strips["scene 1"].frame_final_duration = 100
 
 
 CHANGES = {
-    "another speed": lambda scene, film: setattr(scene.render, "fps", 24),
-    "reversed": lambda scene, film: setattr(film, "use_reverse_frames", True),
-    "mirrored": lambda scene, film: setattr(film, "use_flip_x", True),
-    "upside down": lambda scene, film: setattr(film.transform, "rotation", 3.14159),
-    "a speed effect": lambda scene, film: add_effect(scene, "SPEED", film),
+    "another speed": lambda scene, video: setattr(scene.render, "fps", 24),
+    "reversed": lambda scene, video: setattr(video, "use_reverse_frames", True),
+    "mirrored": lambda scene, video: setattr(video, "use_flip_x", True),
+    "upside down": lambda scene, video: setattr(video.transform, "rotation", 3.14159),
+    "a speed effect": lambda scene, video: add_effect(scene, "SPEED", video),
     "in a meta strip": in_a_meta_strip,
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_plays_otherwise_than_its_file_is_rendered(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, change: str
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, change: str
 ) -> None:
-    CHANGES[change](scene, film)
-    scene.sequence_editor.active_strip = film
+    CHANGES[change](scene, video)
+    scene.sequence_editor.active_strip = video
     snapshot = chosen(module)
     step = int(scene.render.fps / 8)
-    assert snapshot.source == module("sequencer.sources").Sequence("film", 1024, step)
+    assert snapshot.source == module("sequencer.sources").Sequence("video", 1024, step)
     assert snapshot.place == module("core.frames").Placement(11, 100 if change == "in a meta strip" else 1202)
-    assert snapshot.stem == "film"
+    assert snapshot.stem == "video"
 
 
-def test_a_retimed_movie_is_rendered(module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip) -> None:
+def test_a_retimed_video_is_rendered(module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip) -> None:
     """By the operator: `retiming_keys.add` crashes 4.5 and 5.0 without a window."""
     with module("blender_versions").editing(scene):
         if not bpy.ops.sequencer.retiming_segment_speed_set.poll():
@@ -88,16 +88,16 @@ def test_a_retimed_movie_is_rendered(module: Modules, scene: bpy.types.Scene, fi
     assert snapshot.place.frames == pytest.approx(601, abs=1)
 
 
-def test_a_meta_strip_that_hides_the_movie_is_a_message(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip
+def test_a_meta_strip_that_hides_the_video_is_a_message(
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip
 ) -> None:
-    in_a_meta_strip(scene, film)
-    film.frame_start = 5000
-    scene.sequence_editor.active_strip = film
-    says(module, "The meta strip around film shows nothing of it")
+    in_a_meta_strip(scene, video)
+    video.frame_start = 5000
+    scene.sequence_editor.active_strip = video
+    says(module, "The meta strip around video shows nothing of it")
 
 
-def test_an_image_strip_is_its_picture_and_a_sequence_of_images_is_rendered(
+def test_an_image_strip_is_its_clip_and_a_sequence_of_images_is_rendered(
     module: Modules, scene: bpy.types.Scene, numbered_frames: Numbered
 ) -> None:
     files = numbered_frames(3)
@@ -114,13 +114,13 @@ def test_an_image_strip_is_its_picture_and_a_sequence_of_images_is_rendered(
 
 
 def test_strips_that_cannot_be_used_are_messages(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, tmp_path: Path
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, tmp_path: Path
 ) -> None:
-    film.filepath = "//gone.mp4"
-    says(module, r"The file of the strip film is missing: .*gone\.mp4")
+    video.filepath = "//gone.mp4"
+    says(module, r"The file of the strip video is missing: .*gone\.mp4")
     text = tmp_path / "text.mp4"
     text.write_text("no video")
-    film.filepath = str(text)
+    video.filepath = str(text)
     says(module, r"cannot read the video .*text\.mp4")
     scene.sequence_editor.active_strip = add_effect(scene, "COLOR")
     says(module, "Select a movie or image strip")
@@ -131,7 +131,7 @@ def test_strips_that_cannot_be_used_are_messages(
 
 
 def test_the_range_is_the_preview_range_or_else_the_scene_s(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip
 ) -> None:
     scene.frame_start, scene.frame_end = 1, 60
     snapshot = chosen(module, "RANGE")
@@ -140,26 +140,26 @@ def test_the_range_is_the_preview_range_or_else_the_scene_s(
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 20, 20
     assert chosen(module, "RANGE").place == module("core.frames").Placement(20, 1)
     scene.frame_preview_start = scene.frame_preview_end = 5
-    says(module, "shows no picture from frame 5 to 5", "RANGE")
+    says(module, "shows nothing from frame 5 to 5", "RANGE")
     scene.use_preview_range = False
-    film.mute = True
-    says(module, "shows no picture", "RANGE")
+    video.mute = True
+    says(module, "shows nothing", "RANGE")
     scene.sequence_editor_clear()
-    says(module, "shows no picture", "RANGE")
+    says(module, "shows nothing", "RANGE")
 
 
 def test_the_scene_is_rendered_over_its_range(module: Modules, scene: bpy.types.Scene) -> None:
     scene.frame_start, scene.frame_end = 3, 50
-    scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 517, 4, 12
+    scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.frames_per_second = 517, 4, 12
     snapshot = chosen(module, "SCENE")
     assert snapshot.source == module("sequencer.sources").Panorama(516, 4, 2)
     assert snapshot.place == module("core.frames").Placement(3, 48)
-    assert snapshot.wish.force
+    assert snapshot.request.force
     scene.camera = None
     says(module, "has no camera", "SCENE")
 
 
-def test_each_scene_has_its_own_picture(module: Modules, scene: bpy.types.Scene) -> None:
+def test_each_scene_has_its_own_clip(module: Modules, scene: bpy.types.Scene) -> None:
     other = bpy.data.scenes.new("other")
     other.render.fps, other.frame_start, other.frame_end = 60, 1, 10
     other.omniaudio.source, other.camera = "SCENE", scene.camera
@@ -170,7 +170,7 @@ def test_each_scene_has_its_own_picture(module: Modules, scene: bpy.types.Scene)
 
 
 def test_a_file_lies_at_the_current_frame(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, numbered_frames: Numbered
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, numbered_frames: Numbered
 ) -> None:
     scene.render.fps = 24
     scene.frame_set(40)
@@ -180,8 +180,8 @@ def test_a_file_lies_at_the_current_frame(
     span = module("core.frames").FileSpan(0.0, 961 / 24)
     assert snapshot.source == module("sequencer.sources").Footage(FOOTAGE, span)
     assert (snapshot.title, snapshot.under) == (FOOTAGE.stem, None)
-    (picture,) = numbered_frames(1)
-    scene.omniaudio.file = str(picture)
+    (image,) = numbered_frames(1)
+    scene.omniaudio.file = str(image)
     snapshot = chosen(module, "FILE")
     assert snapshot.place == module("core.frames").Placement(40, 211)  # to the end of the scene
     assert snapshot.source.part == module("core.frames").FileSpan(0.0, 211 / 24)
@@ -191,16 +191,16 @@ def test_a_file_lies_at_the_current_frame(
     says(module, "Choose the file", "FILE")
 
 
-def test_the_wish_is_what_the_panel_says(module: Modules, scene: bpy.types.Scene, installed: str) -> None:
+def test_the_request_is_what_the_panel_says(module: Modules, scene: bpy.types.Scene, installed: str) -> None:
     settings = scene.omniaudio
     settings.seed, settings.takes, settings.anchor = 7, 3, "WORLD"
-    wish = chosen(module, "SCENE").wish
-    options = wish.options
-    assert (options.seed, options.takes, wish.anchor, options.steps, options.guidance) == (7, 3, "WORLD", None, None)
+    request = chosen(module, "SCENE").request
+    options = request.options
+    assert (options.seed, options.takes, request.anchor, options.steps, options.guidance) == (7, 3, "WORLD", None, None)
     assert (options.model, options.backend, options.preview, options.map) == (None, "auto", True, True)
     settings.steps, settings.guidance_own, settings.guidance = 12, True, 2.5
-    wish = chosen(module, "SCENE").wish
-    assert (wish.options.steps, wish.options.guidance) == (12, 2.5)
+    request = chosen(module, "SCENE").request
+    assert (request.options.steps, request.options.guidance) == (12, 2.5)
 
 
 def test_files_lie_beside_the_blend_or_in_a_folder_of_the_extension(

@@ -20,7 +20,7 @@ RATES = [(12, 1.0), (24, 1.001), (24, 1.0), (25, 1.0), (30, 1.001), (30, 1.0), (
 
 
 def insert(module: Modules, scene: bpy.types.Scene, takes: list[object], start: int, frames: int, **more: object):
-    """Takes at a place, as of a picture that is called shot."""
+    """Takes at a place, as of a clip that is called shot."""
     made_by = module("core.provenance").Provenance(
         source="SCENE", options=module("omniaudio_client.options").GenerationOptions(model="draft")
     )
@@ -39,7 +39,7 @@ def kept(strip: bpy.types.Strip) -> dict[str, object]:
 
 @pytest.mark.parametrize(("fps", "base"), RATES)
 @pytest.mark.parametrize(("start", "frames"), [(1, 240), (-37, 101), (4321, 7), (5, 1)])
-def test_strips_lie_exactly_where_the_picture_does(
+def test_strips_lie_exactly_where_the_clip_does(
     module: Modules, scene: bpy.types.Scene, make_take: Takes, fps: int, base: float, start: int, frames: int
 ) -> None:
     scene.render.fps, scene.render.fps_base = fps, base
@@ -74,7 +74,7 @@ def test_the_first_take_is_heard_and_the_masters_are_kept(
         assert kept(master)["group"] == kept(preview)["group"] == kept(group)["group"] != ""
 
 
-def test_takes_of_the_same_picture_join_those_that_are_there(
+def test_takes_of_the_same_clip_join_those_that_are_there(
     module: Modules, scene: bpy.types.Scene, make_take: Takes
 ) -> None:
     first = insert(module, scene, [make_take(1.0, "a")], 1, 24)
@@ -84,10 +84,10 @@ def test_takes_of_the_same_picture_join_those_that_are_there(
     assert first.group == second.group != elsewhere.group
     assert [editor.strips_all[i.takes[0].preview].mute for i in (first, second, elsewhere)] == [True, False, False]
     assert kept(editor.strips[first.group])["group"] != kept(editor.strips[elsewhere.group])["group"]
-    part = insert(module, scene, [make_take(0.5, "d")], 1, 12)  # of the same picture, when it was shorter
+    part = insert(module, scene, [make_take(0.5, "d")], 1, 12)  # of the same clip, when it was shorter
     assert part.group != first.group
     assert kept(editor.strips[part.group])["group"] == kept(editor.strips[first.group])["group"]
-    assert editor.strips_all[second.takes[0].preview].mute, "two sounds of a picture would be heard"
+    assert editor.strips_all[second.takes[0].preview].mute, "two sounds of a clip would be heard"
 
 
 def test_without_previews_the_masters_alone_are_placed(
@@ -129,53 +129,53 @@ def test_occupied_muted_and_locked_channels_are_left_alone(
 
 
 @pytest.fixture
-def film(scene: bpy.types.Scene) -> bpy.types.Strip:
+def video(scene: bpy.types.Scene) -> bpy.types.Strip:
     """Footage on channel 3, from frame 11."""
     scene.render.fps = 30
-    return scene.sequence_editor_create().strips.new_movie("film", str(FOOTAGE), 3, 11)
+    return scene.sequence_editor_create().strips.new_movie("video", str(FOOTAGE), 3, 11)
 
 
 def under(module: Modules, strip: bpy.types.Strip) -> object:
-    return module("sequencer.sources").PictureStrip(strip.name, module("blender_versions").content_of(strip).start)
+    return module("sequencer.sources").ClipStrip(strip.name, module("blender_versions").content_of(strip).start)
 
 
-def test_the_sound_lies_under_its_picture_and_is_connected_to_it(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, make_take: Takes, write_wav: Callable[..., Path]
+def test_the_sound_lies_under_its_clip_and_is_connected_to_it(
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, make_take: Takes, write_wav: Callable[..., Path]
 ) -> None:
     editor = scene.sequence_editor
     other = editor.strips.new_sound("other", str(write_wav("other.wav", 2, 1.0)), 9, 500)
     editor.active_strip = other
     for strip in editor.strips:
         strip.select = strip == other
-    inserted = insert(module, scene, [make_take(1.0)], 11, 30, under=under(module, film))
+    inserted = insert(module, scene, [make_take(1.0)], 11, 30, under=under(module, video))
     group = editor.strips[inserted.group]
-    assert group.channel == film.channel - 1
+    assert group.channel == video.channel - 1
     assert (editor.active_strip, [s.name for s in editor.strips_all if s.select]) == (other, ["other"])
-    if hasattr(film, "connections"):
-        assert list(film.connections) == [group]
-    assert [take.master for take in module("sequencer.takes").takes_of(scene, film)] == [inserted.takes[0].master]
-    film.name = "renamed"
-    assert len(module("sequencer.takes").takes_of(scene, film)) == 1
+    if hasattr(video, "connections"):
+        assert list(video.connections) == [group]
+    assert [take.master for take in module("sequencer.takes").takes_of(scene, video)] == [inserted.takes[0].master]
+    video.name = "renamed"
+    assert len(module("sequencer.takes").takes_of(scene, video)) == 1
 
 
-def test_a_picture_that_was_moved_while_the_engine_worked_gets_its_sound_where_it_is(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, make_take: Takes
+def test_a_clip_that_was_moved_while_the_service_worked_gets_its_sound_where_it_is(
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, make_take: Takes
 ) -> None:
-    picture = under(module, film)
-    module("blender_versions").move_to(film, 111)
-    inserted = insert(module, scene, [make_take(1.0)], 11, 30, under=picture)
+    clip_strip = under(module, video)
+    module("blender_versions").move_to(video, 111)
+    inserted = insert(module, scene, [make_take(1.0)], 11, 30, under=clip_strip)
     assert place_of(module, scene.sequence_editor.strips[inserted.group]) == (111, 30)
 
 
-def test_a_picture_that_was_deleted_or_grouped_while_the_engine_worked_loses_nothing(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, make_take: Takes
+def test_a_clip_that_was_deleted_or_grouped_while_the_service_worked_loses_nothing(
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, make_take: Takes
 ) -> None:
-    picture = under(module, film)
-    film.move_to_meta(scene.sequence_editor.strips.new_meta("scene 1", 5, 11))
-    inserted = insert(module, scene, [make_take(1.0, "a")], 11, 30, under=picture)
-    assert [take.master for take in module("sequencer.takes").takes_of(scene, film)] == [inserted.takes[0].master]
+    clip_strip = under(module, video)
+    video.move_to_meta(scene.sequence_editor.strips.new_meta("scene 1", 5, 11))
+    inserted = insert(module, scene, [make_take(1.0, "a")], 11, 30, under=clip_strip)
+    assert [take.master for take in module("sequencer.takes").takes_of(scene, video)] == [inserted.takes[0].master]
     scene.sequence_editor_clear()
-    inserted = insert(module, scene, [make_take(1.0, "b")], 11, 30, under=picture)
+    inserted = insert(module, scene, [make_take(1.0, "b")], 11, 30, under=clip_strip)
     assert place_of(module, scene.sequence_editor.strips[inserted.group]) == (11, 30)
 
 
@@ -255,12 +255,12 @@ def test_paths_and_provenance_outlive_saving_and_moving(
     moved = replace(take, **{name: here / getattr(take, name).name for name in ("ambix", "preview", "sidecar")})
     take.ambix.rename(moved.ambix)
     take.preview.rename(moved.preview)
-    bpy.ops.wm.save_as_mainfile(filepath=str(here / "film.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(here / "scene.blend"))
     inserted = insert(module, scene, [moved], 3, 24)
     before = module("sequencer.takes").takes_of(scene, scene.sequence_editor.strips[inserted.group])
     bpy.ops.wm.save_mainfile()
     here.rename(there)
-    bpy.ops.wm.open_mainfile(filepath=str(there / "film.blend"), load_ui=False)
+    bpy.ops.wm.open_mainfile(filepath=str(there / "scene.blend"), load_ui=False)
     scene = bpy.context.scene
     master = scene.sequence_editor.strips_all[inserted.takes[0].master]
     assert master.sound.filepath == "//take_001.wav"
@@ -306,14 +306,14 @@ def test_one_undo_step_takes_all_of_it_away(module: Modules, scene: bpy.types.Sc
 
 @pytest.mark.skipif("sequencer_scene" not in bpy.types.WorkSpace.bl_rna.properties, reason="needs Blender 5.0 or later")
 def test_it_does_not_matter_which_scene_the_sequencer_shows(
-    module: Modules, scene: bpy.types.Scene, film: bpy.types.Strip, make_take: Takes
+    module: Modules, scene: bpy.types.Scene, video: bpy.types.Strip, make_take: Takes
 ) -> None:
     bpy.context.workspace.sequencer_scene = None
-    insert(module, scene, [make_take(1.0, "a")], 11, 30, under=under(module, film))
+    insert(module, scene, [make_take(1.0, "a")], 11, 30, under=under(module, video))
     other = bpy.data.scenes.new("other")
     bpy.context.workspace.sequencer_scene = other
-    insert(module, scene, [make_take(1.0, "b")], 11, 30, under=under(module, film))
-    assert len(module("sequencer.takes").takes_of(scene, film)) == 2
+    insert(module, scene, [make_take(1.0, "b")], 11, 30, under=under(module, video))
+    assert len(module("sequencer.takes").takes_of(scene, video)) == 2
     assert other.sequence_editor is None
     assert module("blender_versions").sequencer_scene(bpy.context) == other
     bpy.context.workspace.sequencer_scene = None
@@ -321,7 +321,7 @@ def test_it_does_not_matter_which_scene_the_sequencer_shows(
     assert bpy.context.workspace.sequencer_scene == scene
 
 
-def test_a_sound_above_the_picture_hides_nothing(
+def test_a_sound_above_the_clip_hides_nothing(
     module: Modules, scene: bpy.types.Scene, make_take: Takes, tmp_path: Path
 ) -> None:
     """A meta strip of sounds alone would be black if it replaced what lies below it."""

@@ -17,7 +17,7 @@ Takes = Callable[..., object]
 def placed(module: Modules, scene: bpy.types.Scene, make_take: Takes) -> object:
     """Three takes from frame 11, a second long."""
     made_by = module("core.provenance").Provenance(
-        source="SCENE", clip="//film.mp4", options=module("omniaudio_client.options").GenerationOptions(steps=20)
+        source="SCENE", clip="//video.mp4", options=module("omniaudio_client.options").GenerationOptions(steps=20)
     )
     takes = [make_take(1.0, f"take_{n}", n) for n in (1, 2, 3)]
     place = module("core.frames").Placement(11, 24)

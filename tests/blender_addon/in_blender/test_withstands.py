@@ -21,7 +21,7 @@ def of_role(scene: bpy.types.Scene, role: str) -> list[bpy.types.Strip]:
 
 def saved(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "scene.blend"))
 
 
 def says(message: str, **properties: object) -> None:
@@ -31,10 +31,10 @@ def says(message: str, **properties: object) -> None:
 
 
 def still(scene: bpy.types.Scene, folder: Path) -> bpy.types.Strip:
-    """A picture of 360° as the active strip, a second long."""
-    picture = bpy.data.images.new("panorama", 256, 128)
-    picture.filepath_raw, picture.file_format = str(folder / "panorama.png"), "PNG"
-    picture.save()
+    """A 360° image as the active strip, a second long."""
+    image = bpy.data.images.new("panorama", 256, 128)
+    image.filepath_raw, image.file_format = str(folder / "panorama.png"), "PNG"
+    image.save()
     editor = scene.sequence_editor_create()
     editor.active_strip = editor.strips.new_image("panorama", str(folder / "panorama.png"), 1, 1)
     editor.active_strip.frame_final_duration = 24
@@ -60,23 +60,23 @@ def bad_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 def started(module: Modules) -> object:
-    """The work of the button, as the modal operator has it; its engine works on it already."""
+    """The job of the button, as the modal operator has it; its service works on it already."""
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.job").Work(snapshot.title, lambda cancelled: generate(snapshot, False, cancelled))
+    job = module("core.job").BlenderJob(snapshot.title, lambda cancelled: generate(snapshot, False, cancelled))
     for _ in range(5):
-        work.step()
-    return work
+        job.step()
+    return job
 
 
-def finish(work: object) -> None:
-    while not work.step():
+def finish(job: object) -> None:
+    while not job.step():
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("name", ["Töne 音 & film's “first” 100%", "/".join(3 * ["a" * 150])])
+@pytest.mark.parametrize("name", ["Töne 音 & video's “first” 100%", "/".join(3 * ["a" * 150])])
 def test_names_of_every_kind(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, name: str
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, name: str
 ) -> None:
     saved(tmp_path / name)
     short_video.name = "ünïcödé 映画"
@@ -84,10 +84,10 @@ def test_names_of_every_kind(
     (master,) = of_role(scene, "master")
     assert Path(bpy.path.abspath(master.sound.filepath)).parent == tmp_path / name
     assert master.sound.filepath.startswith("//")
-    assert bpy.ops.omniaudio.listen() == {"FINISHED"}
+    assert bpy.ops.omniaudio.binaural() == {"FINISHED"}
 
 
-def test_a_range_of_one_frame(engine: None, scene: bpy.types.Scene, tmp_path: Path) -> None:
+def test_a_range_of_one_frame(service: None, scene: bpy.types.Scene, tmp_path: Path) -> None:
     saved(tmp_path)
     scene.frame_start = scene.frame_end = 7
     scene.omniaudio.width, scene.omniaudio.samples = 256, 1
@@ -96,89 +96,89 @@ def test_a_range_of_one_frame(engine: None, scene: bpy.types.Scene, tmp_path: Pa
     assert (master.frame_final_start, master.frame_final_duration) == (7, 1)
 
 
-def test_the_picture_is_moved_while_its_sound_is_made(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_the_clip_is_moved_while_its_sound_is_made(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
-    work = started(module)
+    job = started(module)
     short_video.frame_start += 100
-    finish(work)
-    assert work.state == "done", work.error
+    finish(job)
+    assert job.state == "done", job.error
     assert of_role(scene, "master")[0].frame_final_start == short_video.frame_final_start == 111
 
 
-def test_the_picture_is_deleted_while_its_sound_is_made(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_the_clip_is_deleted_while_its_sound_is_made(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
-    work = started(module)
+    job = started(module)
     scene.sequence_editor.strips.remove(short_video)
-    finish(work)
-    assert work.state == "done", work.error
+    finish(job)
+    assert job.state == "done", job.error
     assert of_role(scene, "master")[0].frame_final_start == 11
 
 
-def test_the_file_is_saved_and_the_work_undone_below_it(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_the_file_is_saved_and_the_job_undone_below_it(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
-    """Undo gives every object a new address; a work holds none."""
+    """Undo gives every object a new address; a job holds none."""
     saved(tmp_path)
     bpy.ops.ed.undo_push(message="before")
     scene.frame_current = 5
     bpy.ops.ed.undo_push(message="frame")
-    work = started(module)
+    job = started(module)
     bpy.ops.wm.save_mainfile()
     bpy.ops.ed.undo()
-    finish(work)
-    assert work.state == "done", work.error
+    finish(job)
+    assert job.state == "done", job.error
     assert len(of_role(bpy.context.scene, "master")) == 1
 
 
 def test_another_file_is_opened_meanwhile(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
-    """Blender cancels the operator then, which closes its work."""
+    """Blender cancels the operator then, which closes its job."""
     saved(tmp_path)
-    work = started(module)
+    job = started(module)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
-    work.close()
-    assert work.state == "cancelled"
+    job.close()
+    assert job.state == "cancelled"
     assert bpy.context.scene.sequence_editor is None or not bpy.context.scene.sequence_editor.strips
-    time.sleep(1.0)  # the engine's side ends in a thread of its own
-    assert {path.name for path in tmp_path.iterdir()} == {"film.blend"}
+    time.sleep(1.0)  # the service's side ends in a thread of its own
+    assert {path.name for path in tmp_path.iterdir()} == {"scene.blend"}
 
 
 def test_a_take_that_is_deleted_while_its_preview_is_made(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     (take,) = module("sequencer.takes").takes_of(scene, short_video)
-    listen = module("workflows.binaural").listen
-    work = module("core.job").Work("listen", lambda cancelled: listen(scene.name, take, 30.0, cancelled))
-    work.step()
+    binaural = module("workflows.binaural").binaural
+    job = module("core.job").BlenderJob("binaural", lambda cancelled: binaural(scene.name, take, 30.0, cancelled))
+    job.step()
     scene.sequence_editor.strips.remove(of_role(scene, "group")[0])
-    finish(work)
-    assert work.state == "failed"
-    assert "is gone; select another" in work.error.message
+    finish(job)
+    assert job.state == "failed"
+    assert "is gone; select another" in job.error.message
 
 
-def test_a_deleted_source_is_a_message(engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
-    """The file goes after the press, before the engine looks at it."""
+def test_a_deleted_source_is_a_message(service: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
+    """The file goes after the press, before the service looks at it."""
     still(scene, tmp_path)
     saved(tmp_path)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     (tmp_path / "panorama.png").unlink()
     generate = module("workflows.generate").generate
-    work = module("core.job").Work("gone", lambda cancelled: generate(snapshot, False, cancelled))
-    finish(work)
-    assert work.state == "failed"
-    assert "panorama.png" in work.error.message
+    job = module("core.job").BlenderJob("gone", lambda cancelled: generate(snapshot, False, cancelled))
+    finish(job)
+    assert job.state == "failed"
+    assert "panorama.png" in job.error.message
     assert not of_role(scene, "master")
 
 
-def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
-    engine: None, film: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
+def test_a_strip_that_is_selected_meanwhile_stays_the_active_one(
+    service: None, video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules
 ) -> None:
     saved(tmp_path)
     scene.frame_end, scene.cycles.use_denoising = 2, False
@@ -186,27 +186,27 @@ def test_a_strip_that_is_turned_to_meanwhile_stays_the_active_one(
     editor = scene.sequence_editor
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    for turned_to, active in ((None, "Scene sound"), ("film", "film")):
-        work = module("core.job").Work("scene", lambda cancelled: generate(snapshot, True, cancelled))
-        work.step()
-        editor.active_strip = editor.strips[turned_to] if turned_to else editor.active_strip
-        finish(work)
-        assert work.state == "done", work.error
+    for selected, active in ((None, "Scene sound"), ("video", "video")):
+        job = module("core.job").BlenderJob("scene", lambda cancelled: generate(snapshot, True, cancelled))
+        job.step()
+        editor.active_strip = editor.strips[selected] if selected else editor.active_strip
+        finish(job)
+        assert job.state == "done", job.error
         assert editor.active_strip.name == active
 
 
 def test_a_disk_that_is_full_or_read_only(
-    engine: None, scene: bpy.types.Scene, tmp_path: Path, bad_disk: Path, module: Modules
+    service: None, scene: bpy.types.Scene, tmp_path: Path, bad_disk: Path, module: Modules
 ) -> None:
-    """What was made stays at the engine; on another disk the same press succeeds."""
+    """What was made stays at the service; on another disk the same press succeeds."""
     still(scene, tmp_path)
     saved(tmp_path)
     scene.omniaudio.folder = str(bad_disk)
     says(f"No files can be written to the folder {bad_disk}")
     assert list(bad_disk.iterdir()) == []
     assert [strip.name for strip in scene.sequence_editor.strips_all] == ["panorama"]
-    failed = list(module("core.job").works)[-1]
-    assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.try_again"]
+    failed = list(module("core.job").jobs)[-1]
+    assert [fix.operator for fix in module("core.fixes").fixes(failed.error.code)] == ["omniaudio.retry"]
     scene.omniaudio.folder = ""
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
 
@@ -236,40 +236,42 @@ def test_paths_that_are_longer_than_can_be(
     says("is missing")
     scene.omniaudio.source, scene.sequence_editor.active_strip.directory = "STRIP", f"//{LONG}/"
     says("is missing")
-    made_by = module("core.provenance").Provenance(clip=f"//{LONG}.mp4", sound_map=f"//{LONG}.png")
+    made_by = module("core.provenance").Provenance(clip=f"//{LONG}.mp4", direction_map=f"//{LONG}.png")
     place = module("core.frames").Placement(1, 24)
-    inserted = module("sequencer.strips").insert_takes(scene, [make_take(1.0)], place, "film", made_by)
+    inserted = module("sequencer.strips").insert_takes(scene, [make_take(1.0)], place, "video", made_by)
     scene.sequence_editor.active_strip = scene.sequence_editor.strips[inserted.group]
-    for name in ("generate_again", "sound_map", "sound_map_picture"):
+    for name in ("regenerate", "direction_map", "direction_map_image"):
         with pytest.raises(RuntimeError, match="is missing"):
             getattr(bpy.ops.omniaudio, name)()
 
 
-def test_names_that_mean_something_to_blender(engine: None, scene: bpy.types.Scene, tmp_path: Path) -> None:
+def test_names_that_mean_something_to_blender(service: None, scene: bpy.types.Scene, tmp_path: Path) -> None:
     """`#` in a file to be rendered is the frame's number, braces are variables."""
     folder = tmp_path / "take {blend_name} #2"
     folder.mkdir()
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "film ## {x}.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "video ## {x}.blend"))
     small_scene(scene)
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
-    assert (folder / "film ## {x}_picture_001.mp4").is_file()
+    assert (folder / "video ## {x}_clip_001.mp4").is_file()
     assert Path(bpy.path.abspath(of_role(scene, "master")[0].sound.filepath)).parent == folder
 
 
-def test_two_renders_have_two_names(engine: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
+def test_two_renders_have_two_names(service: None, scene: bpy.types.Scene, tmp_path: Path, module: Modules) -> None:
     """The second one is asked for before the first has its file."""
     saved(tmp_path)
     small_scene(scene)
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    works = [module("core.job").Work("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)]
-    for work in works:
-        work.step()
-    for work in works:
-        finish(work)
-        assert work.state == "done", work.error
+    jobs = [
+        module("core.job").BlenderJob("scene", lambda cancelled: generate(snapshot, True, cancelled)) for _ in range(2)
+    ]
+    for job in jobs:
+        job.step()
+    for job in jobs:
+        finish(job)
+        assert job.state == "done", job.error
     assert {strip["omniaudio"]["clip"] for strip in of_role(scene, "master")} == {
-        "//film_picture_001.mp4",
+        "//scene_clip_001.mp4",
         "//film_picture_002.mp4",
     }
 
@@ -295,9 +297,9 @@ def test_a_copy_that_was_saved_is_not_there_when_the_file_is_opened(
         saved(tmp_path)
     steps.close()
     assert [other.name for other in bpy.data.scenes] == ["Scene"]
-    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "film.blend"), load_ui=False)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"), load_ui=False)
     assert [other.name for other in bpy.data.scenes] == ["Scene"]
-    assert [thing.name for thing in bpy.data.objects] == ["Camera"]
+    assert [camera.name for camera in bpy.data.objects] == ["Camera"]
     assert [camera.name for camera in bpy.data.cameras] == ["Camera"]
 
 
@@ -314,43 +316,43 @@ def test_undo_does_not_bring_a_copy_back(
     assert [other.name for other in bpy.data.scenes] == ["Scene"]
 
 
-def test_works_do_not_go_over_to_another_file(scene: bpy.types.Scene, module: Modules) -> None:
+def test_jobs_do_not_go_over_to_another_file(scene: bpy.types.Scene, module: Modules) -> None:
     """Trying one again would place its sound in the other file's scene of the same name."""
     scene.omniaudio.folder = "/dev/null/nowhere"
     small_scene(scene)
     says("No files can be written")
-    assert list(module("core.job").works)
+    assert list(module("core.job").jobs)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
-    assert not list(module("core.job").works)
+    assert not list(module("core.job").jobs)
 
 
 @pytest.mark.parametrize("ended", ["cancel", "close"])
-def test_one_that_is_ended_while_its_sound_is_turned_leaves_no_files(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules, ended: str
+def test_one_that_is_ended_while_its_sound_is_rotated_leaves_no_files(
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path, module: Modules, ended: str
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.anchor = "WORLD"
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
-    work = module("core.job").Work("film", lambda cancelled: generate(snapshot, False, cancelled))
+    job = module("core.job").BlenderJob("video", lambda cancelled: generate(snapshot, False, cancelled))
     while not list(tmp_path.glob("*.json")):  # the take is made, and goes on to be turned
-        assert not work.step(), work.error
+        assert not job.step(), job.error
         time.sleep(0.005)
-    getattr(work, ended)()
-    finish(work)
-    assert work.state == "cancelled"
-    time.sleep(1.0)  # the engine's side ends in a thread of its own
-    assert {path.name for path in tmp_path.iterdir()} == {"film.blend"}
+    getattr(job, ended)()
+    finish(job)
+    assert job.state == "cancelled"
+    time.sleep(1.0)  # the service's side ends in a thread of its own
+    assert {path.name for path in tmp_path.iterdir()} == {"scene.blend"}
 
 
 def test_a_switch_that_cannot_be_made_for_all_takes_is_made_for_none(
-    engine: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
+    service: None, short_video: bpy.types.Strip, scene: bpy.types.Scene, tmp_path: Path
 ) -> None:
     saved(tmp_path)
     scene.omniaudio.takes, scene.omniaudio.anchor = 2, "WORLD"
     assert bpy.ops.omniaudio.generate() == {"FINISHED"}
     first, second = of_role(scene, "master")
     Path(bpy.path.abspath(second["omniaudio"]["camera_sound"])).unlink()
-    with pytest.raises(RuntimeError, match=r"What the camera hears of .* is missing"):
+    with pytest.raises(RuntimeError, match=r"The head-locked sound of .* is missing"):
         bpy.ops.omniaudio.set_anchor(anchor="CAMERA")
     assert [strip["omniaudio"]["anchor"] for strip in (first, second)] == ["WORLD", "WORLD"]

@@ -1,8 +1,8 @@
-"""Stands for a Blender, as a process that can be killed: it uses the engine of a folder until its input ends.
+"""Stands for a Blender, as a process that can be killed: it uses the service of a folder until its input ends.
 
     python a_blender.py FOLDER PYTHON LINGER_SECONDS
 
-It says in a line of JSON which engine it has, and whether it has started it."""
+It says in a line of JSON which service it has, and whether it has started it."""
 
 import json
 import sys
@@ -16,9 +16,9 @@ from omniaudio_client import discovery
 
 folder, program, linger = sys.argv[1:]
 discovery.LINGER_SECONDS = int(linger)
-engine = Service(Path(folder))
-engine.configure(ServiceChoice(program=program))
-url = engine.client().url
-print(json.dumps({"url": url, "started_here": engine.state.started_here}), flush=True)
+service = Service(Path(folder))
+service.configure(ServiceChoice(program=program))
+url = service.client().url
+print(json.dumps({"url": url, "started_here": service.state.started_here}), flush=True)
 sys.stdin.read()
-engine.stop()
+service.stop()

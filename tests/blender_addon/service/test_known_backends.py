@@ -12,9 +12,9 @@ ABSENT = Backend("torch", "PyTorch", False, "any processor", None, "It is not in
 
 
 def test_they_are_read_as_they_were_named(tmp_path: Path) -> None:
-    assert kept(tmp_path / "engine") == ()
-    keep(tmp_path / "engine", (CPU, ABSENT))
-    assert kept(tmp_path / "engine") == (CPU, ABSENT)
+    assert kept(tmp_path / "service") == ()
+    keep(tmp_path / "service", (CPU, ABSENT))
+    assert kept(tmp_path / "service") == (CPU, ABSENT)
 
 
 @pytest.mark.parametrize("content", ["", "[", "{}", "[3]", '[{"name": "a"}]', '[{"other": 1}]', "\x00", "3"])

@@ -112,7 +112,7 @@ def test_one_that_was_killed_is_failed_and_the_next_one_goes_on(
     assert daw.hear("done", "fail").arguments[:2] == ("killed", 1)
 
 
-def test_stopped_and_started_again_at_once_it_has_its_port_and_ledger(osc: OscProcess) -> None:
+def test_stopped_and_restarted_at_once_it_has_its_port_and_ledger(osc: OscProcess) -> None:
     choice = OscChoice(free_port())
     listening(osc, choice)
     before = time.monotonic()

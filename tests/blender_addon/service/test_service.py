@@ -1,4 +1,4 @@
-"""The extension's one engine: the real service, found or started, watched, started again."""
+"""The extension's one service: the real service, found or started, watched, started again."""
 
 import json
 import os
@@ -105,7 +105,7 @@ def test_it_is_started_on_demand_found_by_others_and_ends_with_the_last(here: He
     assert "draft" in [model.name for model in first.state.models]
     assert first.log.is_file()
     until(lambda: "onnxruntime" in [one.name for one in first.state.backends])
-    assert kept(tmp_path / "engine") == first.state.backends
+    assert kept(tmp_path / "service") == first.state.backends
     assert second.client().url == url
     assert not second.state.started_here
     second.announce("wäld.blend")
@@ -114,30 +114,30 @@ def test_it_is_started_on_demand_found_by_others_and_ends_with_the_last(here: He
     first.stop()  # the second one still uses it
     assert first.state.kind == "off"
     assert second.client().health()
-    assert len(services(tmp_path / "engine")) == 1
+    assert len(services(tmp_path / "service")) == 1
 
-    pid = pid_of(tmp_path / "engine")
+    pid = pid_of(tmp_path / "service")
     second.stop()  # has not started it, so it lingers
     os.kill(pid, signal.SIGTERM)
-    until(lambda: not services(tmp_path / "engine"))
+    until(lambda: not services(tmp_path / "service"))
 
 
 @pytest.mark.slow
 def test_it_ends_with_the_blender_that_has_started_it(here: Here, tmp_path: Path) -> None:
-    engine = here()
-    engine.client()
+    service = here()
+    service.client()
     begin = time.monotonic()
-    engine.stop()
+    service.stop()
     assert time.monotonic() - begin < 10
-    assert services(tmp_path / "engine") == []
-    engine.client()  # may be used again
-    assert engine.state.kind == "ready"
+    assert services(tmp_path / "service") == []
+    service.client()  # may be used again
+    assert service.state.kind == "ready"
 
 
 @pytest.mark.slow
 def test_of_blenders_that_start_at_once_one_starts_it_and_it_outlives_their_crash(tmp_path: Path) -> None:
     pytest.importorskip("fastapi")
-    folder = tmp_path / "engine"
+    folder = tmp_path / "service"
     with blender(folder, linger=4) as one, blender(folder, linger=4) as two, blender(folder, linger=4) as three:
         answers = [told(process) for process in (one, two, three)]
         assert len({answer["url"] for answer in answers}) == 1
@@ -151,49 +151,49 @@ def test_of_blenders_that_start_at_once_one_starts_it_and_it_outlives_their_cras
 
 
 @pytest.mark.slow
-def test_one_that_is_killed_is_started_again(here: Here, tmp_path: Path) -> None:
-    engine = here()
-    url = engine.client().url
-    pid = pid_of(tmp_path / "engine")
+def test_one_that_is_killed_is_restarted(here: Here, tmp_path: Path) -> None:
+    service = here()
+    url = service.client().url
+    pid = pid_of(tmp_path / "service")
     os.kill(pid, signal.SIGKILL)
-    until(lambda: engine.state.kind == "waiting")
-    assert "ended by itself (exit code -9)" in engine.state.message
-    until(lambda: engine.state.kind == "ready")
-    assert engine.client().health()
-    assert engine.client().url != url or pid_of(tmp_path / "engine") != pid
+    until(lambda: service.state.kind == "waiting")
+    assert "ended by itself (exit code -9)" in service.state.message
+    until(lambda: service.state.kind == "ready")
+    assert service.client().health()
+    assert service.client().url != url or pid_of(tmp_path / "service") != pid
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the program is a shell script")
-def test_one_that_does_not_start_is_tried_again_after_growing_pauses(
+def test_one_that_does_not_start_is_retried_after_growing_pauses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_watch, "PAUSES_SECONDS", (0.1, 0.2, 0.4))
     program = tmp_path / "omniaudio"
     program.write_text(f"#!/bin/sh\ndate +%s.%N >> {tmp_path}/starts\necho 'no libraries here' >&2\nexit 3\n")
     program.chmod(0o755)
-    engine = Service(tmp_path / "engine")
-    engine.configure(ServiceChoice(program=str(program)))
+    service = Service(tmp_path / "service")
+    service.configure(ServiceChoice(program=str(program)))
     with pytest.raises(UserError, match=r"exit code 3\); its last line was: no libraries here") as refusal:
-        engine.client()
+        service.client()
     assert refusal.value.code == SERVICE_FAILED
-    until(lambda: engine.state.kind == "failed")
+    until(lambda: service.state.kind == "failed")
     times = [float(line) for line in (tmp_path / "starts").read_text().split()]
     assert len(times) == 4
     assert all(
         later - earlier >= pause for earlier, later, pause in zip(times, times[1:], (0.1, 0.2, 0.4), strict=False)
     )
-    engine.wake()  # a new attempt
+    service.wake()  # a new attempt
     until(lambda: len((tmp_path / "starts").read_text().split()) > 4)
-    engine.stop()
-    assert engine.state.kind == "off"
+    service.stop()
+    assert service.state.kind == "off"
 
 
-def test_no_program_is_a_failure_that_is_not_tried_again(tmp_path: Path) -> None:
-    engine = Service(tmp_path)
-    engine.configure(ServiceChoice(program="/no/program"))
-    with pytest.raises(UserError, match="'/no/program' is no program"):
-        engine.client()
-    assert (engine.state.kind, engine.state.code) == ("failed", NO_PROGRAM)
+def test_no_program_is_a_failure_that_is_not_retried(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.configure(ServiceChoice(program="/no/program"))
+    with pytest.raises(UserError, match="'/no/program' is not a program"):
+        service.client()
+    assert (service.state.kind, service.state.code) == ("failed", NO_PROGRAM)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the program is a shell script")
@@ -201,26 +201,26 @@ def test_nothing_but_client_and_stop_waits(tmp_path: Path) -> None:
     program = tmp_path / "omniaudio"
     program.write_text("#!/bin/sh\ntrap '' TERM\nexec sleep 60\n")
     program.chmod(0o755)
-    engine = Service(tmp_path / "engine")
+    service = Service(tmp_path / "service")
     begin = time.monotonic()
-    engine.configure(ServiceChoice(program=str(program)))
-    engine.wake()
-    engine.announce("a.blend")
-    assert engine.state.kind == "starting"
-    until(lambda: engine.state.started_here)
+    service.configure(ServiceChoice(program=str(program)))
+    service.wake()
+    service.announce("a.blend")
+    assert service.state.kind == "starting"
+    until(lambda: service.state.started_here)
     middle = time.monotonic()
-    engine.configure(ServiceChoice(address="http://127.0.0.1:1"))
-    engine.wake()
-    assert engine.state.kind in ("starting", "waiting")
+    service.configure(ServiceChoice(address="http://127.0.0.1:1"))
+    service.wake()
+    assert service.state.kind in ("starting", "waiting")
     assert middle - begin < 2
     assert time.monotonic() - middle < AT_ONCE
-    engine.stop()
+    service.stop()
 
 
-def test_an_engine_elsewhere_needs_its_token(here: Here, tmp_path: Path) -> None:
+def test_a_service_elsewhere_needs_its_token(here: Here, tmp_path: Path) -> None:
     own = here()
     url = own.client().url
-    token = (tmp_path / "engine" / "token").read_text().strip()
+    token = (tmp_path / "service" / "token").read_text().strip()
     other = Service(tmp_path / "other")
     for wrong in ("", "wrong"):
         other.configure(ServiceChoice(address=url, token=wrong))
@@ -236,7 +236,7 @@ def test_an_engine_elsewhere_needs_its_token(here: Here, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_who_answers_nothing_is_asked_again_until_it_does(
+def test_who_answers_nothing_is_asked_repeatedly_until_it_does(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_watch, "PAUSES_SECONDS", (0.2,))
@@ -264,21 +264,21 @@ def test_who_answers_nothing_is_asked_again_until_it_does(
         (404, b"", "not as this version of OmniAudio's service"),
     ],
 )
-def test_who_is_no_engine_or_another_version_of_it_is_told_so(
+def test_who_is_no_service_or_another_version_of_it_is_told_so(
     status: int, body: bytes, words: str, tmp_path: Path
 ) -> None:
     with answering(status, body) as (url, _):
-        engine = Service(tmp_path)
-        engine.configure(ServiceChoice(address=url, token="secret"))
+        service = Service(tmp_path)
+        service.configure(ServiceChoice(address=url, token="secret"))
         with pytest.raises(UserError, match=words) as refusal:
-            engine.client()
+            service.client()
         assert refusal.value.code == "foreign"
-        assert engine.state.kind == "failed"
+        assert service.state.kind == "failed"
 
 
-def test_an_engine_of_another_version_on_the_own_folder_is_not_joined(here: Here, tmp_path: Path) -> None:
+def test_an_service_of_another_version_on_the_own_folder_is_not_joined(here: Here, tmp_path: Path) -> None:
     filelock = pytest.importorskip("filelock")
-    folder = tmp_path / "engine"
+    folder = tmp_path / "service"
     folder.mkdir()
     with answering(200, b'{"service": "omniaudio", "api": 2, "version": "9"}') as (url, tokens):
         (folder / "service.json").write_text(json.dumps({"url": url, "pid": os.getpid()}))
@@ -289,62 +289,62 @@ def test_an_engine_of_another_version_on_the_own_folder_is_not_joined(here: Here
     assert set(tokens) == {None}
 
 
-def test_who_has_the_port_of_an_engine_that_was_killed_is_told_no_token(here: Here, tmp_path: Path) -> None:
-    folder = tmp_path / "engine"
+def test_who_has_the_port_of_a_service_that_was_killed_is_told_no_token(here: Here, tmp_path: Path) -> None:
+    folder = tmp_path / "service"
     folder.mkdir()
     with answering(200, b"{}") as (url, tokens):
         (folder / "service.json").write_text(json.dumps({"url": url, "pid": 1}))
         (folder / "token").write_text("0" * 43)
         (folder / "token").chmod(0o600)
-        engine = here()
-        assert engine.client().url != url
+        service = here()
+        assert service.client().url != url
     assert tokens
     assert set(tokens) == {None}
 
 
-def test_another_choice_lets_go_of_the_engine(here: Here, tmp_path: Path) -> None:
-    engine = here()
-    engine.client()
-    engine.configure(ServiceChoice(program=sys.executable))  # the same
-    assert engine.state.kind == "ready"
-    engine.configure(ServiceChoice(address="http://127.0.0.1:1"))
-    assert engine.state.kind == "off"
-    until(lambda: not services(tmp_path / "engine"))
+def test_another_choice_lets_go_of_the_service(here: Here, tmp_path: Path) -> None:
+    service = here()
+    service.client()
+    service.configure(ServiceChoice(program=sys.executable))  # the same
+    assert service.state.kind == "ready"
+    service.configure(ServiceChoice(address="http://127.0.0.1:1"))
+    assert service.state.kind == "off"
+    until(lambda: not services(tmp_path / "service"))
 
 
 @pytest.mark.slow
 def test_jobs_of_others_keep_it_running(here: Here, tmp_path: Path, still: Path) -> None:
-    engine = here()
-    client = engine.client()
+    service = here()
+    client = service.client()
     job = client.create(
         GenerateRequest(PathSource(str(still)), duration=0.5, options=GenerationOptions(model="draft", steps=1000))
     )
-    pid = pid_of(tmp_path / "engine")
-    engine.stop()
-    assert services(tmp_path / "engine") == [pid]
+    pid = pid_of(tmp_path / "service")
+    service.stop()
+    assert services(tmp_path / "service") == [pid]
     assert not client.job(job.id).over
     client.cancel(job.id)
     os.kill(pid, signal.SIGTERM)
-    until(lambda: not services(tmp_path / "engine"))
+    until(lambda: not services(tmp_path / "service"))
 
 
 def test_a_blender_that_renders_for_nobody_is_asked_for_no_scene(here: Here) -> None:
-    engine = here()
-    client = engine.client()
+    service = here()
+    client = service.client()
     until(lambda: bool(client.blenders()))
     with pytest.raises(ServiceError, match="No Blender is connected"):
         client.create(GenerateRequest(SceneSource(1, 2)))
 
 
 def test_another_machine_is_not_spoken_to_where_blender_is_offline(tmp_path: Path) -> None:
-    engine = Service(tmp_path)
+    service = Service(tmp_path)
     try:
-        engine.configure(ServiceChoice(address="http://192.0.2.1:4360", online=False))
+        service.configure(ServiceChoice(address="http://192.0.2.1:4360", online=False))
         with pytest.raises(UserError, match="Allow Online Access") as refused:
-            engine.client()
+            service.client()
         assert refused.value.code == "offline"
-        engine.configure(ServiceChoice(address="http://127.0.0.1:1", online=False))
+        service.configure(ServiceChoice(address="http://127.0.0.1:1", online=False))
         with pytest.raises(UserError, match="No service answers"):
-            engine.client()
+            service.client()
     finally:
-        engine.stop()
+        service.stop()

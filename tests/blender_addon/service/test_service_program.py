@@ -1,4 +1,4 @@
-"""Which program is the engine."""
+"""Which program is the service."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def test_the_program_is_found_by_preference_then_environment_then_path(tmp_path:
     with pytest.raises(UserError, match="no command 'omniaudio' is on the search path") as refusal:
         find_program("", {"PATH": ""})
     assert refusal.value.code == NO_PROGRAM
-    with pytest.raises(UserError, match="'/no/python' is no program"):
+    with pytest.raises(UserError, match="'/no/python' is not a program"):
         find_program("/no/python", on_path)
 
 
@@ -34,5 +34,5 @@ def test_the_program_is_found_by_preference_then_environment_then_path(tmp_path:
 def test_a_folder_stands_for_the_environment_in_it(inside: str, tmp_path: Path) -> None:
     python = program(tmp_path / "Ö folder" / inside)
     assert find_program(str(tmp_path / "Ö folder")) == [str(python), "-m", "omniaudio.cli"]
-    with pytest.raises(UserError, match="is no program"):
+    with pytest.raises(UserError, match="is not a program"):
         find_program(str(tmp_path))

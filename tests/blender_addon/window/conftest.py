@@ -14,7 +14,7 @@ from support.blender_window.screen import REPOSITORY, Screen, in_blender_s_syste
 
 ARTEFACTS = REPOSITORY / "artefacts" / "window"
 FRAMES = 90
-"""Of the picture that sound is made for, at 30 a second."""
+"""Of the clip that sound is made for, at 30 a second."""
 
 HERE = Path(__file__).parent
 
@@ -55,7 +55,7 @@ def extension_zip(dist: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def service_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The command `omniaudio` as Blender sees it: this environment's, outside of Blender's system."""
     program = tmp_path_factory.mktemp("bin") / "omniaudio"
     program.write_text(f'#!/bin/sh\nexec chroot /host {sys.executable} -m omniaudio.cli "$@"\n')
@@ -64,14 +64,14 @@ def engine_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def extension_command(whole_blender: None, engine_program: Path) -> Callable[..., str]:
+def extension_command(whole_blender: None, service_program: Path) -> Callable[..., str]:
     """Runs Blender's own command `extension` for the user folder `user`; returns what it says."""
 
     def run(user: Path, *words: str) -> str:
         user.mkdir(parents=True, exist_ok=True)
         command = in_blender_s_system(["blender", "--online-mode", "--command", "extension", *words])
         done = subprocess.run(
-            command, env=environment(user, engine_program), capture_output=True, text=True, check=False
+            command, env=environment(user, service_program), capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -90,15 +90,15 @@ def installed(
 
 
 @pytest.fixture
-def start_blender(installed: Path, engine_program: Path, tmp_path: Path) -> Iterator[Callable[..., LiveBlender]]:
-    """Starts Blenders of one user, who so have one engine; each on a screen of its own."""
+def start_blender(installed: Path, service_program: Path, tmp_path: Path) -> Iterator[Callable[..., LiveBlender]]:
+    """Starts Blenders of one user, who so have one service; each on a screen of its own."""
     user = tmp_path / "user"
     shutil.copytree(installed, user)
     started: list[LiveBlender] = []
 
     def start() -> LiveBlender:
         log = tmp_path / f"blender_{len(started) + 1}.log"
-        started.append(LiveBlender(Screen(), user, engine_program, log))
+        started.append(LiveBlender(Screen(), user, service_program, log))
         return started[-1]
 
     yield start
@@ -117,7 +117,7 @@ def live_blender(start_blender: Callable[..., LiveBlender]) -> LiveBlender:
 
 @pytest.fixture
 def place_panorama(panorama: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Places the picture in a Blender's sequencer, saves, and opens the sidebar; returns the .blend."""
+    """Places the clip in a Blender's sequencer, saves, and opens the sidebar; returns the .blend."""
 
     def place(blender: LiveBlender, name: str = "forest", frames: int = FRAMES) -> Path:
         folder = tmp_path / name

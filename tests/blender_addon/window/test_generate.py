@@ -35,10 +35,10 @@ def set_effort(blender: LiveBlender, effort: tuple[int, int]) -> None:
 
 
 def wait_for_sampling(blender: LiveBlender) -> None:
-    blender.wait_for("works()[-1:] and works()[-1]['stage'] == 'sampling'")
+    blender.wait_for("jobs()[-1:] and jobs()[-1]['stage'] == 'sampling'")
 
 
-def engine_of(blender: LiveBlender) -> psutil.Process:
+def service_of(blender: LiveBlender) -> psutil.Process:
     """The service that this Blender has started."""
     children = psutil.Process(blender.process.pid).children()
     (service,) = [child for child in children if "serve" in child.cmdline()]
@@ -49,21 +49,21 @@ def test_from_the_button_to_strips_and_back(live_blender: LiveBlender, place_pan
     blender = live_blender
     blend = place_panorama(blender)
     set_effort(blender, SLOW)
-    blender.screen.picture(artefacts / "ready.png")
+    blender.screen.screenshot(artefacts / "ready.png")
     blender.click_button(GENERATE)
     seen = set()
-    while (work := blender.works()[-1])["state"] == "running":
-        if work["stage"] == "sampling" and work["stage"] not in seen:
-            blender.screen.picture(artefacts / "running.png")
-        seen.add(work["stage"])
+    while (job := blender.jobs()[-1])["state"] == "running":
+        if job["stage"] == "sampling" and job["stage"] not in seen:
+            blender.screen.screenshot(artefacts / "running.png")
+        seen.add(job["stage"])
         time.sleep(0.05)
-    assert work["state"] == "done", work
+    assert job["state"] == "done", job
     assert {"looking", "sampling"} <= seen
     (master,), (preview,) = blender.strips("master"), blender.strips("preview")
     assert (master["mute"], preview["mute"]) == (True, False)
     assert Path(master["file"]).parent == blend.parent
     time.sleep(0.5)
-    blender.screen.picture(artefacts / "result.png")
+    blender.screen.screenshot(artefacts / "result.png")
     blender.over_sequence()
     blender.screen.press("ctrl+z")
     blender.wait_for("[strip['name'] for strip in strips()] == ['panorama']")
@@ -78,7 +78,7 @@ def test_the_bar_s_cross_cancels(live_blender: LiveBlender, place_panorama: Plac
     live_blender.click_button(GENERATE)
     wait_for_sampling(live_blender)
     live_blender.click_button(CANCEL, FROM_RIGHT)
-    live_blender.wait_for("works()[-1]['state'] == 'cancelled'")
+    live_blender.wait_for("jobs()[-1]['state'] == 'cancelled'")
     assert len(live_blender.ask("strips()")) == 1
 
 
@@ -90,11 +90,11 @@ def test_esc_cancels_and_the_next_one_succeeds(live_blender: LiveBlender, place_
     wait_for_sampling(blender)
     blender.over_sequence()
     blender.screen.press("Escape")
-    blender.wait_for("works()[-1]['state'] == 'cancelled'")
+    blender.wait_for("jobs()[-1]['state'] == 'cancelled'")
     assert [path.name for path in blend.parent.iterdir()] == [blend.name]
     set_effort(blender, SHORT)
     blender.click_button(GENERATE)
-    blender.wait_for("works()[-1]['state'] == 'done'")
+    blender.wait_for("jobs()[-1]['state'] == 'done'")
     assert len(blender.strips("master")) == 1
 
 
@@ -108,22 +108,22 @@ def test_saving_while_a_job_runs(live_blender: LiveBlender, place_panorama: Plac
     blender.over_sequence()
     blender.screen.press("ctrl+s")
     wait_for(lambda: blend.stat().st_mtime_ns > before, "the file is saved")
-    blender.wait_for("works()[-1]['state'] == 'done'")
+    blender.wait_for("jobs()[-1]['state'] == 'done'")
     assert len(blender.strips("master")) == A_WHILE[1]
     assert blender.ask("bpy.data.is_dirty")
 
 
-def test_an_engine_that_is_killed_comes_back_with_its_job(live_blender: LiveBlender, place_panorama: Place) -> None:
+def test_a_service_that_is_killed_comes_back_with_its_job(live_blender: LiveBlender, place_panorama: Place) -> None:
     blender = live_blender
     place_panorama(blender)
     set_effort(blender, A_WHILE)
     blender.click_button(GENERATE)
     wait_for_sampling(blender)
-    first = engine_of(blender)
+    first = service_of(blender)
     first.kill()
-    blender.wait_for("works()[-1]['state'] != 'running'")
-    assert blender.works()[-1]["state"] == "done", blender.works()
-    assert engine_of(blender).pid != first.pid
+    blender.wait_for("jobs()[-1]['state'] != 'running'")
+    assert blender.jobs()[-1]["state"] == "done", blender.jobs()
+    assert service_of(blender).pid != first.pid
     assert len(blender.strips("master")) == A_WHILE[1]
 
 
@@ -135,17 +135,17 @@ def test_the_second_worker_that_a_job_costs_is_a_message(live_blender: LiveBlend
     service = None
     for _ in range(2):
         wait_for_sampling(blender)
-        service = service or engine_of(blender)
+        service = service or service_of(blender)
         worker = max(service.children(recursive=True), key=lambda process: sum(process.cpu_times()[:2]))
         worker.kill()
-        blender.wait_for("works()[-1]['stage'] != 'sampling' or works()[-1]['state'] == 'failed'")
-    blender.wait_for("works()[-1]['state'] == 'failed'")
-    assert "for the second time with this job" in blender.works()[-1]["message"]
+        blender.wait_for("jobs()[-1]['stage'] != 'sampling' or jobs()[-1]['state'] == 'failed'")
+    blender.wait_for("jobs()[-1]['state'] == 'failed'")
+    assert "for the second time with this job" in blender.jobs()[-1]["message"]
     assert len(blender.ask("strips()")) == 1
     set_effort(blender, SHORT)
     blender.click_button(GENERATE)
-    blender.wait_for("works()[-1]['state'] == 'done'")
-    assert engine_of(blender) == service
+    blender.wait_for("jobs()[-1]['state'] == 'done'")
+    assert service_of(blender) == service
 
 
 def test_blender_is_closed_while_a_job_runs(live_blender: LiveBlender, place_panorama: Place) -> None:
@@ -155,7 +155,7 @@ def test_blender_is_closed_while_a_job_runs(live_blender: LiveBlender, place_pan
     blender.do("bpy.ops.wm.save_mainfile()")
     blender.click_button(GENERATE)
     wait_for_sampling(blender)
-    family = [service := engine_of(blender), *service.children(recursive=True)]
+    family = [service := service_of(blender), *service.children(recursive=True)]
     blender.over_sequence()
     blender.screen.press("ctrl+q")
     assert blender.wait_for_end() == 0
@@ -164,14 +164,14 @@ def test_blender_is_closed_while_a_job_runs(live_blender: LiveBlender, place_pan
     assert {path.suffix for path in blend.parent.iterdir()} <= {".blend", ".blend1"}
 
 
-def test_two_blenders_have_one_engine(start_blender: Callable[[], LiveBlender], place_panorama: Place) -> None:
+def test_two_blenders_have_one_service(start_blender: Callable[[], LiveBlender], place_panorama: Place) -> None:
     blenders = [start_blender(), start_blender()]
     for name, blender in zip(("forest", "harbour"), blenders, strict=True):
         place_panorama(blender, name)
     for blender in blenders:
         blender.click_button(GENERATE)
     for blender in blenders:
-        blender.wait_for("works()[-1]['state'] == 'done'")
+        blender.wait_for("jobs()[-1]['state'] == 'done'")
         assert len(blender.strips("master")) == 1
     services = [
         child
@@ -184,7 +184,7 @@ def test_two_blenders_have_one_engine(start_blender: Callable[[], LiveBlender], 
     starter.quit()
     assert service.is_running()  # the other one needs it
     other.screen.click(*other.find_button(GENERATE))
-    other.wait_for("len([work for work in works() if work['state'] == 'done']) == 2")
+    other.wait_for("len([job for job in jobs() if job['state'] == 'done']) == 2")
     service.terminate()
     psutil.wait_procs([service], timeout=60)
 
@@ -206,14 +206,14 @@ def test_the_window_stays_alive_while_a_job_runs(
             time.sleep(0.1)
         figures[label] = blender.ask("gaps.result()")
     blender.screen.click(*button)
-    blender.wait_for("works()[-1:]")
+    blender.wait_for("jobs()[-1:]")
     blender.do("watch_parts(); gaps.start()")
     wait_for_sampling(blender)
-    blender.wait_for("works()[-1]['state'] != 'running'")
+    blender.wait_for("jobs()[-1]['state'] != 'running'")
     figures["while a job runs"] = blender.ask("gaps.result()")
     (artefacts / "main_thread.json").write_text(json.dumps(figures, indent=2), "utf-8")
     print(json.dumps(figures, indent=2))
-    assert blender.works()[-1]["state"] == "done"
+    assert blender.jobs()[-1]["state"] == "done"
     parts = figures["while a job runs"]["parts"]
-    assert {"step of a work", "drawing of OMNIAUDIO_PT_generate"} <= set(parts)
+    assert {"step of a job", "drawing of OMNIAUDIO_PT_generate"} <= set(parts)
     assert max(part["longest_own"] for part in parts.values()) < 50, parts

@@ -24,15 +24,15 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
     blender.do(f"bpy.ops.wm.save_as_mainfile(filepath={str(tmp_path / 'hafen.blend')!r})")
     blender.do(
         "scene = bpy.context.window_manager.windows[0].scene; scene.frame_start, scene.frame_end = 1, 24; "
-        "scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.pictures_per_second = 256, 1, 2; "
+        "scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.frames_per_second = 256, 1, 2; "
         f"addon('props.preferences').preferences().osc.port = {port}"
     )
     blender.open_sidebar()
     open_panel(blender)
     blender.click_button("bpy.ops.omniaudio.osc_start(")
     blender.wait_for("addon('session.blender_osc').state().kind == 'listening'")
-    blender.wait_for("addon('session.blender_service').engine().state.kind == 'ready'")
-    blender.wait_for("len(addon('session.blender_service').engine().client().blenders())")
+    blender.wait_for("addon('session.blender_service').service().state.kind == 'ready'")
+    blender.wait_for("len(addon('session.blender_service').service().client().blenders())")
     daw = Daw(port)
     daw.send("generate_scene", "a", '{"frame_start": 7, "frame_end": 18, "steps": 2}')
     assert daw.hear("accepted", "fail").address == "/omniaudio/accepted"
@@ -40,7 +40,7 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
     assert done.arguments[:2] == ("a", 1)
     with wave.open(str(done.arguments[2])) as file:
         assert (file.getnchannels(), file.getnframes()) == (4, file.getframerate() // 2)
-    blender.wait_for("works()[-1]['state'] == 'done'")
+    blender.wait_for("jobs()[-1]['state'] == 'done'")
     (master,) = blender.strips("master")
     assert Path(master["file"]).read_bytes() == Path(str(done.arguments[2])).read_bytes()
     blender.over_sequence()
@@ -54,10 +54,10 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
 def test_a_scene_without_a_camera_is_refused_and_esc_ends_a_render(live_blender: LiveBlender) -> None:
     blender = live_blender
     blender.open_sidebar()
-    blender.do("addon('session.blender_service').engine().wake()")
-    blender.wait_for("addon('session.blender_service').engine().state.kind == 'ready'")
-    blender.wait_for("len(addon('session.blender_service').engine().client().blenders())")
-    ask = "own = addon('omniaudio_client.records'); client = addon('session.blender_service').engine().client(); "
+    blender.do("addon('session.blender_service').service().wake()")
+    blender.wait_for("addon('session.blender_service').service().state.kind == 'ready'")
+    blender.wait_for("len(addon('session.blender_service').service().client().blenders())")
+    ask = "own = addon('omniaudio_client.records'); client = addon('session.blender_service').service().client(); "
     ask += "options = addon('omniaudio_client.options').GenerationOptions(model='draft', steps=2); "
     ask += "job = client.create(own.GenerateRequest(own.SceneSource(), options=options)).id"
     camera = "scene = bpy.context.window_manager.windows[0].scene; camera = scene.camera; scene.camera = None"
@@ -68,9 +68,9 @@ def test_a_scene_without_a_camera_is_refused_and_esc_ends_a_render(live_blender:
     assert "has no camera" in blender.ask("client.job(job).error.message")
     blender.do("scene.camera = camera; scene.omniaudio.width, scene.omniaudio.samples = 2048, 64")
     blender.do(ask)
-    blender.wait_for("works()[-1:] and works()[-1]['state'] == 'running' and bpy.app.is_job_running('RENDER')")
+    blender.wait_for("jobs()[-1:] and jobs()[-1]['state'] == 'running' and bpy.app.is_job_running('RENDER')")
     blender.over_sequence()
     blender.screen.press("Escape")
     blender.wait_for("client.job(job).over", seconds=120)
     assert blender.ask("client.job(job).error.code") == "refused"
-    assert blender.works()[-1]["state"] == "cancelled"
+    assert blender.jobs()[-1]["state"] == "cancelled"

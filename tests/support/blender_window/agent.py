@@ -49,16 +49,16 @@ def sidebar() -> list[int]:
     return [region.x, height - region.y - region.height, region.width, region.height]
 
 
-def works() -> list[dict[str, object]]:
-    """The extension's works, the oldest first."""
+def jobs() -> list[dict[str, object]]:
+    """The extension's jobs, the oldest first."""
     return [
         {
-            "state": work.state,
-            "stage": work.progress.stage,
-            "fraction": work.progress.fraction,
-            "message": work.error.message if work.error else work.outcome.message if work.outcome else "",
+            "state": job.state,
+            "stage": job.progress.stage,
+            "fraction": job.progress.fraction,
+            "message": job.error.message if job.error else job.outcome.message if job.outcome else "",
         }
-        for work in addon("core.job").works
+        for job in addon("core.job").jobs
     ]
 
 
@@ -145,7 +145,7 @@ gaps = Gaps()
 
 def watch_parts() -> None:
     """Take the times of what the extension does on the main thread."""
-    gaps.watch(addon("core.job").Work, "step", "step of a work")
+    gaps.watch(addon("core.job").BlenderJob, "step", "step of a job")
     gaps.watch(addon("sequencer.strips"), "insert_takes", "insertion of the strips")
     for name in ("OMNIAUDIO_PT_generate", "OMNIAUDIO_PT_takes", "OMNIAUDIO_PT_jobs"):
         panel = getattr(bpy.types, name, None)
@@ -157,7 +157,7 @@ _asked: "queue.SimpleQueue[dict[str, str]]" = queue.SimpleQueue()
 _connection = socket.create_connection(("127.0.0.1", int(sys.argv[-1])))
 
 
-def _listen() -> None:
+def _receive() -> None:
     with _connection.makefile("r", encoding="utf-8") as lines:
         for line in lines:
             _asked.put(json.loads(line))
@@ -173,7 +173,7 @@ def _answer(asked: dict[str, str]) -> dict[str, object]:
         return {"error": traceback.format_exc()}
 
 
-def _turn() -> float:
+def _tick() -> float:
     gaps.tick()
     with contextlib.suppress(queue.Empty):
         while True:
@@ -182,6 +182,6 @@ def _turn() -> float:
     return INTERVAL_SECONDS
 
 
-threading.Thread(target=_listen, daemon=True).start()
+threading.Thread(target=_receive, daemon=True).start()
 bpy.context.preferences.view.show_splash = False
-bpy.app.timers.register(_turn, persistent=True)
+bpy.app.timers.register(_tick, persistent=True)

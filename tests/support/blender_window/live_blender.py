@@ -17,16 +17,16 @@ SECONDS_TO_ANSWER = 120.0
 SECONDS_TO_QUIT = 120.0
 ROW = 12
 """Pixels between two places where a button is looked for; one is 20 high."""
-TURNS = 3
+LOOPS = 3
 """Of Blender's loop until what X has told it is handled: read, queued, done."""
 
 
-def environment(user: Path, engine: Path) -> dict[str, str]:
-    """In which Blender keeps its settings in `user`, and finds the engine by the program `engine`."""
+def environment(user: Path, service: Path) -> dict[str, str]:
+    """In which Blender keeps its settings in `user`, and finds the service by the program `service`."""
     return {
         **os.environ,
         "BLENDER_USER_RESOURCES": str(user),
-        "OMNIAUDIO_PYTHON": str(engine),
+        "OMNIAUDIO_PYTHON": str(service),
         "LIBGL_ALWAYS_SOFTWARE": "1",
         "OMP_NUM_THREADS": "1",
         "HOME": str(user),
@@ -40,7 +40,7 @@ class LiveBlender:
     _found: ClassVar[dict[tuple[str, int | None], int]] = {}
     """How far below the sidebar's top a button was found last, in any Blender: it is looked for there first."""
 
-    def __init__(self, screen: Screen, user: Path, engine: Path, log: Path) -> None:
+    def __init__(self, screen: Screen, user: Path, service: Path, log: Path) -> None:
         """Returns when its window stands. `user` has the settings and the extension, `log` is what it says."""
         self.screen, self.log = screen, log
         with socket.create_server(("127.0.0.1", 0)) as server, log.open("wb") as said:
@@ -51,7 +51,7 @@ class LiveBlender:
             command += ["--window-geometry", "0", "0", str(WIDTH), str(HEIGHT), "--python", str(AGENT)]
             self.process = subprocess.Popen(
                 in_blender_s_system([*command, "--", port]),
-                env={**environment(user, engine), "DISPLAY": screen.name},
+                env={**environment(user, service), "DISPLAY": screen.name},
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -71,15 +71,15 @@ class LiveBlender:
 
     def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
         """The first value of an expression that is true."""
-        return wait_for(lambda: self.ask(expression), f"{expression}; works: {self.works()}", seconds)
+        return wait_for(lambda: self.ask(expression), f"{expression}; jobs: {self.jobs()}", seconds)
 
-    def works(self) -> list[dict[str, Any]]:
-        """As agent.works says."""
-        works: list[dict[str, Any]] = self.ask("works()")
-        return works
+    def jobs(self) -> list[dict[str, Any]]:
+        """As agent.jobs says."""
+        jobs: list[dict[str, Any]] = self.ask("jobs()")
+        return jobs
 
     def strips(self, role: str) -> list[dict[str, Any]]:
-        """Those with a role of the extension: `master`, `preview`, `group`, `picture`."""
+        """Those with a role of the extension: `master`, `preview`, `group`, `clip`."""
         return [strip for strip in self.ask("strips()") if strip["role"] == role]
 
     def open_sidebar(self) -> None:
@@ -105,7 +105,7 @@ class LiveBlender:
         for y in (*known, *rows, *rows):  # twice: the panel may have moved meanwhile
             self.do("bpy.context.window_manager.clipboard = 'nothing'")
             self.screen.press_at(x, y, "ctrl+c")
-            for _ in range(TURNS):
+            for _ in range(LOOPS):
                 copied = self.ask("bpy.context.window_manager.clipboard")
             if operator in copied:
                 self._found[operator, from_right] = y - top

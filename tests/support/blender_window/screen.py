@@ -56,7 +56,7 @@ class Screen:
         """Move the mouse there and press keys, without waiting for what they do."""
         self._xdotool(f"mousemove {x} {y} sleep 0.02 key {keys}")
 
-    def picture(self, path: Path) -> Path:
+    def screenshot(self, path: Path) -> Path:
         """Write what the screen shows as PNG."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._do(f"import -window root png:'{path}'")

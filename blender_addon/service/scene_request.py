@@ -1,6 +1,6 @@
-"""A sound of the scene that somebody, a DAW most likely, has asked the engine for: it waits for this Blender to render.
+"""A request for sound of the scene, usually from a DAW, which waits for this Blender to render.
 
-What is told to the engine is told by a thread, so that Blender never waits. Knows no bpy.
+A thread sends reports to the service, so Blender never blocks. Does not import bpy.
 """
 
 import threading
@@ -14,14 +14,14 @@ from ..core.errors import UserError
 from ..core.frames import Placement
 
 REPORT_SECONDS = 0.5
-"""Between two reports, by which this Blender hears too whether the sound is still wanted."""
+"""Between two reports; the answer says whether the job was cancelled."""
 PATIENCE_SECONDS = 60.0
-"""So long a refusal is repeated while the engine is away."""
+"""How long a refusal is retried while the service is unreachable."""
 RENDERING = "rendering in Blender"
 
 
-class Asked:
-    """A job of the engine that waits for a picture of this scene."""
+class SceneRequest:
+    """A job at the service that waits for a render of this scene."""
 
     def __init__(self, client: Client, job: Job) -> None:
         self.job = job
@@ -34,20 +34,20 @@ class Asked:
 
     @property
     def unwanted(self) -> bool:
-        """Whether it was cancelled meanwhile, or has ended otherwise. Is known once it was begun."""
+        """Whether the job has ended, for instance by cancelling. Updated after `begin`."""
         return self._unwanted
 
     def begin(self) -> None:
-        """Tell the engine from now on how far the rendering is."""
+        """Start reporting the progress to the service."""
         self._reporter = threading.Thread(target=self._report, name="omniaudio scene", daemon=True)
         self._reporter.start()
 
-    def tell(self, fraction: float) -> None:
-        """How far the rendering is, 0 to 1."""
+    def report(self, fraction: float) -> None:
+        """Set the fraction rendered, 0 to 1."""
         self._fraction = fraction
 
     def end(self, refusal: str = "") -> None:
-        """Nothing more is told. With a message the job fails, and whoever asked is told why. Only the first counts."""
+        """Stop reporting. With a `refusal` the job fails with that message. Later calls do nothing."""
         if self._ended.is_set():
             return
         self._refusal = refusal
@@ -61,7 +61,7 @@ class Asked:
                 now = self._client.rendering(self.job.id, Progress(RENDERING, self._fraction))
             except ServiceError as error:
                 if error.code in (UNREACHABLE, TIMEOUT):
-                    continue  # an engine that comes back goes on with its jobs
+                    continue  # a restarted service resumes its jobs
                 self._unwanted = True
                 return
             if now.over:
@@ -76,19 +76,19 @@ class Asked:
             try:
                 self._client.refuse(self.job.id, self._refusal)
                 return
-            except ServiceError as error:  # any other code: the job has ended, or is gone
+            except ServiceError as error:  # any other code: the job has ended or was removed
                 if error.code not in (UNREACHABLE, TIMEOUT) or time.monotonic() > deadline:
                     return
             time.sleep(REPORT_SECONDS)
 
 
-def frames_asked(source: SceneSource, scene: Placement) -> Placement:
-    """The frames that are wanted of a scene that has these of its own. Raises UserError where they are none."""
+def requested_frames(source: SceneSource, scene: Placement) -> Placement:
+    """The requested frames; missing ends are the scene's. Raises UserError if the range is empty."""
     start = scene.start if source.frame_start is None else source.frame_start
     last = scene.end - 1 if source.frame_end is None else source.frame_end
     if last < start:
         raise UserError(
-            f"The frames {start} to {last} are none: the scene in Blender has the frames {scene.start} to "
-            f"{scene.end - 1}, name a frame_start and a frame_end."
+            f"The range from frame {start} to {last} is empty: the scene in Blender has the frames {scene.start} to "
+            f"{scene.end - 1}; give a frame_start and a frame_end."
         )
     return Placement(start, last - start + 1)

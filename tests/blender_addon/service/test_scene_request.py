@@ -1,4 +1,4 @@
-"""What Blender tells the engine of a scene that was asked for, and hears of it; the engine is a real service."""
+"""What Blender tells the service of a scene that was asked for, and hears of it; the service is a real service."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ import pytest
 
 from blender_addon.core.errors import UserError
 from blender_addon.core.frames import Placement
-from blender_addon.service.scene_asked import Asked, frames_asked
+from blender_addon.service.scene_request import SceneRequest, requested_frames
 from omniaudio_client.client import Client
 from omniaudio_client.discovery import find
 from omniaudio_client.records import GenerateRequest, SceneSource
@@ -41,51 +41,57 @@ def client(service: RunningService) -> Iterator[Client]:
 
 
 @pytest.fixture
-def asked(client: Client) -> Iterator[Asked]:
+def scene_request(client: Client) -> Iterator[SceneRequest]:
     """A job for a scene."""
-    request = Asked(client, client.create(GenerateRequest(SceneSource())))
+    request = SceneRequest(client, client.create(GenerateRequest(SceneSource())))
     yield request
     request.end()
 
 
-def test_the_engine_is_told_how_far_the_rendering_is(client: Client, asked: Asked) -> None:
-    asked.begin()
-    asked.tell(0.5)
-    until(lambda: (now := client.job(asked.job.id).progress) and now.stage == "rendering in Blender" and now.fraction)
-    assert not asked.unwanted
-    asked.end()
-    asked.end("Only the first end counts.")
+def test_the_service_is_told_how_far_the_rendering_is(client: Client, scene_request: SceneRequest) -> None:
+    scene_request.begin()
+    scene_request.report(0.5)
+    until(
+        lambda: (
+            (now := client.job(scene_request.job.id).progress) and now.stage == "rendering in Blender" and now.fraction
+        )
+    )
+    assert not scene_request.unwanted
+    scene_request.end()
+    scene_request.end("Only the first end counts.")
     time.sleep(1)
-    assert client.job(asked.job.id).state == "queued"
+    assert client.job(scene_request.job.id).state == "queued"
 
 
-def test_one_that_is_cancelled_is_unwanted(client: Client, asked: Asked) -> None:
-    asked.begin()
-    client.cancel(asked.job.id)
-    until(lambda: asked.unwanted)
+def test_one_that_is_cancelled_is_unwanted(client: Client, scene_request: SceneRequest) -> None:
+    scene_request.begin()
+    client.cancel(scene_request.job.id)
+    until(lambda: scene_request.unwanted)
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_whoever_asked_is_told_why_not(client: Client, asked: Asked, begun: bool) -> None:
+def test_whoever_asked_is_told_why_not(client: Client, scene_request: SceneRequest, begun: bool) -> None:
     if begun:
-        asked.begin()
+        scene_request.begin()
     before = time.monotonic()
-    asked.end("The scene has no camera: add one.")
+    scene_request.end("The scene has no camera: add one.")
     assert time.monotonic() - before < 0.1
-    until(lambda: client.job(asked.job.id).over)
-    job = client.job(asked.job.id)
+    until(lambda: client.job(scene_request.job.id).over)
+    job = client.job(scene_request.job.id)
     assert job.error is not None
     assert (job.state, job.error.code, job.error.message) == ("failed", "refused", "The scene has no camera: add one.")
 
 
 @pytest.mark.slow
-def test_a_refusal_waits_for_an_engine_that_was_killed(service: RunningService, client: Client, asked: Asked) -> None:
-    asked.begin()
+def test_a_refusal_waits_for_a_service_that_was_killed(
+    service: RunningService, client: Client, scene_request: SceneRequest
+) -> None:
+    scene_request.begin()
     service.kill()
-    asked.end("The scene has no camera: add one.")
+    scene_request.end("The scene has no camera: add one.")
     time.sleep(1)
     service.start()
-    until(lambda: client.job(asked.job.id).over)
+    until(lambda: client.job(scene_request.job.id).over)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +105,10 @@ def test_a_refusal_waits_for_an_engine_that_was_killed(service: RunningService, 
     ],
 )
 def test_the_frames_that_are_asked_for(wanted: tuple[int | None, int | None], place: Placement) -> None:
-    assert frames_asked(SceneSource(*wanted), Placement(1, 250)) == place
+    assert requested_frames(SceneSource(*wanted), Placement(1, 250)) == place
 
 
 @pytest.mark.parametrize("wanted", [(251, None), (None, 0)])
 def test_no_frames_are_a_message(wanted: tuple[int | None, int | None]) -> None:
     with pytest.raises(UserError, match="the scene in Blender has the frames 1 to 250"):
-        frames_asked(SceneSource(*wanted), Placement(1, 250))
+        requested_frames(SceneSource(*wanted), Placement(1, 250))
