@@ -31,12 +31,16 @@ NAMES = {
 ENGINE = r"engines?"
 """A compiled graph, so no part of a name where there are none."""
 WITHOUT_ENGINES = ("blender_addon/", "osc_bridge/", "omniaudio_client/", "omniaudio/")
+RENDER_ENGINES = ("blender_addon/render/",)
+"""Where an engine is Blender's."""
 
 OF_LIBRARIES = {
     "listen",  # socket.socket
     "listening",
     "listener",
-    "movie",  # bpy.types.MovieStrip
+    "MovieStrip",  # bpy.types
+    "WorkSpace",
+    "movie",
     "movieclips",
     "new_movie",
     "PictureType",  # av.video.frame
@@ -47,7 +51,8 @@ OF_LIBRARIES = {
 TEXT = {
     r"\bmade (again|anew)\b|\bmak(e|es|ing) (a part|it|the part) (again|anew)\b": "regenerate; inpainting",
     r"\bsentences?\b": "message",
-    r"\b(films?|movies?)\b": "video",
+    # But for Blender's own: `"MOVIE"`, movie strips, the menu Add › Movie.
+    r"(?<!\")(?<!Add › )\b(films?|movies?)\b(?! (or image )?strips?\b)": "video",
     r"\bpictures?\b(?!/)": "frame, image, clip or video",
     r"\bsound ?maps?\b|\bmap_movie\b": "direction map",
     r"\bwhat the (true-peak )?guard took\b": "gain reduction",
@@ -100,6 +105,7 @@ def test_only_a_compiled_graph_is_an_engine() -> None:
         f"{path.relative_to(REPOSITORY)}:{line}: {name} (service)"
         for path in files(".py")
         if path.relative_to(REPOSITORY).as_posix().startswith(WITHOUT_ENGINES)
+        and not path.relative_to(REPOSITORY).as_posix().startswith(RENDER_ENGINES)
         for name, line in names(path)
         if name != "trt_engine" and any(re.fullmatch(ENGINE, part, re.IGNORECASE) for part in parts(name))
     ]

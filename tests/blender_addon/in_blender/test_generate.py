@@ -291,7 +291,7 @@ def test_what_a_strip_cannot_do_is_refused(video: bpy.types.Strip, scene: bpy.ty
     scene.camera = None
     says("has no camera", source="SCENE")
     scene.omniaudio.source = "FILE"
-    says("Choose the file")
+    says("Choose a file")
 
 
 def test_a_folder_that_takes_no_files_is_a_message(
