@@ -7,12 +7,11 @@
 def register() -> None:
     # Imported here, so that the package can be imported without bpy.
     from . import operators, panels  # noqa: PLC0415
-    from .props import osc_settings, preferences, settings, source_list  # noqa: PLC0415
+    from .props import osc_settings, settings, source_list  # noqa: PLC0415
     from .render import scene_copy  # noqa: PLC0415
     from .session import scene_requests  # noqa: PLC0415
 
     osc_settings.register()
-    preferences.register()
     source_list.register()
     settings.register()
     operators.register()
@@ -23,7 +22,7 @@ def register() -> None:
 
 def unregister() -> None:
     from . import operators, panels  # noqa: PLC0415
-    from .props import osc_settings, preferences, settings, source_list  # noqa: PLC0415
+    from .props import osc_settings, settings, source_list  # noqa: PLC0415
     from .render import scene_copy  # noqa: PLC0415
     from .session import blender_osc, blender_service, scene_requests  # noqa: PLC0415
 
@@ -33,7 +32,6 @@ def unregister() -> None:
     scene_copy.unregister()
     settings.unregister()
     source_list.unregister()
-    preferences.unregister()
     osc_settings.unregister()
     blender_osc.unregister()
     blender_service.unregister()

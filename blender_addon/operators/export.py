@@ -9,10 +9,10 @@ import bpy
 from ..blender_versions import sequencer_scene
 from ..core import frames
 from ..core.job import Allowed, BlenderJob, Cancelled, Steps
-from ..props.preferences import preferences
 from ..sequencer.sound_strips import kept_file
 from ..sequencer.sources import Panorama, Sequence
 from ..sequencer.takes import TakeStrips
+from ..session.preferences import preferences
 from ..workflows.export import Export, export
 from ..workflows.snapshot import MAX_STEM_BYTES, Snapshot, output_folder, take_snapshot
 from .choice import OfTake, chosen_take

@@ -15,13 +15,13 @@ from ..core.errors import UserError
 from ..core.job import Allowed, BlenderJob, Cancelled, Steps
 from ..core.provenance import CLIP, provenance_of
 from ..props.generation_options import show_options
-from ..props.preferences import preferences
 from ..props.settings import MAX_SEED, SOURCES
 from ..props.source_list import fill, list_of, shown_clip
 from ..sequencer.sound_strips import kept_file
 from ..sequencer.sources import ClipStrip
 from ..sequencer.takes import TakeStrips
 from ..service.results import sources_beside
+from ..session.preferences import preferences
 from ..workflows.anchor import camera_sound
 from ..workflows.generate import Generation, InpaintedRange, carry_out, generate
 from ..workflows.snapshot import MAX_STEM_BYTES, SoundRequest, output_folder, take_snapshot

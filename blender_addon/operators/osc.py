@@ -4,8 +4,8 @@ import bpy
 from bpy.props import IntProperty
 
 from ..core.errors import UserError
-from ..props.preferences import preferences
 from ..session import blender_osc
+from ..session.preferences import preferences
 
 
 class OMNIAUDIO_OT_osc_start(bpy.types.Operator):  # noqa: N801 (Blender's own form)

@@ -1,10 +1,12 @@
-"""The panels, by subject."""
+"""The panels and the preferences."""
 
 import bpy
 
-from . import generate, jobs, osc, properties, sources, takes
+from . import generate, jobs, osc, preferences, properties, sources, takes
 
-CLASSES = tuple(cls for module in (sources, generate, jobs, takes, osc, properties) for cls in module.CLASSES)
+CLASSES = tuple(
+    cls for module in (preferences, sources, generate, jobs, takes, osc, properties) for cls in module.CLASSES
+)
 
 
 def register() -> None:

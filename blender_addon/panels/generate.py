@@ -8,9 +8,9 @@ from omniaudio_client.records import Model
 
 from ..blender_versions import sequencer_scene, shown_place
 from ..core import frames
-from ..props.preferences import preferences
 from ..sequencer.sources import chosen_strip, shown_range
 from ..session import blender_service
+from ..session.preferences import preferences
 from ..workflows.snapshot import output_folder
 from .service import draw_service
 from .sources import draw_sources

@@ -2,8 +2,8 @@
 
 import bpy
 
-from ..props.preferences import preferences
 from ..session import blender_osc
+from ..session.preferences import preferences
 from .text import draw_message
 
 _ICONS = {"off": "UNLINKED", "starting": "SORTTIME", "listening": "LINKED", "failed": "ERROR"}

@@ -1,1 +1,1 @@
-"""Blender's properties: of scenes, of strips, and the preferences."""
+"""Blender's properties of scenes and strips, and of the OSC bridge."""

@@ -5,7 +5,8 @@ import math
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from .preferences import model_names, preferences
+from ..session import blender_service
+from ..session.preferences import preferences
 from .source_list import OmniAudioSourceList
 
 MAX_SEED = 2**31 - 1
@@ -105,7 +106,7 @@ class OmniAudioSettings(bpy.types.PropertyGroup):
     model: StringProperty(
         name="Model",
         description="Name of the model. Empty: that of the preferences",
-        search=lambda _self, context, _text: model_names(context),
+        search=lambda _self, _context, _text: blender_service.model_names(),
     )
     anchor: EnumProperty(
         name="Sound Follows",

@@ -10,9 +10,8 @@ import bpy
 
 from ..core.errors import CancelledError, UserError
 from ..core.frames import Placement
-from ..sequencer.sources import Footage, Panorama
+from ..sequencer.sources import Panorama, Sequence
 from ..service.results import FOLDER
-from ..workflows.snapshot import Snapshot
 from .panorama_render import panorama_scene
 from .sequence_render import sequence_scene
 
@@ -20,22 +19,29 @@ MIN_FREE_BYTES = 1 << 20
 """With less free space after a failed render, the disk is reported as full: Blender would blame the codec."""
 
 
-def render(snapshot: Snapshot, target: Path, blocking: bool, cancelled: Callable[[], bool]) -> Iterator[float]:
-    """Renders `snapshot.source`, which must not be Footage, into the MP4 file `target`; deletes an incomplete file.
-    Blender must not be rendering.
+def render(
+    scene_name: str,
+    source: Panorama | Sequence,
+    place: Placement,
+    target: Path,
+    *,
+    blocking: bool,
+    cancelled: Callable[[], bool],
+) -> Iterator[float]:
+    """Renders the frames `place` of a scene into the MP4 file `target`; deletes an incomplete file. Blender must not be
+    rendering.
 
     Yields the fraction done. Unless `blocking`, the render is Blender's own job, which needs a window and which Esc
     ends. Calls `cancelled` after the render. Raises UserError if nothing was rendered, and CancelledError."""
-    assert not isinstance(snapshot.source, Footage)
-    scene = bpy.data.scenes.get(snapshot.scene)
+    scene = bpy.data.scenes.get(scene_name)
     if scene is None:
-        raise UserError(f"The scene {snapshot.scene} is gone; nothing was rendered.")
-    set_up = panorama_scene if isinstance(snapshot.source, Panorama) else sequence_scene
+        raise UserError(f"The scene {scene_name} is gone; nothing was rendered.")
+    set_up = panorama_scene if isinstance(source, Panorama) else sequence_scene
     whole = False
     try:
-        with set_up(scene, snapshot.source, snapshot.place, target) as copy:
+        with set_up(scene, source, place, target) as copy:
             try:
-                yield from _render_blocking(copy) if blocking else _render_as_job(copy, snapshot.place)
+                yield from _render_blocking(copy) if blocking else _render_as_job(copy, place)
             except RuntimeError as error:
                 _check_room(target.parent)
                 raise UserError(f"Blender could not render the clip: {str(error).strip()}") from error

@@ -6,10 +6,10 @@ from pathlib import Path
 import bpy
 
 from ..core.package import PACKAGE
-from ..props.preferences import preferences
 from ..service.osc_process import OscChoice, OscProcess, OscState
 from ..service.service_program import find_program
 from . import blender_service
+from .preferences import preferences
 
 LOOK_SECONDS = 0.5
 

@@ -8,6 +8,7 @@ import bpy
 from ..core.package import PACKAGE
 from ..service.service import Service, ServiceChoice
 from . import scene_requests
+from .preferences import preferences
 
 _REGIONS = {"SEQUENCE_EDITOR": "UI", "PROPERTIES": "WINDOW", "PREFERENCES": "WINDOW"}
 """The region that has our panels, by the type of the area."""
@@ -49,12 +50,17 @@ def configure() -> None:
     """Applies the preferences: releases the service if they choose another one."""
     if _service is None:
         return
-    wanted = bpy.context.preferences.addons[PACKAGE].preferences
+    wanted = preferences()
     if wanted.connection == "CONNECT":
         address, token = wanted.address.strip(), wanted.token.strip()
         _service.configure(ServiceChoice(address, token, online=bpy.app.online_access))
     else:
         _service.configure(ServiceChoice(program=bpy.path.abspath(wanted.program.strip())))
+
+
+def model_names() -> list[str]:
+    """The names of the service's models; empty before it has answered for the first time."""
+    return [model.name for model in service().state.models]
 
 
 def restart() -> None:

@@ -14,6 +14,7 @@ from ..core import frames
 from ..core.errors import CancelledError, UserError
 from ..core.job import Cancelled, Progress
 from ..render.rendering import render
+from ..sequencer.sources import Footage
 from ..service.service_job import LocalResult, ServiceJob, TakeFiles
 from ..session import blender_service
 from .snapshot import Snapshot
@@ -56,10 +57,13 @@ def rendered(
 ) -> Generator[Progress, None, Path]:
     """Renders a snapshot's clip to `stem`_clip_001.mp4 in `folder`, or the first free later number. Calls `on_progress`
     with the fraction done. Raises UserError and CancelledError."""
+    assert not isinstance(snapshot.source, Footage)
     yield from blender_is_free(cancelled, 0.0)
     # Named when complete: another job may take the same name meanwhile. And Blender replaces `#` in names by numbers.
     hidden = folder / f".omniaudio-{uuid4().hex}.mp4"
-    for fraction in render(snapshot, hidden, blocking, cancelled):
+    for fraction in render(
+        snapshot.scene, snapshot.source, snapshot.place, hidden, blocking=blocking, cancelled=cancelled
+    ):
         on_progress(fraction)
         yield Progress("rendering the clip (Esc ends it)", fraction)
     clip = frames.free_file(folder, f"{stem}_clip", ".mp4")

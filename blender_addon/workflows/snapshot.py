@@ -17,10 +17,10 @@ from ..core.errors import UserError
 from ..core.job import Allowed
 from ..core.package import PACKAGE
 from ..props.generation_options import generation_options
-from ..props.preferences import preferences
 from ..props.source_list import ListedClip, is_of, list_of, request_sources, shown_clip
 from ..sequencer.sources import ClipChoice, ClipStrip, Footage, Panorama, Sequence, choose_clip
 from ..service.results import FOLDER
+from ..session.preferences import preferences
 
 MAX_STEM_BYTES = 100
 """File systems allow names of 255 bytes, and the service appends the take's number and suffixes."""

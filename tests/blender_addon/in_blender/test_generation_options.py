@@ -13,7 +13,7 @@ Modules = Callable[[str], ModuleType]
 def test_every_option_comes_from_the_field_of_its_name_and_goes_back(module: Modules, scene: bpy.types.Scene) -> None:
     options = module("omniaudio_client.options")
     panel = module("props.generation_options")
-    settings, preferences = scene.omniaudio, module("props.preferences").preferences()
+    settings, preferences = scene.omniaudio, module("session.preferences").preferences()
     before = panel.generation_options(settings, preferences)
     found = [option for option in options.options_of(options.GenerationOptions) if hasattr(settings, option.name)]
     for option in found:
@@ -37,7 +37,7 @@ def test_every_option_comes_from_the_field_of_its_name_and_goes_back(module: Mod
 
 def test_an_option_without_a_field_is_the_preferences_or_the_default(module: Modules, scene: bpy.types.Scene) -> None:
     options = module("omniaudio_client.options").GenerationOptions
-    preferences = module("props.preferences").preferences()
+    preferences = module("session.preferences").preferences()
     preferences.preview, preferences.backend, preferences.model = False, " openvino ", "draft"
     made = module("props.generation_options").generation_options(scene.omniaudio, preferences)
     assert (made.preview, made.backend, made.model) == (False, "openvino", "draft")
@@ -46,7 +46,7 @@ def test_an_option_without_a_field_is_the_preferences_or_the_default(module: Mod
 
 @pytest.mark.parametrize("name", ["steps", "guidance", "variation", "model"])
 def test_what_is_left_to_the_model(module: Modules, scene: bpy.types.Scene, name: str) -> None:
-    preferences = module("props.preferences").preferences()
+    preferences = module("session.preferences").preferences()
     preferences.model, preferences.steps = "", 0
     made = module("props.generation_options").generation_options(scene.omniaudio, preferences)
     assert getattr(made, name) is None

@@ -179,7 +179,9 @@ def rendered(
         source=module("sequencer.sources").Panorama(128, 1, step),
         place=module("core.frames").Placement(5, frames),
     )
-    return module("render.rendering").render(snapshot, target, True, lambda: cancelled)
+    return module("render.rendering").render(
+        snapshot.scene, snapshot.source, snapshot.place, target, blocking=True, cancelled=lambda: cancelled
+    )
 
 
 def test_the_video_has_the_scene_s_time_and_the_settings_are_as_before(

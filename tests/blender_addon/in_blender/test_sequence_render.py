@@ -44,6 +44,15 @@ def snapshot_of(module: Modules, scene: bpy.types.Scene, source: str = "STRIP") 
     return module("workflows.snapshot").take_snapshot(bpy.context)
 
 
+def rendered(module: Modules, snapshot: object, target: Path) -> list[float]:
+    """Renders into a video; the fractions that were done."""
+    return list(
+        module("render.rendering").render(
+            snapshot.scene, snapshot.source, snapshot.place, target, blocking=True, cancelled=lambda: False
+        )
+    )
+
+
 def images(module: Modules, scene: bpy.types.Scene, folder: Path, source: str = "STRIP") -> np.ndarray:
     """What is rendered, (frames, height, width) of grey from 0 to 1, from top to bottom; as images, not a video."""
     snapshot = snapshot_of(module, scene, source)
@@ -161,7 +170,7 @@ def test_the_video_has_the_scene_s_time_and_the_settings_are_as_before(
     snapshot = snapshot_of(module, scene)
     before = settings_of(scene)
     target = tmp_path / "sequence.mp4"
-    assert list(module("render.rendering").render(snapshot, target, True, lambda: False))[-1] == 1.0
+    assert rendered(module, snapshot, target)[-1] == 1.0
     assert settings_of(scene) == before
     clip = bpy.data.movieclips.load(str(target))
     assert (clip.frame_duration, tuple(clip.size)) == (3, (64, 32))
@@ -197,10 +206,10 @@ def test_what_is_gone_when_it_is_to_be_rendered_is_a_message(
     target = tmp_path / "sequence.mp4"
     scene.sequence_editor.strips.remove(numbered)
     with pytest.raises(user_error, match="The strip numbered is gone"):
-        list(module("render.rendering").render(snapshot, target, True, lambda: False))
+        rendered(module, snapshot, target)
     scene.sequence_editor_clear()
     with pytest.raises(user_error, match="no longer has a sequence"):
-        list(module("render.rendering").render(snapshot, target, True, lambda: False))
+        rendered(module, snapshot, target)
     assert [s.name for s in bpy.data.scenes] == ["Scene"]
     assert not target.exists()
 
@@ -212,7 +221,7 @@ def test_an_odd_clip_is_rendered_at_an_even_size(
     scene.render.resolution_x, scene.render.resolution_y = 1281, 641
     scene.frame_start, scene.frame_end = 11, 12
     target = tmp_path / "sequence.mp4"
-    list(module("render.rendering").render(snapshot_of(module, scene, "RANGE"), target, True, lambda: False))
+    rendered(module, snapshot_of(module, scene, "RANGE"), target)
     clip = bpy.data.movieclips.load(str(target))
     assert tuple(clip.size) == (960, 480)  # three quarters
     bpy.data.movieclips.remove(clip)

@@ -25,7 +25,7 @@ def test_a_daw_gets_the_scene_that_is_open(live_blender: LiveBlender, tmp_path: 
     blender.do(
         "scene = bpy.context.window_manager.windows[0].scene; scene.frame_start, scene.frame_end = 1, 24; "
         "scene.omniaudio.width, scene.omniaudio.samples, scene.omniaudio.frames_per_second = 256, 1, 2; "
-        f"addon('props.preferences').preferences().osc.port = {port}"
+        f"addon('session.preferences').preferences().osc.port = {port}"
     )
     blender.open_sidebar()
     open_panel(blender)

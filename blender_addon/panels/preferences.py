@@ -4,19 +4,10 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ..core.package import PACKAGE
+from ..props.osc_settings import OmniAudioOsc
 from ..service import known_backends
 from ..session import blender_service
-from .osc_settings import OmniAudioOsc
-
-
-def preferences(context: bpy.types.Context | None = None) -> "OmniAudioPreferences":
-    """The preferences of this extension."""
-    return (context or bpy.context).preferences.addons[PACKAGE].preferences
-
-
-def model_names(_context: bpy.types.Context) -> list[str]:
-    """The names of the service's models; empty before it has answered for the first time."""
-    return [model.name for model in blender_service.service().state.models]
+from .service import draw_service
 
 
 def backend_names() -> list[tuple[str, str]]:
@@ -62,7 +53,7 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
     model: StringProperty(
         name="Model",
         description="A model's name. Empty: the best that is installed",
-        search=lambda _self, context, _text: model_names(context),
+        search=lambda _self, _context, _text: blender_service.model_names(),
     )
     backend: StringProperty(
         name="Back-end",
@@ -88,8 +79,6 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
     osc: PointerProperty(type=OmniAudioOsc)
 
     def draw(self, context: bpy.types.Context) -> None:
-        from ..panels.service import draw_service  # noqa: PLC0415 (it draws by these preferences)
-
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
@@ -110,9 +99,4 @@ class OmniAudioPreferences(bpy.types.AddonPreferences):
         column.prop(self, "preview")
 
 
-def register() -> None:
-    bpy.utils.register_class(OmniAudioPreferences)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(OmniAudioPreferences)
+CLASSES = (OmniAudioPreferences,)
