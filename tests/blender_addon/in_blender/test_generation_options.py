@@ -35,9 +35,10 @@ def test_every_option_comes_from_the_field_of_its_name_and_goes_back(module: Mod
     assert panel.generation_options(settings, preferences) == after
 
 
-def test_an_option_without_a_field_is_the_preferences_or_the_default(module: Modules, scene: bpy.types.Scene) -> None:
+def test_an_option_without_a_field_is_the_preferences_or_the_default(
+    module: Modules, scene: bpy.types.Scene, preferences: object
+) -> None:
     options = module("omniaudio_client.options").GenerationOptions
-    preferences = module("session.preferences").preferences()
     preferences.preview, preferences.backend, preferences.model = False, " openvino ", "draft"
     made = module("props.generation_options").generation_options(scene.omniaudio, preferences)
     assert (made.preview, made.backend, made.model) == (False, "openvino", "draft")
@@ -45,8 +46,7 @@ def test_an_option_without_a_field_is_the_preferences_or_the_default(module: Mod
 
 
 @pytest.mark.parametrize("name", ["steps", "guidance", "variation", "model"])
-def test_what_is_left_to_the_model(module: Modules, scene: bpy.types.Scene, name: str) -> None:
-    preferences = module("session.preferences").preferences()
+def test_what_is_left_to_the_model(module: Modules, scene: bpy.types.Scene, preferences: object, name: str) -> None:
     preferences.model, preferences.steps = "", 0
     made = module("props.generation_options").generation_options(scene.omniaudio, preferences)
     assert getattr(made, name) is None
