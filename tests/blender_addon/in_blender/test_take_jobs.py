@@ -286,7 +286,7 @@ def test_takes_that_were_deleted_are_a_message(take: bpy.types.Strip, scene: bpy
         "use_take",
         "binaural",
         "export",
-        "direction_map",
+        "direction_map_video",
     ):
         with pytest.raises(RuntimeError, match="Select a strip that has takes") as error:
             getattr(bpy.ops.omniaudio, name)()

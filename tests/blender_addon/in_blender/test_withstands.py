@@ -240,7 +240,7 @@ def test_paths_that_are_longer_than_can_be(
     place = module("core.frames").Placement(1, 24)
     inserted = module("sequencer.strips").insert_takes(scene, [make_take(1.0)], place, "video", made_by)
     scene.sequence_editor.active_strip = scene.sequence_editor.strips[inserted.group]
-    for name in ("regenerate", "direction_map", "direction_map_image"):
+    for name in ("regenerate", "direction_map_video", "direction_map_image"):
         with pytest.raises(RuntimeError, match="is missing"):
             getattr(bpy.ops.omniaudio, name)()
 
@@ -272,7 +272,7 @@ def test_two_renders_have_two_names(service: None, scene: bpy.types.Scene, tmp_p
         assert job.state == "done", job.error
     assert {strip["omniaudio"]["clip"] for strip in of_role(scene, "master")} == {
         "//scene_clip_001.mp4",
-        "//film_picture_002.mp4",
+        "//scene_clip_002.mp4",
     }
 
 
