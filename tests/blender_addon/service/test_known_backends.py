@@ -7,8 +7,8 @@ import pytest
 from blender_addon.service.known_backends import keep, kept
 from omniaudio_client.records import Backend
 
-CPU = Backend("onnxruntime", "ONNX Runtime", True, "any processor", "CPU", None)
-ABSENT = Backend("torch", "PyTorch", False, "any processor", None, "It is not installed.")
+CPU = Backend("onnxruntime", "ONNX Runtime", True, "any processor", "CPU", {"onnxruntime": "1.32"}, None)
+ABSENT = Backend("torch", "PyTorch", False, "any processor", None, {}, "It is not installed.")
 
 
 def test_they_are_read_as_they_were_named(tmp_path: Path) -> None:
