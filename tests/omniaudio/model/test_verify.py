@@ -99,7 +99,7 @@ def test_a_changed_view_fails(folder: Path) -> None:
     assert errors["padded_square"] <= 1 / 255
 
 
-def test_what_cannot_be_checked_is_said(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_what_cannot_be_checked_is_a_message(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     with pytest.raises(UserError, match=r"neither io\.safetensors nor views\.safetensors"):
         verify(tmp_path_factory.mktemp("empty"))
     _change(folder, "spectrum", torch.zeros(1))
@@ -112,5 +112,5 @@ def test_what_cannot_be_checked_is_said(folder: Path, tmp_path_factory: pytest.T
     with pytest.raises(UserError, match="no readable outputs"):
         verify(folder)
     (folder / "io.safetensors").rename(folder / "views.safetensors")
-    with pytest.raises(UserError, match="damaged or has no panorama"):
+    with pytest.raises(UserError, match="damaged or contains no panorama"):
         verify(folder)
