@@ -9,7 +9,7 @@ def box(kind: bytes, *parts: bytes) -> bytes:
 
 
 def put_boxes(path: Path, track: bytes = b"", entry: bytes = b"") -> None:
-    """Adds boxes at the end of an MP4's track, or of its only sample entry. The index is behind the pictures."""
+    """Adds boxes at the end of an MP4's track, or of its only sample entry. The index is behind the media data."""
 
     def walk(data: bytes, depth: int) -> bytes:
         out = b""

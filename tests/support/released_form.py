@@ -15,7 +15,7 @@ def write_config(path: Path) -> Path:
     """The released config with every width and length small."""
     config: Any = json.loads(RELEASED.read_text("utf-8"))
     config["sample_size"] = 64 * 48
-    config["omniaudio"] = {"frame_rate": 100.0}  # seven pictures in 0.07 s
+    config["omniaudio"] = {"frame_rate": 100.0}  # seven frames in 0.07 s
     parts = config["model"]
     coder = {"channels": 4, "c_mults": [1], "strides": [64]}
     autoencoder = parts["pretransform"]["config"]
