@@ -38,7 +38,7 @@ def test_batch_folder(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     clips.mkdir()
     write_clip(clips / "a.mp4", frames=3)
-    (clips / "b.mp4").write_text("not a video")
+    (clips / "b.mp4").write_text("not a readable video")
     write_clip(clips / "c.mp4", frames=3)
     done = run("batch_folder.py", tmp_path, "clips", "sounds")
     assert done.returncode == 1

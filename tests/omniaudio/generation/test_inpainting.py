@@ -233,5 +233,5 @@ def test_impossible_parts_are_messages(tmp_path: Path) -> None:
         open_part(Inpainting(sound=sound, start=1.0, duration=0.2))
     stereo = tmp_path / "stereo.wav"
     soundfile.write(stereo, noise(RATE)[:2].T, RATE)
-    with pytest.raises(UserError, match="first-order ambisonics four"):
+    with pytest.raises(UserError, match="first-order ambisonics has 4"):
         open_part(Inpainting(sound=stereo, start=0.0, duration=0.5))

@@ -216,7 +216,7 @@ def test_a_clip_that_was_cut_off(client: Client, tmp_path: Path) -> None:
         assert failed.error is not None
         assert failed.error.code == "truncated"
         assert "its header says 6.00 s" in failed.error.message
-        assert "use allow_truncated for" in failed.error.message
+        assert "use allow_truncated to" in failed.error.message
         assert client.wait(client.create(replace(request, allow_truncated=True)).id).state == "done"
 
 

@@ -242,7 +242,7 @@ def test_sources_that_are_none(shared_talk: Talk, tmp_path: Path, still: Path) -
     Image.new("RGB", (640, 480)).save(flat)
     for source, words, code in (
         (gone, "no file", ErrorCode.SOURCE),
-        (text, "not a video", ErrorCode.SOURCE),
+        (text, "not a readable video", ErrorCode.SOURCE),
         (flat, "not a 360° panorama", ErrorCode.NOT_360),
     ):
         failed = shared_talk.failure(request(source), source)

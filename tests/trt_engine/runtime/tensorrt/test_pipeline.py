@@ -257,9 +257,12 @@ def test_memory_is_given_back_at_once(open_stages: Callable[[], TensorRtPipeline
         gc.enable()
 
 
-def test_more_than_the_step_is_compiled_for_is_a_message(stages: TensorRtPipeline, panorama: Path) -> None:
-    with pytest.raises(UserError, match="16 takes of 60 minutes"):
-        sampled(stages, panorama, 0.5, lambda report: None, takes=17)
+def test_more_than_the_step_is_compiled_for_is_a_message(
+    stages: TensorRtPipeline, panorama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trt_engine.graphs.sampler_step.MAX_TAKES", 2)
+    with pytest.raises(UserError, match="2 takes of 60 minutes"):
+        sampled(stages, panorama, 0.5, lambda report: None, takes=3)
 
 
 def test_what_a_report_raises_ends_the_sampling_within_a_step(stages: TensorRtPipeline, panorama: Path) -> None:
