@@ -143,8 +143,9 @@ def sample(
     noise = torch.randn(len(told), model.config.latent_channels, model.config.latent_frames, generator=generator)
     velocity = guided(model.velocity, conditions, guidance, model.config.omniaudio.guidance_drops)
     if start is None:
-        return euler(velocity, noise, steps)
-    x = (1 - time) * start + time * noise
+        sampled: Tensor = euler(velocity, noise, steps)
+        return sampled
+    x: Tensor = (1 - time) * start + time * noise
     count = max(1, round(steps * time))
     for step in range(count):
         t = torch.full((len(x),), time * (1 - step / count))

@@ -143,7 +143,8 @@ def trimmed(sound: Sound, pause: float = PAUSE, longest: float = MAX_SECONDS) ->
     if levels.max() < SILENT:
         return None
     active = levels > levels.max() * FLOOR
-    pieces, most = [], int(longest * RATE)
+    pieces: list[Sound] = []
+    most = int(longest * RATE)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(np.int8), [0]])))
     last = 0
     for start, end in edges.reshape(-1, 2):

@@ -162,7 +162,7 @@ MADE: dict[str, Made] = {
 
 
 def _time(seconds: float) -> Sound:
-    return np.arange(int(seconds * RATE), dtype=np.float32) / RATE
+    return (np.arange(int(seconds * RATE)) / RATE).astype(np.float32)
 
 
 def _noise(samples: int, rng: np.random.Generator, low: float, high: float) -> Sound:

@@ -243,7 +243,7 @@ def build(kind: Callable[[Model], None], rng: random.Random) -> tuple[float, flo
     """A scene with one model; returns its azimuth, elevation and apparent size in radians."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
-    model = Model(tuple(rng.choice([(0.6, 0.05, 0.05), (0.05, 0.15, 0.6), (0.05, 0.4, 0.1), (0.8, 0.6, 0.1), WOOD])))
+    model = Model(rng.choice([(0.6, 0.05, 0.05), (0.05, 0.15, 0.6), (0.05, 0.4, 0.1), (0.8, 0.6, 0.1), WOOD]))
     kind(model)
     azimuth, size = rng.uniform(-math.pi, math.pi), math.radians(rng.uniform(*SIZE))
     bpy.context.view_layer.update()

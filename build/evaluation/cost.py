@@ -52,7 +52,7 @@ def _run(command: Sequence[str]) -> tuple[float, float, int]:
     started = perf_counter()
     silent = os.open(os.devnull, os.O_WRONLY)
     process = os.posix_spawn(
-        command[0], command, {**os.environ, "OMP_NUM_THREADS": str(THREADS)},
+        command[0], list(command), {**os.environ, "OMP_NUM_THREADS": str(THREADS)},
         file_actions=[(os.POSIX_SPAWN_DUP2, silent, 1)],
     )  # fmt: skip
     os.close(silent)

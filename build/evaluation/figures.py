@@ -60,7 +60,7 @@ def of_kinds(
 
 def shuffled(results: Sequence[Result]) -> list[tuple[Heard, Sequence[str]]]:
     """The sound of each scene with the words of another one's kind: what chance gives."""
-    pairs = []
+    pairs: list[tuple[Heard, Sequence[str]]] = []
     for number, result in enumerate(results):
         for step in range(SHIFT, SHIFT + len(results)):
             other = results[(number + step) % len(results)].cutouts[0]

@@ -9,6 +9,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from scenes import BUILD
 from scipy import signal
 from takes_heard import Result, Seen
@@ -57,7 +58,7 @@ def beside_recordings(takes: Sequence[tuple[Result, Path, Path | None]], path: P
     pyplot.close(figure)
 
 
-def _spectrogram(axes: pyplot.Axes, path: Path, title: str) -> None:
+def _spectrogram(axes: Axes, path: Path, title: str) -> None:
     sound = read_sound(path)[: round(SECONDS * RATE)]
     frequencies, times, power = signal.spectrogram(sound, RATE, nperseg=1024, noverlap=512)
     levels = 10 * np.log10(power + 1e-12)

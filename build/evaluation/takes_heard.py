@@ -297,7 +297,7 @@ def true_sources(scene: Scene, bed: Bed | None) -> Sources:
             )
             for time, (x, y, z) in zip(times, cutout.directions(times), strict=True)
         )
-        placed.append(Source(kind=cutout.right[0], path=path))
+        placed.append(Source.model_validate({"kind": cutout.right[0], "path": path}))
     if scene.beds:
-        bed = Bed(kind=scene.beds[0])
+        bed = Bed.model_validate({"kind": scene.beds[0]})
     return Sources(seconds=max(SECONDS, 10.0), sources=tuple(placed), bed=bed)

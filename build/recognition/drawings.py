@@ -143,7 +143,8 @@ def background(panoramas: list[Rgb], rng: np.random.Generator) -> Rgb:
         return plain_world(rng)
     panorama = panoramas[int(rng.integers(len(panoramas)))]
     azimuth, elevation, field = rng.uniform(-np.pi, np.pi), rng.normal(-0.05, 0.3), np.radians(rng.uniform(30, 80))
-    return views(panorama, [Look(float(azimuth), float(elevation), float(field))], VIEW)[0]
+    (view,) = views(panorama, [Look(float(azimuth), float(elevation), float(field))], VIEW)
+    return np.asarray(view)
 
 
 def plain_world(rng: np.random.Generator) -> Rgb:

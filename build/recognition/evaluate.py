@@ -132,7 +132,7 @@ def scenes(data: Path, split: str, count: int, cutouts: int, seed: int) -> Itera
             elevation = float(np.clip(rng.normal(np.radians(-3), np.radians(12)), -0.7, 0.7))
             size = np.radians(rng.uniform(28, 52))
             boards.append(Billboard(cut_out(photo, rng), float(azimuth), elevation, float(size)))
-            placed.append(Cutout(folder, unit_vector(azimuth, elevation), float(size)))
+            placed.append(Cutout(folder, np.asarray(unit_vector(azimuth, elevation), np.float64), float(size)))
         yield Scene(name, render(image, boards), tuple(placed))
 
 
@@ -153,7 +153,9 @@ def drawn_scenes(data: Path, split: str, drawings: list[Drawing], count: int, se
         azimuth, size = rng.uniform(-np.pi, np.pi), np.radians(rng.uniform(28, 52))
         elevation = float(np.clip(rng.normal(np.radians(-3), np.radians(12)), -0.7, 0.7))
         image = render(np.ascontiguousarray(image), [Billboard(drawing.image, azimuth, elevation, float(size))])
-        yield Scene(name, image, (Cutout(drawing.kind, unit_vector(azimuth, elevation), float(size)),))
+        yield Scene(
+            name, image, (Cutout(drawing.kind, np.asarray(unit_vector(azimuth, elevation), np.float64), float(size)),)
+        )
 
 
 def angle(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
@@ -208,7 +210,8 @@ def main() -> None:
         return sources([image], [0.5], (0.0, 1.0), 1.0, networks, kinds=kinds.load())
 
     seed = 11 if asked.split == "test" else 1
-    single, pair, close, seconds, wrong = Row(), Row(), [], [], Counter()
+    single, pair, close, seconds = Row(), Row(), [], []
+    wrong: Counter[str] = Counter()
     for scene in scenes(asked.data, asked.split, asked.scenes, 1, seed):
         (cutout,) = scene.cutouts
         close.append((cutout.folder, close_views(networks, finder, scene) in cutout.right))
@@ -231,8 +234,8 @@ def main() -> None:
         for scene in drawn_scenes(asked.data, asked.split, drawings, asked.drawn, seed + 2):
             (cutout,) = scene.cutouts
             found = look(scene.image)
-            for row in (font, scene.panorama):
-                named, away = drawn.setdefault(row, Row()).add(cutout, found)
+            for name in (font, scene.panorama):
+                named, away = drawn.setdefault(name, Row()).add(cutout, found)
             others = [(one.kind, round(one.confidence, 2)) for one in found.sources]
             print("drawn", font, cutout.folder, scene.panorama, "right" if named else f"wrong, {away:.0f}°", others)
     silent = []

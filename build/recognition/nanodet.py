@@ -56,7 +56,7 @@ class _Converter:
         placeholder = next(name for name, node in self._given.items() if node["op"] == "Placeholder")
         self._done[placeholder] = [image]
         maps = [self._of(node["input"][0]) for node in self._given.values() if node["op"] == "Reshape"]
-        sizes = ["batch", "height", "width", 3]
+        sizes: list[str | int] = ["batch", "height", "width", 3]
         graph = helper.make_graph(
             self._nodes,
             "nanodet",

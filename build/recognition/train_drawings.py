@@ -83,7 +83,7 @@ def fit(features: Floats, shown: list[str]) -> tuple[list[str], Floats, Floats]:
     found = weights.detach().numpy()
     starts = SURER * (bias.detach().numpy() - mean @ found)
     starts[-1] += DOUBT
-    return learnt, SURER * LENGTH * found, starts
+    return learnt, (SURER * LENGTH * found).astype(np.float32), starts.astype(np.float32)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ def test_the_zip_holds_the_client_itself_and_all_packages(archive: Path) -> None
         for path in (REPOSITORY / "omniaudio_client").iterdir():
             if path.suffix in (".py", ".toml"):
                 assert opened.read(f"omniaudio_client/{path.name}") == path.read_bytes()
-        assert b"\nfrom ..omniaudio_client.client import " in opened.read("service/task.py")
+        assert b"\nfrom ..omniaudio_client.client import " in opened.read("service/service_job.py")
         assert not any(b"from omniaudio_client" in opened.read(name) for name in names)
     source = REPOSITORY / "blender_addon"
     assert {path.relative_to(source).as_posix() for path in source.rglob("*.py")} < names
