@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from fnmatch import fnmatch
 
 import pytest
 import yaml
@@ -50,3 +51,10 @@ def test_the_citation_is_of_this_version() -> None:
     project = tomllib.loads(read("pyproject.toml"))["project"]
     citation = yaml.safe_load(read("CITATION.cff"))
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+
+
+def test_no_folder_of_tests_is_left_out(pytestconfig: pytest.Config) -> None:
+    """pytest's default skips every folder called `build`."""
+    folders = {folder.name for path in (REPOSITORY / "tests").rglob("test_*.py") for folder in path.relative_to(REPOSITORY).parents}
+    patterns = pytestconfig.getini("norecursedirs")
+    assert [name for name in folders for pattern in patterns if fnmatch(name, pattern)] == []
