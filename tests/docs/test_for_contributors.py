@@ -55,6 +55,10 @@ def test_the_citation_is_of_this_version() -> None:
 
 def test_no_folder_of_tests_is_left_out(pytestconfig: pytest.Config) -> None:
     """pytest's default skips every folder called `build`."""
-    folders = {folder.name for path in (REPOSITORY / "tests").rglob("test_*.py") for folder in path.relative_to(REPOSITORY).parents}
+    folders = {
+        folder.name
+        for path in (REPOSITORY / "tests").rglob("test_*.py")
+        for folder in path.relative_to(REPOSITORY).parents
+    }
     patterns = pytestconfig.getini("norecursedirs")
     assert [name for name in folders for pattern in patterns if fnmatch(name, pattern)] == []
