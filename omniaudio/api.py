@@ -6,7 +6,7 @@ step; an exception from it cancels the job, and no partial file is left.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from os import PathLike
 from pathlib import Path
@@ -89,8 +89,9 @@ def generate(
     path: AnyPath,
     output: AnyPath | None = None,
     *,
+    options: GenerationOptions | None = None,
     model: AnyPath | Stages | None = None,
-    backend: str = "auto",
+    backend: str | None = None,
     start: float = 0.0,
     duration: float | None = None,
     rate: int | None = None,
@@ -98,7 +99,7 @@ def generate(
     force: bool = False,
     allow_truncated: bool = False,
     progress: ProgressCallback = _ignore,
-    **options: Any,
+    **changes: Any,
 ) -> Generation:
     """Generate spatial audio for a 360° clip, as `omniaudio generate` does.
 
@@ -106,8 +107,9 @@ def generate(
         path: a 360° video, still image or image sequence.
         output: the WAV of the first take; None: the clip's name with `.ambix.wav`, beside the clip. The other files
             have its name with other endings; the second take is `OUT.take2.wav`.
-        model: as for `open_model`, or what that returned.
-        backend: as for `open_model`; ignored if `model` is open already.
+        options: how to generate; None: the defaults.
+        model: as for `open_model`, or what that returned; None: as in `options`.
+        backend: as for `open_model`; None: as in `options`. Ignored if `model` is open already.
         start: where to start in the clip, in seconds.
         duration: how much of the clip to use, in seconds; None: to its end. Required for a still image.
         rate: the sampling rate of the output in Hz; None: the model's.
@@ -115,15 +117,15 @@ def generate(
         force: accept a clip that does not look like 360°.
         allow_truncated: use the readable part of a truncated file.
         progress: called after each step with its stage, the fraction done (0 to 1) and the seconds left.
-        options: `seed` (0 or more), `takes` (1 to 16), `steps`, `guidance`, `variation` (0 to 1), `order` (1 to 3),
-            `preview`, `map` and `stems` (each True or False).
+        changes: single options by name, in place of those in `options`: `seed` (0 or more), `takes` (1 to 16),
+            `steps`, `guidance`, `variation` (0 to 1), `order` (1 to 3), `preview`, `map`, `stems` (True or False).
 
     Raises:
         UserError: the clip cannot be read or is not a panorama, the range is not in it, the output cannot be written,
             or the model cannot do what is asked for.
         ValueError: an option is out of range.
     """
-    clip = Path(path)
+    clip, chosen = Path(path), replace(options or GenerationOptions(), **changes)
     if isinstance(sources, str | PathLike):
         sources = Sources.read(Path(sources))
     request = Request(
@@ -135,9 +137,12 @@ def generate(
         sources=sources,
         force=force,
         allow_truncated=allow_truncated,
-        options=GenerationOptions(**options),
+        options=chosen,
     )
-    stages = open_model(model, backend) if model is None or isinstance(model, str | PathLike) else model
+    if model is None or isinstance(model, str | PathLike):
+        stages = open_model(chosen.model if model is None else model, backend or chosen.backend)
+    else:
+        stages = model
     made = generation.generate(request, stages, progress)
     return Generation(tuple(made), stages.name, str(stages.backend))
 

@@ -12,6 +12,7 @@ import omniaudio
 from omniaudio import api
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.progress import Report
+from omniaudio_client.options import GenerationOptions
 from support.panorama_clip import write_clip
 
 
@@ -43,14 +44,15 @@ def test_a_progress_callback_cancels(tmp_path: Path) -> None:
 def test_one_model_for_several_calls_and_sources_from_a_file(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", frames=3)
     model = omniaudio.open_model("draft", "onnxruntime")
-    first = omniaudio.generate(clip, model=model, takes=2, preview=False, map=False)
+    quick = GenerationOptions(takes=3, preview=False, map=False)
+    first = omniaudio.generate(clip, options=quick, model=model, takes=2)
     assert (first.model, first.backend, len(first.takes)) == ("draft", "onnxruntime", 2)
     assert first.read(2).dtype == np.float32
     found = first.sources()
     assert found is not None
     found.write(tmp_path / "sources.json")
     repeated = omniaudio.generate(
-        clip, tmp_path / "again.wav", model=model, takes=2, sources=tmp_path / "sources.json", preview=False, map=False
+        clip, tmp_path / "again.wav", options=quick, model=model, takes=2, sources=tmp_path / "sources.json"
     )
     np.testing.assert_array_equal(repeated.read(), first.read())
 
