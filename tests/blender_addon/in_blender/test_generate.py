@@ -138,6 +138,7 @@ def test_a_cancelled_job_leaves_nothing(
 ) -> None:
     """Stepped by hand, as the modal operator does: without a window Blender's timers never fire."""
     saved(tmp_path)
+    scene.omniaudio.steps, scene.omniaudio.takes = 200, 4  # so that sampling is not over between two steps
     snapshot = module("workflows.snapshot").take_snapshot(bpy.context)
     generate = module("workflows.generate").generate
     job = module("core.job").BlenderJob("video", lambda cancelled: generate(snapshot, False, cancelled))

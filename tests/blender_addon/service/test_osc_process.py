@@ -146,7 +146,7 @@ def test_a_second_bridge_at_the_same_port_says_that_one_runs(osc: OscProcess, tm
     second = OscProcess(osc.log.parent)
     second.start(OMNIAUDIO, choice)
     until(lambda: second.state.kind == "failed")
-    assert "Another bridge runs" in second.state.message
+    assert "Another bridge uses" in second.state.message
     daw.send("ping")
     daw.hear("pong")
 

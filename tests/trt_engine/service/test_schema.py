@@ -121,6 +121,6 @@ def test_schemathesis_finds_nothing(tmp_path: Path, panorama: Path, model: regis
             cwd=tmp_path,
         )
         assert found.returncode == 0, found.stdout + found.stderr
-        assert "Operations:       17 selected / 18 total" in found.stdout
+        assert "Operations:       18 selected / 19 total" in found.stdout
     log = settings.folder / LOG
     assert not log.exists() or "Traceback" not in log.read_text()
