@@ -73,12 +73,13 @@ def paths(request: Request) -> Iterator[tuple[int, Path]]:
         yield number, output if number == 1 else output.with_name(f"{output.stem}.take{number}{output.suffix}")
 
 
-def check(request: Request, rate: int) -> tuple[Clip, float, float]:
+def check(request: Request, rate: int, clip: Clip | None = None) -> tuple[Clip, float, float]:
     """Checks whether a request can be carried out, before minutes are spent on it.
 
     Args:
         request: the request.
         rate: of the sound, in Hz.
+        clip: the input, if it is open already.
 
     Returns:
         The clip, and the start and length of its range in seconds.
@@ -86,7 +87,7 @@ def check(request: Request, rate: int) -> tuple[Clip, float, float]:
     Raises:
         UserError: the clip cannot be read, is not a panorama or lacks the range; the target cannot be written.
     """
-    clip = Clip(request.input)
+    clip = clip or Clip(request.input)
     duration = request.duration if request.inpainting is None else _length_of_take(request, request.inpainting)
     start, seconds = requested_range(clip.info, request.start, duration, request.allow_truncated)
     samples = round(seconds * rate)

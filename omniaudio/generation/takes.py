@@ -23,6 +23,7 @@ from omniaudio.recognition.networks import Networks, OnnxNetworks
 from omniaudio.recognition.sources import Sources
 from omniaudio.sidecar import Inpainted, Sidecar
 from omniaudio.versions import installed_versions
+from omniaudio.video.clip import Clip
 from omniaudio_client.options import GenerationOptions
 
 
@@ -47,6 +48,7 @@ def generate(
     stages: Stages,
     report: Callable[[Report], None],
     networks: Callable[[], Networks] = OnnxNetworks,
+    clip: Clip | None = None,
 ) -> list[Take]:
     """Generates the sound of a clip and writes its files.
 
@@ -55,12 +57,13 @@ def generate(
         stages: the model, ready to run.
         report: called after each step; an exception cancels the generation, and no partial file stays.
         networks: for recognising the sources, if the model needs them and the request has none.
+        clip: the input, if it is open already.
 
     Raises:
         UserError: the clip cannot be read, is not a panorama or lacks the range; the target cannot be written; the
             model does not support the request.
     """
-    wanted = _wanted(request, stages)
+    wanted = _wanted(request, stages, clip)
     chosen = wanted.chosen
     input_sha256 = wanted.clip.sha256
     sound_sha256 = "" if request.inpainting is None else file_sha256(request.inpainting.sound)
@@ -120,7 +123,7 @@ def generate(
         making.close()
 
 
-def _wanted(request: Request, stages: Stages) -> Wanted:
+def _wanted(request: Request, stages: Stages, clip: Clip | None) -> Wanted:
     """A request with its defaults filled in. Raises UserError if it cannot be carried out."""
     by_source = bool(kinds_of(stages.config))
     if not by_source and (request.sources is not None or request.options.stems or request.options.order != 1):
@@ -131,7 +134,7 @@ def _wanted(request: Request, stages: Stages) -> Wanted:
         )
     part = None if request.inpainting is None else open_part(request.inpainting)
     rate = part.sound.rate if part is not None else request.rate or stages.config.sample_rate
-    clip, start, seconds = check(request, rate)
+    clip, start, seconds = check(request, rate, clip)
     cut = None
     if part is not None:
         cut = without_context(part) if by_source else crop(part, stages.config)

@@ -24,6 +24,7 @@ from trt_engine.service.records import Record
 
 if TYPE_CHECKING:
     from omniaudio.generation.takes import Take
+    from omniaudio.video.clip import Clip
 
 
 class Inpainting(Record):
@@ -78,6 +79,7 @@ class GenerateRequest(Request):
         from omniaudio.audio.convention import converted_from  # noqa: PLC0415
         from omniaudio.generation import inpainting, takes  # noqa: PLC0415
         from omniaudio.generation.request import Request as TakesRequest  # noqa: PLC0415
+        from omniaudio.video.clip import Clip  # noqa: PLC0415
 
         part = None
         if self.inpainting is not None:
@@ -86,10 +88,11 @@ class GenerateRequest(Request):
             part = inpainting.Inpainting(
                 sound=sound, start=wanted.start, duration=wanted.duration, gain_db=wanted.gain_db
             )
-        self._check_length(attempt)
+        clip = Clip(attempt.files["source"])
+        self._check_length(clip, attempt.max_seconds)  # before a model is loaded
         pipeline = attempt.models.pipeline(self.options.model, self.options.backend)
         request = TakesRequest(
-            input=attempt.files["source"],
+            input=clip.path,
             output=attempt.output(self.name, "source", ".ambix", ".wav"),
             start=self.start,
             duration=self.duration,
@@ -100,7 +103,7 @@ class GenerateRequest(Request):
             inpainting=part,
             sources=self.sources,
         )
-        made = takes.generate(request, pipeline, attempt.report, attempt.models.networks)
+        made = takes.generate(request, pipeline, attempt.report, attempt.models.networks, clip)
         return Result(
             model=pipeline.name,
             backend=str(pipeline.backend),
@@ -108,22 +111,19 @@ class GenerateRequest(Request):
             converted_from=None if part is None else converted_from(part.sound),
         )
 
-    def _check_length(self, attempt: Attempt) -> None:
-        """Raise UserError if the clip is missing or invalid, or the request is for more sound than the service
-        allows."""
+    def _check_length(self, clip: "Clip", max_seconds: float) -> None:
+        """Raise UserError if the range is not in the clip, or the request is for more sound than the service allows."""
         # The worker's, which the service itself starts without.
-        from omniaudio.video.clip import Clip  # noqa: PLC0415
         from omniaudio.video.time_range import requested_range  # noqa: PLC0415
 
         if self.inpainting is not None:
             seconds = self.inpainting.duration
         else:
-            info = Clip(attempt.files["source"]).info
-            _, seconds = requested_range(info, self.start, self.duration, self.allow_truncated)
-        if seconds * self.options.takes > attempt.max_seconds:
+            _, seconds = requested_range(clip.info, self.start, self.duration, self.allow_truncated)
+        if seconds * self.options.takes > max_seconds:
             count = f"{self.options.takes} takes of " if self.options.takes > 1 else ""
             raise UserError(
-                f"This service makes {attempt.max_seconds:g} s of sound a job at most, not {count}{seconds:g} s: ask "
+                f"This service makes {max_seconds:g} s of sound a job at most, not {count}{seconds:g} s: ask "
                 f"for less at a time with start and duration.",
                 ExitCode.BAD_RANGE,
             )
