@@ -13,5 +13,5 @@ MIN_GAIN_DB = -120.0
 """The largest gain reduction of a take that is read back: after more, nothing of it is left in 24 bits."""
 
 OutputRate = Annotated[int, Field(ge=MIN_OUTPUT_RATE, le=MAX_OUTPUT_RATE)]
-GuardGain = Annotated[float, Field(ge=MIN_GAIN_DB, le=0, allow_inf_nan=False)]
+LimiterGain = Annotated[float, Field(ge=MIN_GAIN_DB, le=0, allow_inf_nan=False)]
 """Gain of a take by the true-peak limiter, in dB, 0 or less."""

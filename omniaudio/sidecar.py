@@ -14,7 +14,7 @@ from omniaudio.limits import (
     MAX_READABLE_RATE,
     MIN_OUTPUT_RATE,
     MIN_READABLE_RATE,
-    GuardGain,
+    LimiterGain,
 )
 from omniaudio.paths import check_readable
 from omniaudio.recognition.sources import Sources
@@ -60,7 +60,7 @@ class Inpainted(BaseModel):
     sound_sha256: Short
     start: float = Field(ge=0, allow_inf_nan=False)
     duration: float = Field(gt=0, allow_inf_nan=False)
-    gain_db: GuardGain = Field(default=0, description="gain reduction of that take")
+    gain_db: LimiterGain = Field(default=0, description="gain reduction of that take")
 
 
 class Sidecar(BaseModel):

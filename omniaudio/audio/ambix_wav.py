@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from omniaudio.audio.ambisonics import CHANNELS, Floats
-from omniaudio.audio.loudness import TruePeakMeter, decibels, guard_gain
+from omniaudio.audio.loudness import TruePeakMeter, decibels, limiter_gain
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import partial_file, refusals
 
@@ -40,10 +40,10 @@ class AmbixWriter:
     true_peak_dbtp: float | None
     """The true peak of the file; None for silence."""
 
-    def __init__(self, path: Path, rate: int, channels: int = CHANNELS, *, guarded: bool = True) -> None:
-        """`guarded` is false for a sound that was limited before: it is written unchanged."""
+    def __init__(self, path: Path, rate: int, channels: int = CHANNELS, *, limit: bool = True) -> None:
+        """`limit` lowers the sound below the ceiling of true peaks; false for one that was limited before."""
         self.path = path
-        self.guarded = guarded
+        self.limit = limit
         self.rate = rate
         self.channels = channels
         self.samples = 0
@@ -87,7 +87,7 @@ class AmbixWriter:
 
     def _finish(self) -> None:
         peak = self._meter.finish()
-        gain = guard_gain(peak) if self.guarded else 1.0
+        gain = limiter_gain(peak) if self.limit else 1.0
         self._spool.seek(0)
         with wave.open(str(self._partial), "wb") as target:
             target.setnchannels(self.channels)

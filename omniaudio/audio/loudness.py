@@ -64,7 +64,7 @@ def true_peak(signal: Floats, rate: int) -> float:
     return meter.finish()
 
 
-def guard_gain(peak: float) -> float:
+def limiter_gain(peak: float) -> float:
     """The factor that lowers a true peak to the ceiling of −1 dBTP; 1 if it is below: nothing is amplified."""
     ceiling = float(10 ** (CEILING_DBTP / 20))
     return min(1.0, ceiling / peak) if peak > 0 else 1.0

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from omniaudio.audio.ambisonics import CHANNELS
-from omniaudio.audio.loudness import CEILING_DBTP, TruePeakMeter, guard_gain, true_peak
+from omniaudio.audio.loudness import CEILING_DBTP, TruePeakMeter, limiter_gain, true_peak
 from omniaudio.audio.reader import BLOCK, SoundFile, open_sound
 from omniaudio.config import ModelConfig
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.generation.decoding import CONTEXT_FRAMES, matched_cross_fade
 from omniaudio.generation.sampler import Held
-from omniaudio.limits import MIN_GAIN_DB, GuardGain
+from omniaudio.limits import MIN_GAIN_DB, LimiterGain
 from omniaudio.paths import InputPath
 from omniaudio.sidecar import Sidecar
 
@@ -40,7 +40,7 @@ MIN_SECONDS = 0.25
 """Shortest part: its two cross-fades, and a few latent frames of either model between them."""
 CONTEXT = 0.25
 """Share of a window that is known on either side of a part at least, if the take is long enough."""
-_GUARD_ROUNDS = 6
+_LIMITER_ROUNDS = 6
 """Attempts at lowering the new sound until a cross-fade's true peak is below the ceiling."""
 
 
@@ -52,7 +52,7 @@ class Inpainting(BaseModel):
     sound: InputPath = Field(description="an AmbiX take of the same range of the clip, at any rate")
     start: float = Field(ge=0, allow_inf_nan=False)
     duration: float = Field(gt=0, allow_inf_nan=False)
-    gain_db: GuardGain | None = Field(
+    gain_db: LimiterGain | None = Field(
         default=None,
         description="the take's gain reduction; if None, that of the sidecar beside it, or 0 if there is none",
     )
@@ -238,9 +238,9 @@ def splice(cut: Crop, new: Iterator[Float32], folder: Path) -> Iterator[tuple[fl
             lowered = new_out * np.float32(gain)
             return lowered if end == sound.samples else matched_cross_fade(lowered, old_out)
 
-        gain = guard_gain(meter.finish())
+        gain = limiter_gain(meter.finish())
         for old, faded in ((old_in, faded_in), (old_out, faded_out)):
-            gain = _guarded(gain, faded, max(10 ** (CEILING_DBTP / 20), true_peak(old, sound.rate)), sound.rate)
+            gain = _limited(gain, faded, max(10 ** (CEILING_DBTP / 20), true_peak(old, sound.rate)), sound.rate)
 
         def blocks() -> Iterator[Float32]:
             yield from sound.blocks(stop=begin)
@@ -253,9 +253,9 @@ def splice(cut: Crop, new: Iterator[Float32], folder: Path) -> Iterator[tuple[fl
         yield gain, blocks()
 
 
-def _guarded(gain: float, faded: Callable[[float], Float32], ceiling: float, rate: int) -> float:
+def _limited(gain: float, faded: Callable[[float], Float32], ceiling: float, rate: int) -> float:
     """The given gain, lowered until a cross-fade stays below a ceiling."""
-    for _ in range(_GUARD_ROUNDS):
+    for _ in range(_LIMITER_ROUNDS):
         peak = true_peak(faded(gain), rate)
         if peak <= ceiling:
             break

@@ -36,7 +36,7 @@ def write_sound(
     """
     rate = wanted.rate
     renderer = BinauralRenderer(rate)
-    with AmbixWriter(path, rate, channels(wanted.chosen.order), guarded=wanted.cut is None) as master:
+    with AmbixWriter(path, rate, channels(wanted.chosen.order), limit=wanted.cut is None) as master:
 
         def deliver(block: Sound) -> None:
             master.write(block)
@@ -87,7 +87,7 @@ def write_stems(take: TakeSound, path: Path, folder: Path, wanted: Wanted, gain_
     written = []
     for label, blocks in take.stems:
         name = f"{path.stem}.stem-{label}.wav"
-        with AmbixWriter(folder / name, wanted.rate, channels(wanted.chosen.order), guarded=False) as writer:
+        with AmbixWriter(folder / name, wanted.rate, channels(wanted.chosen.order), limit=False) as writer:
             for block in blocks():
                 writer.write(block * gain)
         written.append(path.with_name(name))

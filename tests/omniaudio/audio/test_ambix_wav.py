@@ -15,7 +15,7 @@ from scipy.signal import firwin, upfirdn
 
 from omniaudio.audio.ambisonics import Sound
 from omniaudio.audio.ambix_wav import AmbixWriter
-from omniaudio.audio.loudness import TruePeakMeter, guard_gain, true_peak
+from omniaudio.audio.loudness import TruePeakMeter, limiter_gain, true_peak
 from omniaudio.errors import ExitCode, UserError
 from omniaudio.files import file_sha256, replacing
 from omniaudio.sidecar import Sidecar
@@ -67,12 +67,12 @@ class TestTruePeak:
 
     def test_silence(self) -> None:
         assert true_peak(np.zeros((4, 100)), 48000) == 0
-        assert guard_gain(0) == 1
+        assert limiter_gain(0) == 1
 
     @given(st.floats(0, 100))
     def test_the_guard_never_amplifies(self, peak: float) -> None:
-        assert guard_gain(peak) <= 1
-        assert guard_gain(peak) * peak <= CEILING * (1 + 1e-12)
+        assert limiter_gain(peak) <= 1
+        assert limiter_gain(peak) * peak <= CEILING * (1 + 1e-12)
 
 
 class TestAmbixWriter:
